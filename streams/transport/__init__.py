@@ -1,0 +1,9 @@
+"""Faust with record batches: what the founder's measurements in docs ask for, and nothing of the rules.
+
+Files: ``batch`` (the values), ``records`` (unpacking), ``thread`` (aiokafka's side), ``app`` (Faust's side).
+"""
+
+from streams.transport.app import BatchApp, BatchConsumer, BatchHandler
+from streams.transport.batch import Batch, EndOfPartition, Record, Start
+
+__all__ = ["Batch", "BatchApp", "BatchConsumer", "BatchHandler", "EndOfPartition", "Record", "Start"]

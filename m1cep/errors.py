@@ -1,0 +1,88 @@
+"""The errors of M1CEP, one tree.
+
+    M1cepError
+    ├── RuleError      a rule, a stream declaration or its front matter cannot be understood: line, column, caret, hint
+    ├── EventError     an event does not fit its stream: stream, column, reason
+    └── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class M1cepError(Exception):
+    """Base of every error that M1CEP raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceText:
+    """A text that a person wrote, with the name under which messages cite it."""
+
+    text: str
+    name: str
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character offset."""
+        offset = max(0, min(offset, len(self.text)))
+        line = self.text.count("\n", 0, offset) + 1
+        start = self.text.rfind("\n", 0, offset) + 1
+        return line, offset - start + 1
+
+    def excerpt(self, offset: int, length: int = 1) -> str:
+        """The line at ``offset`` with a caret below it."""
+        line, column = self.position(offset)
+        lines = self.text.splitlines()
+        shown = lines[line - 1] if line <= len(lines) else ""
+        number = f"{line:>4} | "
+        pad = "".join("\t" if c == "\t" else " " for c in shown[: column - 1])
+        width = max(1, min(length, len(shown) - column + 1))
+        return f"{number}{shown}\n{' ' * (len(number) - 2)}| {pad}{'^' * width}"
+
+
+class RuleError(M1cepError):
+    """A rule text that is refused.
+
+    Attributes:
+        message: what was expected and what came.
+        line, column: where, both from 1.
+        hint: the remedy, or an empty string.
+        name: of the text (a file or rule name).
+    """
+
+    def __init__(self, message: str, source: SourceText, offset: int = 0, *, length: int = 1, hint: str = "") -> None:
+        self.message = message
+        self.name = source.name
+        self.offset = offset
+        self.length = length
+        self.hint = hint
+        self.line, self.column = source.position(offset)
+        text = f"{source.name}:{self.line}:{self.column}: {message}\n{source.excerpt(offset, length)}"
+        if hint:
+            text += f"\nhint: {hint}"
+        super().__init__(text)
+
+
+class EventError(M1cepError):
+    """An event that does not fit its stream.
+
+    Attributes:
+        stream: name of the stream.
+        column: the column at fault, or None when the event as a whole is not readable.
+        reason: what was expected and what came.
+        index: position of the event in what was pushed, or None.
+    """
+
+    def __init__(self, stream: str, reason: str, *, column: str | None = None, index: int | None = None) -> None:
+        self.stream = stream
+        self.column = column
+        self.reason = reason
+        self.index = index
+        where = f"stream {stream!r}" + (f", column {column!r}" if column else "")
+        if index is not None:
+            where += f", event {index} of the batch"
+        super().__init__(f"{where}: {reason}")
+
+
+class EngineError(M1cepError):
+    """The engine cannot be run this way; the message says why and what to do."""

@@ -1,0 +1,83 @@
+"""Alerts: what a rule says when it matches. The same object from ``replay``, the engine and the Kafka runtime."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+MAX_EVENT_IDS = 1_000  # an alert names at most so many events: the oldest half and the newest half
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert.
+
+    Attributes:
+        id: the same for the same rule version, key and contributing events, on every run.
+        rule: id of the rule.
+        severity: info | low | medium | high | critical.
+        key: the partition's columns and values.
+        row: the SELECT list.
+        event_time: of the last contributing event or of the time-out, an integer in the stream's unit.
+        events: ids of the contributing events, oldest first, at most MAX_EVENT_IDS.
+    """
+
+    id: str
+    rule: str
+    severity: str
+    key: dict[str, Any]
+    row: dict[str, Any]
+    event_time: int
+    events: list[str]
+
+    @property
+    def key_text(self) -> str:
+        """The Kafka key: the key's values joined by ``|``."""
+        return "|".join(str(v) for v in self.key.values())
+
+    def to_json(self) -> bytes:
+        """The JSON object of the contract."""
+        return orjson.dumps(
+            {
+                "id": self.id,
+                "rule": self.rule,
+                "severity": self.severity,
+                "key": self.key,
+                "row": self.row,
+                "event_time": self.event_time,
+                "events": self.events,
+            },
+            default=str,  # DECIMAL: exact digits as text
+        )
+
+
+def clip_event_ids(ids: list[str]) -> list[str]:
+    """At most MAX_EVENT_IDS of ``ids``: the oldest half and the newest half."""
+    if len(ids) <= MAX_EVENT_IDS:
+        return ids
+    half = MAX_EVENT_IDS // 2
+    return ids[:half] + ids[-half:]
+
+
+def alert_id(rule: str, version: str, key: Mapping[str, Any], discriminators: Iterable[str]) -> str:
+    """32 hexadecimal digits of BLAKE2b over rule, version, key and what tells this match from others.
+
+    The discriminators are the ids of the contributing events (or the window's bounds). Every part is preceded by its
+    length, so that no two different lists give the same bytes.
+    """
+    digest = blake2b(digest_size=16)
+    for part in (rule, version, *(f"{k}={v!r}" for k, v in key.items()), *discriminators):
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(4, "big"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def event_digest(row: msgspec.Struct) -> str:
+    """The id of an event that has none: 16 hexadecimal digits of BLAKE2b over its contents."""
+    return blake2b(msgspec.json.encode(row), digest_size=8).hexdigest()

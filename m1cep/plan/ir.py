@@ -1,0 +1,229 @@
+"""Checked expressions: names resolved, types known. What plans are made of and code is generated from.
+
+``pos`` is the character offset in the rule text, for errors and for mapping generated lines back to SQL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from m1cep.model.types import BIGINT, BOOLEAN, SqlType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant; ``value`` None is NULL."""
+
+    value: Any
+    type: SqlType
+    pos: int = 0
+
+    @property
+    def nullable(self) -> bool:
+        return self.value is None
+
+
+@dataclass(frozen=True, slots=True)
+class Col:
+    """A column of the row at hand; ``attr`` is its attribute on the row object."""
+
+    name: str
+    attr: str
+    type: SqlType
+    nullable: bool
+    pos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter of the front matter, ``:name``."""
+
+    name: str
+    value: Any
+    type: SqlType
+    pos: int = 0
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An operator or scalar function, by its name in ``plan.operators``."""
+
+    op: str
+    args: tuple[Expr, ...]
+    type: SqlType
+    nullable: bool
+    pos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prev:
+    """``expr`` on the row ``offset`` places before the row at hand in its partition; NULL before the first."""
+
+    expr: Expr
+    offset: int
+    pos: int = 0
+    nullable: bool = True
+
+    @property
+    def type(self) -> SqlType:
+        return self.expr.type
+
+
+@dataclass(frozen=True, slots=True)
+class Nav:
+    """``expr`` on a row mapped to a pattern variable: the first or the last, ``offset`` places further inside.
+
+    ``variable`` None means the rows of the match whatever their variable.
+    """
+
+    which: str  # FIRST | LAST
+    variable: str | None
+    expr: Expr
+    offset: int = 0
+    pos: int = 0
+    nullable: bool = True
+
+    @property
+    def type(self) -> SqlType:
+        return self.expr.type
+
+
+@dataclass(frozen=True, slots=True)
+class Agg:
+    """An aggregate over the rows mapped to a variable, or over a window's rows (``variable`` None).
+
+    ``expr`` None is COUNT(*). ``where`` is the FILTER clause.
+    """
+
+    func: str  # COUNT SUM AVG MIN MAX
+    variable: str | None
+    expr: Expr | None
+    type: SqlType
+    where: Expr | None = None
+    pos: int = 0
+
+    @property
+    def nullable(self) -> bool:
+        return self.func != "COUNT"
+
+
+Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg
+
+TRUE = Literal(value=True, type=BOOLEAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A named expression of a SELECT list or MEASURES."""
+
+    name: str
+    expr: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How far back an OVER window reaches from the current row, which it includes.
+
+    Exactly one of them: ``range`` in the stream's time unit, bound inclusive; ``rows`` before the current one.
+    """
+
+    range: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """An aggregate and its frame."""
+
+    agg: Agg
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class FilterPlan:
+    """Rows of ``source`` for which ``where`` is true."""
+
+    source: str
+    key: tuple[Col, ...]
+    where: Expr
+    select: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class OverPlan:
+    """Aggregates over what came before each row of a key; rows for which ``having`` is true are alerts.
+
+    In ``having`` and ``select`` the n-th windowed aggregate is ``Col(attr="w<n>")``.
+    """
+
+    source: str
+    key: tuple[Col, ...]
+    where: Expr
+    windows: tuple[Windowed, ...]
+    having: Expr
+    select: tuple[Output, ...]
+
+
+@dataclass(frozen=True)
+class MatchPlan:
+    """A row pattern. ``define`` has an entry for every variable of the pattern, TRUE where none was written.
+
+    ``select`` and ``having`` work on the measures: Nav, Agg and key columns.
+    """
+
+    source: str
+    key: tuple[Col, ...]
+    where: Expr
+    pattern: Any  # plan.pattern.Pattern
+    within: int | None
+    define: dict[str, Expr] = field(default_factory=dict)
+    having: Expr = TRUE
+    select: tuple[Output, ...] = ()
+
+
+Plan: TypeAlias = FilterPlan | OverPlan | MatchPlan
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    """The direct parts of an expression."""
+    match expr:
+        case Call(args=args):
+            return args
+        case Prev(expr=inner) | Nav(expr=inner):
+            return (inner,)
+        case Agg(expr=inner, where=where):
+            return tuple(e for e in (inner, where) if e is not None)
+    return ()
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    """The expression and all its parts, parents first."""
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def conjuncts(expr: Expr) -> list[Expr]:
+    """The parts of a conjunction, flattened; a constant TRUE has none."""
+    if isinstance(expr, Call) and expr.op == "AND":
+        return [part for arg in expr.args for part in conjuncts(arg)]
+    return [] if isinstance(expr, Literal) and expr.value is True else [expr]
+
+
+def conjunction(parts: list[Expr]) -> Expr:
+    """The AND of ``parts``; TRUE for none."""
+    if not parts:
+        return TRUE
+    if len(parts) == 1:
+        return parts[0]
+    return Call("AND", tuple(parts), BOOLEAN, any(p.nullable for p in parts), parts[0].pos)
+
+
+def count_star(variable: str | None = None) -> Agg:
+    """COUNT(variable.*)."""
+    return Agg("COUNT", variable, None, BIGINT)

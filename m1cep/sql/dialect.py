@@ -1,0 +1,180 @@
+"""Our SQL dialect: sqlglot's Trino, with Flink's DDL and the whole of MATCH_RECOGNIZE.
+
+The row pattern itself stays text here, with its offset; ``sql.rowpattern`` parses it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+from sqlglot.dialects.trino import Trino
+from sqlglot.errors import ErrorLevel, ParseError, TokenError
+from sqlglot.tokens import TokenType
+
+from m1cep.errors import RuleError
+
+if TYPE_CHECKING:
+    from m1cep.errors import SourceText
+
+
+class RowMatch(exp.Expression):
+    """MATCH_RECOGNIZE (...), every clause as an argument; ``pattern`` is a Var whose meta has ``start``."""
+
+    arg_types = {  # noqa: RUF012 - sqlglot's way to declare arguments
+        "partition_by": False,
+        "order": False,
+        "measures": False,
+        "rows": False,
+        "after": False,
+        "after_variable": False,
+        "pattern": True,
+        "within": False,
+        "subsets": False,
+        "define": False,
+        "alias": False,
+    }
+
+
+class Measure(exp.Expression):
+    """An entry of MEASURES: ``this`` is the expression with its alias, ``mode`` RUNNING, FINAL or nothing."""
+
+    arg_types = {"this": True, "mode": False}  # noqa: RUF012
+
+
+class M1cepSql(Trino):
+    """The dialect of rules and stream declarations."""
+
+    class Tokenizer(Trino.Tokenizer):
+        KEYWORDS = {**Trino.Tokenizer.KEYWORDS, "QUALIFY": TokenType.QUALIFY}
+
+    class Parser(Trino.Parser):
+        SCHEMA_UNNAMED_CONSTRAINTS = {*Trino.Parser.SCHEMA_UNNAMED_CONSTRAINTS, "WATERMARK"}
+        CONSTRAINT_PARSERS = {
+            **Trino.Parser.CONSTRAINT_PARSERS,
+            "WATERMARK": lambda self: self._parse_watermark(),
+        }
+
+        def _parse_watermark(self) -> exp.Expression:
+            self._match_text_seq("FOR")
+            column = self._parse_column()
+            self._match_text_seq("AS")
+            return self.expression(exp.WatermarkColumnConstraint(this=column, expression=self._parse_disjunction()))
+
+        def _parse_match_recognize(self) -> RowMatch | None:  # noqa: C901 - one line a clause, in the standard's order
+            if not self._match(TokenType.MATCH_RECOGNIZE):
+                return None
+            opening = self._prev
+            self._match_l_paren()
+            found: dict[str, Any] = {"partition_by": self._parse_partition_by(), "order": self._parse_order()}
+            if self._match_text_seq("MEASURES"):
+                found["measures"] = self._parse_csv(self._parse_measure)
+            found["rows"] = self._parse_rows_per_match()
+            if self._match_text_seq("AFTER", "MATCH", "SKIP"):
+                found["after"], found["after_variable"] = self._parse_skip()
+            if not self._match_text_seq("PATTERN"):
+                self.raise_error("expected PATTERN (...) in MATCH_RECOGNIZE", self._curr or self._prev)
+            found["pattern"] = self._parse_pattern_text()
+            if self._match_text_seq("WITHIN"):
+                found["within"] = self._parse_disjunction()
+            if self._match_text_seq("SUBSET"):
+                found["subsets"] = self._parse_csv(self._parse_subset)
+            if self._match_text_seq("DEFINE"):
+                found["define"] = self._parse_csv(self._parse_definition)
+            self._match_r_paren()
+            found["alias"] = self._parse_table_alias()
+            node = RowMatch(**found)
+            node.update_positions(opening)
+            return node
+
+        def _parse_measure(self) -> Measure:
+            mode = self._prev.text.upper() if self._match_texts(("FINAL", "RUNNING")) else None
+            return Measure(this=self._parse_expression(), mode=mode)
+
+        def _parse_rows_per_match(self) -> str | None:
+            if self._match_text_seq("ONE", "ROW", "PER", "MATCH"):
+                return "ONE ROW"
+            if not self._match_text_seq("ALL", "ROWS", "PER", "MATCH"):
+                return None
+            if self._match_text_seq("OMIT", "EMPTY", "MATCHES"):
+                return "ALL ROWS OMIT EMPTY"
+            if self._match_text_seq("WITH", "UNMATCHED", "ROWS"):
+                return "ALL ROWS WITH UNMATCHED"
+            self._match_text_seq("SHOW", "EMPTY", "MATCHES")
+            return "ALL ROWS"
+
+        def _parse_skip(self) -> tuple[str, exp.Expression | None]:
+            if self._match_text_seq("PAST", "LAST", "ROW"):
+                return "PAST LAST ROW", None
+            if self._match_text_seq("TO", "NEXT", "ROW"):
+                return "TO NEXT ROW", None
+            if not self._match_text_seq("TO"):
+                self.raise_error("expected PAST LAST ROW, TO NEXT ROW, TO FIRST v, TO LAST v or TO v", self._curr)
+            where = self._prev.text.upper() if self._match_texts(("FIRST", "LAST")) else "LAST"
+            return f"TO {where}", self._parse_id_var()
+
+        def _parse_subset(self) -> exp.Expression:
+            name = self._parse_id_var()
+            self._match(TokenType.EQ)
+            return self.expression(exp.Alias(this=exp.Tuple(expressions=self._parse_wrapped_id_vars()), alias=name))
+
+        def _parse_definition(self) -> exp.Expression:
+            name = self._parse_id_var()
+            if not self._match(TokenType.ALIAS):
+                self.raise_error("expected AS after the variable's name in DEFINE", self._curr or self._prev)
+            return self.expression(exp.Alias(this=self._parse_disjunction(), alias=name))
+
+        def _parse_pattern_text(self) -> exp.Expression:
+            self._match_l_paren()
+            start, depth = self._prev.end + 1, 1
+            while self._curr and depth > 0:
+                depth += {TokenType.L_PAREN: 1, TokenType.R_PAREN: -1}.get(self._curr.token_type, 0)
+                self._advance()
+            if depth > 0:
+                self.raise_error("expected ) after the row pattern", self._curr or self._prev)
+            text = exp.Var(this=self.sql[start : self._prev.start])
+            text.meta["start"] = start
+            return text
+
+
+def parse(source: SourceText) -> list[exp.Expression]:
+    """The statements of a text.
+
+    Raises:
+        RuleError: the text is not SQL that can be understood.
+    """
+    try:
+        found = M1cepSql().parse(source.text, error_level=ErrorLevel.IMMEDIATE)
+    except ParseError as error:
+        first = error.errors[0] if error.errors else {}
+        offset = _offset(source.text, first.get("line"), first.get("col"), len(first.get("highlight") or ""))
+        message = str(first.get("description") or error).splitlines()[0]
+        raise RuleError(f"not understood: {message}", source, offset, length=len(first.get("highlight") or " ")) from None
+    except TokenError as error:
+        raise RuleError(f"not understood: {_first_line(error)}", source, 0) from None
+    except (RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+        # sqlglot on nonsense: some inputs end in these
+        raise RuleError(f"not understood: {_first_line(error) or type(error).__name__}", source, 0) from None
+    return [s for s in found if s is not None]
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def _offset(text: str, line: int | None, end_column: int | None, length: int) -> int:
+    """sqlglot gives a token's line and the column of its end."""
+    if not line:
+        return 0
+    begin = 0
+    for _ in range(line - 1):
+        begin = text.find("\n", begin) + 1
+    return max(begin, begin + (end_column or 1) - max(length, 1))
+
+
+def position(node: exp.Expression | None) -> int:
+    """The offset of a node's first character, or 0."""
+    if node is None:
+        return 0
+    starts = [n.meta["start"] for n in node.walk() if "start" in n.meta]
+    return min(starts, default=0)

@@ -1,0 +1,108 @@
+"""The comment at the top of a rule file: YAML, checked."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from m1cep.errors import RuleError, SourceText
+from m1cep.model.time import parse_duration_us
+from m1cep.model.types import SqlType
+from m1cep.sql.literals import parameter
+from m1cep.sql.scope import nearest
+
+_COMMENT = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
+DEFAULT_MAX_OPEN = 1_000
+
+
+def _duration(value: str) -> str:
+    parse_duration_us(value)
+    return value
+
+
+class FrontMatter(BaseModel):
+    """What a rule says of itself.
+
+    Attributes:
+        id: of the rule, lower case with dashes or underscores.
+        severity: how grave an alert is.
+        summary: one sentence for whoever reads the alert.
+        source: the regulation, venue rule or paper that it comes from.
+        action: what is to be done beyond the alert.
+        params: named values that the SQL uses as ``:name``; text such as ``5 s`` is an INTERVAL.
+        suppress: after an alert, further alerts of the same key are dropped and counted for this long (event time).
+        max_open: most attempts open at once per key in a pattern without WITHIN; the oldest beyond it is dropped and counted.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_\-]{0,99}$")] | None = None
+    severity: Literal["info", "low", "medium", "high", "critical"] = "medium"
+    summary: str = ""
+    source: str = ""
+    action: Literal["alert", "freeze_account", "halt_grid", "hold_withdrawal"] = "alert"
+    params: dict[str, Any] = Field(default_factory=dict)
+    suppress: Annotated[str, AfterValidator(_duration)] | None = None
+    max_open: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_MAX_OPEN
+
+    def typed_params(self) -> dict[str, tuple[Any, SqlType]]:
+        """Parameters with their SQL types."""
+        return {name: parameter(value) for name, value in self.params.items()}
+
+    @property
+    def suppress_us(self) -> int | None:
+        """``suppress`` in microseconds."""
+        return None if self.suppress is None else parse_duration_us(self.suppress)
+
+
+def front_matter(source: SourceText) -> FrontMatter:
+    """The front matter of a rule text, or the defaults where it has none.
+
+    Raises:
+        RuleError: it is not YAML, or a key or value is not one of those that a rule has.
+    """
+    found = _COMMENT.match(source.text)
+    if found is None:
+        return FrontMatter()
+    begin = found.start(1)
+    try:
+        data = yaml.safe_load(found[1])
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise RuleError(f"front matter is not YAML: {getattr(error, 'problem', error)}", source, begin + (mark.index if mark else 0)) from None
+    if not isinstance(data, dict):
+        if data is None or isinstance(data, str):  # an ordinary comment
+            return FrontMatter()
+        raise RuleError(f"expected 'key: value' lines in the front matter, got {type(data).__name__}", source, begin)
+    try:
+        matter = FrontMatter.model_validate(data)
+        for name, value in matter.params.items():
+            _check_parameter(name, value, source, found)
+    except ValidationError as error:
+        raise _explain(error.errors()[0], source, found) from None
+    return matter
+
+
+def _check_parameter(name: str, value: object, source: SourceText, found: re.Match[str]) -> None:
+    try:
+        parameter(value)
+    except ValueError as error:
+        raise RuleError(f"params.{name}: {error}", source, _place(found, name), length=len(name)) from None
+
+
+def _explain(problem: Any, source: SourceText, found: re.Match[str]) -> RuleError:  # noqa: ANN401 - pydantic's error dict
+    key = str(problem["loc"][0]) if problem["loc"] else ""
+    place = _place(found, key)
+    if problem["type"] == "extra_forbidden":
+        return RuleError(
+            f"front matter has no key {key!r}", source, place, length=len(key), hint=nearest(key, FrontMatter.model_fields)
+        )
+    return RuleError(f"front matter, {key}: {problem['msg']}, got {problem['input']!r}", source, place, length=max(1, len(key)))
+
+
+def _place(found: re.Match[str], key: str) -> int:
+    at = re.search(rf"\b{re.escape(key)}\b\s*:", found[1]) if key else None
+    return found.start(1) + (at.start() if at else 0)

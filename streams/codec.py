@@ -1,0 +1,156 @@
+"""What leaves M1CEP on Kafka: alerts, dead letters and late events as JSON with CloudEvents 1.0 headers.
+
+Binary content mode of the CloudEvents Kafka protocol binding: attributes are record headers ``ce_*``, the value is the
+event's data alone. Nothing here varies between runs: the same input gives the same bytes and the same ``ce_id``, so
+whoever reads at-least-once topics can drop repetitions by id.
+"""
+
+from __future__ import annotations
+
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from m1cep import Alert
+
+ALERTS = "m1cep.alerts.v1"
+DEAD_LETTERS = "m1cep.dead-letters.v1"
+LATE = "m1cep.late.v1"
+
+#: The largest value that is decoded, and the largest that is written: Kafka's default limit for a record batch.
+MAX_VALUE_BYTES = 1024 * 1024
+#: A dead letter carries at most so much of the record it is about.
+RAW_CUT_BYTES = 64 * 1024
+#: Room for key, headers and framing within Kafka's limit.
+_FRAME_BYTES = 4096
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Message(NamedTuple):
+    """One record to be written."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+class Source(NamedTuple):
+    """The record that a dead letter or a late event is about."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+
+
+def alert_message(alert: Alert, source: str) -> Message:
+    """The alert as a message; one that Kafka would refuse for its size becomes a dead letter that names it.
+
+    Args:
+        alert: from the engine.
+        source: CloudEvents source, such as ``/m1cep/risk``.
+    """
+    value = alert.to_json()
+    key = alert.key_text.encode()
+    if len(value) + len(key) > MAX_VALUE_BYTES - _FRAME_BYTES:
+        return _oversized_alert(alert, value, source)
+    return Message(ALERTS, key, value, _headers(alert.id, "m1cep.alert.v1", source, _time(alert.event_time)))
+
+
+def dead_letter(record: Source, reason: str, source: str, *, column: str | None = None) -> Message:
+    """A record that cannot be read, with the reason and its bytes."""
+    body = {**_position(record), "column": column, "reason": reason, **_raw(record.value)}
+    return _about(record, DEAD_LETTERS, "m1cep.dead-letter.v1", source, body)
+
+
+def late_event(record: Source, source: str, *, stream: str, event_time: int, watermark: int, reason: str) -> Message:
+    """An event that came after the watermark had passed it."""
+    body = {
+        **_position(record),
+        "stream": stream,
+        "event_time": event_time,
+        "watermark": watermark,
+        "reason": reason,
+        **_raw(record.value),
+    }
+    return _about(record, LATE, "m1cep.late.v1", source, body)
+
+
+def _oversized_alert(alert: Alert, value: bytes, source: str) -> Message:
+    body = {
+        "topic": ALERTS,
+        "partition": None,
+        "offset": None,
+        "timestamp": None,
+        "key": alert.key_text[:1000],
+        "column": None,
+        "reason": f"alert {alert.id} of rule {alert.rule} has {len(value)} bytes, more than Kafka takes: "
+        "select fewer or shorter columns in the rule",
+        **_raw(value),
+    }
+    headers = _headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, _time(alert.event_time))
+    return Message(DEAD_LETTERS, None, orjson.dumps(body), headers)
+
+
+def _about(record: Source, topic: str, kind: str, source: str, body: dict[str, Any]) -> Message:
+    where = f"{record.topic}/{record.partition}"
+    headers = _headers(f"{where}/{record.offset}", kind, source, _time(record.timestamp))
+    return Message(topic, where.encode(), orjson.dumps(body), headers)
+
+
+def _position(record: Source) -> dict[str, Any]:
+    return {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+        "key": None if record.key is None else record.key[:1000].decode(errors="backslashreplace"),
+    }
+
+
+def _raw(value: bytes | None) -> dict[str, Any]:
+    """The bytes of a record as text when they are UTF-8, else in base64; cut, with a note, when they are many."""
+    if value is None:
+        return {"raw": None, "encoding": None, "length": 0, "note": "the record has no value (a tombstone)"}
+    text, encoding = _as_text(value[:RAW_CUT_BYTES], cut=len(value) > RAW_CUT_BYTES)
+    note = f"cut after {RAW_CUT_BYTES} of {len(value)} bytes" if len(value) > RAW_CUT_BYTES else None
+    return {"raw": text, "encoding": encoding, "length": len(value), "note": note}
+
+
+def _as_text(part: bytes, *, cut: bool) -> tuple[str, str]:
+    try:
+        return part.decode(), "utf-8"
+    except UnicodeDecodeError as error:
+        if cut and error.start >= len(part) - 3:  # the cut went through a character
+            return part[: error.start].decode(), "utf-8"
+    return base64.b64encode(part).decode(), "base64"
+
+
+def _headers(identity: str, kind: str, source: str, time: str | None) -> list[tuple[str, bytes]]:
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", identity.encode()),
+        ("ce_type", kind.encode()),
+        ("ce_source", source.encode()),
+        ("content-type", b"application/json"),
+    ]
+    if time is not None:
+        headers.append(("ce_time", time.encode()))
+    return headers
+
+
+def _time(epoch_ms: int | None) -> str | None:
+    """RFC 3339 text of an epoch in milliseconds; None when it lies outside what RFC 3339 can say."""
+    if epoch_ms is None:
+        return None
+    try:
+        return (_EPOCH + timedelta(milliseconds=epoch_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return None

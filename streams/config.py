@@ -1,0 +1,205 @@
+"""Settings: from the environment (``M1CEP_*``), else from ``m1cep.toml`` in the working directory, else the defaults.
+
+    settings = load_settings()              # raises UsageError: one line, naming the variable or the file's key
+    settings.broker                         # "127.0.0.1:9092"
+    KafkaProducer(**settings.client_settings(), acks="all")
+
+A name that is not a setting is refused wherever it stands: a typing mistake must not mean the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from streams.errors import ShellError, UsageError
+
+CONFIG_FILE = "m1cep.toml"
+PREFIX = "M1CEP_"
+# Set by run.py for the commands that it starts; not a setting.
+NOT_SETTINGS = frozenset({"M1CEP_UV"})
+# Kubernetes adds such variables to every container of a namespace that has a service called m1cep-something.
+_SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT.*)$|.*_PORT(_\d+_(TCP|UDP).*)?$")
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of ``host:port`` or ``[v6]:port``; ValueError when it is neither."""
+    host, colon, port = text.strip().rpartition(":")
+    bare = host.startswith("[") and host.endswith("]")
+    if not colon or not host or not port.isascii() or not port.isdigit() or (":" in host and not bare):
+        raise ValueError(f"expected host:port, got {text!r}")
+    if not 1 <= int(port) <= 65535:
+        raise ValueError(f"expected a port from 1 to 65535, got {port}")
+    return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether connections to the host stay on this machine, by its name or number alone (nothing is resolved)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def default_home() -> Path:
+    """``$XDG_DATA_HOME/m1cep``, by default ``~/.local/share/m1cep``."""
+    base = os.environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path is to be ignored.
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share") / "m1cep"
+
+
+def _checked_address(text: str) -> str:
+    split_address(text)
+    return text.strip()
+
+
+def _absolute(value: object) -> object:
+    """Relative folders are those of the working directory now, whatever it is later."""
+    return Path(value).expanduser().absolute() if isinstance(value, str) and value else value
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+Folder = Annotated[Path, BeforeValidator(_absolute)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Every setting of M1CEP. Addresses that may hold a password are SecretStr, so that no log or message shows them.
+
+    Attributes:
+        broker: the Kafka broker, host:port.
+        allow_plaintext: permits a broker beyond this machine without TLS.
+        home: folder of everything that is kept: data, logs, private copies of executables.
+        state_dir: folder of the engine's snapshots and of Faust's own state; ``home``/state by default.
+        web_port: of the web page; None means 8080, or the next free one.
+        cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        toml_file=CONFIG_FILE,
+    )
+
+    broker: Address = "127.0.0.1:9092"
+    allow_plaintext: bool = False
+    home: Folder = Field(default_factory=default_home)
+    state_dir: Folder = Field(default_factory=lambda fields: fields.get("home", default_home()) / "state")
+    web_port: Port | None = None
+    cache_url: SecretStr | None = None
+    db_write_url: SecretStr | None = None
+    db_read_url: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _no_plaintext_beyond_this_machine(self) -> Settings:
+        if not self.allow_plaintext and not is_loopback(split_address(self.broker)[0]):
+            raise ValueError(
+                f"broker {self.broker} is not on this machine and the connection would not be encrypted; set "
+                "M1CEP_ALLOW_PLAINTEXT=true (allow_plaintext in m1cep.toml) if the network between is trusted",
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic passes it by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the same
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file; no ``.env`` and no folder of secrets."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def broker_host(self) -> str:
+        """Host of ``broker``."""
+        return split_address(self.broker)[0]
+
+    @property
+    def broker_port(self) -> int:
+        """Port of ``broker``."""
+        return split_address(self.broker)[1]
+
+    def client_settings(self) -> dict[str, Any]:
+        """What every Kafka client takes to reach the broker; the same names in kafka-python and aiokafka."""
+        return {"bootstrap_servers": self.broker, "security_protocol": "PLAINTEXT"}
+
+    def folder(self, *parts: str) -> Path:
+        """A folder under ``home``, made when missing, for the owner alone (0700).
+
+        Raises:
+            UsageError: it cannot be made or written to.
+        """
+        path = self.home
+        try:
+            for folder in (path, *(path := path / part for part in parts)):
+                # mkdir(parents=True) would give the parents the umask's mode.
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            writable = os.access(path, os.W_OK | os.X_OK)
+        except OSError as error:
+            raise UsageError(
+                f"the folder {path} cannot be made: {error.strerror}",
+                "set M1CEP_HOME to a folder that you may write to",
+            ) from error
+        if not writable:
+            raise UsageError(f"the folder {path} cannot be written to", "set M1CEP_HOME to one that can")
+        return path
+
+
+def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - the types are those of Settings' fields
+    """The settings in force; keyword arguments (of options given by the user) go before everything else.
+
+    Raises:
+        UsageError: an unknown name, a value that does not fit, or a file that is not TOML.
+    """
+    _refuse_unknown_variables()
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{CONFIG_FILE} is not TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{CONFIG_FILE} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise _explained(error, overrides) from error
+
+
+def _refuse_unknown_variables() -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for variable in sorted(os.environ):
+        name = variable.upper()
+        if name.startswith(PREFIX) and name not in known | NOT_SETTINGS and not _SERVICE_LINK.match(name):
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {near[0]}?" if near else f"settings are {', '.join(sorted(known))}"
+            raise UsageError(f"the environment variable {variable} is not a setting", remedy)
+
+
+def _explained(error: ValidationError, overrides: dict[str, Any]) -> ShellError:
+    """The first fault of a validation error with the place it comes from."""
+    fault = error.errors(include_url=False)[0]
+    reason = str(fault["msg"]).removeprefix("Value error, ")
+    if not fault["loc"]:
+        message, _, remedy = reason.partition("; ")
+        return UsageError(message, remedy)
+    name = str(fault["loc"][0])
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+        remedy = f"did you mean {near[0]}?" if near else f"settings are {', '.join(Settings.model_fields)}"
+        return UsageError(f"{CONFIG_FILE}: {name!r} is not a setting", remedy)
+    variable = PREFIX + name.upper()
+    in_environment = any(v.upper() == variable for v in os.environ)
+    place = name if name in overrides else variable if in_environment else f"{CONFIG_FILE}: {name}"
+    return UsageError(f"{place}: {reason[:1].lower()}{reason[1:]}")

@@ -1,0 +1,213 @@
+"""Faust's app, transport and consumer with batches in place of messages.
+
+    aiokafka consumer ──▶ BatchConsumerThread ──▶ Batch ──▶ Faust's conductor ──▶ agent (one value a batch)
+
+One app is one agent is one consumer group, so its committed offsets mean the same whatever other agents share the
+process. Faust's own machinery for acknowledging messages is bypassed (``acks=False``): it costs two asyncio tasks a
+message, which is why a plain Faust agent reads about 5 k events/s. The agent commits through
+:meth:`BatchConsumer.commit_positions` instead, once everything that follows from a batch is safely written.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import faust
+import mode
+from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.transport.batch import Batch
+from streams.transport.thread import BatchConsumerThread
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from streams.transport.batch import EndOfPartition, Start
+
+#: Batches that may wait in the agent's queue, over all partitions; they are small in number and large in content.
+_QUEUED_BATCHES = 8
+
+
+class BatchHandler(Protocol):
+    """What the transport tells the owner of the partitions' state."""
+
+    async def on_revoked(self, revoked: set[TP]) -> None:
+        """Stop taking batches, wait for what is under way, commit. The group is rebalancing: be quick."""
+
+    def on_assigned(self, assigned: set[TP]) -> None:
+        """Drop the state of partitions that are now another worker's."""
+
+    def wanted_positions(self) -> Mapping[TP, int]:
+        """Positions of partitions whose state is at hand; the others start where the group has committed."""
+
+    def on_started(self, start: Start) -> None:
+        """All partitions are sought; batches of this epoch follow."""
+
+
+class BatchSchema(faust.Schema):
+    """Passes batches through. A codec that raised would make Faust count the whole batch as done."""
+
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> None:
+        """Return None: a batch has no key, its records have."""
+
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        """Return the value unchanged."""
+        return message.value
+
+
+class BatchConsumer(driver.Consumer):
+    """Faust's consumer; the thread does the work, this side talks to the handler."""
+
+    app: BatchApp
+    _thread: BatchConsumerThread
+
+    def _new_consumer_thread(self) -> BatchConsumerThread:
+        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if type(record) is not Batch:
+            return super()._to_message(tp, record)
+        return ConsumerMessage(
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            timestamp=None,
+            timestamp_type=None,
+            headers=None,
+            key=None,
+            value=record,
+            checksum=None,
+            tp=tp,
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
+        start = await self._thread.seek_to_start(self.app.handler.wanted_positions())
+        self.app.handler.on_started(start)
+        return cast("Mapping[TP, int]", start.positions)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let the handler commit, then go on as Faust does."""
+        try:
+            await self.app.handler.on_revoked(revoked)
+        except Exception as error:
+            await self.crash(error)  # aiokafka would log it and rebalance as if nothing had happened
+            raise
+        await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Let the handler drop what it lost, then go on as Faust does."""
+        self.app.handler.on_assigned(assigned)
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def commit_positions(self, positions: Mapping[TP, int]) -> bool:
+        """Commit positions of assigned partitions.
+
+        Returns:
+            False when the group has rebalanced meanwhile: nothing is committed, the new owner reads them again.
+        """
+        return bool(await self._commit(positions))
+
+    def end_of(self, tp: TP) -> EndOfPartition | None:
+        """How far ``tp`` is written, by the last answer of the broker."""
+        return self._thread.end_of(tp)
+
+
+class BatchTransport(driver.Transport):
+    """aiokafka transport whose consumer makes batches."""
+
+    Consumer = BatchConsumer
+
+
+class _NoTables(TableManager):
+    """Faust waits a second for tables to be declared. We have none: state is in snapshots, not in Faust's tables."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class _ConsumerOnly(BootStrategy):
+    """No web server (Faust's binds 0.0.0.0 and serves table data), and no producer: the outbox has its own."""
+
+    enable_web = False
+    enable_kafka_producer = False
+
+
+class BatchApp(faust.App):
+    """A Faust app whose one agent is given batches.
+
+    Args:
+        group: consumer group, also the app's id.
+        topics: the topics to read in batches.
+        handler: keeps the state of the partitions.
+        broker: ``host:port``.
+        data_dir: for what Faust may write; made if missing.
+        fetch_max_wait_ms: how long the broker may wait for new data before it answers.
+        max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
+        session_timeout_s: after this long without a heartbeat the group gives the partitions to others.
+    """
+
+    BootStrategy = _ConsumerOnly
+
+    def __init__(
+        self,
+        group: str,
+        *,
+        topics: Iterable[str],
+        handler: BatchHandler,
+        broker: str,
+        data_dir: Path,
+        fetch_max_wait_ms: int = 100,
+        max_poll_records: int = 4000,
+        session_timeout_s: float = 6.0,
+    ) -> None:
+        self.batch_topics = frozenset(topics)
+        self.handler = handler
+        self.fetch_max_wait_ms = fetch_max_wait_ms
+        data_dir.mkdir(parents=True, exist_ok=True)
+        super().__init__(
+            group,
+            broker=f"aiokafka://{broker}",
+            broker_client_id=group,
+            broker_max_poll_records=max_poll_records,
+            broker_session_timeout=session_timeout_s,
+            broker_heartbeat_interval=session_timeout_s / 4,
+            broker_rebalance_timeout=session_timeout_s * 5,
+            broker_request_timeout=max(30.0, session_timeout_s * 2),
+            agent_supervisor=mode.CrashingSupervisor,
+            autodiscover=False,
+            datadir=data_dir,
+            env={},  # Faust lets variables like BROKER_URL, meant for another program, win over what is said here
+            reply_create_topic=False,
+            store="memory://",
+            stream_wait_empty=False,
+            table_standby_replicas=1,  # keeps Faust's assignor, which keeps partition p of all topics together
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            web_enabled=False,
+            TableManager=_NoTables,
+        )
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def serve_batches(self, take: Callable[[Batch], Awaitable[None]]) -> None:
+        """Declare the agent: ``take`` is awaited for each batch, one after the other; if it raises, the app crashes."""
+
+        async def batches(stream: Any) -> None:
+            async for batch in stream:
+                await take(batch)
+
+        topic = self.topic(*sorted(self.batch_topics), acks=False, schema=BatchSchema(), maxsize=_QUEUED_BATCHES)
+        self.agent(topic, name="batches", concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(batches)
+
+    @property
+    def batch_consumer(self) -> BatchConsumer:
+        """The consumer, which exists once the app is started."""
+        return cast("BatchConsumer", self.consumer)

@@ -1,0 +1,169 @@
+"""The thread in which Faust runs aiokafka's consumer: fetches, seeks and commits happen here.
+
+Faust runs the consumer with an event loop of its own in a second thread, so heartbeats go on while the agent computes.
+Batches are made *here*, in the same step in which aiokafka gives its records out: only then is its position known to
+belong to exactly these records, and only then is it certain on which side of a seek they were read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
+from faust.types import TP
+from mode.threads import WorkerThread
+
+from streams.errors import ServerError
+from streams.transport import records
+from streams.transport.batch import Batch, EndOfPartition, Start
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aiokafka import AIOKafkaConsumer
+
+    from streams.transport.app import BatchApp
+
+
+class _DaemonThread(WorkerThread):
+    """A consumer that hangs in a call to a dead broker must not keep the process alive after its error was reported."""
+
+    def __init__(self, service: Any, **kwargs: Any) -> None:
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+
+class BatchConsumerThread(AIOKafkaConsumerThread):
+    """aiokafka's consumer with batches for the topics of the app, and with positions that we choose."""
+
+    Worker = _DaemonThread
+    app: BatchApp
+
+    _epoch = 0
+    _next: dict[TopicPartition, int]
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._next = {}
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust hard-codes 1500 ms. A broker that does not wake up on new data (the embedded one) answers only then.
+        consumer._fetch_max_wait_ms = self.app.fetch_max_wait_ms
+        # An order of an aborted transaction never happened.
+        consumer._isolation_level = "read_committed"
+        # We say where to read from, always. When that is gone, fail loudly instead of jumping over what was lost.
+        consumer._auto_offset_reset = "none"
+        return consumer
+
+    async def on_start(self) -> None:
+        """Connect, then take over the unpacking of records."""
+        await super().on_start()
+        records.install(self._ensure_consumer()._fetcher, self.app.batch_topics)
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Faust prints a traceback to stderr here; the worker reports the error itself, in one line."""
+        self.log.debug(msg.format(*fmt), exc_info=True)
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP],
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is Faust's
+        max_records: int | None = None,
+    ) -> dict[TP, list[Any]]:
+        try:
+            fetched = await super()._fetch_records(
+                consumer, active_partitions, timeout=timeout, max_records=max_records
+            )
+        except OffsetOutOfRangeError as error:
+            raise _out_of_range(error) from error
+        # No await from here on: the position must be the one right after these records.
+        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items()}
+
+    def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
+        if tp.topic not in self.app.batch_topics:
+            return found
+        position = consumer._subscription.subscription.assignment.state_value(tp).position
+        batch = Batch(tp.topic, tp.partition, self._epoch, self._next[tp], position, found)
+        self._next[tp] = position
+        return [batch]
+
+    async def seek_to_start(self, wanted: Mapping[TP, int]) -> Start:
+        """Seek every assigned partition: to the position wanted, else the committed one, else the beginning.
+
+        Args:
+            wanted: positions that the caller's state stands at; committed offsets are only used where it has none.
+
+        Raises:
+            ServerError: a position lies beyond the end of its partition: the topic was made anew.
+        """
+        start: Start = await self.call_thread(self._seek_to_start, wanted)
+        return start
+
+    async def _seek_to_start(self, wanted: Mapping[TP, int]) -> Start:
+        consumer = self._ensure_consumer()
+        assigned = list(consumer.assignment())
+        ours = [tp for tp in assigned if tp.topic in self.app.batch_topics]
+        others = [tp for tp in assigned if tp.topic not in self.app.batch_topics]
+        if others:
+            await consumer.seek_to_committed(*others)
+        positions, expired = await self._positions(consumer, ours, wanted) if ours else ({}, {})
+        self._epoch += 1
+        self._next = dict(positions)
+        for tp, offset in positions.items():
+            consumer.seek(tp, offset)
+        as_faust = {ensure_TP(tp): offset for tp, offset in positions.items()}
+        return Start(self._epoch, cast("dict[tuple[str, int], int]", as_faust), cast("Any", expired))
+
+    async def _positions(
+        self, consumer: AIOKafkaConsumer, tps: list[TopicPartition], wanted: Mapping[TP, int]
+    ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
+        first, end = await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps))
+        committed = dict(zip(tps, await asyncio.gather(*(consumer.committed(tp) for tp in tps)), strict=True))
+        positions: dict[TopicPartition, int] = {}
+        expired: dict[TopicPartition, int] = {}
+        for tp in tps:
+            offset = wanted.get(tp, committed[tp])
+            if offset is None:
+                offset = first[tp]
+            if offset < first[tp]:
+                expired[tp] = first[tp] - offset
+                offset = first[tp]
+            if offset > end[tp]:
+                raise ServerError(
+                    f"topic {tp.topic} partition {tp.partition} ends at offset {end[tp]}, but group "
+                    f"{self.app.conf.id} has read up to {offset}: the topic was deleted and made anew",
+                    "delete the consumer group's offsets, or start the worker with another --group",
+                )
+            positions[tp] = offset
+        return positions, expired
+
+    def end_of(self, tp: TP) -> EndOfPartition | None:
+        """What the last fetch said about the end of a partition; None before the first answer or when not assigned.
+
+        Called from the main thread: it only reads, and a rebalance under way shows as None.
+        """
+        consumer = self._consumer
+        subscription = consumer._subscription.subscription if consumer is not None else None
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or not assignment.active or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        if state.highwater is None or state.timestamp is None:
+            return None
+        stable = state.lso
+        return EndOfPartition(stable if stable is not None and stable >= 0 else state.highwater, state.timestamp)
+
+
+def _out_of_range(error: OffsetOutOfRangeError) -> ServerError:
+    ((tp, offset),) = error.args[0].items()
+    return ServerError(
+        f"topic {tp.topic} partition {tp.partition}: offset {offset} is gone, by retention or because the topic was "
+        "made anew while it was read",
+        "start the worker again: it goes on where the topic begins now and says what was lost",
+    )
