@@ -3,7 +3,8 @@
     M1cepError
     ├── RuleError      a rule, a stream declaration or its front matter cannot be understood: line, column, caret, hint
     ├── EventError     an event does not fit its stream: stream, column, reason
-    └── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
+    ├── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
+    └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
 from __future__ import annotations
@@ -86,3 +87,18 @@ class EventError(M1cepError):
 
 class EngineError(M1cepError):
     """The engine cannot be run this way; the message says why and what to do."""
+
+
+class RuleFailure(M1cepError):  # noqa: N818 - not a wrong use: something in the rule's code gave way
+    """A rule failed on an event. ``__cause__`` has the Python error, its traceback the generated source.
+
+    Attributes:
+        rule: id of the rule.
+        line: of the SQL at fault, from 1, or None where it is not known.
+    """
+
+    def __init__(self, rule: str, source: SourceText, offset: int | None, cause: BaseException) -> None:
+        self.rule = rule
+        self.line = None if offset is None else source.position(offset)[0]
+        where = "" if offset is None else f"\n{source.excerpt(offset)}"
+        super().__init__(f"rule {rule!r} failed: {type(cause).__name__}: {cause}{where}")

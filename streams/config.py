@@ -24,6 +24,7 @@ from streams.errors import ShellError, UsageError
 
 CONFIG_FILE = "m1cep.toml"
 PREFIX = "M1CEP_"
+DEFAULT_PARTITIONS = 4  # of topics that we create
 # Set by run.py for the commands that it starts; not a setting.
 NOT_SETTINGS = frozenset({"M1CEP_UV"})
 # Kubernetes adds such variables to every container of a namespace that has a service called m1cep-something.

@@ -8,15 +8,16 @@ from typing import TextIO
 
 import structlog
 
-_QUIET = ("aiokafka", "asyncio", "faust", "kafka", "mode")  # libraries that report each retry and each rebalance step
+_QUIET = ("aiokafka", "asyncio", "faust", "mode")  # libraries that report each retry and each rebalance step
+_MUTE = ("kafka",)  # kafka-python: what goes wrong reaches the caller as an exception, which becomes our one line
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None, stream: TextIO | None = None) -> None:
     """Send the logs of this process, those of its libraries included, to stderr.
 
     Args:
-        level: the lowest level shown: debug, info, warning, error. Below it, libraries are quieter still: they show
-            warnings and errors only, unless the level is debug.
+        level: the lowest level shown: debug, info, warning, error. Libraries are quieter: they show warnings and
+            errors only, kafka-python nothing, unless the level is debug.
         json: one JSON object a line; by default so when stderr is no terminal.
         stream: instead of stderr.
     """
@@ -53,5 +54,6 @@ def configure_logs(level: str = "info", *, json: bool | None = None, stream: Tex
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(number)
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.DEBUG if number <= logging.DEBUG else max(number, logging.WARNING))
+    for names, at_least in ((_QUIET, logging.WARNING), (_MUTE, logging.CRITICAL)):
+        for name in names:
+            logging.getLogger(name).setLevel(number if number <= logging.DEBUG else max(number, at_least))

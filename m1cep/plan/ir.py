@@ -114,6 +114,9 @@ class Agg:
 
 Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg
 
+WINDOW_COLUMN = "\0window "
+"""Name, with a number after it, of the Col that stands for a window's value; it cannot be written in SQL."""
+
 TRUE = Literal(value=True, type=BOOLEAN)
 
 
@@ -158,7 +161,7 @@ class FilterPlan:
 class OverPlan:
     """Aggregates over what came before each row of a key; rows for which ``having`` is true are alerts.
 
-    In ``having`` and ``select`` the n-th windowed aggregate is ``Col(attr="w<n>")``.
+    In ``having`` and ``select`` the n-th windowed aggregate is a Col named WINDOW_COLUMN n with attr ``w<n>``.
     """
 
     source: str

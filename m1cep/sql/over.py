@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import TRUE, Col, Expr, Frame, Literal, OverPlan, Param, Windowed, conjunction
+from m1cep.plan.ir import TRUE, WINDOW_COLUMN, Col, Expr, Frame, Literal, OverPlan, Param, Windowed, conjunction
 from m1cep.sql.dialect import position
 from m1cep.sql.navigation import AGGREGATES, aggregate_argument, aggregate_of
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
@@ -95,7 +95,7 @@ class _Windows:
         if windowed not in self.windows:
             self.windows.append(windowed)
         index = self.windows.index(windowed)
-        return Col(f"w{index}", f"w{index}", agg.type, agg.nullable, position(node))
+        return Col(f"{WINDOW_COLUMN}{index}", f"w{index}", agg.type, agg.nullable, position(node))
 
     def _shape(self, node: exp.Window) -> exp.Expression:
         """The window itself, or the one that it names in the WINDOW clause."""

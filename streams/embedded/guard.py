@@ -23,7 +23,9 @@ import sys
 import time
 
 PR_SET_PDEATHSIG = 1
-OWNER_CHECK_S = 0.5  # a child that the owner forked may hold the pipe open after the owner's end: look at the parent too
+OWNER_CHECK_S = (
+    0.5  # a child that the owner forked may hold the pipe open after the owner's end: look at the parent too
+)
 
 
 def main(argv: list[str]) -> int:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from streams.transport.batch import EndOfPartition, Start
 
+_logger = mode.get_logger("faust.batches")  # quiet with Faust's own
+
 #: Batches that may wait in the agent's queue, over all partitions; they are small in number and large in content.
 _QUEUED_BATCHES = 8
 
@@ -62,6 +64,7 @@ class BatchSchema(faust.Schema):
 class BatchConsumer(driver.Consumer):
     """Faust's consumer; the thread does the work, this side talks to the handler."""
 
+    logger = _logger
     app: BatchApp
     _thread: BatchConsumerThread
 
@@ -127,6 +130,8 @@ class BatchTransport(driver.Transport):
 class _NoTables(TableManager):
     """Faust waits a second for tables to be declared. We have none: state is in snapshots, not in Faust's tables."""
 
+    logger = _logger
+
     async def on_start(self) -> None:
         await self._update_channels()
         await self.recovery.start()
@@ -153,6 +158,7 @@ class BatchApp(faust.App):
         session_timeout_s: after this long without a heartbeat the group gives the partitions to others.
     """
 
+    logger = _logger
     BootStrategy = _ConsumerOnly
 
     def __init__(

@@ -15,6 +15,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
+from mode import get_logger
 from mode.threads import WorkerThread
 
 from streams.errors import ServerError
@@ -40,6 +41,7 @@ class _DaemonThread(WorkerThread):
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """aiokafka's consumer with batches for the topics of the app, and with positions that we choose."""
 
+    logger = get_logger("faust.batches")  # with Faust's own, not with ours
     Worker = _DaemonThread
     app: BatchApp
 

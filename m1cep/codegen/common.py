@@ -1,0 +1,56 @@
+"""Pieces that the generators of all plans share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from m1cep.model.stream import EVENT_ID
+
+if TYPE_CHECKING:
+    from m1cep.codegen.expr import ExprWriter
+    from m1cep.codegen.module import Source
+    from m1cep.model.stream import Stream
+    from m1cep.plan.ir import Col, Output
+
+
+def identifier(name: str) -> str:
+    """A pattern variable as part of a Python name."""
+    return name if name.isidentifier() and name.isascii() else "v_" + name.encode().hex()
+
+
+def event_id_source(stream: Stream, row: str = "r") -> str:
+    """Source of an event's id: its event_id column, or a digest of its contents where it has none."""
+    column = stream.by_name.get(EVENT_ID)
+    if column is None:
+        return f"event_digest({row})"
+    text = f"{row}.{column.attr}" if column.type.kind == "STRING" else f"str({row}.{column.attr})"
+    return text if not column.nullable else f"({text} if {row}.{column.attr} is not None else event_digest({row}))"
+
+
+def key_source(key: tuple[Col, ...], row: str = "r") -> str:
+    """Source of the partition key: the value itself for one column, a tuple for several, None for none."""
+    if not key:
+        return "None"
+    if len(key) == 1:
+        return f"{row}.{key[0].attr}"
+    return "(" + ", ".join(f"{row}.{k.attr}" for k in key) + ")"
+
+
+def key_parts(key: tuple[Col, ...], variable: str = "k") -> dict[str, str]:
+    """Source of each key column's value, given the key."""
+    if len(key) == 1:
+        return {key[0].name: variable}
+    return {k.name: f"{variable}[{i}]" for i, k in enumerate(key)}
+
+
+def add_key_dict(out: Source, key: tuple[Col, ...]) -> None:
+    """``key_dict(k)``: the key as the alert shows it."""
+    out.add("def key_dict(k):")
+    body = ", ".join(f"{name!r}: {source}" for name, source in key_parts(key).items())
+    out.add(f"return {{{body}}}", indent=1)
+    out.add()
+
+
+def row_dict(writer: ExprWriter, select: tuple[Output, ...]) -> str:
+    """Source of the SELECT list as a dict."""
+    return "{" + ", ".join(f"{o.name!r}: {writer.value(o.expr)}" for o in select) + "}"

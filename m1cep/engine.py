@@ -1,0 +1,289 @@
+"""Events in, alerts out. Pure: no clock, no I/O; the same events give the same alerts whatever the batch cuts."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from m1cep.codegen.view import view_converters
+from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
+from m1cep.model.alert import Alert, alert_id, clip_event_ids
+from m1cep.runtime.merge import Merge
+
+if TYPE_CHECKING:
+    from m1cep.codegen.view import Convert
+    from m1cep.model.stream import Stream
+    from m1cep.rule import Rule
+    from m1cep.runtime.merge import LateRow
+    from m1cep.runtime.outcome import Hit
+
+_JSON = (bytes, bytearray, memoryview, str)
+
+
+class Late(NamedTuple):
+    """An event that came behind the watermark and was not given to the rules.
+
+    ``index`` is its position among the rows of that push, ``reason`` is ``late`` (older than its stream's lateness allows) or
+    ``idle`` (its stream had been read to its end, and others had gone on).
+    """
+
+    stream: str
+    index: int
+    row: Any
+    event_time: int
+    watermark: int
+    reason: str
+
+
+class _Running:
+    """A rule and its running instance."""
+
+    def __init__(self, rule: Rule, index: int) -> None:
+        self.rule = rule
+        self.index = index
+        self.operator = rule.start()
+        self.key_dict = rule.module["key_dict"]
+        self.last_alert: dict[Any, int] = {}  # for suppress
+        self.alerts = 0
+        self.suppressed = 0
+
+    def alert(self, hit: Hit) -> Alert | None:
+        """The alert of a match, unless it is suppressed."""
+        rule = self.rule
+        if rule.suppress is not None:
+            last = self.last_alert.get(hit.key)
+            if last is not None and hit.event_time < last + rule.suppress:
+                self.suppressed += 1
+                return None
+            self.last_alert[hit.key] = hit.event_time
+        key = self.key_dict(hit.key)
+        self.alerts += 1
+        return Alert(
+            id=alert_id(rule.id, rule.version, key, hit.events),
+            rule=rule.id,
+            severity=rule.severity,
+            key=key,
+            row=hit.row,
+            event_time=hit.event_time,
+            events=clip_event_ids(hit.events),
+        )
+
+    def forget(self, watermark: int) -> None:
+        """Drop what suppress no longer needs."""
+        suppress = self.rule.suppress
+        if suppress is not None and len(self.last_alert) > 1_000:
+            self.last_alert = {k: t for k, t in self.last_alert.items() if t + suppress > watermark}
+
+    def failure(self, error: Exception) -> RuleFailure:
+        """The error with the SQL that it came from."""
+        module, offset = self.rule.module, None
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename == module.filename and frame.lineno is not None:
+                before = [line for line in module.offsets if line <= frame.lineno]
+                offset = module.offsets[max(before)] if before else None
+        return RuleFailure(self.rule.id, SourceText(self.rule.text, self.rule.id), offset, error)
+
+
+class _Channel:
+    """The rules on one source (a stream or a view), and the merge that orders its rows."""
+
+    def __init__(self, index: int, source: Stream, inputs: Sequence[Stream]) -> None:
+        self.index = index
+        attr = source.by_name[source.time_column.lower()].attr
+        self.merge = Merge(inputs, attr)
+        self.convert: dict[str, Convert] = view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
+        self.rules: list[_Running] = []
+        self.position = 0
+
+    def take(self, stream: str, rows: list[Any]) -> list[LateRow]:
+        return self.merge.take(stream, rows, self.convert.get(stream))
+
+    def run(self, out: list[tuple[Any, ...]]) -> None:
+        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""
+        rows, watermark = self.merge.release()
+        for running in self.rules:
+            hits: list[Hit] = []
+            try:
+                if rows:
+                    running.operator.feed(rows, self.position, hits)
+                running.operator.advance(watermark, hits)
+            except Exception as error:
+                raise running.failure(error) from error
+            self._collect(running, hits, out)
+            running.forget(watermark)
+        self.position += len(rows)
+
+    def finish(self, out: list[tuple[Any, ...]]) -> None:
+        """Let everything go and close what is open."""
+        for stream in self.merge.streams:
+            self.merge.end(stream.name)
+        self.run(out)
+        for running in self.rules:
+            hits: list[Hit] = []
+            try:
+                running.operator.finish(hits)
+            except Exception as error:
+                raise running.failure(error) from error
+            self._collect(running, hits, out)
+
+    def _collect(self, running: _Running, hits: list[Hit], out: list[tuple[Any, ...]]) -> None:
+        for n, hit in enumerate(hits):
+            out.append((hit.time, hit.by_row, self.index, hit.position, running.index, n, running, hit))
+
+
+class Engine:
+    """Runs rules over events.
+
+    Example:
+        >>> import m1cep
+        >>> streams = m1cep.parse_streams('''CREATE TABLE orders (event_id STRING, account STRING, qty DOUBLE, ts TIMESTAMP(3),
+        ...     WATERMARK FOR ts AS ts) PARTITIONED BY (account) WITH ('topic' = 'orders')''')
+        >>> rule = m1cep.compile_rule("SELECT account, qty FROM orders WHERE qty > 5", streams)
+        >>> engine = m1cep.Engine([rule])
+        >>> [a.row for a in engine.push("orders", [{"event_id": "e1", "account": "a", "qty": 7, "ts": 1}])]
+        [{'account': 'a', 'qty': 7.0}]
+
+    Raises:
+        EngineError: two rules have one id, or declare one stream differently.
+    """
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._rules = tuple(rules)
+        self._streams: dict[str, Stream] = {}
+        self._known: set[str] = set()
+        self._channels: dict[str, _Channel] = {}
+        self._by_input: dict[str, list[_Channel]] = {}
+        self._late: list[Late] = []
+        self.events = 0
+        self.late_events = 0
+        seen: set[str] = set()
+        for index, rule in enumerate(self._rules):
+            if rule.id in seen:
+                raise EngineError(f"expected rules with different ids, got {rule.id!r} twice: give one another id in its front matter")
+            seen.add(rule.id)
+            self._add(rule, index)
+
+    def _add(self, rule: Rule, index: int) -> None:
+        self._known.update(rule.known_streams)
+        channel = self._channels.get(rule.source.name)
+        if channel is None:
+            channel = self._channels[rule.source.name] = _Channel(len(self._channels), rule.source, rule.inputs)
+            for stream in rule.inputs:
+                if self._streams.setdefault(stream.name, stream) != stream:
+                    raise EngineError(f"stream {stream.name!r} is declared differently by two rules: compile all with the same streams")
+                self._by_input.setdefault(stream.name, []).append(channel)
+        channel.rules.append(_Running(rule, index))
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that run."""
+        return self._rules
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Names of the base streams that are read."""
+        return frozenset(self._streams)
+
+    def push(self, stream: str, events: Iterable[Mapping[str, Any] | bytes | str]) -> list[Alert]:
+        """Take events of a stream in, and give the alerts that are decided by now.
+
+        Args:
+            stream: name of a base stream.
+            events: mappings or JSON texts, in any number. All or nothing: after an error the engine is as before.
+
+        Raises:
+            EventError: an event does not fit the stream; ``index`` says which.
+            EngineError: there is no such stream.
+            RuleFailure: a rule failed on an event.
+        """
+        known = self._stream(stream)
+        if isinstance(events, Mapping | bytes | bytearray | memoryview | str):
+            raise EngineError(f"expected a sequence of events, got one {type(events).__name__}: push({stream!r}, [event])")
+        return [] if known is None else self.push_rows(stream, _decode(known, events))
+
+    def push_rows(self, stream: str, rows: list[Any]) -> list[Alert]:
+        """As ``push``, with rows that ``Stream.decode_many`` made. The list belongs to the engine from then on."""
+        if self._stream(stream) is None or not rows:
+            return []
+        self.events += len(rows)
+        out: list[tuple[Any, ...]] = []
+        late: dict[int, LateRow] = {}
+        for channel in self._by_input[stream]:
+            for row in channel.take(stream, rows):
+                late.setdefault(row.index, row)
+            channel.run(out)
+        if late:
+            self.late_events += len(late)
+            self._late.extend(Late(stream, *late[i]) for i in sorted(late))
+        return self._alerts(out) if out else []
+
+    def idle(self, stream: str) -> list[Alert]:
+        """The stream is read to its end for now: until its next push it does not hold the others back."""
+        return self._each(stream, lambda channel: channel.merge.idle(stream))
+
+    def end(self, stream: str) -> list[Alert]:
+        """The stream will bring nothing more."""
+        return self._each(stream, lambda channel: channel.merge.end(stream))
+
+    def finish(self) -> list[Alert]:
+        """End of input: everything that waits goes to the rules; complete matches are reported, open ones dropped."""
+        out: list[tuple[Any, ...]] = []
+        for channel in self._channels.values():
+            channel.finish(out)
+        return self._alerts(out)
+
+    def take_late(self) -> list[Late]:
+        """The late events since the last call."""
+        late, self._late = self._late, []
+        return late
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Per rule: alerts, suppressed alerts, and what its operator counts (open attempts, keys, dropped attempts)."""
+        found: dict[str, dict[str, int]] = {}
+        for channel in self._channels.values():
+            for running in channel.rules:
+                counts = {"alerts": running.alerts, "suppressed": running.suppressed}
+                found[running.rule.id] = counts | running.operator.counters()
+        return found
+
+    def _each(self, stream: str, act: Any) -> list[Alert]:  # noqa: ANN401
+        if self._stream(stream) is None:
+            return []
+        out: list[tuple[Any, ...]] = []
+        for channel in self._by_input[stream]:
+            act(channel)
+            channel.run(out)
+        return self._alerts(out)
+
+    def _alerts(self, out: list[tuple[Any, ...]]) -> list[Alert]:
+        out.sort(key=_order)
+        found = (running.alert(hit) for *_, running, hit in out)
+        return [alert for alert in found if alert is not None]
+
+    def _stream(self, name: str) -> Stream | None:
+        """The stream, or None when it exists and no rule reads it."""
+        stream = self._streams.get(name)
+        if stream is None and name not in self._known:
+            raise EngineError(f"there is no stream {name!r}: expected one of {', '.join(sorted(self._known))}")
+        return stream
+
+
+def _order(entry: tuple[Any, ...]) -> tuple[Any, ...]:
+    return entry[:6]
+
+
+def _decode(stream: Stream, events: Iterable[Mapping[str, Any] | bytes | str]) -> list[Any]:
+    decoder = stream.decoder
+    rows: list[Any] = []
+    for index, event in enumerate(events):
+        try:
+            if isinstance(event, _JSON):
+                rows.append(decoder.decode(bytes(event) if isinstance(event, memoryview | bytearray) else event))
+            elif isinstance(event, Mapping):
+                rows.append(decoder.convert(event))
+            else:
+                raise EventError(stream.name, f"expected a mapping or a JSON text, got {type(event).__name__}")
+        except EventError as error:
+            raise EventError(stream.name, error.reason, column=error.column, index=index) from None
+    return rows

@@ -1,0 +1,124 @@
+"""Rules: a text compiled to something the engine can run."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from m1cep.codegen.filtering import generate_filter
+from m1cep.codegen.match import generate_match
+from m1cep.codegen.over import generate_over
+from m1cep.errors import RuleError, SourceText
+from m1cep.model.time import in_unit
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
+from m1cep.plan.pattern import compile_program
+from m1cep.runtime.matcher import PatternMatcher
+from m1cep.runtime.simple import RowFilter, SlidingWindow
+from m1cep.sql.frontmatter import FrontMatter, front_matter
+from m1cep.sql.statement import plan_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from m1cep.codegen.module import Module
+    from m1cep.model.stream import Stream
+    from m1cep.runtime.outcome import Operator
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A compiled rule.
+
+    Attributes:
+        id: from the front matter, else from the name of the text, else from its hash.
+        version: 12 hexadecimal digits of SHA-256 over the text: another text is another version.
+        matter: the front matter: severity, summary, source, action, parameters.
+        text: the rule as written.
+        plan: what it does.
+        module: the generated Python.
+        source: the stream or view that it reads.
+        inputs: that stream, or those that the view unites.
+        known_streams: every base stream that was declared when the rule was compiled.
+        suppress: how long after an alert further ones of the same key are dropped, in the stream's unit, or None.
+        start: makes a new running instance.
+    """
+
+    id: str
+    version: str
+    matter: FrontMatter
+    text: str
+    plan: Plan
+    module: Module
+    source: Stream
+    inputs: tuple[Stream, ...]
+    known_streams: frozenset[str]
+    suppress: int | None
+    start: Callable[[], Operator] = field(repr=False)
+
+    @property
+    def severity(self) -> str:
+        """info | low | medium | high | critical."""
+        return self.matter.severity
+
+    @property
+    def summary(self) -> str:
+        """One sentence for whoever reads the alert."""
+        return self.matter.summary
+
+    @property
+    def action(self) -> str:
+        """alert | freeze_account | halt_grid | hold_withdrawal."""
+        return self.matter.action
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the base streams that the rule reads."""
+        return tuple(s.name for s in self.inputs)
+
+
+def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -> Rule:
+    """A rule from its text.
+
+    Args:
+        sql_text: front matter (optional) and one SELECT.
+        streams: what FROM may name, by name.
+        name: of the text in messages and tracebacks, such as its file name.
+
+    Raises:
+        RuleError: the text is not a rule; says where and what to do.
+    """
+    version = hashlib.sha256(sql_text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    source = SourceText(sql_text, name or "rule")
+    try:
+        matter = front_matter(source)
+        plan = plan_statement(source, matter, streams)
+        rule_id = matter.id or _id_from(name) or f"rule-{version}"
+        stream = next(s for n, s in streams.items() if n == plan.source)
+        module, start = _generate(plan, stream, name or rule_id, matter)
+    except RecursionError:
+        raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
+    inputs = tuple(streams[n] for n in stream.inputs)
+    known = frozenset(s.name for s in streams.values() if not s.is_view)
+    suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
+    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, suppress, start)
+
+
+def _id_from(name: str) -> str:
+    stem = name.replace("\\", "/").rsplit("/", 1)[-1].removesuffix(".sql").lower()
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-_")
+
+
+def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[], Operator]]:
+    match plan:
+        case FilterPlan():
+            module = generate_filter(plan, stream, name)
+            return module, lambda: RowFilter(module)
+        case OverPlan():
+            module = generate_over(plan, stream, name)
+            return module, lambda: SlidingWindow(module)
+        case MatchPlan():
+            program = compile_program(plan.pattern)
+            module = generate_match(plan, program, stream, name)
+            time_attr = stream.by_name[stream.time_column.lower()].attr
+            return module, lambda: PatternMatcher(module, program, time_attr, plan.within, matter.max_open)

@@ -1,0 +1,60 @@
+"""Rules whose generated code is the whole loop: filters, and aggregates over sliding frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from m1cep.codegen.module import Module
+    from m1cep.runtime.outcome import Hit
+
+
+class RowFilter:
+    """SELECT ... WHERE: every row by itself."""
+
+    def __init__(self, module: Module) -> None:
+        self.feed = module["feed"]
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Nothing waits."""
+
+    def finish(self, out: list[Hit]) -> None:
+        """Nothing is open."""
+
+    def counters(self) -> dict[str, int]:
+        """Nothing is kept."""
+        return {}
+
+
+class SlidingWindow:
+    """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame."""
+
+    def __init__(self, module: Module) -> None:
+        self._feed = module["feed"]
+        self._span: int = module["SPAN"]
+        self._states: dict[Any, Any] = {}
+        self._swept = -1
+
+    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
+        """Take rows in, in event-time order."""
+        self._feed(self._states, rows, base, out)
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
+        if watermark - self._swept <= self._span:
+            return
+        self._swept = watermark
+        silent = watermark - self._span
+        states = self._states
+        for key in [k for k, s in states.items() if s.last < silent]:
+            del states[key]
+
+    def finish(self, out: list[Hit]) -> None:
+        """Nothing waits for an end."""
+        self._states.clear()
+
+    def counters(self) -> dict[str, int]:
+        """Keys in memory."""
+        return {"keys": len(self._states)}

@@ -1,0 +1,82 @@
+"""What a worker gives to each of its agents."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from streams import codec
+from streams.errors import ServerError, ShellError
+from streams.transport import BatchApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from m1cep import Rule, Stream
+
+    from streams.agents.outbox import Outbox
+    from streams.agents.stats import AgentStats
+    from streams.transport import BatchHandler
+
+#: What every agent writes to.
+OUTPUT_TOPICS = (codec.ALERTS, codec.DEAD_LETTERS, codec.LATE)
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """Rules, streams, connections and settings.
+
+    Attributes:
+        broker: ``host:port``.
+        group: prefix of the agents' consumer groups.
+        state_dir: folder for what must survive a restart.
+        partitions: number of partitions of every topic that the broker has.
+        idle_timeout_s: a topic silent for so long no longer holds back others.
+        session_timeout_s: see :class:`BatchApp`.
+        fetch_max_wait_ms: see :class:`BatchApp`.
+    """
+
+    rules: Sequence[Rule]
+    streams: Mapping[str, Stream]
+    outbox: Outbox
+    stats: AgentStats
+    broker: str
+    group: str
+    state_dir: Path
+    partitions: Mapping[str, int]
+    idle_timeout_s: float
+    session_timeout_s: float
+    fetch_max_wait_ms: int
+
+    def check_topics(self, topics: Iterable[str]) -> None:
+        """Check that the topics exist, with as many partitions each, and that there is somewhere to write to.
+
+        Raises:
+            ServerError: a topic does not exist.
+            ShellError: partition counts differ.
+        """
+        inputs = sorted(topics)
+        missing = [topic for topic in (*inputs, *OUTPUT_TOPICS) if not self.partitions.get(topic)]
+        if missing:
+            raise ServerError(
+                f"the broker at {self.broker} has no topic {', '.join(missing)}", "make them: m1cep topics create"
+            )
+        if len({self.partitions[topic] for topic in inputs}) > 1:
+            counts = ", ".join(f"{topic} {self.partitions[topic]}" for topic in inputs)
+            raise ShellError(
+                f"the topics that the rules read have different numbers of partitions: {counts}",
+                "partition p of all of them is processed together: make the numbers equal",
+            )
+
+    def new_app(self, agent: str, handler: BatchHandler, topics: Iterable[str]) -> BatchApp:
+        """A Faust app for an agent, in the consumer group ``<group>-<agent>``, not started."""
+        return BatchApp(
+            f"{self.group}-{agent}",
+            topics=topics,
+            handler=handler,
+            broker=self.broker,
+            data_dir=self.state_dir / "faust",
+            fetch_max_wait_ms=self.fetch_max_wait_ms,
+            session_timeout_s=self.session_timeout_s,
+        )

@@ -1,0 +1,121 @@
+"""The producer of an agent: every message it takes comes with a future of the broker's acknowledgement.
+
+aiokafka's own producer is used directly, not Faust's around it: Faust's buffer (``send_soon``, ``flush``) returns before
+messages are written, and its ``send`` adds sensors and coroutines to each message only to return the same future.
+Idempotence is off: the embedded broker does not know it, and every message carries an id by which readers drop
+repetitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Self
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+
+from streams.errors import ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streams.codec import Message
+
+_log = structlog.get_logger(__name__)
+
+#: A message that the broker has not taken by then fails, and the worker with it.
+_ACK_TIMEOUT_MS = 30_000
+_BATCH_BYTES = 256 * 1024
+_STOP_TIMEOUT_S = 3.0
+
+
+class Outbox:
+    """Writes messages; what has been acknowledged is known message by message.
+
+    Args:
+        client: settings of the Kafka client: ``bootstrap_servers`` and security.
+        name: client id.
+    """
+
+    def __init__(self, client: Mapping[str, Any], name: str) -> None:
+        self._broker = str(client["bootstrap_servers"])
+        self._producer = AIOKafkaProducer(
+            **client,
+            client_id=name,
+            acks="all",
+            enable_idempotence=False,
+            linger_ms=0,  # an alert waits for nothing; what comes while one request is under way forms the next batch
+            max_batch_size=_BATCH_BYTES,
+            request_timeout_ms=_ACK_TIMEOUT_MS,
+            metadata_max_age_ms=60_000,
+            partitioner=_partition_of,
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._producer.start()
+        except KafkaConnectionError:
+            await self._producer.stop()
+            raise ServerError(
+                f"no Kafka broker answers at {self._broker}",
+                "start one with `m1cep broker`, or say where it is in M1CEP_BROKER",
+            ) from None
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        # It flushes first; with a broker that is gone that would take until every message has timed out.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._producer.stop(), _STOP_TIMEOUT_S)
+
+    async def topics(self) -> dict[str, int]:
+        """Number of partitions of every topic of the broker. Never creates one."""
+        found = await self._producer.client.fetch_all_metadata()
+        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
+
+    async def answers(self, topics: Iterable[str]) -> bool:
+        """Ask the broker about ``topics`` and say whether it answered."""
+        client = self._producer.client
+        client.set_topics(list(topics))
+        try:
+            return bool(await client.force_metadata_update())
+        except KafkaError as error:
+            _log.debug("outbox.no_answer", error=repr(error))
+            return False
+
+    def missing(self, topics: Mapping[str, int]) -> list[str]:
+        """Topics that, by the last answer, do not exist any more or have another number of partitions."""
+        cluster = self._producer.client.cluster
+        return [topic for topic, count in topics.items() if len(cluster.partitions_for_topic(topic) or ()) != count]
+
+    async def send(self, message: Message) -> asyncio.Future[Any]:
+        """Queue a message. Waits while the queue of its partition is full, so a slow broker slows the caller.
+
+        Returns:
+            A future that is done when the broker has acknowledged the message, or failed with a KafkaError.
+        """
+        future: asyncio.Future[Any] = await self._producer.send(
+            message.topic, message.value, key=message.key, headers=message.headers
+        )
+        return future
+
+
+_murmur2 = DefaultPartitioner()
+
+
+@lru_cache(maxsize=65536)
+def _keyed_partition(key: bytes, count: int) -> int:
+    partitions = list(range(count))
+    partition: int = _murmur2(key, partitions, partitions)
+    return partition
+
+
+def _partition_of(key: bytes | None, all_partitions: list[int], available: list[int]) -> int:
+    """aiokafka's partitioner, which hashes in Python, remembered per key: alerts of a key come in bursts."""
+    if key is None:
+        partition: int = _murmur2(key, all_partitions, available)
+        return partition
+    return sorted(all_partitions)[_keyed_partition(key, len(all_partitions))]

@@ -1,0 +1,99 @@
+"""What a worker counts, and the file in which it tells others."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class AgentStats:
+    """Counters of one agent since the worker started.
+
+    Attributes:
+        state: starting, ready, rebalancing, stopping, stopped or failed.
+        assigned: topic/partition of what it reads.
+        events: events taken, by stream; dead letters are not among them.
+        alerts: alerts acknowledged or on their way, by rule.
+        busy_s: seconds spent in decoding and rules.
+        commits: commits that the broker confirmed.
+    """
+
+    state: str = "starting"
+    assigned: list[str] = field(default_factory=list)
+    events: Counter[str] = field(default_factory=Counter)
+    alerts: Counter[str] = field(default_factory=Counter)
+    dead_letters: int = 0
+    late: int = 0
+    batches: int = 0
+    records: int = 0
+    largest_batch: int = 0
+    busy_s: float = 0.0
+    commits: int = 0
+    committed: dict[str, int] = field(default_factory=dict)
+    lag: dict[str, int] = field(default_factory=dict)
+    unacknowledged: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "state": self.state,
+            "ready": self.state == "ready",
+            "assigned": self.assigned,
+            "events": self.events.total(),
+            "events_by_stream": dict(self.events),
+            "alerts": self.alerts.total(),
+            "alerts_by_rule": dict(sorted(self.alerts.items())),
+            "dead_letters": self.dead_letters,
+            "late": self.late,
+            "batches": self.batches,
+            "records_per_batch": round(self.records / self.batches, 1) if self.batches else 0.0,
+            "largest_batch": self.largest_batch,
+            "busy_s": round(self.busy_s, 3),
+            "commits": self.commits,
+            "committed": self.committed,
+            "lag": self.lag,
+            "lag_total": sum(self.lag.values()),
+            "unacknowledged": self.unacknowledged,
+        }
+
+
+class StatsFile:
+    """Writes the counters of all agents as one JSON object, atomically, so that a reader never sees half of it.
+
+    Args:
+        path: the file; its folder must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._started_s = time.time()
+        self._before: tuple[float, int] | None = None
+
+    def write(self, agents: dict[str, AgentStats]) -> None:
+        """Replace the file."""
+        now_s = time.time()
+        events = sum(stats.events.total() for stats in agents.values())
+        rate = 0.0
+        if self._before and now_s > self._before[0]:
+            rate = (events - self._before[1]) / (now_s - self._before[0])
+        self._before = (now_s, events)
+        body = {
+            "pid": os.getpid(),
+            "time_s": round(now_s, 3),
+            "uptime_s": round(now_s - self._started_s, 3),
+            "ready": bool(agents) and all(stats.state == "ready" for stats in agents.values()),
+            "events_per_s": round(rate, 1),
+            "agents": {name: stats.as_dict() for name, stats in agents.items()},
+        }
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        temporary.write_bytes(orjson.dumps(body))
+        temporary.replace(self._path)

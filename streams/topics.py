@@ -1,0 +1,237 @@
+"""The Kafka topics: which there are, with what settings; made when missing, listed, read.
+
+The names and keys are those of the contract. Partition p of all input topics is processed together, so the input topics
+have equal partition counts. The replication factor is left to the cluster's ``default.replication.factor``.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.config import DEFAULT_PARTITIONS
+from streams.errors import ServerError, ShellError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from m1cep.model.stream import Stream
+    from streams.config import Settings
+
+CONNECT_TIMEOUT_MS = 5_000
+REQUEST_TIMEOUT_MS = 15_000
+_DAY_MS = 86_400_000
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
+
+
+_FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
+_COMPACTED = {"cleanup.policy": "compact"}
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it should be.
+
+    Attributes:
+        key: what the Kafka key holds, in words; empty when records have none.
+        config: topic settings, as in Kafka's documentation. The embedded broker takes and ignores them.
+        is_input: read by the engine: has as many partitions as every other input.
+        partitions: fixed number, or None for the number that the user chooses.
+    """
+
+    name: str
+    key: str = ""
+    config: Mapping[str, str] = field(default_factory=lambda: _kept(30))
+    is_input: bool = False
+    partitions: int | None = None
+
+
+BUILT_IN = (
+    Topic("m1cep.orders.v1", "account", _kept(7), is_input=True),
+    Topic("m1cep.fills.v1", "account", _kept(7), is_input=True),
+    Topic("m1cep.accounts.v1", "account", _kept(7), is_input=True),
+    Topic("m1cep.market.v1", "symbol", _kept(7), is_input=True),
+    Topic("m1cep.alerts.v1", "the rule's partition key"),
+    Topic("m1cep.actions.v1", "account"),
+    Topic("m1cep.late.v1"),
+    Topic("m1cep.dead-letters.v1"),
+    Topic("m1cep.rules.v1", "rule id", _COMPACTED, partitions=1),  # one partition: versions of all rules in one order
+    Topic("m1cep.order-commands.v1", "grid"),
+    Topic("m1cep.grids.v1", "grid", _COMPACTED),
+    # What auditors ask for years later.
+    Topic("m1cep.custody.requests.v1", "vault", _FOREVER),
+    Topic("m1cep.custody.rounds.v1", "request", _FOREVER),
+    Topic("m1cep.custody.releases.v1", "vault", _FOREVER),
+)
+
+
+@dataclass(frozen=True)
+class TopicState:
+    """A topic as it is on the broker.
+
+    Attributes:
+        created: whether ``create_topics`` has just made it.
+        records: how many it holds, the compacted and expired ones not counted exactly; None when not asked for.
+    """
+
+    name: str
+    partitions: int
+    created: bool = False
+    records: int | None = None
+
+
+def topics_of(streams: Iterable[Stream]) -> list[Topic]:
+    """The built-in topics, and the input topics of further streams."""
+    found = {topic.name: topic for topic in BUILT_IN}
+    for stream in streams:
+        if not stream.is_view:
+            found.setdefault(stream.topic, Topic(stream.topic, ", ".join(stream.key), _kept(7), is_input=True))
+    return list(found.values())
+
+
+def create_topics(
+    settings: Settings, topics: Iterable[Topic] = BUILT_IN, *, partitions: int = DEFAULT_PARTITIONS
+) -> list[TopicState]:
+    """Make the topics that are missing and wait until they can be used; those that exist stay as they are.
+
+    Args:
+        settings: where the broker is.
+        topics: what there should be.
+        partitions: of new topics that do not fix their number.
+
+    Raises:
+        ServerError: no broker answers.
+        ShellError: the broker refuses a topic, or the input topics have unequal partition counts.
+    """
+    wanted = list(topics)
+    with admin_client(settings) as admin:
+        missing = [t for t in wanted if t.name not in set(admin.list_topics())]
+        if missing:
+            _create(admin, missing, partitions)
+        counts = {t["name"]: len(t["partitions"]) for t in admin.describe_topics([t.name for t in wanted])}
+    _check_equal_partitions({t.name: counts[t.name] for t in wanted if t.is_input})
+    new = {t.name for t in missing}
+    return [TopicState(t.name, counts[t.name], created=t.name in new) for t in wanted]
+
+
+def _create(admin: KafkaAdminClient, missing: list[Topic], partitions: int) -> None:
+    request = {t.name: {"num_partitions": t.partitions or partitions, "configs": dict(t.config)} for t in missing}
+    answer = admin.create_topics(request, raise_errors=False)
+    for topic in answer["topics"]:
+        error = for_code(topic["error_code"])
+        # Another process may create the same topics at the same moment.
+        if topic["error_code"] and error is not TopicAlreadyExistsError:
+            reason = topic.get("error_message") or error.description or error.__name__
+            raise ShellError(f"the broker refuses to create topic {topic['name']}: {reason}")
+    admin.wait_for_topics(list(request))
+
+
+def _check_equal_partitions(counts: Mapping[str, int]) -> None:
+    if len(set(counts.values())) > 1:
+        found = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+        raise ShellError(
+            f"the input topics must have equal partition counts, found {found}",
+            "delete the topics that differ, or add partitions, or create all with one --partitions",
+        )
+
+
+def list_topics(settings: Settings, *, internal: bool = False) -> list[TopicState]:
+    """The broker's topics by name, with their partitions and numbers of records.
+
+    Raises:
+        ServerError: no broker answers.
+    """
+    with admin_client(settings) as admin:
+        found = [t for t in admin.describe_topics() if internal or not (t["is_internal"] or t["name"].startswith("__"))]
+    partitions = {t["name"]: [TopicPartition(t["name"], p["partition_index"]) for p in t["partitions"]] for t in found}
+    every = [tp for tps in partitions.values() for tp in tps]
+    if not every:
+        return []
+    with consumer(settings) as reader:
+        first, end = reader.beginning_offsets(every), reader.end_offsets(every)
+    return [
+        TopicState(name, len(tps), records=sum(end[tp] - first[tp] for tp in tps))
+        for name, tps in sorted(partitions.items())
+    ]
+
+
+@contextmanager
+def admin_client(settings: Settings) -> Iterator[KafkaAdminClient]:
+    """An admin client, closed at the end; what the broker answers badly becomes a ServerError.
+
+    Raises:
+        ServerError: no broker answers, or it is lost.
+    """
+    _expect_a_server(settings)
+    with broker_errors(settings):
+        admin = KafkaAdminClient(
+            **settings.client_settings(),
+            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+        )
+        try:
+            yield admin
+        finally:
+            admin.close()
+
+
+@contextmanager
+def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:  # noqa: ANN401 - kafka-python's options
+    """A consumer without a group, closed at the end; errors as of ``admin_client``."""
+    _expect_a_server(settings)
+    with broker_errors(settings):
+        reader = KafkaConsumer(
+            **settings.client_settings(),
+            bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            enable_auto_commit=False,
+            allow_auto_create_topics=False,
+            **options,
+        )
+        try:
+            reader.bootstrap(CONNECT_TIMEOUT_MS)
+            yield reader
+        finally:
+            reader.close()
+
+
+@contextmanager
+def broker_errors(settings: Settings) -> Iterator[None]:
+    """Turns kafka-python's errors into a ServerError that says where the broker was sought and what to do."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        if reachable(settings):
+            raise ServerError(f"the Kafka broker at {settings.broker} does not answer as expected: {error}") from error
+        raise no_broker(settings) from error
+
+
+def _expect_a_server(settings: Settings) -> None:
+    # kafka-python would try again and again until its timeout; a refused connection need not be waited for.
+    if not reachable(settings):
+        raise no_broker(settings)
+
+
+def no_broker(settings: Settings) -> ServerError:
+    """The error for a broker that is not there."""
+    return ServerError(
+        f"no Kafka broker answers at {settings.broker}",
+        "start one with `m1cep broker`, or set M1CEP_BROKER to the host:port of yours",
+    )
+
+
+def reachable(settings: Settings, timeout_s: float = 2.0) -> bool:
+    """Whether something takes connections at the broker's address."""
+    try:
+        with socket.create_connection((settings.broker_host, settings.broker_port), timeout=timeout_s):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,237 @@
+"""The worker: one process, its agents' Faust apps, and the watch over the broker.
+
+    start:  topics checked ──▶ apps started ──▶ group joined ──▶ partitions sought ──▶ ready
+    end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ──▶ commit ──▶ group left           exit code 0
+            an agent fails  ──▶ nothing committed, the batch is read again at the next start              exit code 1
+            broker silent for broker_timeout_s                                                            exit code 3
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from aiokafka.errors import KafkaError
+from m1cep import M1cepError
+
+from streams.agents import AGENTS
+from streams.agents.context import OUTPUT_TOPICS, AgentContext
+from streams.agents.outbox import Outbox
+from streams.agents.stats import AgentStats, StatsFile
+from streams.errors import ServerError, ShellError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from m1cep import Rule, Stream
+
+    from streams.agents.host import Host
+
+_log = structlog.get_logger(__name__)
+
+#: Every part of the end is bounded, so that a hanging broker or thread cannot keep the process.
+_STOP_TIMEOUT_S = 4.0
+_PROBE_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """What to run and how.
+
+    Attributes:
+        agents: names from ``AGENTS``.
+        rules, streams: compiled.
+        client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
+        state_dir: see :class:`AgentContext`.
+        group: prefix of consumer groups.
+        stats_file: rewritten once a second, or None.
+        broker_timeout_s: the worker gives up on a broker that has been silent for so long.
+    """
+
+    agents: Sequence[str]
+    rules: Sequence[Rule]
+    streams: Mapping[str, Stream]
+    client: Mapping[str, Any]
+    state_dir: Path
+    group: str = "m1cep"
+    stats_file: Path | None = None
+    idle_timeout_s: float = 0.1
+    broker_timeout_s: float = 10.0
+    session_timeout_s: float = 6.0
+    fetch_max_wait_ms: int = 100
+    stats: dict[str, AgentStats] = field(default_factory=dict)
+
+    @property
+    def broker(self) -> str:
+        """``host:port``."""
+        return str(self.client["bootstrap_servers"])
+
+
+def run_worker(options: WorkerOptions) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Raises:
+        ShellError: why it could not start or had to end.
+    """
+    for name in options.agents:
+        if name not in AGENTS:
+            raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
+    if not options.agents or len(set(options.agents)) < len(options.agents):
+        raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
+    _quiet_libraries()
+    try:
+        asyncio.run(_Worker(options).run())
+    except M1cepError:
+        raise
+    except KafkaError as error:
+        raise ServerError(f"the Kafka broker at {options.broker} refused or failed: {error!r}") from error
+
+
+class _Worker:
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._stats = options.stats
+        self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
+        self._hosts: list[Host] = []
+        self._failure: BaseException | None = None
+
+    async def run(self) -> None:
+        stop = _stop_on_signals()
+        self._stats.update({name: AgentStats() for name in self._options.agents})
+        self._write_stats()
+        try:
+            async with AsyncExitStack() as stack:
+                outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
+                stack.push_async_callback(self._stop)
+                await self._build(outbox)
+                await self._serve(stop, outbox)
+        except BaseException:
+            self._mark("failed")
+            raise
+        else:
+            self._mark("stopped")
+        finally:
+            self._write_stats()
+        _log.info("worker.stopped", agents=list(self._options.agents))
+
+    async def _build(self, outbox: Outbox) -> None:
+        options = self._options
+        partitions = await outbox.topics()
+        for name in options.agents:
+            context = AgentContext(
+                rules=options.rules,
+                streams=options.streams,
+                outbox=outbox,
+                stats=self._stats[name],
+                broker=options.broker,
+                group=options.group,
+                state_dir=options.state_dir,
+                partitions=partitions,
+                idle_timeout_s=options.idle_timeout_s,
+                session_timeout_s=options.session_timeout_s,
+                fetch_max_wait_ms=options.fetch_max_wait_ms,
+            )
+            self._hosts.append(AGENTS[name](context))
+        inputs = {topic for host in self._hosts for topic in host.topics}
+        self._watched = {topic: partitions[topic] for topic in (*inputs, *OUTPUT_TOPICS)}
+
+    async def _serve(self, stop: asyncio.Event, outbox: Outbox) -> None:
+        """Start the apps and wait for the end, whatever brings it."""
+        tasks = {
+            asyncio.create_task(stop.wait()),
+            asyncio.create_task(self._watch_broker(outbox)),
+            asyncio.create_task(self._watch_apps()),
+            asyncio.create_task(self._tell()),
+            *(asyncio.create_task(self._run_app(host)) for host in self._hosts),
+        }
+        watched = tasks | {host.failed for host in self._hosts}
+        try:
+            done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            for future in done:
+                future.result()
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _run_app(self, host: Host) -> None:
+        await host.app.start()
+        await host.app.wait_until_stopped()
+
+    async def _watch_apps(self) -> None:
+        """Faust keeps the reason of a crash to itself and goes on waiting; some crash from the consumer's thread."""
+        while True:
+            for host in self._hosts:
+                if host.app.crashed:
+                    raise host.app.crash_reason or ShellError(f"agent {host.name} crashed without a reason")
+            await asyncio.sleep(_PROBE_EVERY_S / 10)
+
+    async def _watch_broker(self, outbox: Outbox) -> None:
+        """Notice a broker that is gone, or that has lost its topics (the embedded one forgets them with its end)."""
+        answered_s = time.monotonic()
+        while True:
+            await asyncio.sleep(_PROBE_EVERY_S)
+            with suppress(TimeoutError):
+                if await asyncio.wait_for(outbox.answers(self._watched), _PROBE_EVERY_S * 2):
+                    answered_s = time.monotonic()
+                    if missing := outbox.missing(self._watched):
+                        raise ServerError(
+                            f"the broker at {self._options.broker} no longer has the topics {', '.join(missing)} as "
+                            "they were when the worker started",
+                            "was it restarted? make the topics and start the worker again",
+                        )
+            silent_s = time.monotonic() - answered_s
+            if silent_s > self._options.broker_timeout_s:
+                raise ServerError(f"the Kafka broker at {self._options.broker} has not answered for {silent_s:.0f} s")
+
+    async def _tell(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            self._write_stats()
+
+    async def _stop(self) -> None:
+        for host in self._hosts:
+            if self._failure is None:
+                await host.close()
+            else:
+                host.abandon()
+            try:
+                await asyncio.wait_for(host.app.stop(), _STOP_TIMEOUT_S)
+            except Exception as error:  # noqa: BLE001 - the reason of the end is known already, and this is not it
+                _log.debug("worker.stop_failed", agent=host.name, error=repr(error))
+
+    def _mark(self, state: str) -> None:
+        for stats in self._stats.values():
+            stats.state = state
+
+    def _write_stats(self) -> None:
+        if self._stats_file:
+            self._stats_file.write(self._stats)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _quiet_libraries() -> None:
+    """Faust, mode and aiokafka log each retry and traceback; the worker says the same in one line.
+
+    With logs at debug they are shown.
+    """
+    if logging.getLogger().isEnabledFor(logging.DEBUG):
+        return
+    for name in ("aiokafka", "faust", "mode", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,185 @@
+"""Topics: made once, complete, with the settings of the contract; listed; read. On the embedded broker."""
+
+import json
+import re
+import signal
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer
+
+from streams.config import Settings
+from streams.embedded import EmbeddedBroker
+from streams.errors import ServerError, ShellError
+from streams.topics import BUILT_IN, Topic, create_topics, list_topics
+
+pytestmark = pytest.mark.broker
+
+NOBODY = "127.0.0.1:1"
+CONTRACT = Path(__file__).parents[2] / "rules" / "streams.sql"
+STREAM = """
+CREATE TABLE transfers (
+  event_id STRING NOT NULL, account STRING NOT NULL, ts TIMESTAMP(3) NOT NULL,
+  WATERMARK FOR ts AS ts
+) PARTITIONED BY (account) WITH ('topic' = 'acme.transfers.v1');
+"""
+
+
+@pytest.fixture
+def empty_broker(tmp_path):
+    """A broker of this test alone, for what looks at all topics."""
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with EmbeddedBroker(folder) as server:
+        yield server
+
+
+@pytest.fixture
+def settings(empty_broker, home):
+    return Settings(broker=empty_broker.address, home=home)
+
+
+@pytest.fixture
+def produce(empty_broker):
+    """Sends (topic, key, value, headers) records and waits for the broker's answer to each."""
+    producer = KafkaProducer(bootstrap_servers=empty_broker.address, acks="all", enable_idempotence=False)
+
+    def send(topic, *records, partition=None):
+        for key, value, headers in records:
+            producer.send(topic, key=key, value=value, headers=headers, partition=partition).get(10)
+
+    yield send
+    producer.close()
+
+
+def lines(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+class TestCreate:
+    def test_twice_makes_them_once(self, settings):
+        first = create_topics(settings)
+        second = create_topics(settings)
+        assert all(s.created for s in first)
+        assert not any(s.created for s in second)
+        assert {s.name: s.partitions for s in second} == {t.name: t.partitions or 4 for t in BUILT_IN}
+
+    def test_every_built_in_stream_has_its_topic_among_the_inputs(self):
+        declared = set(re.findall(r"'topic' = '([^']+)'", CONTRACT.read_text()))
+        assert declared == {t.name for t in BUILT_IN if t.is_input}
+
+    def test_only_what_is_missing_is_made(self, settings):
+        create_topics(settings, [Topic("a", is_input=True)], partitions=2)
+        states = create_topics(settings, [Topic("a", is_input=True), Topic("b", is_input=True)], partitions=2)
+        assert [(s.name, s.created, s.partitions) for s in states] == [("a", False, 2), ("b", True, 2)]
+
+    def test_inputs_with_unequal_partition_counts_are_refused_with_the_counts(self, settings):
+        create_topics(settings, [Topic("a", is_input=True)], partitions=2)
+        with pytest.raises(ShellError, match="equal partition counts, found a 2, b 4"):
+            create_topics(settings, [Topic("a", is_input=True), Topic("b", is_input=True)], partitions=4)
+
+    def test_without_a_broker_one_line_says_where_it_was_sought(self, tmp_path):
+        with pytest.raises(ServerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1; start one") as caught:
+            create_topics(Settings(broker=NOBODY, home=tmp_path))
+        assert caught.value.exit_code == 3
+
+    def test_the_command_makes_the_topics_of_further_streams_too(self, m1cep, settings, tmp_path):
+        file = tmp_path / "mine.sql"
+        file.write_text(STREAM)
+        done = m1cep("topics", "create", "--streams", file, "--partitions", 3, "--json", M1CEP_BROKER=settings.broker)
+        assert done.returncode == 0, done.stderr
+        made = {line["topic"]: line for line in lines(done.stdout)}
+        assert set(made) == {t.name for t in BUILT_IN} | {"acme.transfers.v1"}
+        assert made["acme.transfers.v1"] == {"topic": "acme.transfers.v1", "partitions": 3, "created": True}
+        again = m1cep("topics", "create", M1CEP_BROKER=settings.broker)
+        assert again.stdout == "0 topics created, 14 were there already\n"
+
+
+class TestList:
+    def test_partitions_and_records_are_counted(self, settings, produce):
+        create_topics(settings, [Topic("full"), Topic("empty")], partitions=2)
+        produce("full", *[(str(n).encode(), b"{}", []) for n in range(5)])
+        assert {(s.name, s.partitions, s.records) for s in list_topics(settings)} == {("empty", 2, 0), ("full", 2, 5)}
+
+    def test_a_broker_without_topics_is_no_error(self, m1cep, settings):
+        assert list_topics(settings) == []
+        done = m1cep("topics", "list", M1CEP_BROKER=settings.broker)
+        assert (done.returncode, done.stdout) == (0, "The broker has no topics; `m1cep topics create` makes them.\n")
+
+    def test_no_broker_is_exit_code_3_and_one_line(self, m1cep):
+        done = m1cep("topics", "list", "--json", M1CEP_BROKER=NOBODY)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "no Kafka broker answers at 127.0.0.1:1" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+class TestTail:
+    RECORDS = (
+        (
+            b"acc-1",
+            b'{"price": "64000.5", "note": "\xc3\xa9"}',
+            [("ce_id", b"e-1"), ("content-type", b"application/json")],
+        ),
+        (None, b"not json \xff", []),
+        (b"acc-2", None, []),
+    )
+
+    def test_json_has_key_headers_and_value_and_keeps_what_is_no_json(self, m1cep, settings, produce):
+        produce("t", *self.RECORDS, partition=0)
+        done = m1cep("topics", "tail", "t", "--from-beginning", "--max", 3, "--json", M1CEP_BROKER=settings.broker)
+        assert done.returncode == 0, done.stderr
+        first, second, third = lines(done.stdout)
+        assert first["key"] == "acc-1"
+        assert first["headers"] == {"ce_id": "e-1", "content-type": "application/json"}
+        assert first["value"] == {"price": "64000.5", "note": "\u00e9"}
+        assert (second["key"], second["text"]) == (None, "not json \\xff")
+        assert "value" not in second
+        assert (third["key"], third["value"]) == ("acc-2", None)
+        assert [r["offset"] for r in (first, second, third)] == [0, 1, 2]
+
+    def test_records_cannot_steer_the_terminal(self, m1cep, settings, produce):
+        produce("t", (b"k\x1b[2J", '{"a": "\x9b31m"}'.encode(), [("h", b"\x1b]0;x\x07")]))
+        done = m1cep("topics", "tail", "t", "--from-beginning", "--max", 1, M1CEP_BROKER=settings.broker)
+        assert done.returncode == 0, done.stderr
+        assert all(c.isprintable() for c in done.stdout.replace("\n", ""))
+        assert "k\\x1b[2J" in done.stdout
+
+    def test_without_from_beginning_it_waits_for_new_records_until_ctrl_c(self, start_m1cep, settings, produce):
+        produce("t", (None, b'"old"', []))
+        process = start_m1cep("topics", "tail", "t", "--json", M1CEP_BROKER=settings.broker)
+        assert "from the end" in process.stderr.readline()
+        produce("t", (None, b'"new"', []))
+        assert json.loads(process.stdout.readline())["value"] == "new"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (0, "")
+
+    def test_a_reader_that_has_enough_ends_it_quietly(self, start_m1cep, settings, produce):
+        produce("t", *[(None, b'"%d"' % n, []) for n in range(10)], partition=0)
+        process = start_m1cep("topics", "tail", "t", "--from-beginning", M1CEP_BROKER=settings.broker)
+        process.stderr.readline()
+        process.stdout.readline()
+        process.stdout.close()
+        produce("t", *[(None, b'"more"', [])] * 2)
+        assert process.wait(20) == 0
+        assert process.stderr.read() == ""
+
+    def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, empty_broker):
+        create_topics(settings, [Topic("m1cep.alerts.v1")])
+        done = m1cep("topics", "tail", "m1cep.alert.v1", M1CEP_BROKER=settings.broker)
+        assert done.returncode == 2
+        assert "no topic 'm1cep.alert.v1'; did you mean m1cep.alerts.v1?" in done.stderr
+        admin = KafkaAdminClient(bootstrap_servers=empty_broker.address)
+        assert admin.list_topics() == ["m1cep.alerts.v1"]
+        admin.close()
+
+    @pytest.mark.slow
+    def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, empty_broker, produce):
+        produce("t", (None, b"1", []))
+        process = start_m1cep("topics", "tail", "t", M1CEP_BROKER=settings.broker)
+        process.stderr.readline()
+        empty_broker.stop()
+        _, err = process.communicate(timeout=40)
+        assert process.returncode == 3
+        assert f"no Kafka broker answers at {settings.broker}" in err
+        assert "Traceback" not in err
