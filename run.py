@@ -1,0 +1,344 @@
+#!/usr/bin/env python3
+"""Sets M1CEP up and runs it: ``python3 run.py demo``, ``python3 run.py test``.
+
+Needs Python 3.11 or newer and a package index, nothing else. The first start makes ``.venv`` beside this file and
+installs the locked dependencies: with uv (from PATH, else a copy of its own) and ``uv.lock``, or, where that does not
+work, with pip and the hashes of ``requirements.txt``. Later starts find everything in place. Then
+
+    python3 run.py test [...]     runs the tests (pytest's arguments)
+    python3 run.py check          runs ruff, mypy, import-linter, and compares the lock files
+    python3 run.py ANYTHING ...   runs ``m1cep ANYTHING ...``: demo, worker, replay, ...; --help lists them
+
+Exit codes of the set-up: 1 it failed, 4 no package index. pip's configuration and the UV_* variables are honoured.
+"""
+
+# The syntax is that of Python 3.8, so that an old one can read this file and say what is missing.
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+STAMP = VENV / "m1cep-setup"  # says what the environment was made from
+OWN = ROOT / ".m1cep"  # ours, not in git: the copy of uv, the lock, the set-up's log
+LOG = OWN / "setup.log"
+REQUIREMENTS = ROOT / "requirements.txt"
+EXPORT = [
+    "export",
+    "--quiet",
+    "--locked",
+    "--all-extras",
+    "--format",
+    "requirements-txt",
+    "--no-emit-project",
+    "--no-header",
+]
+
+UV_VERSION = "0.13.9"
+UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the work
+    ("Linux", "x86_64"): "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+    ("Linux", "aarch64"): "5435c5ce14a56431208ca0996416d310f1598e8c2c8ba707688985a16bb82dbe",
+    ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
+    ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
+}
+UV_INDEX_VARIABLES = (
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_FIND_LINKS",
+    "UV_NO_INDEX",
+)
+FAILURE, NO_INDEX, INTERRUPTED = 1, 4, 130
+LOOKS_LIKE_NO_INDEX = re.compile(
+    r"connect|resol(v|ut)|network|timed? ?out|proxy|tunnel|certificate|failed to (fetch|download)|index|no matching dist"
+    r"|could not find a version|HTTP error|\b(401|403|407|5\d\d)\b",
+    re.IGNORECASE,
+)
+WRONG_HASH = re.compile(r"do not match the hashes|hash mismatch", re.IGNORECASE)
+
+
+class SetupError(Exception):
+    """The set-up cannot go on; carries the output of what failed."""
+
+
+def main(argv: list[str]) -> int:
+    """Set up if need be, then become the command asked for."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - that is the question
+        say(
+            f"Python 3.11 or newer is needed, this is {platform.python_version()} ({sys.executable}); start it with a newer one"
+        )
+        return FAILURE
+    if not argv:
+        print((__doc__ or "").strip())
+        return 2
+    try:
+        ensure_environment()
+    except SetupError as error:
+        return explain(str(error))
+    except KeyboardInterrupt:
+        say("interrupted; start again to go on")
+        return INTERRUPTED
+    if argv[0] == "check":
+        return check()
+    if argv[0] == "test":
+        os.chdir(str(ROOT))
+        become([str(BIN / "python"), "-m", "pytest", *argv[1:]])
+    become([str(BIN / "m1cep"), *argv])
+    return FAILURE
+
+
+def become(command: list[str]) -> None:
+    """Replace this process: signals then reach the command itself, and its exit code is ours."""
+    env = {**os.environ, "VIRTUAL_ENV": str(VENV), "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    uv = find_uv()
+    if uv:
+        env["M1CEP_UV"] = uv  # `m1cep data fetch` downloads with it
+    os.execve(command[0], command, env)  # noqa: S606 - no shell is wanted
+
+
+# --- set-up -----------------------------------------------------------------------------------------------------------
+
+
+def ensure_environment() -> None:
+    """Make or renew ``.venv`` unless it is what the lock files ask for; one process at a time."""
+    wanted = fingerprint()
+    if is_ready(wanted):
+        return
+    OWN.mkdir(exist_ok=True)
+    with alone():
+        if is_ready(wanted):
+            return
+        started = time.monotonic()
+        say(f"setting up .venv with Python {platform.python_version()}, some 10 to 60 s ...")
+        LOG.write_text("")
+        install()
+        STAMP.write_text(wanted)
+        say(f"ready after {time.monotonic() - started:.0f} s")
+
+
+def fingerprint() -> str:
+    """Names everything that the environment depends on; its paths are absolute, so the folder's name too."""
+    digest = hashlib.sha256()
+    for part in (sys.version, sys.base_prefix, platform.machine(), str(ROOT)):
+        digest.update(part.encode() + b"\0")
+    for name in ("uv.lock", "pyproject.toml", "requirements.txt"):
+        digest.update((ROOT / name).read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def is_ready(wanted: str) -> bool:
+    """Whether the environment was made from what is there now, to the end."""
+    try:
+        return STAMP.read_text() == wanted and (BIN / "m1cep").exists()
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def alone():  # noqa: ANN201 - Iterator would have to be imported for this alone
+    """Wait until no other process sets up this folder."""
+    import fcntl
+
+    with (OWN / "setup.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is setting up this folder; waiting for it ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def install() -> None:
+    """Install the locked dependencies and the project itself, by the first way that works."""
+    faults = []
+    for way in (with_uv, with_pip):
+        try:
+            way()
+        except SetupError as error:
+            faults.append(f"{way.__name__[5:]}: {error}")
+            if way is with_uv:
+                say("uv could not do it, trying pip ...")
+        else:
+            return
+    raise SetupError("\n".join(faults))
+
+
+def with_uv() -> None:
+    """``uv sync`` with uv.lock; with an index of the user's own, the hashed requirements: the lock names pypi.org."""
+    uv = find_uv() or install_uv()
+    for old in (STAMP, STAMP.with_suffix(".tmp")):
+        old.unlink(missing_ok=True)
+    env = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
+    if not any(os.environ.get(name) for name in UV_INDEX_VARIABLES):
+        run([uv, "sync", "--locked", "--all-extras", "--python", sys.executable], env)
+        return
+    env["VIRTUAL_ENV"] = str(VENV)
+    run([uv, "venv", "--clear", "--python", sys.executable, str(VENV)], env)
+    run([uv, "pip", "install", "--require-hashes", "-r", str(REQUIREMENTS)], env)
+    run([uv, "pip", "install", "--no-deps", "--editable", str(ROOT)], env)
+
+
+def with_pip() -> None:
+    """The hashed requirements with pip, from the index that it is configured for."""
+    make_venv(VENV)
+    pip = [str(BIN / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input", "install"]
+    run([*pip, "--require-hashes", "-r", str(REQUIREMENTS)])
+    run([*pip, "--no-deps", "--editable", str(ROOT)])
+
+
+def find_uv() -> str | None:
+    """The user's uv, else our copy."""
+    ours = OWN / "bootstrap" / "bin" / "uv"
+    return shutil.which("uv") or (str(ours) if ours.exists() else None)
+
+
+def install_uv() -> str:
+    """A copy of uv in a folder of its own: a uv inside .venv would remove itself when it syncs."""
+    sha256 = UV_SHA256.get((platform.system(), platform.machine()))
+    if sha256 is None:
+        raise SetupError("there is no uv for this machine")
+    bootstrap = OWN / "bootstrap"
+    make_venv(bootstrap)
+    pip = [str(bootstrap / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
+    if re.search(r"^(\S+\.)?(index-url|no-index)=", config.replace(":env:.", ""), re.MULTILINE):
+        raise SetupError("pip is configured for an index of its own, which uv does not know")
+    wanted = OWN / "uv-requirement.txt"
+    wanted.write_text(f"uv=={UV_VERSION} --hash=sha256:{sha256}\n")
+    run([*pip, "install", "--only-binary", ":all:", "--require-hashes", "-r", str(wanted)])
+    return str(bootstrap / "bin" / "uv")
+
+
+def make_venv(folder: Path) -> None:
+    """An empty environment with pip."""
+    try:
+        run([sys.executable, "-m", "venv", "--clear", str(folder)])
+    except SetupError as error:
+        raise SetupError(f"{error}\n`{sys.executable} -m venv` fails; Debian: apt install python3-venv") from error
+
+
+def run(command: list[str], env: dict[str, str] | None = None) -> None:
+    """Run a step of the set-up; its output goes to the log, its last line to a terminal. SetupError with the output."""
+    inherited = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
+    settings = {"PIP_RETRIES": "2", **inherited, "NO_COLOR": "1", **(env or {})}
+    output = []
+    with (
+        LOG.open("a") as log,
+        subprocess.Popen(
+            command,
+            env=settings,
+            cwd=str(ROOT),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        log.write("$ " + " ".join(command) + "\n")
+        # Not the default action, which would leave the child alone at work.
+        old = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+        try:
+            for line in process.stdout or ():
+                log.write(line)
+                output.append(line)
+                show(line)
+        except BaseException:
+            process.terminate()
+            raise
+        finally:
+            show("")
+            signal.signal(signal.SIGTERM, old)
+    if process.returncode:
+        raise SetupError("".join(output).strip())
+
+
+def explain(output: str) -> int:
+    """Say in one line what a failed set-up means; the exit code."""
+    error_lines = [line.strip() for line in output.splitlines() if re.search("error", line, re.IGNORECASE)]
+    first = (error_lines or output.splitlines() or ["it said nothing"])[-1][:200]
+    if WRONG_HASH.search(output):
+        say(
+            f"the package index gave a file with another hash than the locked one, nothing of it was installed; see {LOG}"
+        )
+        return NO_INDEX
+    if LOOKS_LIKE_NO_INDEX.search(output):
+        say(
+            "no package index can be reached; check the network or the proxy, or name an index in PIP_INDEX_URL or "
+            f"UV_DEFAULT_INDEX ({first}; all of it in {LOG})",
+        )
+        return NO_INDEX
+    say(f"the set-up failed: {first}; all of it in {LOG}")
+    return FAILURE
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+
+def check() -> int:
+    """Run every static check, all of them even when one fails."""
+    os.chdir(str(ROOT))
+    uv = find_uv()
+    failed = []
+    steps = [
+        ("ruff check", [str(BIN / "ruff"), "check"]),
+        ("ruff format", [str(BIN / "ruff"), "format", "--check"]),
+        ("mypy", [str(BIN / "mypy")]),
+        ("import contracts", [str(BIN / "lint-imports")]),
+    ]
+    if uv:
+        steps.append(("uv.lock is current", [uv, "lock", "--check", "--quiet"]))
+    else:
+        say("uv is not there: the lock files are not compared")
+    for name, command in steps:
+        say(f"{name} ...")
+        if subprocess.run(command, check=False).returncode:
+            failed.append(name)
+    if uv and not requirements_are_current(uv):
+        say(f"requirements.txt is not that of uv.lock; make it with: uv {' '.join(EXPORT)} -o requirements.txt")
+        failed.append("requirements.txt is current")
+    say("all checks passed" if not failed else f"failed: {', '.join(failed)}")
+    return FAILURE if failed else 0
+
+
+def requirements_are_current(uv: str) -> bool:
+    """Whether uv would export the same requirements; comments, which differ between its versions, apart."""
+    done = subprocess.run([uv, *EXPORT], capture_output=True, text=True, check=False)
+    return done.returncode == 0 and without_comments(done.stdout) == without_comments(REQUIREMENTS.read_text())
+
+
+def without_comments(requirements: str) -> list[str]:
+    """The lines that pip reads."""
+    return [line.strip() for line in requirements.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """One line to stderr."""
+    print(f"run.py: {' '.join(text.split())}", file=sys.stderr, flush=True)
+
+
+def show(line: str) -> None:
+    """The last line of what is being done, over the one before it; on a terminal only."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns - 5
+        plain = "".join(c for c in line.strip() if c.isprintable())
+        print(f"\r\x1b[2K{'  ' + plain[:width] if plain else ''}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,65 @@
+"""Puts the commands together, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+import typer
+
+from m1cep.errors import M1cepError, RuleError
+from streams.cli import replay, rules
+from streams.errors import ExitCode, ShellError
+
+app = typer.Typer(
+    name="m1cep",
+    help="Real-time risk rules in SQL on Kafka.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("replay")(replay.replay)
+app.add_typer(rules.app, name="rules")
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        typer.echo(f"m1cep {version('m1cep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit."),
+) -> None:
+    """Real-time risk rules in SQL on Kafka."""
+
+
+def main() -> None:
+    """Run ``m1cep``. Exit codes: 0 fine, 1 failed or a bad rule, 2 bad usage, 3 a server is missing, 4 no package index."""
+    try:
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else ExitCode.OK)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(ExitCode.USAGE)
+    except RuleError as error:
+        print(error, file=sys.stderr)
+        sys.exit(ExitCode.FAILURE)
+    except ShellError as error:
+        print(f"m1cep: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except M1cepError as error:
+        print(f"m1cep: {error}", file=sys.stderr)
+        sys.exit(ExitCode.FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # whoever read our output has gone: `m1cep replay ... | head`
+        sys.stderr.close()
+        sys.exit(ExitCode.OK)

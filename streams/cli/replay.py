@@ -1,0 +1,117 @@
+"""``m1cep replay``: rules over files."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from streams.errors import UsageError
+from streams.files import load_rules, load_streams
+from streams.replay import replay as run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import BinaryIO
+
+    from m1cep import Stream
+    from streams.replay import Counts
+
+
+def replay(
+    rules: Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")] = None,
+    streams: Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")] = None,
+    events: Annotated[list[str] | None, typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.")] = None,
+    out: Annotated[str, typer.Option(help="Where alerts go, one JSON object a line; - is stdout.")] = "-",
+    dead_letters: Annotated[str | None, typer.Option(help="Where lines that are no events go, with line number and reason.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
+) -> None:
+    """Run rules over recorded events and write the alerts.
+
+    Example: m1cep replay my_rules/ --events orders=orders.ndjson --events fills=fills.ndjson --out alerts.ndjson
+    """
+    declared = load_streams(streams)
+    compiled = load_rules(rules, declared)
+    with ExitStack() as stack:
+        inputs = {name: (declared[name], _open(file, stack)) for name, file in _files(events, declared)}
+        alerts = _writer(out, stack)
+        letters = _writer(dead_letters, stack) if dead_letters else lambda _letter: None
+        progress = _progress([lines for _, lines in inputs.values()], stack)
+        counts = run(
+            compiled,
+            inputs,
+            on_alert=lambda alert: alerts(alert.to_json()),
+            on_dead_letter=letters,
+            on_bytes=progress,
+            strict=strict,
+        )
+    _summary(counts)
+
+
+def _files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[str, str]]:
+    if not events:
+        raise UsageError("expected events to replay", "--events NAME=FILE.ndjson, once for each stream")
+    found: dict[str, str] = {}
+    for item in events:
+        name, equals, file = item.partition("=")
+        if not equals or not file:
+            raise UsageError(f"--events expects NAME=FILE, got {item!r}")
+        if name not in declared or declared[name].is_view:
+            base = ", ".join(n for n, s in declared.items() if not s.is_view)
+            raise UsageError(f"--events {item}: there is no stream {name!r}", f"there are: {base}")
+        if name in found:
+            raise UsageError(f"--events names stream {name!r} twice", "put its events into one file")
+        found[name] = file
+    return list(found.items())
+
+
+def _open(file: str, stack: ExitStack) -> BinaryIO:
+    if file == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(Path(file).open("rb"))
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _writer(file: str, stack: ExitStack) -> Callable[[bytes], None]:
+    """A function that writes one line."""
+    if file == "-":
+        output: BinaryIO = sys.stdout.buffer
+    else:
+        try:
+            output = stack.enter_context(Path(file).open("wb"))
+        except OSError as error:
+            raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+
+    def write(line: bytes) -> None:
+        output.write(line)
+        output.write(b"\n")
+
+    stack.callback(output.flush)
+    return write
+
+
+def _progress(inputs: list[BinaryIO], stack: ExitStack) -> Callable[[int], None]:
+    """Counts bytes into a bar on stderr, when that is a terminal."""
+    if not sys.stderr.isatty():
+        return lambda _count: None
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    files = [f for f in inputs if f is not sys.stdin.buffer]
+    total = sum(Path(f.name).stat().st_size for f in files) if len(files) == len(inputs) else None
+    columns = (TextColumn("replay"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    bar = stack.enter_context(Progress(*columns, console=Console(stderr=True), transient=True))
+    task = bar.add_task("replay", total=total)
+    return lambda count: bar.advance(task, count)
+
+
+def _summary(counts: Counts) -> None:
+    rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.by_rule.items()))
+    text = f"{counts.events} events, {counts.alerts} alerts" + (f" ({rules})" if rules else "")
+    text += f", {counts.dead_letters} bad lines, {counts.late} late events"
+    print(text, file=sys.stderr)

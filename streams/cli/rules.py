@@ -1,0 +1,102 @@
+"""``m1cep rules``: check and explain."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from m1cep.errors import RuleError
+from streams.errors import ExitCode
+from streams.files import load_streams, rule_files
+
+if TYPE_CHECKING:
+    from m1cep import Rule
+
+app = typer.Typer(help="Check, explain and list rules.", no_args_is_help=True)
+
+Rules = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")]
+Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
+
+
+@app.command()
+def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> None:
+    """Compile rules; say what is wrong with those that are refused. Exit code 1 if any is.
+
+    Example: m1cep rules check my_rules/
+    """
+    from m1cep import compile_rule
+    from streams.files import read_text
+
+    declared = load_streams(streams)
+    table: list[dict[str, Any]] = []
+    failed = 0
+    for file, name in rule_files(rules):
+        try:
+            rule = compile_rule(read_text(file), declared, name)
+            table.append(_facts(name, rule))
+        except RuleError as error:
+            failed += 1
+            table.append({"file": name, "error": error.message, "line": error.line, "column": error.column, "hint": error.hint})
+            if not json:
+                print(f"{error}\n", file=sys.stderr)
+    if json:
+        for row in table:
+            sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
+    else:
+        _print_table([row for row in table if "error" not in row])
+        print(f"{len(table) - failed} of {len(table)} rules are fine", file=sys.stderr)
+    if failed:
+        raise typer.Exit(ExitCode.FAILURE)
+
+
+@app.command()
+def explain(rule: Annotated[Path, typer.Argument(help="A rule file.")], streams: Streams = None, json: Json = False) -> None:
+    """Show a rule's plan and the Python that it runs as.
+
+    Example: m1cep rules explain rules/market/spoofing.sql
+    """
+    from m1cep import compile_rule
+    from streams.explain import plan_lines
+    from streams.files import read_text
+
+    compiled = compile_rule(read_text(rule), load_streams(streams), rule.name)
+    if json:
+        facts = _facts(rule.name, compiled) | {"plan": plan_lines(compiled), "code": compiled.module.text}
+        sys.stdout.buffer.write(orjson.dumps(facts) + b"\n")
+        return
+    from rich.console import Console
+    from rich.syntax import Syntax
+
+    console = Console()
+    console.print(f"[bold]{compiled.id}[/]  version {compiled.version}  severity {compiled.severity}")
+    console.print(compiled.summary, style="italic", highlight=False)
+    for line in plan_lines(compiled):
+        console.print(line, highlight=False, markup=False)
+    console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
+
+
+def _facts(name: str, rule: Rule) -> dict[str, Any]:
+    return {
+        "file": name,
+        "id": rule.id,
+        "version": rule.version,
+        "severity": rule.severity,
+        "streams": list(rule.streams),
+        "form": type(rule.plan).__name__.removesuffix("Plan").lower(),
+        "summary": rule.summary,
+    }
+
+
+def _print_table(rows: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("id", "severity", "form", "reads", "summary", box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(row["id"], row["severity"], row["form"], ", ".join(row["streams"]), row["summary"])
+    Console().print(table)

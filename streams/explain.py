@@ -1,0 +1,44 @@
+"""A rule's plan in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
+from m1cep.plan.pattern import DONE, compile_program
+
+if TYPE_CHECKING:
+    from m1cep import Rule
+
+
+def plan_lines(rule: Rule) -> list[str]:
+    """What the rule does, step by step."""
+    plan = rule.plan
+    lines = [f"reads {plan.source}" + (f" = {' + '.join(rule.streams)}, by event time" if rule.source.is_view else "")]
+    lines.append(f"key   {', '.join(k.name for k in plan.key) or '(none: all rows together)'}")
+    unit = rule.source.time_unit
+    match plan:
+        case FilterPlan():
+            lines.append("each row by itself")
+        case OverPlan():
+            lines += [
+                f"keeps {w.agg.func} over {'the last ' + str(w.frame.range) + ' ' + unit if w.frame.range is not None else w.frame}"
+                for w in plan.windows
+            ]
+        case MatchPlan():
+            lines.append(f"within {plan.within} {unit} from the first row to the last, exclusive" if plan.within else "no bound in time: at most "
+                         f"{rule.matter.max_open} open attempts a key")
+            lines += _program_lines(plan)
+    lines.append(f"gives {', '.join(o.name for o in plan.select)}")
+    return lines
+
+
+def _program_lines(plan: MatchPlan) -> list[str]:
+    program = compile_program(plan.pattern)
+
+    def names(states: tuple[int, ...]) -> str:
+        return ", else ".join("end" if s == DONE else f"{s} {program.labels[s]}" for s in states)
+
+    lines = [f"begins with {names(program.start)}"]
+    lines += [f"  {s} {label:<12} then {names(program.next[s])}" for s, label in enumerate(program.labels[:200])]
+    return lines

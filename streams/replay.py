@@ -1,0 +1,148 @@
+"""Files in, alerts out: the engine over newline-delimited JSON, with the streams merged by event time."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import orjson
+
+from m1cep import Alert, Engine, EventError, Rule
+from streams.errors import ShellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
+
+    from m1cep import Stream
+
+BATCH_LINES = 4_096
+RAW_SHOWN = 65_536  # bytes of a bad line that a dead letter keeps
+
+
+@dataclass
+class Counts:
+    """What a replay saw."""
+
+    events: int = 0
+    alerts: int = 0
+    dead_letters: int = 0
+    late: int = 0
+    by_rule: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _File:
+    """One stream's lines, read in batches."""
+
+    stream: Stream
+    lines: BinaryIO
+    line: int = 0  # number of lines read
+    time: int = -(2**63)  # event time of the newest row read: the file that is furthest behind is read next
+
+    def batch(self) -> tuple[list[bytes], int]:
+        """The next lines and the number of the first; none at the end."""
+        first = self.line + 1
+        lines = list(islice(self.lines, BATCH_LINES))
+        self.line += len(lines)
+        return lines, first
+
+
+def replay(
+    rules: list[Rule],
+    inputs: Mapping[str, tuple[Stream, BinaryIO]],
+    *,
+    on_alert: Callable[[Alert], None],
+    on_dead_letter: Callable[[bytes], None] = lambda _letter: None,
+    on_bytes: Callable[[int], None] = lambda _count: None,
+    strict: bool = False,
+) -> Counts:
+    """Run rules over files.
+
+    Args:
+        rules: what to run.
+        inputs: by stream name, the stream and its lines.
+        on_alert: called for each alert, in order.
+        on_dead_letter: called with a JSON object for each line that is no event of its stream, and each late event.
+        on_bytes: called with the number of bytes read, for a progress bar.
+        strict: a bad line ends the replay.
+
+    Raises:
+        ShellError: strict, and a line is bad.
+    """
+    engine, counts = Engine(rules), Counts()
+
+    def emit(alerts: list[Alert]) -> None:
+        for alert in alerts:
+            counts.alerts += 1
+            counts.by_rule[alert.rule] = counts.by_rule.get(alert.rule, 0) + 1
+            on_alert(alert)
+
+    files = [_File(stream, lines) for stream, lines in inputs.values()]
+    for name in engine.inputs - set(inputs):
+        emit(engine.end(name))  # no file for it: it holds nobody back
+    while files:
+        file = min(files, key=lambda f: f.time)
+        lines, first = file.batch()
+        if not lines:
+            files.remove(file)
+            emit(engine.end(file.stream.name))
+            continue
+        on_bytes(sum(map(len, lines)))
+        rows, numbers = _decode(file.stream, lines, first, counts, on_dead_letter, strict=strict)
+        if rows:
+            counts.events += len(rows)
+            file.time = max(file.time, _time(file.stream, rows[-1]))
+            emit(engine.push_rows(file.stream.name, rows))
+            for late in engine.take_late():
+                counts.late += 1
+                on_dead_letter(_late_letter(file.stream, late.row, numbers(late.index), late.reason, late.watermark))
+    emit(engine.finish())
+    return counts
+
+
+def _decode(
+    stream: Stream, lines: list[bytes], first: int, counts: Counts, on_dead_letter: Callable[[bytes], None], *, strict: bool
+) -> tuple[list[Any], Callable[[int], int]]:
+    """Rows of lines, and the line number of each row by its index."""
+    rows, errors, index = stream.decode_many(lines)
+    for i, error in errors:
+        if not lines[i].strip():
+            continue  # a blank line is not an event
+        counts.dead_letters += 1
+        if strict:
+            raise ShellError(f"line {first + i} of stream {stream.name}: {error.reason}", "leave out --strict to go on")
+        on_dead_letter(_dead_letter(stream, lines[i], first + i, error))
+    return rows, (lambda i: first + i) if index is None else (lambda i: first + index[i])
+
+
+def _time(stream: Stream, row: Any) -> int:  # noqa: ANN401
+    time: int = getattr(row, stream.by_name[stream.time_column.lower()].attr)
+    return time
+
+
+def _dead_letter(stream: Stream, raw: bytes, line: int, error: EventError) -> bytes:
+    text, encoding = readable(raw[:RAW_SHOWN].rstrip(b"\r\n"))
+    letter = {"stream": stream.name, "line": line, "reason": error.reason, "column": error.column, "raw": text}
+    if encoding != "utf-8":
+        letter["raw_encoding"] = encoding
+    if len(raw) > RAW_SHOWN:
+        letter["raw_bytes"] = len(raw)  # raw is cut
+    return orjson.dumps(letter)
+
+
+def _late_letter(stream: Stream, row: msgspec.Struct, line: int, reason: str, watermark: int) -> bytes:
+    why = f"{reason}: older than the watermark {watermark}"
+    return orjson.dumps({"stream": stream.name, "line": line, "reason": why, "column": stream.time_column, "raw": msgspec.json.encode(row).decode()})
+
+
+def readable(raw: bytes) -> tuple[str, str]:
+    """Bytes as text where they are UTF-8, else in base64; and which of the two."""
+    try:
+        return raw.decode("utf-8"), "utf-8"
+    except UnicodeDecodeError:
+        return b64encode(raw).decode("ascii"), "base64"
+
