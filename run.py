@@ -34,16 +34,7 @@ STAMP = VENV / "m1cep-setup"  # says what the environment was made from
 OWN = ROOT / ".m1cep"  # ours, not in git: the copy of uv, the lock, the set-up's log
 LOG = OWN / "setup.log"
 REQUIREMENTS = ROOT / "requirements.txt"
-EXPORT = [
-    "export",
-    "--quiet",
-    "--locked",
-    "--all-extras",
-    "--format",
-    "requirements-txt",
-    "--no-emit-project",
-    "--no-header",
-]
+EXPORT = "export --quiet --locked --all-extras --format requirements-txt --no-emit-project --no-header"
 
 UV_VERSION = "0.13.9"
 UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the work
@@ -52,18 +43,12 @@ UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the wo
     ("Darwin", "arm64"): "66c512266d633bef48384a1f53003f41f2a8e7b36fe6e7fbfd3e0fd52d96fa63",
     ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
 }
-UV_INDEX_VARIABLES = (
-    "UV_DEFAULT_INDEX",
-    "UV_INDEX",
-    "UV_INDEX_URL",
-    "UV_EXTRA_INDEX_URL",
-    "UV_FIND_LINKS",
-    "UV_NO_INDEX",
-)
-FAILURE, NO_INDEX, INTERRUPTED = 1, 4, 130
+UV_INDEX_VARIABLES = tuple(f"UV_{name}" for name in ("DEFAULT_INDEX", "INDEX", "INDEX_URL", "FIND_LINKS", "NO_INDEX"))
+FAILURE, USAGE, NO_INDEX, INTERRUPTED = 1, 2, 4, 130
 LOOKS_LIKE_NO_INDEX = re.compile(
-    r"connect|resol(v|ut)|network|timed? ?out|proxy|tunnel|certificate|failed to (fetch|download)|index|no matching dist"
-    r"|could not find a version|HTTP error|\b(401|403|407|5\d\d)\b",
+    r"failed to establish a new connection|connection (refused|reset|aborted|broken|error)|dns error|name resolution"
+    r"|name or service not known|nodename nor servname|network (is unreachable|connectivity is disabled)|timed out"
+    r"|tunnel|proxyerror|sslerror|certificate|failed to (fetch|download)|no matching distribution",
     re.IGNORECASE,
 )
 WRONG_HASH = re.compile(r"do not match the hashes|hash mismatch", re.IGNORECASE)
@@ -76,13 +61,11 @@ class SetupError(Exception):
 def main(argv: list[str]) -> int:
     """Set up if need be, then become the command asked for."""
     if sys.version_info < (3, 11):  # noqa: UP036 - that is the question
-        say(
-            f"Python 3.11 or newer is needed, this is {platform.python_version()} ({sys.executable}); start it with a newer one"
-        )
+        say(f"Python 3.11 or newer is needed to start this, {sys.executable} is {platform.python_version()}")
         return FAILURE
     if not argv:
         print((__doc__ or "").strip())
-        return 2
+        return USAGE
     try:
         ensure_environment()
     except SetupError as error:
@@ -162,6 +145,7 @@ def alone():  # noqa: ANN201 - Iterator would have to be imported for this alone
 
 def install() -> None:
     """Install the locked dependencies and the project itself, by the first way that works."""
+    STAMP.unlink(missing_ok=True)
     faults = []
     for way in (with_uv, with_pip):
         try:
@@ -178,8 +162,6 @@ def install() -> None:
 def with_uv() -> None:
     """``uv sync`` with uv.lock; with an index of the user's own, the hashed requirements: the lock names pypi.org."""
     uv = find_uv() or install_uv()
-    for old in (STAMP, STAMP.with_suffix(".tmp")):
-        old.unlink(missing_ok=True)
     env = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
     if not any(os.environ.get(name) for name in UV_INDEX_VARIABLES):
         run([uv, "sync", "--locked", "--all-extras", "--python", sys.executable], env)
@@ -234,53 +216,41 @@ def run(command: list[str], env: dict[str, str] | None = None) -> None:
     inherited = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH")}
     settings = {"PIP_RETRIES": "2", **inherited, "NO_COLOR": "1", **(env or {})}
     output = []
-    with (
-        LOG.open("a") as log,
-        subprocess.Popen(
-            command,
-            env=settings,
-            cwd=str(ROOT),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        ) as process,
-    ):
+    # Not SIGTERM's default action, which would leave the child alone at work.
+    old = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    with LOG.open("a") as log:
         log.write("$ " + " ".join(command) + "\n")
-        # Not the default action, which would leave the child alone at work.
-        old = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-        try:
-            for line in process.stdout or ():
-                log.write(line)
-                output.append(line)
-                show(line)
-        except BaseException:
-            process.terminate()
-            raise
-        finally:
-            show("")
-            signal.signal(signal.SIGTERM, old)
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        with subprocess.Popen(command, env=settings, cwd=str(ROOT), text=True, errors="replace", **pipes) as process:
+            try:
+                for line in process.stdout:
+                    log.write(line)
+                    output.append(line)
+                    show(line)
+            except BaseException:
+                process.terminate()
+                raise
+            finally:
+                show("")
+                signal.signal(signal.SIGTERM, old)
     if process.returncode:
         raise SetupError("".join(output).strip())
 
 
 def explain(output: str) -> int:
     """Say in one line what a failed set-up means; the exit code."""
-    error_lines = [line.strip() for line in output.splitlines() if re.search("error", line, re.IGNORECASE)]
-    first = (error_lines or output.splitlines() or ["it said nothing"])[-1][:200]
+    errors = [line for line in output.splitlines() if "error" in line.lower()] or output.splitlines() or ["no output"]
+    last = errors[-1].strip()[:200]
     if WRONG_HASH.search(output):
-        say(
-            f"the package index gave a file with another hash than the locked one, nothing of it was installed; see {LOG}"
-        )
+        say(f"the package index gave a file with another hash than the locked one; it was not installed, see {LOG}")
         return NO_INDEX
     if LOOKS_LIKE_NO_INDEX.search(output):
         say(
             "no package index can be reached; check the network or the proxy, or name an index in PIP_INDEX_URL or "
-            f"UV_DEFAULT_INDEX ({first}; all of it in {LOG})",
+            f"UV_DEFAULT_INDEX ({last}; all of it in {LOG})",
         )
         return NO_INDEX
-    say(f"the set-up failed: {first}; all of it in {LOG}")
+    say(f"the set-up failed: {last}; all of it in {LOG}")
     return FAILURE
 
 
@@ -307,7 +277,7 @@ def check() -> int:
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
     if uv and not requirements_are_current(uv):
-        say(f"requirements.txt is not that of uv.lock; make it with: uv {' '.join(EXPORT)} -o requirements.txt")
+        say(f"requirements.txt is not that of uv.lock; make it with: uv {EXPORT} -o requirements.txt")
         failed.append("requirements.txt is current")
     say("all checks passed" if not failed else f"failed: {', '.join(failed)}")
     return FAILURE if failed else 0
@@ -315,7 +285,7 @@ def check() -> int:
 
 def requirements_are_current(uv: str) -> bool:
     """Whether uv would export the same requirements; comments, which differ between its versions, apart."""
-    done = subprocess.run([uv, *EXPORT], capture_output=True, text=True, check=False)
+    done = subprocess.run([uv, *EXPORT.split()], capture_output=True, text=True, check=False)
     return done.returncode == 0 and without_comments(done.stdout) == without_comments(REQUIREMENTS.read_text())
 
 

@@ -1,10 +1,10 @@
 """M1CEP: risk rules in standard SQL over streams of trading events.
 
-    streams = m1cep.parse_streams(ddl_text)
-    rule = m1cep.compile_rule(sql_text, streams)
-    engine = m1cep.Engine([rule])
-    alerts = engine.push("orders", events)
-    alerts += engine.finish()
+streams = m1cep.parse_streams(ddl_text)
+rule = m1cep.compile_rule(sql_text, streams)
+engine = m1cep.Engine([rule])
+alerts = engine.push("orders", events)
+alerts += engine.finish()
 """
 
 from m1cep.engine import Engine, Late

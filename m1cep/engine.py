@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.view import view_converters
 from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
@@ -18,10 +19,9 @@ if TYPE_CHECKING:
     from m1cep.runtime.merge import LateRow
     from m1cep.runtime.outcome import Hit
 
-_JSON = (bytes, bytearray, memoryview, str)
 
-
-class Late(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Late:
     """An event that came behind the watermark and was not given to the rules.
 
     ``index`` is its position among the rows of that push, ``reason`` is ``late`` (older than its stream's lateness allows) or
@@ -92,7 +92,9 @@ class _Channel:
         self.index = index
         attr = source.by_name[source.time_column.lower()].attr
         self.merge = Merge(inputs, attr)
-        self.convert: dict[str, Convert] = view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
+        self.convert: dict[str, Convert] = (
+            view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
+        )
         self.rules: list[_Running] = []
         self.position = 0
 
@@ -160,7 +162,9 @@ class Engine:
         seen: set[str] = set()
         for index, rule in enumerate(self._rules):
             if rule.id in seen:
-                raise EngineError(f"expected rules with different ids, got {rule.id!r} twice: give one another id in its front matter")
+                raise EngineError(
+                    f"expected rules with different ids, got {rule.id!r} twice: give one another id in its front matter"
+                )
             seen.add(rule.id)
             self._add(rule, index)
 
@@ -171,7 +175,9 @@ class Engine:
             channel = self._channels[rule.source.name] = _Channel(len(self._channels), rule.source, rule.inputs)
             for stream in rule.inputs:
                 if self._streams.setdefault(stream.name, stream) != stream:
-                    raise EngineError(f"stream {stream.name!r} is declared differently by two rules: compile all with the same streams")
+                    raise EngineError(
+                        f"stream {stream.name!r} is declared differently by two rules: compile all with the same streams"
+                    )
                 self._by_input.setdefault(stream.name, []).append(channel)
         channel.rules.append(_Running(rule, index))
 
@@ -199,7 +205,9 @@ class Engine:
         """
         known = self._stream(stream)
         if isinstance(events, Mapping | bytes | bytearray | memoryview | str):
-            raise EngineError(f"expected a sequence of events, got one {type(events).__name__}: push({stream!r}, [event])")
+            raise EngineError(
+                f"expected a sequence of events, got one {type(events).__name__}: push({stream!r}, [event])"
+            )
         return [] if known is None else self.push_rows(stream, _decode(known, events))
 
     def push_rows(self, stream: str, rows: list[Any]) -> list[Alert]:
@@ -215,7 +223,9 @@ class Engine:
             channel.run(out)
         if late:
             self.late_events += len(late)
-            self._late.extend(Late(stream, *late[i]) for i in sorted(late))
+            self._late.extend(
+                Late(stream, r.index, r.row, r.time, r.watermark, r.reason) for _, r in sorted(late.items())
+            )
         return self._alerts(out) if out else []
 
     def idle(self, stream: str) -> list[Alert]:
@@ -247,7 +257,7 @@ class Engine:
                 found[running.rule.id] = counts | running.operator.counters()
         return found
 
-    def _each(self, stream: str, act: Any) -> list[Alert]:  # noqa: ANN401
+    def _each(self, stream: str, act: Any) -> list[Alert]:
         if self._stream(stream) is None:
             return []
         out: list[tuple[Any, ...]] = []
@@ -278,12 +288,7 @@ def _decode(stream: Stream, events: Iterable[Mapping[str, Any] | bytes | str]) -
     rows: list[Any] = []
     for index, event in enumerate(events):
         try:
-            if isinstance(event, _JSON):
-                rows.append(decoder.decode(bytes(event) if isinstance(event, memoryview | bytearray) else event))
-            elif isinstance(event, Mapping):
-                rows.append(decoder.convert(event))
-            else:
-                raise EventError(stream.name, f"expected a mapping or a JSON text, got {type(event).__name__}")
+            rows.append(decoder.decode(event) if isinstance(event, bytes | str) else decoder.convert(event))
         except EventError as error:
             raise EventError(stream.name, error.reason, column=error.column, index=index) from None
     return rows

@@ -1,10 +1,10 @@
 """The errors of M1CEP, one tree.
 
-    M1cepError
-    ├── RuleError      a rule, a stream declaration or its front matter cannot be understood: line, column, caret, hint
-    ├── EventError     an event does not fit its stream: stream, column, reason
-    ├── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
-    └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
+M1cepError
+├── RuleError      a rule, a stream declaration or its front matter cannot be understood: line, column, caret, hint
+├── EventError     an event does not fit its stream: stream, column, reason
+├── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
+└── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
 from __future__ import annotations

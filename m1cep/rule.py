@@ -58,7 +58,7 @@ class Rule:
 
     @property
     def severity(self) -> str:
-        """info | low | medium | high | critical."""
+        """Info | low | medium | high | critical."""
         return self.matter.severity
 
     @property
@@ -68,7 +68,7 @@ class Rule:
 
     @property
     def action(self) -> str:
-        """alert | freeze_account | halt_grid | hold_withdrawal."""
+        """Alert | freeze_account | halt_grid | hold_withdrawal."""
         return self.matter.action
 
     @property

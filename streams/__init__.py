@@ -1,0 +1,1 @@
+"""The shell: Kafka, files, servers, commands. All I/O is here, no business decision."""

@@ -26,8 +26,11 @@ def plan_lines(rule: Rule) -> list[str]:
                 for w in plan.windows
             ]
         case MatchPlan():
-            lines.append(f"within {plan.within} {unit} from the first row to the last, exclusive" if plan.within else "no bound in time: at most "
-                         f"{rule.matter.max_open} open attempts a key")
+            lines.append(
+                f"within {plan.within} {unit} from the first row to the last, exclusive"
+                if plan.within
+                else f"no bound in time: at most {rule.matter.max_open} open attempts a key"
+            )
             lines += _program_lines(plan)
     lines.append(f"gives {', '.join(o.name for o in plan.select)}")
     return lines

@@ -105,7 +105,13 @@ def replay(
 
 
 def _decode(
-    stream: Stream, lines: list[bytes], first: int, counts: Counts, on_dead_letter: Callable[[bytes], None], *, strict: bool
+    stream: Stream,
+    lines: list[bytes],
+    first: int,
+    counts: Counts,
+    on_dead_letter: Callable[[bytes], None],
+    *,
+    strict: bool,
 ) -> tuple[list[Any], Callable[[int], int]]:
     """Rows of lines, and the line number of each row by its index."""
     rows, errors, index = stream.decode_many(lines)
@@ -119,7 +125,7 @@ def _decode(
     return rows, (lambda i: first + i) if index is None else (lambda i: first + index[i])
 
 
-def _time(stream: Stream, row: Any) -> int:  # noqa: ANN401
+def _time(stream: Stream, row: Any) -> int:
     time: int = getattr(row, stream.by_name[stream.time_column.lower()].attr)
     return time
 
@@ -136,7 +142,15 @@ def _dead_letter(stream: Stream, raw: bytes, line: int, error: EventError) -> by
 
 def _late_letter(stream: Stream, row: msgspec.Struct, line: int, reason: str, watermark: int) -> bytes:
     why = f"{reason}: older than the watermark {watermark}"
-    return orjson.dumps({"stream": stream.name, "line": line, "reason": why, "column": stream.time_column, "raw": msgspec.json.encode(row).decode()})
+    return orjson.dumps(
+        {
+            "stream": stream.name,
+            "line": line,
+            "reason": why,
+            "column": stream.time_column,
+            "raw": msgspec.json.encode(row).decode(),
+        }
+    )
 
 
 def readable(raw: bytes) -> tuple[str, str]:
@@ -145,4 +159,3 @@ def readable(raw: bytes) -> tuple[str, str]:
         return raw.decode("utf-8"), "utf-8"
     except UnicodeDecodeError:
         return b64encode(raw).decode("ascii"), "base64"
-

@@ -13,13 +13,15 @@ columns that are NOT NULL.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.patterns import like_regex
 from m1cep.model.types import US_PER_UNIT, SqlType
 from m1cep.plan.ir import Agg, Call, Col, Expr, Literal, Nav, Param, Prev
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _COMPARE = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 _NEGATED = {"EQ": "!=", "NE": "==", "LT": ">=", "LE": ">", "GT": "<=", "GE": "<"}
@@ -40,7 +42,7 @@ class ExprWriter:
         self.constants: dict[str, Any] = {}
         self._temps = 0
 
-    def constant(self, value: Any) -> str:  # noqa: ANN401
+    def constant(self, value: Any) -> str:
         """A name for an object."""
         for name, known in self.constants.items():
             if type(known) is type(value) and known == value:
@@ -102,7 +104,7 @@ class ExprWriter:
 
     # values
 
-    def _literal(self, value: Any) -> str:  # noqa: ANN401
+    def _literal(self, value: Any) -> str:
         return self.constant(value) if isinstance(value, Decimal) else repr(value)
 
     def _previous(self, inner: Expr, offset: int) -> str:
@@ -229,7 +231,8 @@ class ExprWriter:
             case "ABS":
                 return f"abs({s[0]})"
             case "CAST":
-                return f"cast({s[0]}, {kinds[0]!r}, {e.type.kind!r}, {e.args[0].type.time_unit!r}, {e.type.time_unit!r}, {e.type.scale!r})"
+                units = f"{e.args[0].type.time_unit!r}, {e.type.time_unit!r}"
+                return f"cast({s[0]}, {kinds[0]!r}, {e.type.kind!r}, {units}, {e.type.scale!r})"
             case "EXTRACT":
                 return f"extract({s[0]}, {s[1]}, {e.args[1].type.time_unit!r})"
         return f"{op.lower()}({', '.join(s)})"
@@ -244,6 +247,8 @@ class ExprWriter:
             return f"({left} - {right})"
         if "TIMESTAMP" in kinds and "INTERVAL" in kinds:
             per_unit = US_PER_UNIT[e.type.time_unit]
-            left, right = (f"{x} // {per_unit}" if k == "INTERVAL" and per_unit > 1 else x for x, k in zip(s, kinds, strict=True))
+            left, right = (
+                f"{x} // {per_unit}" if k == "INTERVAL" and per_unit > 1 else x for x, k in zip(s, kinds, strict=True)
+            )
             return f"({left} {sign} {right})"
         return f"({s[0]} {sign} {s[1]})"

@@ -1,7 +1,7 @@
 """A row-pattern plan to Python: one function for each variable, which maps a row to it or says that it cannot.
 
-    try_A(r, c, h)   r the row, c the match's memory (plan.slots), h the rows of the partition before r
-                     -> the memory with r mapped to A, or None when A's condition is not true
+try_A(r, c, h)   r the row, c the match's memory (plan.slots), h the rows of the partition before r
+                 -> the memory with r mapped to A, or None when A's condition is not true
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class _Generator:
         self._gate()
         for variable, condition in plan.define.items():
             self._try(variable, condition)
-        out.add(f"TRIES = ({''.join(f'try_{identifier(v)}, ' for v in self.program.labels)})  # by state of the pattern")
+        out.add(
+            f"TRIES = ({''.join(f'try_{identifier(v)}, ' for v in self.program.labels)})  # by state of the pattern"
+        )
         out.add()
         self._relevant()
         self.key = key_parts(plan.key)
@@ -88,7 +90,8 @@ class _Generator:
 
     def _try(self, variable: str, condition: Expr) -> None:
         out = self.out
-        before, after = [], []
+        before: list[Expr] = []
+        after: list[Expr] = []
         for part in conjuncts(condition):
             own = any(place.variable in (variable, None) for place in places(part))
             (after if own else before).append(part)

@@ -38,7 +38,7 @@ class Module:
     namespace: dict[str, Any]
     offsets: dict[int, int]
 
-    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+    def __getitem__(self, name: str) -> Any:
         return self.namespace[name]
 
 

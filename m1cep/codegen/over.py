@@ -46,7 +46,9 @@ class _Generator:
         self._state()
         self._feed()
         add_key_dict(out, self.plan.key)
-        return load(out, filename, self.writer.constants | {"Hit": Hit, "Total": Total, "Extreme": Extreme, "deque": deque})
+        return load(
+            out, filename, self.writer.constants | {"Hit": Hit, "Total": Total, "Extreme": Extreme, "deque": deque}
+        )
 
     def _aggregates(self, frame: Frame) -> list[tuple[int, Agg]]:
         return [(i, w.agg) for i, w in enumerate(self.plan.windows) if w.frame == frame]
@@ -65,7 +67,11 @@ class _Generator:
             out.add(f"self.q{f} = deque()", indent=2)
         for i, w in enumerate(self.plan.windows):
             for part in _NEEDS[w.agg.func]:
-                initial = {"n": "0", "s": "0" if self._exact(w.agg) else "Total()", "m": f"Extreme({w.agg.func == 'MAX'})"}[part]
+                initial = {
+                    "n": "0",
+                    "s": "0" if self._exact(w.agg) else "Total()",
+                    "m": f"Extreme({w.agg.func == 'MAX'})",
+                }[part]
                 out.add(f"self.{part}{i} = {initial}", indent=2)
         out.add()
 

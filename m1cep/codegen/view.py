@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def view_converters(view: Stream, streams: dict[str, Stream]) -> dict[str, Convert]:
     """For each stream that a view unites, the function from its rows to the view's."""
-    return {name: _converter(view, streams[name], [b for b in view.branches if b.stream == name]) for name in view.inputs}
+    return {
+        name: _converter(view, streams[name], [b for b in view.branches if b.stream == name]) for name in view.inputs
+    }
 
 
 def _converter(view: Stream, stream: Stream, branches: list[Branch]) -> Convert:

@@ -1,0 +1,1 @@
+"""What flows: events, streams and their types, alerts, time."""

@@ -53,7 +53,7 @@ class RecordDecoder:
                 errors.append((i, error))
         return rows, errors, index if errors else None
 
-    def decode(self, raw: bytes | str | None) -> Any:  # noqa: ANN401 - a Struct made at run time
+    def decode(self, raw: bytes | str | None) -> Any:
         """One row of one JSON record.
 
         Raises:
@@ -73,12 +73,14 @@ class RecordDecoder:
         except _DECODE_ERRORS as error:
             raise self._explain(error) from None
 
-    def convert(self, event: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def convert(self, event: Mapping[str, Any]) -> Any:
         """One row of a mapping.
 
         Raises:
             EventError: the mapping does not fit the stream.
         """
+        if not isinstance(event, Mapping):
+            raise EventError(self._stream, f"expected a mapping or a JSON text, got {type(event).__name__}")
         try:
             return msgspec.convert(event if isinstance(event, dict) else dict(event), self._row_type, strict=False)
         except msgspec.ValidationError:
@@ -90,7 +92,7 @@ class RecordDecoder:
         except _DECODE_ERRORS as error:
             raise self._explain(error) from None
 
-    def _convert(self, event: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _convert(self, event: dict[str, Any]) -> Any:
         for name, unit in self._time_columns.items():
             value = event.get(name)
             if isinstance(value, datetime):
@@ -106,7 +108,9 @@ class RecordDecoder:
         if isinstance(error, RecursionError):
             return EventError(self._stream, "expected a flat JSON object, got one nested too deeply")
         if isinstance(error, UnicodeDecodeError):
-            return EventError(self._stream, f"expected UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}")
+            return EventError(
+                self._stream, f"expected UTF-8, got byte 0x{error.object[error.start]:02x} at {error.start}"
+            )
         text = str(error)
         column: str | None = None
         if path := _PATH.search(text):

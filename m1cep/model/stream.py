@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from m1cep.model.decode import RecordDecoder
-from m1cep.model.types import SqlType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from m1cep.errors import EventError
+    from m1cep.model.types import SqlType
 
 EVENT_ID = "event_id"  # the column that identifies an event; without it the event's contents do
 
@@ -94,7 +94,9 @@ class Stream:
             f"{self.name}_row",
             fields,
             rename={c.attr: c.name for c in self.columns},
-            gc=not all(c.type.is_scalar for c in self.columns),  # flat rows hold no cycles: keep them out of the collector
+            gc=not all(
+                c.type.is_scalar for c in self.columns
+            ),  # flat rows hold no cycles: keep them out of the collector
         )
 
     @cached_property

@@ -1,7 +1,7 @@
 """SQL types and the Python types that carry their values.
 
-    BOOLEAN bool · INT, BIGINT int · DOUBLE float (never NaN or infinite) · DECIMAL(p,s) decimal.Decimal · STRING str
-    TIMESTAMP(3|6) int, epoch milliseconds or microseconds · INTERVAL int, microseconds · ARRAY list · MAP, ROW dict
+BOOLEAN bool · INT, BIGINT int · DOUBLE float (never NaN or infinite) · DECIMAL(p,s) decimal.Decimal · STRING str
+TIMESTAMP(3|6) int, epoch milliseconds or microseconds · INTERVAL int, microseconds · ARRAY list · MAP, ROW dict
 """
 
 from __future__ import annotations
@@ -68,13 +68,16 @@ class SqlType:
         """``us`` for TIMESTAMP(6), else ``ms``."""
         return "us" if self.kind == "TIMESTAMP" and self.precision == 6 else "ms"
 
-    def python(self) -> Any:  # noqa: ANN401 - a type annotation as a value
+    def _element(self) -> Any:
+        return self.element.python() | None if self.element else Any
+
+    def python(self) -> Any:
         """The annotation by which msgspec decodes a value of this type."""
         match self.kind:
             case "ARRAY":
-                return list[self.element.python() | None] if self.element else list[Any]
+                return list[self._element()]  # type: ignore[misc] - a type made at run time
             case "MAP":
-                return dict[str, self.element.python() | None] if self.element else dict[str, Any]
+                return dict[str, self._element()]  # type: ignore[misc]
             case "ROW":
                 return dict[str, Any]
             case "TIMESTAMP":

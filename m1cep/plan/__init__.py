@@ -1,0 +1,1 @@
+"""Plans: checked expressions, row patterns and their programs, what a match must remember."""

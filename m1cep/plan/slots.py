@@ -7,7 +7,7 @@ that the cost of an event does not grow with the length of the match.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m1cep.plan.ir import Agg, Expr, Nav, children, walk
 
@@ -53,13 +53,13 @@ def _plain(expr: Expr | None) -> Expr | None:
     """An expression without source positions, so that equal ones share a slot."""
     if expr is None:
         return None
-    changes = {"pos": 0}
+    changes: dict[str, Any] = {"pos": 0}
     for name in ("expr", "where"):
         if hasattr(expr, name):
             changes[name] = _plain(getattr(expr, name))
     if hasattr(expr, "args"):
-        changes["args"] = tuple(_plain(a) for a in expr.args)  # type: ignore[assignment]
-    return replace(expr, **changes)  # type: ignore[arg-type]
+        changes["args"] = tuple(_plain(a) for a in expr.args)
+    return replace(expr, **changes)
 
 
 def slot_of(expr: Nav | Agg) -> tuple[Slot, ...]:

@@ -51,7 +51,7 @@ def ln(x: Number) -> float | None:
 
 
 def exp(x: Number) -> float | None:
-    """e to the power x; NULL beyond DOUBLE."""
+    """E to the power x; NULL beyond DOUBLE."""
     try:
         return math.exp(x)
     except OverflowError:
@@ -64,7 +64,7 @@ def sqrt(x: Number) -> float | None:
 
 
 def power(x: Number, y: Number) -> float | None:
-    """x to the power y; NULL where that is not a finite number."""
+    """X to the power y; NULL where that is not a finite number."""
     try:
         return _finite(math.pow(x, y))
     except (ValueError, OverflowError):
@@ -81,7 +81,7 @@ def floor(x: Any) -> Any:
     return type(x)(math.floor(x))
 
 
-def round(x: Any, digits: int) -> Any:  # noqa: A001 - SQL's name
+def round(x: Any, digits: int) -> Any:
     """Half away from zero, as SQL rounds."""
     quantum = Decimal(1).scaleb(-digits)
     exact = (x if isinstance(x, Decimal) else Decimal(repr(x))).quantize(quantum, rounding="ROUND_HALF_UP")

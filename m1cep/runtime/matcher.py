@@ -140,7 +140,9 @@ class PatternMatcher:
             partition.attempts.pop(0)
             self._dropped += 1
 
-    def _move(self, attempt: Attempt, threads: list[tuple[int, Memory]], row: Any, at: int, history: deque[Any]) -> None:
+    def _move(
+        self, attempt: Attempt, threads: list[tuple[int, Memory]], row: Any, at: int, history: deque[Any]
+    ) -> None:
         """Move every thread on by one row. A thread waits in front of its state; if the row fits, it goes on in front of
         every state that may follow, in order of preference.
         """

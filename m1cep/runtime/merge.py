@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,8 @@ START = -(2**63)
 END = 2**63 - 1
 
 
-class LateRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LateRow:
     """A row that came too late: its index among those pushed, the watermark it missed, and why."""
 
     index: int
@@ -66,7 +67,8 @@ class Merge:
 
     def __post_init__(self) -> None:
         self._inputs = {
-            s.name: _Input(attrgetter(s.by_name[s.time_column.lower()].attr), s.delay, n) for n, s in enumerate(self.streams)
+            s.name: _Input(attrgetter(s.by_name[s.time_column.lower()].attr), s.delay, n)
+            for n, s in enumerate(self.streams)
         }
         self._time_of: Callable[[Any], int] = attrgetter(self.time_attr)
         self._alone = len(self._inputs) == 1
@@ -96,8 +98,7 @@ class Merge:
         late: list[LateRow] = []
         highest, delay, gone = source.highest, source.delay, self.gone
         for i, (row, time) in enumerate(zip(rows, times, strict=True)):
-            if time > highest:
-                highest = time
+            highest = max(highest, time)
             if time < highest - delay:
                 late.append(LateRow(i, row, time, highest - delay, "late"))
             elif time < gone:
@@ -125,7 +126,9 @@ class Merge:
         if self._alone:
             return self._release_alone(waiting)
         waiting.sort(key=_time_and_order)  # stable: rows of one stream keep their order at equal times
-        cut = bisect_left(waiting, self.gone if any(not i.idle for i in self._inputs.values()) else self.gone + 1, key=_first)
+        cut = bisect_left(
+            waiting, self.gone if any(not i.idle for i in self._inputs.values()) else self.gone + 1, key=_first
+        )
         self._waiting = waiting[cut:]
         return [row for _, _, row in waiting[:cut]], self.gone
 

@@ -41,7 +41,7 @@ class SlidingWindow:
         """Take rows in, in event-time order."""
         self._feed(self._states, rows, base, out)
 
-    def advance(self, watermark: int, out: list[Hit]) -> None:
+    def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
         if watermark - self._swept <= self._span:
             return
@@ -51,7 +51,7 @@ class SlidingWindow:
         for key in [k for k, s in states.items() if s.last < silent]:
             del states[key]
 
-    def finish(self, out: list[Hit]) -> None:
+    def finish(self, _out: list[Hit]) -> None:
         """Nothing waits for an end."""
         self._states.clear()
 

@@ -57,7 +57,10 @@ def _table(statement: exp.Create, source: SourceText) -> Stream:
     for k in key:
         if k.name.lower() not in by_name:
             raise RuleError(
-                f"PARTITIONED BY names {k.name!r}, which is not a column", source, position(k), hint=nearest(k.name, by_name)
+                f"PARTITIONED BY names {k.name!r}, which is not a column",
+                source,
+                position(k),
+                hint=nearest(k.name, by_name),
             )
     required = {time_column, *(by_name[k.name.lower()].name for k in key)}
     return Stream(
@@ -74,7 +77,9 @@ def _column(node: exp.ColumnDef, source: SourceText) -> Column:
     kind = node.args.get("kind")
     if kind is None:
         raise RuleError(f"expected a type for column {node.name!r}", source, position(node))
-    required = any(isinstance(c.args.get("kind"), exp.NotNullColumnConstraint) for c in node.args.get("constraints") or [])
+    required = any(
+        isinstance(c.args.get("kind"), exp.NotNullColumnConstraint) for c in node.args.get("constraints") or []
+    )
     return Column(node.name, sql_type(kind, source), nullable=not required)
 
 
@@ -90,7 +95,7 @@ def _watermark(schema: exp.Schema, columns: dict[str, Column], source: SourceTex
         )
     name = found[0].this.name
     column = columns.get(name.lower())
-    if column is None or (column.type.kind != "TIMESTAMP" and column.type.kind != "BIGINT"):
+    if column is None or (column.type.kind not in {"TIMESTAMP", "BIGINT"}):
         raise RuleError("WATERMARK expects a column of type TIMESTAMP(3|6) or BIGINT", source, position(found[0].this))
     body = found[0].expression
     delay = 0
@@ -98,13 +103,15 @@ def _watermark(schema: exp.Schema, columns: dict[str, Column], source: SourceTex
         delay = in_unit(interval(body.expression, source), column.type.time_unit)
         body = body.this
     if not isinstance(body, exp.Column) or body.name.lower() != name.lower() or delay < 0:
-        raise RuleError("expected WATERMARK FOR ts AS ts, or AS ts - INTERVAL 'n' UNIT", source, position(found[0].this))
+        raise RuleError(
+            "expected WATERMARK FOR ts AS ts, or AS ts - INTERVAL 'n' UNIT", source, position(found[0].this)
+        )
     return column.name, delay
 
 
-def _properties(statement: exp.Create, source: SourceText) -> tuple[list[exp.Expression], dict[str, str]]:
+def _properties(statement: exp.Create, source: SourceText) -> tuple[list[exp.Expr], dict[str, str]]:
     """Columns of PARTITIONED BY, and the options of WITH."""
-    key: list[exp.Expression] = []
+    key: list[exp.Expr] = []
     options: dict[str, str] = {}
     properties = statement.args.get("properties")
     for item in properties.expressions if properties is not None else []:
@@ -137,22 +144,34 @@ def _view(statement: exp.Create, streams: dict[str, Stream], source: SourceText)
         stream = _from(select, streams, source)
         items = [_item(e, stream, source) for e in select.expressions]
         shapes.append(items)
-        branches.append(Branch(stream.name, tuple(i.column.name if i.column else None for i in items), tuple(i.constant for i in items)))
+        branches.append(
+            Branch(
+                stream.name, tuple(i.column.name if i.column else None for i in items), tuple(i.constant for i in items)
+            )
+        )
     if len({len(s) for s in shapes}) != 1:
-        raise RuleError(f"the SELECTs of view {name!r} have different numbers of columns", source, position(statement.this))
-    columns = tuple(_united(n, [s[n] for s in shapes], name, source, position(statement.this)) for n in range(len(shapes[0])))
+        raise RuleError(
+            f"the SELECTs of view {name!r} have different numbers of columns", source, position(statement.this)
+        )
+    columns = tuple(
+        _united(n, [s[n] for s in shapes], name, source, position(statement.this)) for n in range(len(shapes[0]))
+    )
     times = {_time_at(streams[b.stream], b) for b in branches}
     place = times.pop() if len(times) == 1 else None
     if place is None:
         raise RuleError(
-            f"expected the event-time column at the same place of every SELECT of view {name!r}", source, position(statement.this)
+            f"expected the event-time column at the same place of every SELECT of view {name!r}",
+            source,
+            position(statement.this),
         )
     if len({streams[b.stream].time_unit for b in branches}) != 1:
-        raise RuleError(f"the streams of view {name!r} measure event time in different units", source, position(statement.this))
+        raise RuleError(
+            f"the streams of view {name!r} measure event time in different units", source, position(statement.this)
+        )
     return Stream(name, columns, columns[place].name, branches=tuple(branches))
 
 
-def _selects(node: exp.Expression | None, source: SourceText) -> list[exp.Select]:
+def _selects(node: exp.Expr | None, source: SourceText) -> list[exp.Select]:
     if isinstance(node, exp.Union):
         if node.args.get("distinct"):
             raise RuleError("expected UNION ALL", source, position(node))
@@ -160,7 +179,9 @@ def _selects(node: exp.Expression | None, source: SourceText) -> list[exp.Select
     if isinstance(node, exp.Select):
         extra = [k for k, v in node.args.items() if v and k not in {"expressions", "from_", "kind"}]
         if extra:
-            raise RuleError(f"a view has SELECT ... FROM stream only, got {extra[0].upper()}", source, position(node))
+            raise RuleError(
+                f"a view selects columns from a stream and no more, got {extra[0].upper()}", source, position(node)
+            )
         return [node]
     raise RuleError("expected SELECT ... UNION ALL SELECT ... in CREATE VIEW", source, position(node))
 
@@ -178,7 +199,7 @@ def _from(select: exp.Select, streams: dict[str, Stream], source: SourceText) ->
     return stream
 
 
-def _item(node: exp.Expression, stream: Stream, source: SourceText) -> _Item:
+def _item(node: exp.Expr, stream: Stream, source: SourceText) -> _Item:
     inner = node.this if isinstance(node, exp.Alias) else node
     if isinstance(inner, exp.Column):
         column = stream.by_name.get(inner.name.lower())
@@ -197,7 +218,7 @@ def _item(node: exp.Expression, stream: Stream, source: SourceText) -> _Item:
     return _Item(node.alias, None, value, type_)
 
 
-def _constant(node: exp.Expression, source: SourceText) -> tuple[Any, SqlType | None]:
+def _constant(node: exp.Expr, source: SourceText) -> tuple[Any, SqlType | None]:
     if isinstance(node, exp.Cast) and isinstance(node.this, exp.Null):
         return None, sql_type(node.args["to"], source)
     if isinstance(node, exp.Literal):
@@ -205,13 +226,19 @@ def _constant(node: exp.Expression, source: SourceText) -> tuple[Any, SqlType | 
             return node.this, sql_type(exp.DataType.build("TEXT"), source)
         value, type_ = number(node.this)
         return (float(value) if isinstance(value, Decimal) else value), type_
-    raise RuleError("a view's column is a column of the stream, a constant or CAST(NULL AS type)", source, position(node))
+    raise RuleError(
+        "a view's column is a column of the stream, a constant or CAST(NULL AS type)", source, position(node)
+    )
 
 
 def _united(index: int, items: list[_Item], view: str, source: SourceText, pos: int) -> Column:
     types = {str(i.type) for i in items}
     if len(types) != 1 or items[0].type is None:
-        raise RuleError(f"column {index + 1} ({items[0].name!r}) of view {view!r} has different types: {', '.join(sorted(types))}", source, pos)
+        raise RuleError(
+            f"column {index + 1} ({items[0].name!r}) of view {view!r} has different types: {', '.join(sorted(types))}",
+            source,
+            pos,
+        )
     nullable = any(i.column.nullable if i.column else i.constant is None for i in items)
     return Column(items[0].name, items[0].type, nullable)
 

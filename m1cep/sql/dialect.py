@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 from sqlglot.dialects.trino import Trino
 from sqlglot.errors import ErrorLevel, ParseError, TokenError
-from sqlglot.tokens import TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from m1cep.errors import RuleError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class RowMatch(exp.Expression):
     """MATCH_RECOGNIZE (...), every clause as an argument; ``pattern`` is a Var whose meta has ``start``."""
 
-    arg_types = {  # noqa: RUF012 - sqlglot's way to declare arguments
+    arg_types = {
         "partition_by": False,
         "order": False,
         "measures": False,
@@ -39,7 +39,7 @@ class RowMatch(exp.Expression):
 class Measure(exp.Expression):
     """An entry of MEASURES: ``this`` is the expression with its alias, ``mode`` RUNNING, FINAL or nothing."""
 
-    arg_types = {"this": True, "mode": False}  # noqa: RUF012
+    arg_types = {"this": True, "mode": False}
 
 
 class M1cepSql(Trino):
@@ -48,20 +48,20 @@ class M1cepSql(Trino):
     class Tokenizer(Trino.Tokenizer):
         KEYWORDS = {**Trino.Tokenizer.KEYWORDS, "QUALIFY": TokenType.QUALIFY}
 
-    class Parser(Trino.Parser):
+    class Parser(Trino.Parser):  # type: ignore[misc, valid-type]
         SCHEMA_UNNAMED_CONSTRAINTS = {*Trino.Parser.SCHEMA_UNNAMED_CONSTRAINTS, "WATERMARK"}
         CONSTRAINT_PARSERS = {
             **Trino.Parser.CONSTRAINT_PARSERS,
             "WATERMARK": lambda self: self._parse_watermark(),
         }
 
-        def _parse_watermark(self) -> exp.Expression:
+        def _parse_watermark(self) -> exp.Expr:
             self._match_text_seq("FOR")
             column = self._parse_column()
             self._match_text_seq("AS")
             return self.expression(exp.WatermarkColumnConstraint(this=column, expression=self._parse_disjunction()))
 
-        def _parse_match_recognize(self) -> RowMatch | None:  # noqa: C901 - one line a clause, in the standard's order
+        def _parse_match_recognize(self) -> RowMatch | None:
             if not self._match(TokenType.MATCH_RECOGNIZE):
                 return None
             opening = self._prev
@@ -103,7 +103,7 @@ class M1cepSql(Trino):
             self._match_text_seq("SHOW", "EMPTY", "MATCHES")
             return "ALL ROWS"
 
-        def _parse_skip(self) -> tuple[str, exp.Expression | None]:
+        def _parse_skip(self) -> tuple[str, exp.Expr | None]:
             if self._match_text_seq("PAST", "LAST", "ROW"):
                 return "PAST LAST ROW", None
             if self._match_text_seq("TO", "NEXT", "ROW"):
@@ -113,18 +113,18 @@ class M1cepSql(Trino):
             where = self._prev.text.upper() if self._match_texts(("FIRST", "LAST")) else "LAST"
             return f"TO {where}", self._parse_id_var()
 
-        def _parse_subset(self) -> exp.Expression:
+        def _parse_subset(self) -> exp.Expr:
             name = self._parse_id_var()
             self._match(TokenType.EQ)
             return self.expression(exp.Alias(this=exp.Tuple(expressions=self._parse_wrapped_id_vars()), alias=name))
 
-        def _parse_definition(self) -> exp.Expression:
+        def _parse_definition(self) -> exp.Expr:
             name = self._parse_id_var()
             if not self._match(TokenType.ALIAS):
                 self.raise_error("expected AS after the variable's name in DEFINE", self._curr or self._prev)
             return self.expression(exp.Alias(this=self._parse_disjunction(), alias=name))
 
-        def _parse_pattern_text(self) -> exp.Expression:
+        def _parse_pattern_text(self) -> exp.Expr:
             self._match_l_paren()
             start, depth = self._prev.end + 1, 1
             while self._curr and depth > 0:
@@ -137,7 +137,7 @@ class M1cepSql(Trino):
             return text
 
 
-def parse(source: SourceText) -> list[exp.Expression]:
+def parse(source: SourceText) -> list[exp.Expr]:
     """The statements of a text.
 
     Raises:
@@ -149,7 +149,9 @@ def parse(source: SourceText) -> list[exp.Expression]:
         first = error.errors[0] if error.errors else {}
         offset = _offset(source.text, first.get("line"), first.get("col"), len(first.get("highlight") or ""))
         message = str(first.get("description") or error).splitlines()[0]
-        raise RuleError(f"not understood: {message}", source, offset, length=len(first.get("highlight") or " ")) from None
+        raise RuleError(
+            f"not understood: {message}", source, offset, length=len(first.get("highlight") or " ")
+        ) from None
     except TokenError as error:
         raise RuleError(f"not understood: {_first_line(error)}", source, 0) from None
     except (RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
@@ -163,7 +165,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _offset(text: str, line: int | None, end_column: int | None, length: int) -> int:
-    """sqlglot gives a token's line and the column of its end."""
+    """Sqlglot gives a token's line and the column of its end."""
     if not line:
         return 0
     begin = 0
@@ -172,7 +174,7 @@ def _offset(text: str, line: int | None, end_column: int | None, length: int) ->
     return max(begin, begin + (end_column or 1) - max(length, 1))
 
 
-def position(node: exp.Expression | None) -> int:
+def position(node: exp.Expr | None) -> int:
     """The offset of a node's first character, or 0."""
     if node is None:
         return 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _COMPARE = {exp.EQ: "EQ", exp.NEQ: "NE", exp.LT: "LT", exp.LTE: "LE", exp.GT: "GT", exp.GTE: "GE"}
 _ARITHMETIC = {exp.Add: "ADD", exp.Sub: "SUB", exp.Mul: "MUL", exp.Div: "DIV", exp.Mod: "MOD"}
 # class: (operator, argument names, expected kind of the arguments, type of the result or None for the argument's)
-_FUNCTIONS: dict[type[exp.Expression], tuple[str, tuple[str, ...], str, SqlType | None]] = {
+_FUNCTIONS: dict[type[exp.Expr], tuple[str, tuple[str, ...], str, SqlType | None]] = {
     exp.Abs: ("ABS", ("this",), "numeric", None),
     exp.Ceil: ("CEIL", ("this",), "numeric", None),
     exp.Floor: ("FLOOR", ("this",), "numeric", None),
@@ -47,11 +47,11 @@ class ExpressionChecker:
     source: SourceText
     params: Mapping[str, Any]
 
-    def refuse(self, message: str, node: exp.Expression, hint: str = "") -> RuleError:
+    def refuse(self, message: str, node: exp.Expr, hint: str = "") -> RuleError:
         """An error at a node's place."""
         return RuleError(message, self.source, position(node), hint=hint)
 
-    def check(self, node: exp.Expression, scope: Scope) -> Expr:
+    def check(self, node: exp.Expr, scope: Scope) -> Expr:
         """The checked expression.
 
         Raises:
@@ -75,16 +75,18 @@ class ExpressionChecker:
         result: Expr = method(node, scope)
         return result
 
-    def condition(self, node: exp.Expression, scope: Scope) -> Expr:
+    def condition(self, node: exp.Expr, scope: Scope) -> Expr:
         """A checked expression that must be BOOLEAN."""
         checked = self.check(node, scope)
         if checked.type.kind not in {"BOOLEAN", "NULL"}:
-            raise self.refuse(f"expected a condition in {scope.place}, got {checked.type}", node, "compare it with something")
+            raise self.refuse(
+                f"expected a condition in {scope.place}, got {checked.type}", node, "compare it with something"
+            )
         return checked
 
     # one method for each kind of node, named after sqlglot's class
 
-    def _column(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _column(self, node: exp.Expr, scope: Scope) -> Expr:
         pos = position(node)
         if isinstance(node.this, exp.Star):
             raise self.refuse("expected a column, got *", node)
@@ -92,55 +94,57 @@ class ExpressionChecker:
             raise self.refuse("expected column or variable.column", node, "fields of ROW columns are not supported yet")
         return scope.column(node.args["table"].name if node.args.get("table") else None, node.name, pos)
 
-    def _paren(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _paren(self, node: exp.Expr, scope: Scope) -> Expr:
         return self.check(node.this, scope)
 
-    def _literal(self, node: exp.Expression, _scope: Scope) -> Expr:
+    def _literal(self, node: exp.Expr, _scope: Scope) -> Expr:
         if node.is_string:
             return Literal(node.this, STRING, position(node))
         value, type_ = number(node.this)
         return Literal(value, type_, position(node))
 
-    def _boolean(self, node: exp.Expression, _scope: Scope) -> Expr:
+    def _boolean(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(bool(node.this), BOOLEAN, position(node))
 
-    def _null(self, node: exp.Expression, _scope: Scope) -> Expr:
+    def _null(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(None, NULL, position(node))
 
-    def _interval(self, node: exp.Expression, _scope: Scope) -> Expr:
+    def _interval(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(interval(node, self.source), INTERVAL, position(node))
 
-    def _placeholder(self, node: exp.Expression, _scope: Scope) -> Expr:
+    def _placeholder(self, node: exp.Expr, _scope: Scope) -> Expr:
         name = str(node.this or "")
         if name not in self.params:
             raise self.refuse(
-                f"parameter :{name} is not in the front matter's params", node, nearest(name, self.params) or "params: {name: value}"
+                f"parameter :{name} is not in the front matter's params",
+                node,
+                nearest(name, self.params) or "params: {name: value}",
             )
         value, type_ = self.params[name]
         return Param(name, value, type_, position(node))
 
-    def _and(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _and(self, node: exp.Expr, scope: Scope) -> Expr:
         return self._logic("AND", node, scope)
 
-    def _or(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _or(self, node: exp.Expr, scope: Scope) -> Expr:
         return self._logic("OR", node, scope)
 
-    def _logic(self, op: str, node: exp.Expression, scope: Scope) -> Expr:
+    def _logic(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
         args = (self.condition(node.this, scope), self.condition(node.expression, scope))
         return Call(op, args, BOOLEAN, any(a.nullable for a in args), args[0].pos)
 
-    def _not(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _not(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.condition(node.this, scope)
         return Call("NOT", (arg,), BOOLEAN, arg.nullable, arg.pos)
 
-    def _neg(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _neg(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.check(node.this, scope)
         if isinstance(arg, Literal) and arg.type.is_numeric:
             return Literal(-arg.value, arg.type, arg.pos)
         self._expect(arg, "numeric", node, "-")
         return Call("NEG", (arg,), arg.type, arg.nullable, arg.pos)
 
-    def _is(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _is(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.check(node.this, scope)
         if isinstance(node.expression, exp.Null):
             return Call("IS_NULL", (arg,), BOOLEAN, False, arg.pos)
@@ -149,19 +153,19 @@ class ExpressionChecker:
             return Call("IS_TRUE" if node.expression.this else "IS_FALSE", (arg,), BOOLEAN, False, arg.pos)
         raise self.refuse("expected IS [NOT] NULL, TRUE or FALSE", node)
 
-    def _nullsafeneq(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _nullsafeneq(self, node: exp.Expr, scope: Scope) -> Expr:
         left, right = self._comparable(node, scope, "IS DISTINCT FROM")
         return Call("DISTINCT", (left, right), BOOLEAN, False, left.pos)
 
-    def _nullsafeeq(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _nullsafeeq(self, node: exp.Expr, scope: Scope) -> Expr:
         return Call("NOT", (self._nullsafeneq(node, scope),), BOOLEAN, False, position(node))
 
-    def _between(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _between(self, node: exp.Expr, scope: Scope) -> Expr:
         low = self._compared("GE", node, node.this, node.args["low"], scope)
         high = self._compared("LE", node, node.this, node.args["high"], scope)
         return Call("AND", (low, high), BOOLEAN, low.nullable or high.nullable, low.pos)
 
-    def _in(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _in(self, node: exp.Expr, scope: Scope) -> Expr:
         if node.args.get("query") is not None or not node.expressions:
             raise self.refuse("expected a list of values after IN", node, "x IN ('a', 'b')")
         arg = self.check(node.this, scope)
@@ -173,73 +177,78 @@ class ExpressionChecker:
         parts = tuple(Call("EQ", (arg, i), BOOLEAN, arg.nullable or i.nullable, arg.pos) for i in items)
         return parts[0] if len(parts) == 1 else Call("OR", parts, BOOLEAN, any(p.nullable for p in parts), arg.pos)
 
-    def _like(self, node: exp.Expression, scope: Scope, escape: str = "") -> Expr:
+    def _like(self, node: exp.Expr, scope: Scope, escape: str = "") -> Expr:
         arg = self._expect(self.check(node.this, scope), "STRING", node, "LIKE")
         pattern = self.check(node.expression, scope)
         if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
             raise self.refuse("expected a text constant after LIKE", node.expression)
         return Call("LIKE", (arg, pattern, Literal(escape, STRING)), BOOLEAN, arg.nullable, arg.pos)
 
-    def _escape(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _escape(self, node: exp.Expr, scope: Scope) -> Expr:
         if not isinstance(node.this, exp.Like) or len(node.expression.name) != 1:
             raise self.refuse("expected LIKE '...' ESCAPE 'c' with one character", node)
         return self._like(node.this, scope, node.expression.name)
 
-    def _case(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _case(self, node: exp.Expr, scope: Scope) -> Expr:
         args: list[Expr] = []
         for branch in node.args["ifs"]:
-            if node.this is not None:
-                args.append(self._compared("EQ", branch, node.this, branch.this, scope))
-            else:
-                args.append(self.condition(branch.this, scope))
-            args.append(self.check(branch.args["true"], scope))
+            simple = node.this is not None  # CASE x WHEN value
+            args += [
+                self._compared("EQ", branch, node.this, branch.this, scope)
+                if simple
+                else self.condition(branch.this, scope),
+                self.check(branch.args["true"], scope),
+            ]
         default = node.args.get("default")
         args.append(self.check(default, scope) if default is not None else Literal(None, NULL))
         results = [*args[1::2], args[-1]]
         return Call("CASE", tuple(args), self._common(results, node), any(r.nullable for r in results), position(node))
 
-    def _if(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _if(self, node: exp.Expr, scope: Scope) -> Expr:
         return self._case(exp.Case(ifs=[node], default=node.args.get("false")), scope)
 
-    def _coalesce(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _coalesce(self, node: exp.Expr, scope: Scope) -> Expr:
         args = tuple(self.check(a, scope) for a in (node.this, *node.expressions))
         return Call("COALESCE", args, self._common(args, node), all(a.nullable for a in args), args[0].pos)
 
-    def _nullif(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _nullif(self, node: exp.Expr, scope: Scope) -> Expr:
         left, right = self._comparable(node, scope, "NULLIF")
         return Call("NULLIF", (left, right), left.type, True, left.pos)
 
-    def _greatest(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _greatest(self, node: exp.Expr, scope: Scope) -> Expr:
         args = tuple(self.check(a, scope) for a in (node.this, *node.expressions))
         op = "GREATEST" if isinstance(node, exp.Greatest) else "LEAST"
         return Call(op, args, self._common(args, node), any(a.nullable for a in args), args[0].pos)
 
     _least = _greatest
 
-    def _dpipe(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _dpipe(self, node: exp.Expr, scope: Scope) -> Expr:
         return self._concat_of((node.this, node.expression), scope)
 
-    def _concat(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _concat(self, node: exp.Expr, scope: Scope) -> Expr:
         return self._concat_of(tuple(node.expressions), scope)
 
-    def _concat_of(self, nodes: tuple[exp.Expression, ...], scope: Scope) -> Expr:
+    def _concat_of(self, nodes: tuple[exp.Expr, ...], scope: Scope) -> Expr:
         args = tuple(self._expect(self.check(n, scope), "STRING", n, "||") for n in nodes)
         return Call("CONCAT", args, STRING, any(a.nullable for a in args), args[0].pos)
 
-    def _substring(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _substring(self, node: exp.Expr, scope: Scope) -> Expr:
+        numbers = [node.args[n] for n in ("start", "length") if node.args.get(n) is not None]
         args = [self._expect(self.check(node.this, scope), "STRING", node, "SUBSTRING")]
-        for name in ("start", "length"):
-            if node.args.get(name) is not None:
-                args.append(self._expect(self.check(node.args[name], scope), "integer", node, "SUBSTRING"))
+        args += [self._expect(self.check(n, scope), "integer", node, "SUBSTRING") for n in numbers]
         return Call("SUBSTRING", tuple(args), STRING, any(a.nullable for a in args), args[0].pos)
 
-    def _round(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _round(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self._expect(self.check(node.this, scope), "numeric", node, "ROUND")
         digits = node.args.get("decimals")
-        places = self._expect(self.check(digits, scope), "integer", node, "ROUND") if digits is not None else Literal(0, BIGINT)
+        places = (
+            self._expect(self.check(digits, scope), "integer", node, "ROUND")
+            if digits is not None
+            else Literal(0, BIGINT)
+        )
         return Call("ROUND", (arg, places), arg.type, arg.nullable or places.nullable, arg.pos)
 
-    def _extract(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _extract(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self._expect(self.check(node.expression, scope), "TIMESTAMP", node, "EXTRACT")
         part = node.name.upper()
         parts = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "DOW", "DAYOFWEEK", "EPOCH")
@@ -247,7 +256,7 @@ class ExpressionChecker:
             raise self.refuse(f"EXTRACT does not know {part}", node, nearest(part, parts))
         return Call("EXTRACT", (Literal(part, STRING), arg), BIGINT, arg.nullable, arg.pos)
 
-    def _cast(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _cast(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.check(node.this, scope)
         to = sql_type(node.args["to"], self.source)
         if isinstance(arg, Literal) and arg.value is None:
@@ -260,49 +269,53 @@ class ExpressionChecker:
 
     # helpers
 
-    def _named(self, node: exp.Expression, scope: Scope) -> Expr:
-        name = node.sql_name() if not isinstance(node, exp.Anonymous) else str(node.this).upper()
+    def _named(self, node: exp.Expr, scope: Scope) -> Expr:
+        name = str(node.this).upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
         if name in {"FIRST", "LAST", "PREV"}:
             if not isinstance(scope, DefineScope | MeasureScope):
                 raise self.refuse(f"{name} belongs into DEFINE or MEASURES of MATCH_RECOGNIZE", node)
             return navigation(self, name, node, scope)
         later = {"NEXT", "CLASSIFIER", "MATCH_NUMBER", "IN_LIST", "PARAM"}
-        hint = "it is part of the language and not built yet" if name in later else "see docs/rules.md for the functions"
+        hint = (
+            "it is part of the language and not built yet" if name in later else "see docs/rules.md for the functions"
+        )
         raise self.refuse(f"function {name} is not supported", node, hint)
 
-    def _function(self, node: exp.Expression, scope: Scope) -> Expr:
+    def _function(self, node: exp.Expr, scope: Scope) -> Expr:
         op, names, expected, type_ = _FUNCTIONS[type(node)]
         args = tuple(self._expect(self.check(node.args[n], scope), expected, node, op) for n in names)
         nullable = op in _MAY_BE_NULL or any(a.nullable for a in args)
         return Call(op, args, type_ or args[0].type, nullable, position(node))
 
-    def _expect(self, arg: Expr, expected: str, node: exp.Expression, what: str) -> Expr:
+    def _expect(self, arg: Expr, expected: str, node: exp.Expr, what: str) -> Expr:
         fits = {"numeric": arg.type.is_numeric, "integer": arg.type.is_integer}.get(expected, arg.type.kind == expected)
         if not fits and arg.type.kind != "NULL":
             raise self.refuse(f"{what} expects {expected}, got {arg.type}", node, "CAST(x AS ...) converts")
         return arg
 
-    def _comparison(self, op: str, node: exp.Expression, scope: Scope) -> Expr:
+    def _comparison(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
         return self._compared(op, node, node.this, node.expression, scope)
 
-    def _compared(self, op: str, node: exp.Expression, a: exp.Expression, b: exp.Expression, scope: Scope) -> Expr:
+    def _compared(self, op: str, node: exp.Expr, a: exp.Expr, b: exp.Expr, scope: Scope) -> Expr:
         left, right = self.check(a, scope), self.check(b, scope)
-        self._check_comparable(left, right, node, {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}[op])
+        self._check_comparable(
+            left, right, node, {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}[op]
+        )
         return Call(op, (left, right), BOOLEAN, left.nullable or right.nullable, left.pos)
 
-    def _comparable(self, node: exp.Expression, scope: Scope, what: str) -> tuple[Expr, Expr]:
+    def _comparable(self, node: exp.Expr, scope: Scope, what: str) -> tuple[Expr, Expr]:
         left, right = self.check(node.this, scope), self.check(node.expression, scope)
         self._check_comparable(left, right, node, what)
         return left, right
 
-    def _check_comparable(self, left: Expr, right: Expr, node: exp.Expression, what: str) -> None:
+    def _check_comparable(self, left: Expr, right: Expr, node: exp.Expr, what: str) -> None:
         a, b = left.type, right.type
         if "NULL" in (a.kind, b.kind) or (a.is_numeric and b.is_numeric) or (a.kind == b.kind and a.is_scalar):
             return
         hint = "CAST(x AS ...) converts; times compare with times, TIMESTAMP - TIMESTAMP with INTERVAL"
         raise self.refuse(f"cannot compare {a} {what} {b}", node, hint)
 
-    def _arithmetic(self, op: str, node: exp.Expression, scope: Scope) -> Expr:
+    def _arithmetic(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
         left, right = self.check(node.this, scope), self.check(node.expression, scope)
         type_ = _result(op, left.type, right.type)
         if type_ is None:
@@ -310,7 +323,7 @@ class ExpressionChecker:
             raise self.refuse(f"cannot compute {left.type} {sign} {right.type}", node, "CAST(x AS ...) converts")
         return Call(op, (left, right), type_, op in _MAY_BE_NULL or left.nullable or right.nullable, left.pos)
 
-    def _common(self, args: tuple[Expr, ...] | list[Expr], node: exp.Expression) -> SqlType:
+    def _common(self, args: tuple[Expr, ...] | list[Expr], node: exp.Expr) -> SqlType:
         found = NULL
         for arg in args:
             if arg.type.kind == "NULL" or arg.type == found:
@@ -320,7 +333,9 @@ class ExpressionChecker:
             elif found.is_numeric and arg.type.is_numeric:
                 found = _wider(found, arg.type)
             elif found.kind != arg.type.kind:
-                raise self.refuse(f"expected values of one type, got {found} and {arg.type}", node, "CAST(x AS ...) converts")
+                raise self.refuse(
+                    f"expected values of one type, got {found} and {arg.type}", node, "CAST(x AS ...) converts"
+                )
         return found
 
 

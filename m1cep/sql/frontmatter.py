@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import parse_duration_us
-from m1cep.model.types import SqlType
 from m1cep.sql.literals import parameter
 from m1cep.sql.scope import nearest
+
+if TYPE_CHECKING:
+    from m1cep.model.types import SqlType
 
 _COMMENT = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 DEFAULT_MAX_OPEN = 1_000
@@ -72,7 +74,9 @@ def front_matter(source: SourceText) -> FrontMatter:
         data = yaml.safe_load(found[1])
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        raise RuleError(f"front matter is not YAML: {getattr(error, 'problem', error)}", source, begin + (mark.index if mark else 0)) from None
+        raise RuleError(
+            f"front matter is not YAML: {getattr(error, 'problem', error)}", source, begin + (mark.index if mark else 0)
+        ) from None
     if not isinstance(data, dict):
         if data is None or isinstance(data, str):  # an ordinary comment
             return FrontMatter()
@@ -93,14 +97,20 @@ def _check_parameter(name: str, value: object, source: SourceText, found: re.Mat
         raise RuleError(f"params.{name}: {error}", source, _place(found, name), length=len(name)) from None
 
 
-def _explain(problem: Any, source: SourceText, found: re.Match[str]) -> RuleError:  # noqa: ANN401 - pydantic's error dict
+def _explain(problem: Any, source: SourceText, found: re.Match[str]) -> RuleError:
     key = str(problem["loc"][0]) if problem["loc"] else ""
     place = _place(found, key)
     if problem["type"] == "extra_forbidden":
         return RuleError(
-            f"front matter has no key {key!r}", source, place, length=len(key), hint=nearest(key, FrontMatter.model_fields)
+            f"front matter has no key {key!r}",
+            source,
+            place,
+            length=len(key),
+            hint=nearest(key, FrontMatter.model_fields),
         )
-    return RuleError(f"front matter, {key}: {problem['msg']}, got {problem['input']!r}", source, place, length=max(1, len(key)))
+    return RuleError(
+        f"front matter, {key}: {problem['msg']}, got {problem['input']!r}", source, place, length=max(1, len(key))
+    )
 
 
 def _place(found: re.Match[str], key: str) -> int:

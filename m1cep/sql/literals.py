@@ -27,7 +27,9 @@ _SIMPLE = {
     "VARCHAR": STRING,
     "CHAR": STRING,
 }
-_TYPES = "BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p,s), STRING, TIMESTAMP(3), TIMESTAMP(6), ARRAY<t>, MAP<STRING, t>, ROW<...>"
+_TYPES = (
+    "BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p,s), STRING, TIMESTAMP(3), TIMESTAMP(6), ARRAY<t>, MAP<STRING, t>, ROW<...>"
+)
 
 
 def number(text: str) -> tuple[int | float | Decimal, SqlType]:
@@ -41,7 +43,7 @@ def number(text: str) -> tuple[int | float | Decimal, SqlType]:
     return value, SqlType("DECIMAL", max(scale, len(value.as_tuple().digits)), scale)
 
 
-def interval(node: exp.Expression, source: SourceText) -> int:
+def interval(node: exp.Expr, source: SourceText) -> int:
     """Microseconds of INTERVAL 'n' UNIT.
 
     Raises:
@@ -62,11 +64,13 @@ def interval(node: exp.Expression, source: SourceText) -> int:
         amount = Decimal(text.strip())
         exact = int(amount * micros)
     except (ArithmeticError, ValueError):
-        raise RuleError(f"expected a number in INTERVAL, got {text!r}", source, position(node), hint="INTERVAL '5' SECOND") from None
+        raise RuleError(
+            f"expected a number in INTERVAL, got {text!r}", source, position(node), hint="INTERVAL '5' SECOND"
+        ) from None
     return exact
 
 
-def sql_type(node: exp.Expression, source: SourceText) -> SqlType:
+def sql_type(node: exp.Expr, source: SourceText) -> SqlType:
     """A declared type.
 
     Raises:
@@ -78,7 +82,8 @@ def sql_type(node: exp.Expression, source: SourceText) -> SqlType:
     parts = node.expressions
     numbers = [int(p.name) for p in parts if isinstance(p, exp.DataTypeParam) and p.name.isdigit()]
     if kind == "DECIMAL":
-        return SqlType("DECIMAL", *(numbers + [38, 0][len(numbers) :]))
+        precision, scale = (*numbers, *(38, 0)[len(numbers) :])[:2]
+        return SqlType("DECIMAL", precision, scale)
     if kind in {"TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ"}:
         precision = numbers[0] if numbers else 3
         if precision in (0, 3, 6):
@@ -88,12 +93,18 @@ def sql_type(node: exp.Expression, source: SourceText) -> SqlType:
     if kind == "MAP" and len(parts) == 2 and sql_type(parts[0], source) == STRING:
         return SqlType("MAP", element=sql_type(parts[1], source))
     if kind == "STRUCT":
-        fields = tuple((p.name, sql_type(p.args["kind"], source)) for p in parts if isinstance(p, exp.ColumnDef) and p.args.get("kind"))
+        fields = tuple(
+            (p.name, sql_type(p.args["kind"], source))
+            for p in parts
+            if isinstance(p, exp.ColumnDef) and p.args.get("kind")
+        )
         return SqlType("ROW", fields=fields)
-    raise RuleError(f"type {node.sql(dialect='trino')[:40]} is not supported", source, position(node), hint=f"there are: {_TYPES}")
+    raise RuleError(
+        f"type {node.sql(dialect='trino')[:40]} is not supported", source, position(node), hint=f"there are: {_TYPES}"
+    )
 
 
-def parameter(value: Any) -> tuple[Any, SqlType]:  # noqa: ANN401 - what YAML gives
+def parameter(value: Any) -> tuple[Any, SqlType]:
     """A front-matter parameter with its SQL type; text such as "5 s" is an INTERVAL.
 
     Raises:

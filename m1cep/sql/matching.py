@@ -28,7 +28,7 @@ from m1cep.plan.pattern import (
 )
 from m1cep.sql.dialect import position
 from m1cep.sql.rowpattern import parse_pattern
-from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, nearest, stream_column
+from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,10 +39,18 @@ if TYPE_CHECKING:
 
     Finish = Callable[[Expr, tuple[Output, ...]], MatchPlan]
 
-_LATER: dict[type, str] = {Permute: "PERMUTE", Exclude: "{- exclusion -}", Anchor: "^ and $", Absent: "ABSENT", Empty: "()"}
+_LATER: dict[type, str] = {
+    Permute: "PERMUTE",
+    Exclude: "{- exclusion -}",
+    Anchor: "^ and $",
+    Absent: "ABSENT",
+    Empty: "()",
+}
 
 
-def match_plan(checker: ExpressionChecker, node: RowMatch, source: Source) -> tuple[Finish, dict[str, tuple[str, Expr]]]:
+def match_plan(
+    checker: ExpressionChecker, node: RowMatch, source: Source
+) -> tuple[Finish, dict[str, tuple[str, Expr]]]:
     """A plan that waits for the outer WHERE and SELECT, and the columns they may name.
 
     Raises:
@@ -90,7 +98,12 @@ def _refuse_parts(checker: ExpressionChecker, pattern: Pattern) -> None:
     for kind, name in _LATER.items():
         if isinstance(pattern, kind):
             pos = getattr(pattern, "pos", 0)
-            raise RuleError(f"{name} in PATTERN is not supported yet", checker.source, pos, hint="it is part of the language and not built yet")
+            raise RuleError(
+                f"{name} in PATTERN is not supported yet",
+                checker.source,
+                pos,
+                hint="it is part of the language and not built yet",
+            )
     parts = getattr(pattern, "parts", ()) or ((pattern.part,) if isinstance(pattern, Repeat) else ())
     for part in parts:
         _refuse_parts(checker, part)
@@ -112,17 +125,24 @@ def _check_program(checker: ExpressionChecker, pattern: Pattern, pos: int) -> No
     try:
         program = compile_program(pattern)
     except TooManyStatesError:
-        raise RuleError("the pattern's counts are too large together", checker.source, pos, hint="use {n,} or a condition on COUNT") from None
+        raise RuleError(
+            "the pattern's counts are too large together", checker.source, pos, hint="use {n,} or a condition on COUNT"
+        ) from None
     if DONE in program.start:
         raise RuleError(
-            "a pattern that matches no row at all is not supported yet", checker.source, pos, hint="make one part obligatory: A+ instead of A*"
+            "a pattern that matches no row at all is not supported yet",
+            checker.source,
+            pos,
+            hint="make one part obligatory: A+ instead of A*",
         )
 
 
-def _key_column(checker: ExpressionChecker, node: exp.Expression, source: Source) -> Col:
+def _key_column(checker: ExpressionChecker, node: exp.Expr, source: Source) -> Col:
     if not isinstance(node, exp.Column):
         raise checker.refuse("PARTITION BY expects columns", node)
-    found = RowScope(checker.source, "PARTITION BY", source.stream, source.aliases).column(node.table or None, node.name, position(node))
+    found = RowScope(checker.source, "PARTITION BY", source.stream, source.aliases).column(
+        node.table or None, node.name, position(node)
+    )
     assert isinstance(found, Col)
     if not found.type.is_scalar:
         raise checker.refuse(f"PARTITION BY expects values, got {found.type}", node)
@@ -131,14 +151,15 @@ def _key_column(checker: ExpressionChecker, node: exp.Expression, source: Source
 
 def _check_order(checker: ExpressionChecker, node: RowMatch, source: Source) -> None:
     order = node.args.get("order")
-    first = order.expressions[0] if order is not None else None
+    items = order.expressions if order is not None else []
     time_column = source.stream.time_column
-    column = first.this if isinstance(first, exp.Ordered) else None
-    if not isinstance(column, exp.Column) or column.name.lower() != time_column.lower() or first.args.get("desc"):
-        raise checker.refuse("MATCH_RECOGNIZE must be ordered by event time, ascending", order or node, f"ORDER BY {time_column}")
-    if len(order.expressions) > 1:
-        raise checker.refuse("expected event time alone in ORDER BY: ties keep the order of arrival", order.expressions[1])
-    stream_column(source.stream, time_column, 0, checker.source)
+    column = items[0].this if items else None
+    if not isinstance(column, exp.Column) or column.name.lower() != time_column.lower() or items[0].args.get("desc"):
+        raise checker.refuse(
+            "MATCH_RECOGNIZE must be ordered by event time, ascending", order or node, f"ORDER BY {time_column}"
+        )
+    if len(items) > 1:
+        raise checker.refuse("expected event time alone in ORDER BY: ties keep the order of arrival", items[1])
 
 
 def _define(checker: ExpressionChecker, node: RowMatch, source: Source, names: Mapping[str, str]) -> dict[str, Expr]:
@@ -147,7 +168,9 @@ def _define(checker: ExpressionChecker, node: RowMatch, source: Source, names: M
         name = names.get(item.alias.lower())
         if name is None:
             raise checker.refuse(
-                f"DEFINE names {item.alias!r}, which is not a variable of the PATTERN", item.args["alias"], nearest(item.alias, names.values())
+                f"DEFINE names {item.alias!r}, which is not a variable of the PATTERN",
+                item.args["alias"],
+                nearest(item.alias, names.values()),
             )
         if name in found:
             raise checker.refuse(f"variable {name!r} is defined twice", item.args["alias"])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.scope import RowScope, Scope
 
-AGGREGATES: dict[type[exp.Expression], str] = {
+AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Count: "COUNT",
     exp.Sum: "SUM",
     exp.Avg: "AVG",
@@ -26,7 +26,7 @@ AGGREGATES: dict[type[exp.Expression], str] = {
 MAX_OFFSET = 1_000
 
 
-def navigation(checker: ExpressionChecker, name: str, node: exp.Expression, scope: DefineScope | MeasureScope) -> Expr:
+def navigation(checker: ExpressionChecker, name: str, node: exp.Expr, scope: DefineScope | MeasureScope) -> Expr:
     """FIRST(v.x [, n]), LAST(v.x [, n]), PREV(x [, n]), PREV(FIRST|LAST(v.x [, n]) [, m]).
 
     Raises:
@@ -35,7 +35,9 @@ def navigation(checker: ExpressionChecker, name: str, node: exp.Expression, scop
     arguments = list(node.expressions) if isinstance(node, exp.Anonymous) else [node.this, node.args.get("expression")]
     arguments = [a for a in arguments if a is not None]
     if not 1 <= len(arguments) <= 2:
-        raise checker.refuse(f"{name} expects one argument and an offset, got {len(arguments)}", node, f"{name}(A.price, 2)")
+        raise checker.refuse(
+            f"{name} expects one argument and an offset, got {len(arguments)}", node, f"{name}(A.price, 2)"
+        )
     offset = _offset(checker, name, arguments[1]) if len(arguments) == 2 else (1 if name == "PREV" else 0)
     argument = arguments[0]
     if name == "PREV":
@@ -46,7 +48,13 @@ def navigation(checker: ExpressionChecker, name: str, node: exp.Expression, scop
     return Nav(name, variable, inner, offset, inner.pos)
 
 
-def _previous(checker: ExpressionChecker, argument: exp.Expression, offset: int, node: exp.Expression, scope: DefineScope | MeasureScope) -> Expr:
+def _previous(
+    checker: ExpressionChecker,
+    argument: exp.Expr,
+    offset: int,
+    node: exp.Expr,
+    scope: DefineScope | MeasureScope,
+) -> Expr:
     if isinstance(argument, exp.First | exp.Last):
         anchor = checker.check(argument, scope)
         if not isinstance(anchor, Nav):
@@ -59,20 +67,20 @@ def _previous(checker: ExpressionChecker, argument: exp.Expression, offset: int,
     return Nav("LAST", variable, back, 0, inner.pos)
 
 
-def _offset(checker: ExpressionChecker, name: str, node: exp.Expression) -> int:
+def _offset(checker: ExpressionChecker, name: str, node: exp.Expr) -> int:
     if not isinstance(node, exp.Literal) or node.is_string or not node.this.isdigit() or int(node.this) > MAX_OFFSET:
         raise checker.refuse(f"the offset of {name} must be a whole number of at most {MAX_OFFSET}", node)
     return int(node.this)
 
 
-def _argument(checker: ExpressionChecker, node: exp.Expression, scope: DefineScope | MeasureScope) -> tuple[Expr, str | None]:
+def _argument(checker: ExpressionChecker, node: exp.Expr, scope: DefineScope | MeasureScope) -> tuple[Expr, str | None]:
     """An argument over the rows of one variable, and that variable (None: all rows of the match)."""
     inner_scope = VariableScope(checker.source, scope.place, scope.stream, scope.variables)
     inner = checker.check(node, inner_scope)
     return inner, inner_scope.seen
 
 
-def aggregate(checker: ExpressionChecker, node: exp.Expression, scope: Scope) -> Expr:
+def aggregate(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     """COUNT, SUM, AVG, MIN, MAX over the rows of a variable, with an optional FILTER.
 
     Raises:
@@ -93,7 +101,9 @@ def aggregate(checker: ExpressionChecker, node: exp.Expression, scope: Scope) ->
     return aggregate_of(checker, func, expr, where, call, inner_scope.seen)
 
 
-def aggregate_argument(checker: ExpressionChecker, func: str, call: exp.Expression, scope: VariableScope | RowScope) -> Expr | None:
+def aggregate_argument(
+    checker: ExpressionChecker, func: str, call: exp.Expr, scope: VariableScope | RowScope
+) -> Expr | None:
     """The checked argument; None for COUNT(*) and COUNT(A.*)."""
     argument = call.this
     if call.expressions:
@@ -112,7 +122,12 @@ def aggregate_argument(checker: ExpressionChecker, func: str, call: exp.Expressi
 
 
 def aggregate_of(
-    checker: ExpressionChecker, func: str, expr: Expr | None, where: Expr | None, node: exp.Expression, variable: str | None = None
+    checker: ExpressionChecker,
+    func: str,
+    expr: Expr | None,
+    where: Expr | None,
+    node: exp.Expr,
+    variable: str | None = None,
 ) -> Agg:
     """An aggregate with the type of its result.
 

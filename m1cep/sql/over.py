@@ -83,7 +83,9 @@ class _Windows:
             call, condition = call.this, call.expression.this
         func = AGGREGATES.get(type(call))
         if func is None:
-            raise self.checker.refuse(f"{call.sql()[:30]} OVER is not supported", node, f"there are: {', '.join(AGGREGATES.values())}")
+            raise self.checker.refuse(
+                f"{call.sql()[:30]} OVER is not supported", node, f"there are: {', '.join(AGGREGATES.values())}"
+            )
         shape = self._shape(node)
         scope = RowScope(self.checker.source, f"{func} OVER", self.source.stream, self.source.aliases)
         expr = aggregate_argument(self.checker, func, call, scope)
@@ -97,7 +99,7 @@ class _Windows:
         index = self.windows.index(windowed)
         return Col(f"{WINDOW_COLUMN}{index}", f"w{index}", agg.type, agg.nullable, position(node))
 
-    def _shape(self, node: exp.Window) -> exp.Expression:
+    def _shape(self, node: exp.Window) -> exp.Expr:
         """The window itself, or the one that it names in the WINDOW clause."""
         name = node.args.get("alias")
         if name is None:
@@ -107,7 +109,7 @@ class _Windows:
             raise self.checker.refuse(f"there is no window {name.name!r}", node, "WINDOW w AS (PARTITION BY ...)")
         return found
 
-    def _check_key(self, shape: exp.Expression) -> None:
+    def _check_key(self, shape: exp.Expr) -> None:
         key = []
         for part in shape.args.get("partition_by") or []:
             if not isinstance(part, exp.Column):
@@ -117,22 +119,31 @@ class _Windows:
             raise self.checker.refuse("all windows of a rule must have the same PARTITION BY", shape)
         self.key, self._key_seen = tuple(key), True
 
-    def _check_order(self, shape: exp.Expression) -> None:
+    def _check_order(self, shape: exp.Expr) -> None:
         order = shape.args.get("order")
         time_column = self.source.stream.time_column
         item = order.expressions[0] if order is not None and len(order.expressions) == 1 else None
         if item is None or item.this.name.lower() != time_column.lower() or item.args.get("desc"):
-            raise self.checker.refuse("a window must be ordered by event time, ascending", order or shape, f"ORDER BY {time_column}")
+            raise self.checker.refuse(
+                "a window must be ordered by event time, ascending", order or shape, f"ORDER BY {time_column}"
+            )
 
-    def _frame(self, shape: exp.Expression) -> Frame:
+    def _frame(self, shape: exp.Expr) -> Frame:
         spec = shape.args.get("spec")
         hint = "RANGE BETWEEN INTERVAL '60' SECOND PRECEDING AND CURRENT ROW"
-        if spec is None or spec.args.get("end") != "CURRENT ROW" or spec.args.get("start_side") != "PRECEDING" or spec.args.get("exclude"):
+        if (
+            spec is None
+            or spec.args.get("end") != "CURRENT ROW"
+            or spec.args.get("start_side") != "PRECEDING"
+            or spec.args.get("exclude")
+        ):
             raise self.checker.refuse("expected a frame from PRECEDING to CURRENT ROW", shape, hint)
         if spec.args.get("kind") != "RANGE":
             raise self.checker.refuse(f"{spec.args.get('kind')} frames are not supported yet", shape, hint)
-        if not isinstance(spec.args["start"], exp.Expression):
-            raise self.checker.refuse("expected a bounded frame: without a bound its state would grow for ever", shape, hint)
+        if not isinstance(spec.args["start"], exp.Expr):
+            raise self.checker.refuse(
+                "expected a bounded frame: without a bound its state would grow for ever", shape, hint
+            )
         scope = RowScope(self.checker.source, "the frame", self.source.stream)
         value = self.checker.check(spec.args["start"], scope)
         if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL" or value.value < 0:
@@ -158,8 +169,8 @@ class _WindowScope:
             return self._outer.column(qualifier, name, pos)
         return self._rows.column(qualifier, name, pos)
 
-    def _replace(self, node: exp.Expression) -> exp.Expression:
-        def swap(part: exp.Expression) -> exp.Expression:
+    def _replace(self, node: exp.Expr) -> exp.Expr:
+        def swap(part: exp.Expr) -> exp.Expr:
             if not isinstance(part, exp.Window):
                 return part
             column = self._windows.add(part)
@@ -176,11 +187,9 @@ class _WindowScope:
         replaced.set("expressions", [self._replace(e) for e in select.expressions])
         return planner.outputs(replaced, self, star)
 
-    def condition(self, node: exp.Expression, outer: OutputScope) -> Expr:
+    def condition(self, node: exp.Expr, outer: OutputScope) -> Expr:
         self._outer = outer
         try:
             return self._windows.checker.condition(self._replace(node), self)
         finally:
             self._outer = None
-
-

@@ -1,11 +1,11 @@
 """The text between the parentheses of PATTERN (...), parsed: SQL:2016, part 2, 7.6 <row pattern>.
 
-    pattern   = sequence { "|" sequence }
-    sequence  = { factor }
-    factor    = primary [ quantifier ]
-    primary   = variable | "(" [ pattern ] ")" | "{-" pattern "-}" | "PERMUTE" "(" pattern { "," pattern } ")"
-              | "ABSENT" "(" variable ")" | "^" | "$"
-    quantifier = ( "*" | "+" | "?" | "{" n "}" | "{" [ n ] "," [ m ] "}" ) [ "?" ]
+pattern   = sequence { "|" sequence }
+sequence  = { factor }
+factor    = primary [ quantifier ]
+primary   = variable | "(" [ pattern ] ")" | "{-" pattern "-}" | "PERMUTE" "(" pattern { "," pattern } ")"
+          | "ABSENT" "(" variable ")" | "^" | "$"
+quantifier = ( "*" | "+" | "?" | "{" n "}" | "{" [ n ] "," [ m ] "}" ) [ "?" ]
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ def _tokens(source: SourceText, text: str, start: int) -> list[_Token]:
 def _count(source: SourceText, found: re.Match[str], pos: int) -> _Token:
     text, low_text, high_text = found["count"], found["low"], found["high"]
     if not low_text and not found["comma"]:
-        raise RuleError("expected a number in the quantifier { }", source, pos, length=len(text), hint="{3}, {3,} or {3,5}")
+        raise RuleError(
+            "expected a number in the quantifier { }", source, pos, length=len(text), hint="{3}, {3,} or {3,5}"
+        )
     low = int(low_text[:9] or 0)
     high = (int(high_text[:9]) if high_text else None) if found["comma"] else low
     if low > MAX_COUNT or (high or 0) > MAX_COUNT:
@@ -93,7 +95,13 @@ def _count(source: SourceText, found: re.Match[str], pos: int) -> _Token:
             hint=f"{{{high},{low}}}",
         )
     if high == 0:
-        raise RuleError(f"expected a highest count of at least 1, got {text}", source, pos, length=len(text), hint="leave the part out")
+        raise RuleError(
+            f"expected a highest count of at least 1, got {text}",
+            source,
+            pos,
+            length=len(text),
+            hint="leave the part out",
+        )
     return _Token("count", text, pos, low, high)
 
 

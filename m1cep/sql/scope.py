@@ -93,8 +93,9 @@ class VariableScope:
         """Remember the variable; all columns of one argument must be of the same."""
         variable = None if qualifier is None else known_variable(qualifier, self.variables, pos, self)
         if self.used and variable != self.seen:
+            seen, now = self.seen or "all rows", variable or "all rows"
             raise RuleError(
-                f"expected columns of one variable in this argument, got those of {self.seen or 'all rows'} and {variable or 'all rows'}",
+                f"expected columns of one variable in this argument, got those of {seen} and {now}",
                 self.source,
                 pos,
                 hint="qualify every column with the same variable: SUM(A.price * A.qty)",

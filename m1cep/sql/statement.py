@@ -83,9 +83,18 @@ class _Planner:
         source = self._source(select)
         scope_ = self.row_scope(source, "SELECT")
         where = self._where(select, self.row_scope(source, "WHERE"))
-        key = tuple(stream_column(source.stream, k, 0, self.source) for k in source.stream.key) or self._view_key(source.stream)
-        all_columns = {c.name.lower(): (c.name, _col(c.name, source.stream, self.source)) for c in source.stream.columns}
-        return FilterPlan(source.stream.name, key, conjunction([p for p in (source.where, where) if p is not TRUE]), self.outputs(select, scope_, all_columns))
+        key = tuple(stream_column(source.stream, k, 0, self.source) for k in source.stream.key) or self._view_key(
+            source.stream
+        )
+        all_columns = {
+            c.name.lower(): (c.name, _col(c.name, source.stream, self.source)) for c in source.stream.columns
+        }
+        return FilterPlan(
+            source.stream.name,
+            key,
+            conjunction([p for p in (source.where, where) if p is not TRUE]),
+            self.outputs(select, scope_, all_columns),
+        )
 
     def row_scope(self, source: Source, place: str) -> RowScope:
         return RowScope(self.source, place, source.stream, source.aliases)
@@ -116,7 +125,7 @@ class _Planner:
             raise RuleError("expected FROM stream", self.source, position(select))
         return self.source_of(select.args["from_"].this)
 
-    def source_of(self, table: exp.Expression) -> Source:
+    def source_of(self, table: exp.Expr) -> Source:
         alias = frozenset({table.alias.lower()} if table.alias else ())
         if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
             inner = table.this
@@ -128,7 +137,9 @@ class _Planner:
             where = self._where(inner, self.row_scope(source, "WHERE"))
             return Source(source.stream, conjunction([p for p in (source.where, where) if p is not TRUE]), alias)
         if not isinstance(table, exp.Table) or table.args.get("db") is not None:
-            raise RuleError(f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table))
+            raise RuleError(
+                f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
+            )
         if table.args.get("joins") or table.args.get("laterals"):
             raise RuleError("JOIN is not supported yet", self.source, position(table))
         by_name = {n.lower(): s for n, s in self.streams.items()}
@@ -171,7 +182,12 @@ class _Planner:
         names = [o.name.lower() for o in found]
         for name in names:
             if names.count(name) > 1:
-                raise RuleError(f"two columns of SELECT are named {name!r}", self.source, position(select), hint="rename one with AS")
+                raise RuleError(
+                    f"two columns of SELECT are named {name!r}",
+                    self.source,
+                    position(select),
+                    hint="rename one with AS",
+                )
         return tuple(found)
 
 

@@ -22,11 +22,19 @@ if TYPE_CHECKING:
 
 
 def replay(
-    rules: Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")] = None,
-    streams: Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")] = None,
-    events: Annotated[list[str] | None, typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.")] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")
+    ] = None,
+    streams: Annotated[
+        Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
+    ] = None,
+    events: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.")
+    ] = None,
     out: Annotated[str, typer.Option(help="Where alerts go, one JSON object a line; - is stdout.")] = "-",
-    dead_letters: Annotated[str | None, typer.Option(help="Where lines that are no events go, with line number and reason.")] = None,
+    dead_letters: Annotated[
+        str | None, typer.Option(help="Where lines that are no events go, with line number and reason.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
 ) -> None:
     """Run rules over recorded events and write the alerts.

@@ -41,7 +41,9 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
             table.append(_facts(name, rule))
         except RuleError as error:
             failed += 1
-            table.append({"file": name, "error": error.message, "line": error.line, "column": error.column, "hint": error.hint})
+            table.append(
+                {"file": name, "error": error.message, "line": error.line, "column": error.column, "hint": error.hint}
+            )
             if not json:
                 print(f"{error}\n", file=sys.stderr)
     if json:
@@ -55,7 +57,9 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
 
 
 @app.command()
-def explain(rule: Annotated[Path, typer.Argument(help="A rule file.")], streams: Streams = None, json: Json = False) -> None:
+def explain(
+    rule: Annotated[Path, typer.Argument(help="A rule file.")], streams: Streams = None, json: Json = False
+) -> None:
     """Show a rule's plan and the Python that it runs as.
 
     Example: m1cep rules explain rules/market/spoofing.sql

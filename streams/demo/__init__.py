@@ -1,0 +1,1 @@
+"""What the demo feeds: real market data and a synthetic account flow."""
