@@ -32,6 +32,7 @@ VENV = ROOT / ".venv"
 BIN = VENV / "bin"
 STAMP = VENV / "m1cep-setup"  # says what the environment was made from
 OWN = ROOT / ".m1cep"  # ours, not in git: the copy of uv, the lock, the set-up's log
+OWN_UV = OWN / "uv"
 LOG = OWN / "setup.log"
 REQUIREMENTS = ROOT / "requirements.txt"
 EXPORT = "export --quiet --locked --all-extras --format requirements-txt --no-emit-project --no-header"
@@ -182,12 +183,11 @@ def with_pip() -> None:
 
 def find_uv() -> str | None:
     """The user's uv, else our copy."""
-    ours = OWN / "bootstrap" / "bin" / "uv"
-    return shutil.which("uv") or (str(ours) if ours.exists() else None)
+    return shutil.which("uv") or (str(OWN_UV) if OWN_UV.exists() else None)
 
 
 def install_uv() -> str:
-    """A copy of uv in a folder of its own: a uv inside .venv would remove itself when it syncs."""
+    """A copy of uv outside .venv, where it would remove itself when it syncs; there is no half of it."""
     sha256 = UV_SHA256.get((platform.system(), platform.machine()))
     if sha256 is None:
         raise SetupError("there is no uv for this machine")
@@ -195,12 +195,14 @@ def install_uv() -> str:
     make_venv(bootstrap)
     pip = [str(bootstrap / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     config = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=False).stdout
-    if re.search(r"^(\S+\.)?(index-url|no-index)=", config.replace(":env:.", ""), re.MULTILINE):
+    if re.search(r"^\S+\.(index-url|no-index)='(?!https://pypi\.org/)", config, re.MULTILINE):
         raise SetupError("pip is configured for an index of its own, which uv does not know")
     wanted = OWN / "uv-requirement.txt"
     wanted.write_text(f"uv=={UV_VERSION} --hash=sha256:{sha256}\n")
     run([*pip, "install", "--only-binary", ":all:", "--require-hashes", "-r", str(wanted)])
-    return str(bootstrap / "bin" / "uv")
+    (bootstrap / "bin" / "uv").replace(OWN_UV)
+    shutil.rmtree(str(bootstrap), ignore_errors=True)
+    return str(OWN_UV)
 
 
 def make_venv(folder: Path) -> None:
@@ -221,19 +223,22 @@ def run(command: list[str], env: dict[str, str] | None = None) -> None:
     with LOG.open("a") as log:
         log.write("$ " + " ".join(command) + "\n")
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-        with subprocess.Popen(command, env=settings, cwd=str(ROOT), text=True, errors="replace", **pipes) as process:
+        group = {"start_new_session": True}  # one signal ends the child with its own children
+        with subprocess.Popen(
+            command, env=settings, cwd=str(ROOT), text=True, errors="replace", **pipes, **group
+        ) as child:
             try:
-                for line in process.stdout:
+                for line in child.stdout:
                     log.write(line)
                     output.append(line)
                     show(line)
             except BaseException:
-                process.terminate()
+                os.killpg(child.pid, signal.SIGKILL)
                 raise
             finally:
                 show("")
                 signal.signal(signal.SIGTERM, old)
-    if process.returncode:
+    if child.returncode:
         raise SetupError("".join(output).strip())
 
 

@@ -44,19 +44,11 @@ class _Running:
         self.index = index
         self.operator = rule.start()
         self.key_dict = rule.module["key_dict"]
-        self.last_alert: dict[Any, int] = {}  # for suppress
         self.alerts = 0
-        self.suppressed = 0
 
-    def alert(self, hit: Hit) -> Alert | None:
-        """The alert of a match, unless it is suppressed."""
+    def alert(self, hit: Hit) -> Alert:
+        """The alert of a match."""
         rule = self.rule
-        if rule.suppress is not None:
-            last = self.last_alert.get(hit.key)
-            if last is not None and hit.event_time < last + rule.suppress:
-                self.suppressed += 1
-                return None
-            self.last_alert[hit.key] = hit.event_time
         key = self.key_dict(hit.key)
         self.alerts += 1
         return Alert(
@@ -68,12 +60,6 @@ class _Running:
             event_time=hit.event_time,
             events=clip_event_ids(hit.events),
         )
-
-    def forget(self, watermark: int) -> None:
-        """Drop what suppress no longer needs."""
-        suppress = self.rule.suppress
-        if suppress is not None and len(self.last_alert) > 1_000:
-            self.last_alert = {k: t for k, t in self.last_alert.items() if t + suppress > watermark}
 
     def failure(self, error: Exception) -> RuleFailure:
         """The error with the SQL that it came from."""
@@ -113,7 +99,6 @@ class _Channel:
             except Exception as error:
                 raise running.failure(error) from error
             self._collect(running, hits, out)
-            running.forget(watermark)
         self.position += len(rows)
 
     def finish(self, out: list[tuple[Any, ...]]) -> None:
@@ -249,12 +234,11 @@ class Engine:
         return late
 
     def counters(self) -> dict[str, dict[str, int]]:
-        """Per rule: alerts, suppressed alerts, and what its operator counts (open attempts, keys, dropped attempts)."""
+        """Per rule: alerts, and what its operator counts (open attempts, keys, dropped attempts, suppressed matches)."""
         found: dict[str, dict[str, int]] = {}
         for channel in self._channels.values():
             for running in channel.rules:
-                counts = {"alerts": running.alerts, "suppressed": running.suppressed}
-                found[running.rule.id] = counts | running.operator.counters()
+                found[running.rule.id] = {"alerts": running.alerts} | running.operator.counters()
         return found
 
     def _each(self, stream: str, act: Any) -> list[Alert]:
@@ -268,8 +252,7 @@ class Engine:
 
     def _alerts(self, out: list[tuple[Any, ...]]) -> list[Alert]:
         out.sort(key=_order)
-        found = (running.alert(hit) for *_, running, hit in out)
-        return [alert for alert in found if alert is not None]
+        return [running.alert(hit) for *_, running, hit in out]
 
     def _stream(self, name: str) -> Stream | None:
         """The stream, or None when it exists and no rule reads it."""

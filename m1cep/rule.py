@@ -15,6 +15,7 @@ from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
 from m1cep.plan.pattern import compile_program
 from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
+from m1cep.runtime.suppress import Suppressor
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -40,7 +41,6 @@ class Rule:
         source: the stream or view that it reads.
         inputs: that stream, or those that the view unites.
         known_streams: every base stream that was declared when the rule was compiled.
-        suppress: how long after an alert further ones of the same key are dropped, in the stream's unit, or None.
         start: makes a new running instance.
     """
 
@@ -53,7 +53,6 @@ class Rule:
     source: Stream
     inputs: tuple[Stream, ...]
     known_streams: frozenset[str]
-    suppress: int | None
     start: Callable[[], Operator] = field(repr=False)
 
     @property
@@ -100,8 +99,7 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
     inputs = tuple(streams[n] for n in stream.inputs)
     known = frozenset(s.name for s in streams.values() if not s.is_view)
-    suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
-    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, suppress, start)
+    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, start)
 
 
 def _id_from(name: str) -> str:
@@ -110,15 +108,18 @@ def _id_from(name: str) -> str:
 
 
 def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[], Operator]]:
+    suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
     match plan:
         case FilterPlan():
             module = generate_filter(plan, stream, name)
-            return module, lambda: RowFilter(module)
+            return module, lambda: RowFilter(module, Suppressor(suppress))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda: SlidingWindow(module)
+            return module, lambda: SlidingWindow(module, Suppressor(suppress))
         case MatchPlan():
             program = compile_program(plan.pattern)
             module = generate_match(plan, program, stream, name)
             time_attr = stream.by_name[stream.time_column.lower()].attr
-            return module, lambda: PatternMatcher(module, program, time_attr, plan.within, matter.max_open)
+            return module, lambda: PatternMatcher(
+                module, program, time_attr, plan.within, matter.max_open, Suppressor(suppress)
+            )

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from m1cep import Alert
+    from m1cep import Alert, Late
 
 ALERTS = "m1cep.alerts.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
 
-#: The largest value that is decoded, and the largest that is written: Kafka's default limit for a record batch.
+#: The largest record that Kafka takes by default.
 MAX_VALUE_BYTES = 1024 * 1024
 #: A dead letter carries at most so much of the record it is about.
 RAW_CUT_BYTES = 64 * 1024
@@ -50,18 +50,19 @@ class Source(NamedTuple):
     value: bytes | None
 
 
-def alert_message(alert: Alert, source: str) -> Message:
+def alert_message(alert: Alert, event_time_ms: int, source: str) -> Message:
     """The alert as a message; one that Kafka would refuse for its size becomes a dead letter that names it.
 
     Args:
         alert: from the engine.
+        event_time_ms: of the alert, in epoch milliseconds whatever the unit of its stream.
         source: CloudEvents source, such as ``/m1cep/risk``.
     """
     value = alert.to_json()
     key = alert.key_text.encode()
     if len(value) + len(key) > MAX_VALUE_BYTES - _FRAME_BYTES:
         return _oversized_alert(alert, value, source)
-    return Message(ALERTS, key, value, _headers(alert.id, "m1cep.alert.v1", source, _time(alert.event_time)))
+    return Message(ALERTS, key, value, _headers(alert.id, "m1cep.alert.v1", source, _time(event_time_ms)))
 
 
 def dead_letter(record: Source, reason: str, source: str, *, column: str | None = None) -> Message:
@@ -70,14 +71,14 @@ def dead_letter(record: Source, reason: str, source: str, *, column: str | None 
     return _about(record, DEAD_LETTERS, "m1cep.dead-letter.v1", source, body)
 
 
-def late_event(record: Source, source: str, *, stream: str, event_time: int, watermark: int, reason: str) -> Message:
+def late_event(record: Source, late: Late, source: str) -> Message:
     """An event that came after the watermark had passed it."""
     body = {
         **_position(record),
-        "stream": stream,
-        "event_time": event_time,
-        "watermark": watermark,
-        "reason": reason,
+        "stream": late.stream,
+        "event_time": late.event_time,
+        "watermark": late.watermark,
+        "reason": late.reason,
         **_raw(record.value),
     }
     return _about(record, LATE, "m1cep.late.v1", source, body)
@@ -95,7 +96,7 @@ def _oversized_alert(alert: Alert, value: bytes, source: str) -> Message:
         "select fewer or shorter columns in the rule",
         **_raw(value),
     }
-    headers = _headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, _time(alert.event_time))
+    headers = _headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, None)
     return Message(DEAD_LETTERS, None, orjson.dumps(body), headers)
 
 

@@ -156,8 +156,8 @@ class Producer:
         lane = self._routes.get((stream, key)) or self._route(stream, key)
         if timestamp_ms is None:
             timestamp_ms = int(time.time() * 1000)
-        while not lane.append(timestamp_ms, key, value):
-            self._waiting.append(lane.open(len(value) + len(key or b"")))
+        if not lane.append(timestamp_ms, key, value):
+            self._waiting.append(lane.open(timestamp_ms, key, value))
             self._settle()
         self.counts.sent += 1
         self.counts.bytes += len(value)
@@ -360,9 +360,10 @@ class _Lane:
             batch = self._batch
             return batch is not None and batch.append(timestamp_ms, key, value) is not None
 
-    def open(self, room: int) -> _OpenBatch:
-        """A new batch, in kafka-python's queue at once: its linger time runs from here."""
-        batch = _OpenBatch(room)
+    def open(self, timestamp_ms: int, key: bytes | None, value: bytes) -> _OpenBatch:
+        """A new batch with its first record, in kafka-python's queue at once: its linger time runs from here."""
+        batch = _OpenBatch(len(value) + len(key or b""))
+        batch.append(timestamp_ms, key, value)  # before it is queued: the sender must never find an empty one
         queued = _QueuedBatch(self._partition, batch)
         batch.future = queued.produce_future
         batch.where = f"{self._partition.topic}, partition {self._partition.partition}"

@@ -1,9 +1,9 @@
 """The worker: one process, its agents' Faust apps, and the watch over the broker.
 
-    start:  topics checked ──▶ apps started ──▶ group joined ──▶ partitions sought ──▶ ready
-    end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ──▶ commit ──▶ group left           exit code 0
-            an agent fails  ──▶ nothing committed, the batch is read again at the next start              exit code 1
-            broker silent for broker_timeout_s                                                            exit code 3
+start:  topics checked ──▶ apps started ──▶ group joined ──▶ partitions sought ──▶ ready
+end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ──▶ commit ──▶ group left           exit code 0
+        an agent fails  ──▶ nothing committed, the batch is read again at the next start              exit code 1
+        broker silent for broker_timeout_s                                                            exit code 3
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import KafkaError
-from m1cep import M1cepError
 
+from m1cep import M1cepError
 from streams.agents import AGENTS
 from streams.agents.context import OUTPUT_TOPICS, AgentContext
 from streams.agents.outbox import Outbox
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from m1cep import Rule, Stream
-
     from streams.agents.host import Host
 
 _log = structlog.get_logger(__name__)
@@ -65,7 +64,7 @@ class WorkerOptions:
     idle_timeout_s: float = 0.1
     broker_timeout_s: float = 10.0
     session_timeout_s: float = 6.0
-    fetch_max_wait_ms: int = 100
+    fetch_max_wait_ms: int = 50
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property

@@ -13,7 +13,7 @@ from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
 from m1cep.model.types import DOUBLE
-from m1cep.plan.ir import WINDOW_COLUMN, Col, Frame
+from m1cep.plan.ir import TRUE, WINDOW_COLUMN, Col, Frame
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.sliding import Extreme, Total
 
@@ -25,7 +25,7 @@ _NEEDS = {"COUNT": ("n",), "SUM": ("n", "s"), "AVG": ("n", "s"), "MIN": ("m",), 
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str) -> Module:
-    """The module of an OVER rule: State, feed(states, rows, base, out), SPAN, key_dict(k)."""
+    """The module of an OVER rule: State, feed(states, allows, rows, base, out), SPAN, key_dict(k)."""
     return _Generator(plan, stream).module(filename)
 
 
@@ -77,10 +77,11 @@ class _Generator:
 
     def _feed(self) -> None:
         plan, out = self.plan, self.out
-        out.add("def feed(states, rows, base, out):")
+        out.add("def feed(states, allows, rows, base, out):")
         out.add("for i, r in enumerate(rows, base):", indent=1)
-        out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
-        out.add("continue", indent=3)
+        if plan.where is not TRUE:
+            out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
+            out.add("continue", indent=3)
         out.add(f"k = {key_source(plan.key)}", indent=2)
         out.add("s = states.get(k)", indent=2)
         out.add("if s is None:", indent=2)
@@ -90,7 +91,7 @@ class _Generator:
             self._enter(f, frame)
         for i, w in enumerate(plan.windows):
             out.add(f"w{i} = {self._read(i, w.agg)}", indent=2, pos=w.agg.pos)
-        out.add(f"if {self.writer.truth(plan.having)}:", indent=2, pos=plan.having.pos)
+        out.add(f"if {self.writer.truth(plan.having)} and allows(k, t):", indent=2, pos=plan.having.pos)
         out.add(f"ids = {self._ids()}", indent=3)
         out.add(f"out.append(Hit(t, 1, i, k, {row_dict(self.writer, plan.select)}, t, ids))", indent=3)
         out.add()

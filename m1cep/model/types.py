@@ -75,9 +75,9 @@ class SqlType:
         """The annotation by which msgspec decodes a value of this type."""
         match self.kind:
             case "ARRAY":
-                return list[self._element()]  # type: ignore[misc] - a type made at run time
+                return list[self._element()]  # type: ignore[misc]  # made at run time
             case "MAP":
-                return dict[str, self._element()]  # type: ignore[misc]
+                return dict[str, self._element()]  # type: ignore[misc]  # made at run time
             case "ROW":
                 return dict[str, Any]
             case "TIMESTAMP":

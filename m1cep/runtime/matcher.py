@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.plan.pattern import Program
+    from m1cep.runtime.suppress import Suppressor
 
     Memory = tuple[Any, ...]
 
@@ -61,9 +62,18 @@ class PatternMatcher:
         time_attr: attribute of event time on rows.
         within: bound on last - first, exclusive, in the stream's unit, or None.
         max_open: attempts kept per key where there is no bound in time; beyond it the oldest is dropped and counted.
+        suppressor: decides which matches are reported.
     """
 
-    def __init__(self, module: Module, program: Program, time_attr: str, within: int | None, max_open: int) -> None:
+    def __init__(
+        self,
+        module: Module,
+        program: Program,
+        time_attr: str,
+        within: int | None,
+        max_open: int,
+        suppressor: Suppressor,
+    ) -> None:
         self._where: Callable[[Any], bool] = module["where"]
         self._key: Callable[[Any], Any] = module["key"]
         self._gate: Callable[[Any], bool] = module["gate"]
@@ -81,6 +91,7 @@ class PatternMatcher:
         self._partitions: dict[Any, Partition] = {}
         self._deadlines: deque[tuple[int, Any]] = deque()  # (start, key) of every attempt, in order of start
         self._dropped = 0
+        self._suppressor = suppressor
 
     def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
         """Take rows in, in event-time order."""
@@ -184,7 +195,7 @@ class PatternMatcher:
             attempt = attempts.pop(0)
             if attempt.best is None:
                 continue
-            if self._having(attempt.best, key):
+            if self._having(attempt.best, key) and self._suppressor.allows(key, attempt.best[1]):
                 out.append(self._hit(attempt.best, key, time, by_row, at))
             last = attempt.best_at  # AFTER MATCH SKIP PAST LAST ROW
             attempts[:] = [a for a in attempts if a.start_at > last]
@@ -200,6 +211,7 @@ class PatternMatcher:
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Attempts whose WITHIN ran out leave, also those of keys that are silent."""
+        self._suppressor.forget(watermark)
         within, deadlines = self._within, self._deadlines
         if within is None:
             return
@@ -223,9 +235,10 @@ class PatternMatcher:
         self._deadlines.clear()
 
     def counters(self) -> dict[str, int]:
-        """Open attempts, keys in memory, attempts dropped at max_open."""
+        """Open attempts, keys in memory, attempts dropped at max_open, matches suppressed."""
         return {
             "open": sum(len(p.attempts) for p in self._partitions.values()),
             "keys": len(self._partitions),
             "dropped": self._dropped,
+            "suppressed": self._suppressor.suppressed,
         }

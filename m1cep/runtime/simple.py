@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -9,43 +10,48 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.runtime.outcome import Hit
+    from m1cep.runtime.suppress import Suppressor
 
 
 class RowFilter:
     """SELECT ... WHERE: every row by itself."""
 
-    def __init__(self, module: Module) -> None:
-        self.feed = module["feed"]
+    def __init__(self, module: Module, suppressor: Suppressor) -> None:
+        self.feed = partial(module["feed"], suppressor.allows)
+        self._suppressor = suppressor
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Nothing waits."""
+        self._suppressor.forget(watermark)
 
     def finish(self, out: list[Hit]) -> None:
         """Nothing is open."""
 
     def counters(self) -> dict[str, int]:
-        """Nothing is kept."""
-        return {}
+        """Matches suppressed."""
+        return {"suppressed": self._suppressor.suppressed}
 
 
 class SlidingWindow:
     """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame."""
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, suppressor: Suppressor) -> None:
         self._feed = module["feed"]
+        self._suppressor = suppressor
         self._span: int = module["SPAN"]
         self._states: dict[Any, Any] = {}
         self._swept = -1
 
     def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self._states, rows, base, out)
+        self._feed(self._states, self._suppressor.allows, rows, base, out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
         if watermark - self._swept <= self._span:
             return
         self._swept = watermark
+        self._suppressor.forget(watermark)
         silent = watermark - self._span
         states = self._states
         for key in [k for k, s in states.items() if s.last < silent]:
@@ -56,5 +62,5 @@ class SlidingWindow:
         self._states.clear()
 
     def counters(self) -> dict[str, int]:
-        """Keys in memory."""
-        return {"keys": len(self._states)}
+        """Keys in memory, matches suppressed."""
+        return {"keys": len(self._states), "suppressed": self._suppressor.suppressed}

@@ -6,10 +6,10 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from faust.types import TP
-
 if TYPE_CHECKING:
     from collections.abc import Collection
+
+    from faust.types import TP
 
 
 class _Step(NamedTuple):

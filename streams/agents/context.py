@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from m1cep import Rule, Stream
-
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
     from streams.transport import BatchHandler

@@ -69,7 +69,7 @@ class Host:
     Args:
         name: of the agent, for logs.
         topics: topics to read: equal partition counts, all partitions p kept together.
-        new_partition: makes the empty state of a partition number, given the positions to start from.
+        new_partition: makes the empty state of a partition, given the positions to start from.
         outbox: where messages go.
         stats: counters to keep.
         idle_timeout_s: see :class:`IdleWatch`.
@@ -79,7 +79,7 @@ class Host:
         self,
         name: str,
         topics: frozenset[str],
-        new_partition: Callable[[int, dict[str, int]], Partition],
+        new_partition: Callable[[Mapping[str, int]], Partition],
         outbox: Outbox,
         stats: AgentStats,
         idle_timeout_s: float = 0.1,
@@ -186,7 +186,7 @@ class Host:
             kept = self._partitions.get(number)
             if kept is not None and kept.positions == positions:
                 continue
-            self._partitions[number] = self._new_partition(number, positions)
+            self._partitions[number] = self._new_partition(positions)
             if any(positions.values()):  # nothing was missed by starting at the very beginning
                 _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
         self._epoch = start.epoch

@@ -114,7 +114,7 @@ def _keyed_partition(key: bytes, count: int) -> int:
 
 
 def _partition_of(key: bytes | None, all_partitions: list[int], available: list[int]) -> int:
-    """aiokafka's partitioner, which hashes in Python, remembered per key: alerts of a key come in bursts."""
+    """The partitioner of aiokafka, which hashes in Python, remembered per key: alerts of a key come in bursts."""
     if key is None:
         partition: int = _murmur2(key, all_partitions, available)
         return partition

@@ -51,8 +51,10 @@ class Batch(NamedTuple):
 
     @property
     def offset(self) -> int:
-        """Offset of the *last* record. Faust is told this one: with the first it would drop batches after a rebalance
-        and, were acknowledgements on, stop committing on a fresh partition."""
+        """Offset of the *last* record, which is the one that Faust is told.
+
+        With the first it would drop batches after a rebalance and, with acknowledgements, stop committing on a fresh partition.
+        """
         return self.records[-1].offset
 
 

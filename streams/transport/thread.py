@@ -4,6 +4,7 @@ Faust runs the consumer with an event loop of its own in a second thread, so hea
 Batches are made *here*, in the same step in which aiokafka gives its records out: only then is its position known to
 belong to exactly these records, and only then is it certain on which side of a seek they were read.
 """
+# ruff: noqa: SLF001 - what is private here is pinned by tests/streams/test_transport_pins.py
 
 from __future__ import annotations
 
@@ -11,10 +12,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.structs import TopicPartition
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
-from faust.types import TP
 from mode import get_logger
 from mode.threads import WorkerThread
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aiokafka import AIOKafkaConsumer
+    from aiokafka.structs import TopicPartition
+    from faust.types import TP
 
     from streams.transport.app import BatchApp
 
@@ -68,8 +69,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         records.install(self._ensure_consumer()._fetcher, self.app.batch_topics)
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
-        """Faust prints a traceback to stderr here; the worker reports the error itself, in one line."""
-        self.log.debug(msg.format(*fmt), exc_info=True)
+        """Print nothing: Faust prints a traceback to stderr here, and the worker reports the error itself, in one line."""
 
     async def _fetch_records(
         self,
@@ -125,14 +125,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     async def _positions(
         self, consumer: AIOKafkaConsumer, tps: list[TopicPartition], wanted: Mapping[TP, int]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
-        first, end = await asyncio.gather(consumer.beginning_offsets(tps), consumer.end_offsets(tps))
+        first: dict[TopicPartition, int] = await consumer.beginning_offsets(tps)
+        end: dict[TopicPartition, int] = await consumer.end_offsets(tps)
         committed = dict(zip(tps, await asyncio.gather(*(consumer.committed(tp) for tp in tps)), strict=True))
         positions: dict[TopicPartition, int] = {}
         expired: dict[TopicPartition, int] = {}
         for tp in tps:
-            offset = wanted.get(tp, committed[tp])
-            if offset is None:
-                offset = first[tp]
+            known: int | None = wanted.get(tp, committed[tp])
+            offset = first[tp] if known is None else known
             if offset < first[tp]:
                 expired[tp] = first[tp] - offset
                 offset = first[tp]

@@ -1,0 +1,75 @@
+"""``m1cep worker``: agents on Kafka, in the foreground."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+#: On the embedded broker a group is joined after half of this; a real cluster rather wants patience.
+_SESSION_LOCAL_S = 6.0
+_SESSION_S = 20.0
+
+
+Rules = Annotated[
+    list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
+]
+Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
+StatsFile = Annotated[Path | None, typer.Option(help="Write counters here once a second, as one JSON object.")]
+
+
+def worker(  # noqa: PLR0913, PLR0917 - the options of a command
+    agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
+    rules: Rules = None,
+    streams: Streams = None,
+    group: Annotated[
+        str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
+    ] = "m1cep",
+    stats_file: StatsFile = None,
+    idle_timeout_ms: Annotated[
+        int, typer.Option(min=1, help="A topic silent for so long no longer holds back the others' events.")
+    ] = 100,
+    broker_timeout: Annotated[
+        float, typer.Option(min=1, help="Give up on a broker that has been silent for so many seconds.")
+    ] = 10.0,
+    session_timeout: Annotated[
+        float | None,
+        typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
+
+    Exit code 0 after a signal, 1 when a rule fails, 3 when the broker is missing or lost.
+
+    Example: m1cep worker --agents risk --rules my_rules/
+    """
+    from streams.config import is_loopback, load_settings
+    from streams.errors import UsageError
+    from streams.files import load_rules, load_streams
+    from streams.logs import configure_logs
+    from streams.worker import WorkerOptions, run_worker
+
+    if log_level not in ("debug", "info", "warning", "error"):
+        raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")
+    if stats_file is not None and not stats_file.absolute().parent.is_dir():
+        raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
+    settings = load_settings()
+    configure_logs(log_level)
+    declared = load_streams(streams)
+    run_worker(
+        WorkerOptions(
+            agents=[name.strip() for name in agents.split(",")],
+            rules=load_rules(rules, declared),
+            streams=declared,
+            client=settings.client_settings(),
+            state_dir=settings.state_dir,
+            group=group,
+            stats_file=stats_file,
+            idle_timeout_s=idle_timeout_ms / 1000,
+            broker_timeout_s=broker_timeout,
+            session_timeout_s=session_timeout
+            or (_SESSION_LOCAL_S if is_loopback(settings.broker_host) else _SESSION_S),
+        )
+    )
