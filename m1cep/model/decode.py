@@ -65,13 +65,15 @@ class RecordDecoder:
             raise EventError(self._stream, f"expected at most {MAX_RECORD_BYTES} bytes, got {len(raw)}")
         try:
             return self._decode(raw)
+        except msgspec.ValidationError as error:
+            first = error  # perhaps only its times are text
         except _DECODE_ERRORS as error:
-            if not self._time_columns or not isinstance(error, msgspec.ValidationError):
-                raise self._explain(error) from None
+            raise self._explain(error) from None
         try:
             return self._convert(self._decode_any(raw))
         except _DECODE_ERRORS as error:
-            raise self._explain(error) from None
+            second = self._explain(error)
+            raise (second if second.column is not None else self._explain(first)) from None
 
     def convert(self, event: Mapping[str, Any]) -> Any:
         """One row of a mapping.

@@ -115,10 +115,12 @@ class ExpressionChecker:
     def _placeholder(self, node: exp.Expr, _scope: Scope) -> Expr:
         name = str(node.this or "")
         if name not in self.params:
-            raise self.refuse(
+            raise RuleError(
                 f"parameter :{name} is not in the front matter's params",
-                node,
-                nearest(name, self.params) or "params: {name: value}",
+                self.source,
+                max(0, self.source.text.find(f":{name}")),  # sqlglot keeps no position of placeholders
+                length=len(name) + 1,
+                hint=nearest(name, self.params) or "params: {name: value}",
             )
         value, type_ = self.params[name]
         return Param(name, value, type_, position(node))

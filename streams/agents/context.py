@@ -32,6 +32,7 @@ class AgentContext:
         state_dir: folder for what must survive a restart.
         partitions: number of partitions of every topic that the broker has.
         idle_timeout_s: a topic silent for so long no longer holds back others.
+        commit_every_s: how often an agent commits, at most.
         session_timeout_s: see :class:`BatchApp`.
         fetch_max_wait_ms: see :class:`BatchApp`.
     """
@@ -45,6 +46,7 @@ class AgentContext:
     state_dir: Path
     partitions: Mapping[str, int]
     idle_timeout_s: float
+    commit_every_s: float
     session_timeout_s: float
     fetch_max_wait_ms: int
 

@@ -34,7 +34,6 @@ _log = structlog.get_logger(__name__)
 _REVOKE_WAIT_S = 2.0
 #: At a clean stop.
 _STOP_WAIT_S = 3.0
-_COMMIT_EVERY_S = 0.1
 
 
 @dataclass(slots=True)
@@ -73,6 +72,7 @@ class Host:
         outbox: where messages go.
         stats: counters to keep.
         idle_timeout_s: see :class:`IdleWatch`.
+        commit_every_s: how often to commit, at most.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Host:
         outbox: Outbox,
         stats: AgentStats,
         idle_timeout_s: float = 0.1,
+        commit_every_s: float = 1.0,
     ) -> None:
         self.name = name
         self.topics = topics
@@ -100,6 +101,7 @@ class Host:
         self._committed: dict[TP, int] = {}
         self._idle = IdleWatch(idle_timeout_s)
         self._idle_tick_s = max(0.01, idle_timeout_s / 4)
+        self._commit_every_s = commit_every_s
         self._tasks: list[asyncio.Task[None]] = []
         #: Done with an exception when the agent cannot go on.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,7 +111,7 @@ class Host:
         self.app = app
         app.serve_batches(self.take)
         self._tasks = [
-            asyncio.create_task(self._repeat(_COMMIT_EVERY_S, self.commit)),
+            asyncio.create_task(self._repeat(self._commit_every_s, self.commit)),
             asyncio.create_task(self._repeat(self._idle_tick_s, self._look_for_idle)),
         ]
 

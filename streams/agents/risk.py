@@ -116,6 +116,14 @@ def build(context: AgentContext) -> Host:
     def new_partition(positions: Mapping[str, int]) -> RiskPartition:
         return RiskPartition(positions, Engine(rules), streams)
 
-    host = Host("risk", frozenset(streams), new_partition, context.outbox, context.stats, context.idle_timeout_s)
+    host = Host(
+        "risk",
+        frozenset(streams),
+        new_partition,
+        context.outbox,
+        context.stats,
+        idle_timeout_s=context.idle_timeout_s,
+        commit_every_s=context.commit_every_s,
+    )
     host.attach(context.new_app("risk", host, streams))
     return host

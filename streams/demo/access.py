@@ -11,16 +11,16 @@ that also takes money out; a fourth withdrawal of 8 500 to 10 000 USD by one acc
 from __future__ import annotations
 
 import heapq
-import random
 from typing import TYPE_CHECKING, Any
 
 from streams.demo.population import COUNTRIES, address_of_network, chain_address
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
+    from streams.demo.market import Timed
     from streams.demo.population import Account, Population
-    from streams.demo.trading import Timed
 
 Step = tuple[float, str, dict[str, Any]]  # seconds after the session began, kind, columns beside the usual ones
 
@@ -73,8 +73,8 @@ class Access:
             account = self._rng.choice(self._people)
             script = self._script(at, account)
             if self._free(account, at, script):
-                self._busy_until[account.id] = at + script[-1][0] * 1000 + (
-                    SAVER_REST_MS if account.habit == "saver" else 1_000
+                self._busy_until[account.id] = (
+                    at + script[-1][0] * 1000 + (SAVER_REST_MS if account.habit == "saver" else 1_000)
                 )
                 self._session(int(at), account, script)
 

@@ -10,25 +10,22 @@ Between the events of every second attack stands one that has nothing to do with
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from streams.demo.access import account_event, money
+from streams.demo.market import MARKETS, OTHER, Market, Order, both_fills, order_event
 from streams.demo.population import FAR_COUNTRIES, Account, address_of_network, chain_address
-from streams.demo.trading import MARKETS, Market, Order, both_fills
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import random
 
-    from streams.demo.trading import Timed
+    from streams.demo.market import Timed
 
 FAMILIES = ("layering", "wash_trade", "account_takeover", "withdrawal_structuring")
 ACCOUNTS_NEEDED = {"layering": 1, "wash_trade": 2, "account_takeover": 1, "withdrawal_structuring": 1}
 LENGTH_MS = {"layering": 4_700, "wash_trade": 50_000, "account_takeover": 180_000, "withdrawal_structuring": 480_000}
 QUIET_MS = 60_000  # no everyday account events of the account so long before and after
-
-_OTHER = {"buy": "sell", "sell": "buy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +64,15 @@ class Attacks:
     (``Account.avoids``, ``Account.quiet_ms``): so the everyday flow is the same either way.
     """
 
-    def __init__(self, rng: random.Random, reserved: list[Account], makers: list[Account], start_ms: int, span_ms: int,
-                 per_family: int) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        reserved: list[Account],
+        makers: list[Account],
+        start_ms: int,
+        span_ms: int,
+        per_family: int,
+    ) -> None:
         self._rng = rng
         self._makers = makers
         self._scale = min(1.0, span_ms / 1_200_000)  # in a short flow the slow attacks go faster
@@ -148,7 +152,7 @@ class _Script:
         if self._noisy:
             elsewhere = Market(next(row[0] for row in MARKETS if row[0] != self._slot.symbol), 100.0, 2)
             self._order(1_100, account, side, 100.0, 500.0, elsewhere)
-        own.append(self._trade(1_300 + rng.randrange(900), account, rng.choice(makers), _OTHER[side], 9_000.0)[0])
+        own.append(self._trade(1_300 + rng.randrange(900), account, rng.choice(makers), OTHER[side], 9_000.0)[0])
         own += [self._cancel(2_600 + 300 * n, order) for n, order in enumerate(layers)]
         return own
 
@@ -167,7 +171,7 @@ class _Script:
 
     def account_takeover(self, _: list[Account]) -> list[Timed]:
         victim, rng = self._slot.accounts[0], self._rng
-        thief = {
+        thief: dict[str, Any] = {
             "country": rng.choice(FAR_COUNTRIES),
             "ip": address_of_network(rng),
             "device": f"dev-{rng.getrandbits(32):08x}",
@@ -208,8 +212,15 @@ class _Script:
     def _price(self, factor: float = 1.0) -> float:
         return round(self._market.mid * factor, self._market.decimals)
 
-    def _order(self, after_ms: float, account: Account, side: str, price: float | None, notional: float,
-               market: Market | None = None) -> tuple[Order, Timed]:
+    def _order(
+        self,
+        after_ms: float,
+        account: Account,
+        side: str,
+        price: float | None,
+        notional: float,
+        market: Market | None = None,
+    ) -> tuple[Order, Timed]:
         self._orders += 1
         qty = round(notional / (price or self._market.mid), 6)
         order = Order(f"{self._name}-ord-{self._orders}", account, market or self._market, side, price, qty)
@@ -220,23 +231,12 @@ class _Script:
 
     def _about(self, after_ms: float, order: Order, action: str, qty: float) -> Timed:
         ts = self._at(after_ms)
-        event = {
-            "event_id": f"{order.id}-{action}",
-            "account": order.account.id,
-            "order_id": order.id,
-            "symbol": order.market.symbol,
-            "action": action,
-            "side": order.side,
-            "price": order.price,
-            "qty": qty,
-            "ts": ts,
-        }
-        self.events.append((ts, "orders", event))
+        self.events.append((ts, "orders", order_event(order, action, qty, ts)))
         return self.events[-1]
 
     def _trade(self, after_ms: float, taker: Account, maker: Account, side: str, notional: float) -> list[Timed]:
         """The taker's order meets one of the maker's, a few milliseconds after both were placed: the two fills."""
-        resting, _ = self._order(after_ms, maker, _OTHER[side], self._price(), notional)
+        resting, _ = self._order(after_ms, maker, OTHER[side], self._price(), notional)
         taking, _ = self._order(after_ms + 20, taker, side, self._price(), notional)
         ts = self._at(after_ms + 60)
         qty = min(resting.open, taking.open)
@@ -244,7 +244,7 @@ class _Script:
         self.events += fills
         return fills
 
-    def _tell(self, after_ms: float, account: Account, kind: str, more: dict[str, object]) -> Timed:
+    def _tell(self, after_ms: float, account: Account, kind: str, more: dict[str, Any]) -> Timed:
         self._accounts += 1
         ts = self._at(after_ms)
         event_id = f"{self._name}-{self._accounts}"

@@ -146,7 +146,7 @@ def _read_orders(lines: Iterable[str]) -> Iterator[_OrderRow]:
 
 
 def _read_trades(lines: Iterable[str]) -> list[Event]:
-    trades = []
+    trades: list[Event] = []
     for number, row in _read(lines, "trades.csv", _TRADE_COLUMNS):
         trade_id, time, price, amount, buy_order_id, sell_order_id, side = row
         if side not in _AGGRESSOR:
@@ -167,7 +167,7 @@ def _read_trades(lines: Iterable[str]) -> list[Event]:
             )
         except ValueError as error:
             raise CaptureError(f"trades.csv, line {number}: {error}") from None
-    trades.sort(key=lambda trade: int(trade["ts"]))
+    trades.sort(key=lambda trade: trade["ts"])
     return trades
 
 

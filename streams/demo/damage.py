@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING
 
 import orjson
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
 
 STREAMS = ("orders", "fills", "accounts")

@@ -115,7 +115,9 @@ def fetch(home: Path, progress: Callable[[str, int], None] | None = None) -> tup
         parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         scratch = Path(tempfile.mkdtemp(prefix=f".{NAME}.", dir=parent))
     except OSError as error:
-        raise UsageError(f"{parent} cannot be written to: {error.strerror}", "set M1CEP_HOME to a folder that can") from error
+        raise UsageError(
+            f"{parent} cannot be written to: {error.strerror}", "set M1CEP_HOME to a folder that can"
+        ) from error
     try:
         report("fetching from the package index", 0)
         sources = fetch_files(PIN, scratch)

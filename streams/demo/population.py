@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
 
 COUNTRIES = ("DE", "FR", "NL", "ES", "IT", "PL", "GB", "US", "CA", "BR", "JP", "KR", "SG", "AU", "IN", "ZA")
 FAR_COUNTRIES = ("KP", "RU", "NG", "VN", "RO", "VE")  # where the takeovers come from; nobody lives or travels there

@@ -22,7 +22,9 @@ from streams.demo.population import populate
 from streams.demo.trading import EVENTS_PER_ACT, Trading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+_Rare = tuple[int, str, Any]  # event time in ms, stream, event or the bytes of a damaged record
 
 STREAMS = ("orders", "fills", "accounts")
 SHORTEST_MS = 60_000
@@ -95,7 +97,7 @@ class SyntheticFlow:
     ) -> tuple[
         tuple[Planted, ...],
         Iterator[tuple[int, str, dict[str, Any]]],
-        Iterator[tuple[int, str, dict[str, Any] | bytes]],
+        Iterator[_Rare],
     ]:
         """The attacks, the orders and fills, and everything that is rarer; each with a source of chance of its own."""
         start, end = self.start_ms, self.end_ms
@@ -105,8 +107,8 @@ class SyntheticFlow:
         trading = Trading(self._chance("trading"), people, start, end, self._acts_per_s)
         access = Access(self._chance("access"), people, start, end)
         bad = damaged_records(self._chance("damage"), start, end, self._bad_records)
-        rare = heapq.merge(access.events(), iter(attack_events), bad, key=lambda timed: timed[0])
-        return tuple(planted), trading.events(), rare
+        parts: list[Iterable[_Rare]] = [access.events(), attack_events, bad]
+        return tuple(planted), trading.events(), heapq.merge(*parts, key=lambda timed: timed[0])
 
     def _chance(self, part: str) -> random.Random:
         return random.Random(f"m1cep synthetic {self.seed} {part}")  # noqa: S311 - repeatable on purpose

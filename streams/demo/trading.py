@@ -12,55 +12,20 @@ What never happens here, so that the planted attacks are the only ones (the test
 from __future__ import annotations
 
 import heapq
-import random
 from typing import TYPE_CHECKING, Any
 
+from streams.demo.market import MARKETS, OTHER, Market, Order, both_fills, order_event
+
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Iterator
 
+    from streams.demo.market import Timed
     from streams.demo.population import Account, Population
 
-Timed = tuple[int, str, dict[str, Any]]  # event time in ms, stream, event
-
-MARKETS = (  # symbol, first price, decimals of the price, share of the trading
-    ("BTC-USD", 78_380.0, 0, 0.40),
-    ("ETH-USD", 2_310.0, 2, 0.25),
-    ("SOL-USD", 84.0, 3, 0.15),
-    ("XRP-USD", 1.39, 5, 0.10),
-    ("LTC-USD", 55.0, 3, 0.10),
-)
-FEE = 0.001  # of the notional, either side
 CANCEL_GAP_MS = 6_000  # the third cancel of a side comes at least so long after the first
 EVENTS_PER_ACT = 2.35  # orders, cancels and fills that follow from one decision, on average (measured)
 _LIFE_S = {"maker": 12.0, "trader": 45.0}  # mean life of an order that nobody fills
-_OTHER = {"buy": "sell", "sell": "buy"}
-
-
-class Market:
-    """A symbol: its price, which wanders, and the orders resting on either side."""
-
-    __slots__ = ("decimals", "mid", "resting", "symbol")
-
-    def __init__(self, symbol: str, mid: float, decimals: int) -> None:
-        self.symbol = symbol
-        self.mid = mid
-        self.decimals = decimals
-        self.resting: dict[str, list[Order]] = {"buy": [], "sell": []}
-
-
-class Order:
-    """An order. ``at`` is its place in the list of resting orders, -1 when it is in none."""
-
-    __slots__ = ("account", "at", "id", "market", "open", "price", "side")
-
-    def __init__(self, id_: str, account: Account, market: Market, side: str, price: float | None, qty: float) -> None:
-        self.id = id_
-        self.account = account
-        self.market = market
-        self.side = side
-        self.price = price
-        self.open = qty
-        self.at = -1
 
 
 class Trading:
@@ -102,7 +67,7 @@ class Trading:
             yield from out
             out.clear()
 
-    def _later(self, when: float, do: Callable[[float, Any], None], what: Any) -> None:  # noqa: ANN401 - as do takes it
+    def _later(self, when: float, do: Callable[[float, Any], None], what: Any) -> None:
         self._scheduled += 1
         heapq.heappush(self._due, (when, self._scheduled, do, what))
 
@@ -154,7 +119,7 @@ class Trading:
             put = (account, market, side, price, 40_000.0 + 60_000.0 * random())
             self._later(at + 150 * n, lambda when, put: self._pull(when, self._place(when, *put), at, slow=slow), put)
         if slow:
-            self._later(at + 3_000, self._take_other_side, (account, market, _OTHER[side]))
+            self._later(at + 3_000, self._take_other_side, (account, market, OTHER[side]))
         self._later(at + 60_000 + 90_000 * random(), self._ladder, account)
 
     def _pull(self, when: float, order: Order, began: float, *, slow: bool) -> None:
@@ -187,18 +152,7 @@ class Trading:
 
     def _tell(self, at: float, order: Order, action: str, qty: float) -> None:
         ts = int(at)
-        event = {
-            "event_id": f"{order.id}-{action}",
-            "account": order.account.id,
-            "order_id": order.id,
-            "symbol": order.market.symbol,
-            "action": action,
-            "side": order.side,
-            "price": order.price,
-            "qty": qty,
-            "ts": ts,
-        }
-        self._out.append((ts, "orders", event))
+        self._out.append((ts, "orders", order_event(order, action, qty, ts)))
 
     def _rest(self, order: Order) -> None:
         book = order.market.resting[order.side]
@@ -246,12 +200,14 @@ class Trading:
         self._later(at + (1 if order.price is None else self._life_ms("trader")), self._cancel, order)
 
     def _best_of_a_few(self, order: Order) -> Order | None:
-        book = order.market.resting[_OTHER[order.side]]
+        book = order.market.resting[OTHER[order.side]]
         best: Order | None = None
         sign = 1 if order.side == "buy" else -1
         for _ in range(3 if book else 0):
             other = book[int(self._random() * len(book))]
-            same = other.account is order.account or (other.account.owner and other.account.owner == order.account.owner)
+            same = other.account is order.account or (
+                other.account.owner and other.account.owner == order.account.owner
+            )
             price = other.price or 0.0
             if same or (order.price is not None and sign * price > sign * order.price):
                 continue
@@ -269,7 +225,7 @@ class Trading:
             self._leave(maker)
         if maker.account.habit == "maker" and self._random() < 0.5:
             # Filled on one side, a maker thinks again about the other.
-            quote = self._latest.get((maker.account.id, maker.market.symbol, _OTHER[maker.side]))
+            quote = self._latest.get((maker.account.id, maker.market.symbol, OTHER[maker.side]))
             if quote is not None and quote.open > 0:
                 self._later(at + 50 + 1_500 * self._random(), self._cancel, quote)
 
@@ -277,27 +233,3 @@ class Trading:
 def _notional(chance: float, low: float, high: float) -> float:
     """USD, small amounts more often than large ones."""
     return low + (high - low) * chance * chance
-
-
-def both_fills(ts: int, trade_id: str, taker: Order, maker: Order, price: float, qty: float) -> list[Timed]:
-    """The two events of a trade, the taker's first."""
-    fee = round(price * qty * FEE, 6)
-    fills: list[Timed] = []
-    for mine, other in ((taker, maker), (maker, taker)):
-        event = {
-            "event_id": f"{trade_id}-{mine.side}",
-            "account": mine.account.id,
-            "owner": mine.account.owner,
-            "order_id": mine.id,
-            "trade_id": trade_id,
-            "symbol": mine.market.symbol,
-            "side": mine.side,
-            "price": price,
-            "qty": qty,
-            "fee": fee,
-            "counterparty": other.account.id,
-            "counterparty_owner": other.account.owner,
-            "ts": ts,
-        }
-        fills.append((ts, "fills", event))
-    return fills

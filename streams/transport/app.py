@@ -162,7 +162,7 @@ class BatchApp(faust.App):
         topics: the topics to read in batches.
         handler: keeps the state of the partitions.
         broker: ``host:port``.
-        data_dir: for what Faust may write; made if missing.
+        data_dir: where Faust would keep tables. It keeps none, and nothing is made there.
         fetch_max_wait_ms: how long the broker may wait for new data before it answers.
         max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
         session_timeout_s: after this long without a heartbeat the group gives the partitions to others.
@@ -186,7 +186,6 @@ class BatchApp(faust.App):
         self.batch_topics = frozenset(topics)
         self.handler = handler
         self.fetch_max_wait_ms = fetch_max_wait_ms
-        data_dir.mkdir(parents=True, exist_ok=True)
         super().__init__(
             group,
             broker=f"aiokafka://{broker}",
@@ -210,6 +209,9 @@ class BatchApp(faust.App):
             ConsumerScheduler=InOrder,
             TableManager=_NoTables,
         )
+
+    def _create_directories(self) -> None:
+        """Make none: there are no tables to put into them."""
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self)

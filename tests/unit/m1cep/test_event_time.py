@@ -1,0 +1,99 @@
+"""Order, lateness, several streams. Times in seconds from the first event unless said otherwise."""
+
+import m1cep
+
+STREAMS = m1cep.parse_streams(
+    """
+    CREATE TABLE a (event_id STRING, k STRING, v DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '3' SECOND)
+      PARTITIONED BY (k) WITH ('topic' = 'a');
+    CREATE TABLE b (event_id STRING, k STRING, v DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
+      PARTITIONED BY (k) WITH ('topic' = 'b');
+    CREATE VIEW both_ AS SELECT event_id, k, 'a' AS src, v, ts FROM a UNION ALL SELECT event_id, k, 'b' AS src, v, ts FROM b;
+    """
+)
+
+
+def engine(text):
+    return m1cep.Engine([m1cep.compile_rule(text, STREAMS, "rule")])
+
+
+def events(*seconds, prefix="e"):
+    return [{"event_id": f"{prefix}{s}", "k": "k", "v": s, "ts": s * 1000} for s in seconds]
+
+
+def ids(alerts):
+    return [e for alert in alerts for e in alert.events]
+
+
+def test_rows_wait_for_their_streams_lateness_and_go_in_order():
+    #  comes   5   9   7   6        watermark 2, 6, 6, 6
+    run = engine("SELECT k FROM a")
+    assert ids(run.push("a", events(5))) == []
+    assert ids(run.push("a", events(9))) == ["e5"]
+    assert ids(run.push("a", events(7, 6))) == ["e6"]
+    assert ids(run.finish()) == ["e7", "e9"]
+
+
+def test_a_row_behind_the_watermark_is_late_and_not_lost_from_sight():
+    run = engine("SELECT k FROM a")
+    run.push("a", events(10))
+    assert run.push("a", events(12, 8)) == []  # watermark 9 after 12: 8 is late even within one batch
+    [late] = run.take_late()
+    assert (late.stream, late.index, late.row.event_id, late.watermark, late.reason) == ("a", 1, "e8", 9000, "late")
+    assert run.late_events == 1
+    assert run.take_late() == []
+
+
+def test_rows_of_the_same_time_are_never_late_to_each_other():
+    run = engine("SELECT k FROM b")
+    assert len(run.push("b", events(5, 5)) + run.push("b", events(5))) == 3
+    assert run.take_late() == []
+
+
+def test_without_delay_there_is_no_wait():
+    assert len(engine("SELECT k FROM b").push("b", events(5))) == 1
+
+
+def test_streams_are_merged_by_event_time():
+    run = engine("SELECT src, v FROM both_")
+    found = run.push("a", events(1, 4, 20)) + run.push("b", events(2, 3, 30)) + run.finish()
+    assert [(a.row["src"], a.row["v"]) for a in found] == [("a", 1), ("b", 2), ("b", 3), ("a", 4), ("a", 20), ("b", 30)]
+
+
+def test_a_stream_without_events_holds_the_others_back_until_it_is_idle():
+    run = engine("SELECT src, v FROM both_")
+    assert run.push("b", events(5, 6, 7)) == []
+    assert [a.row["v"] for a in run.idle("a")] == [5, 6]  # 7 could still be joined by another event at 7
+    assert [a.row["v"] for a in run.idle("b")] == [7]  # all are idle: nobody to wait for
+
+
+def test_what_an_idle_stream_brings_too_late_is_late():
+    run = engine("SELECT src, v FROM both_")
+    run.idle("a")
+    run.push("b", events(50))
+    assert run.push("a", events(40)) == []
+    assert [late.reason for late in run.take_late()] == ["idle"]
+
+
+def test_a_pattern_across_streams():
+    text = """SELECT * FROM both_ MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x, Y.v AS y
+      PATTERN (X Y) WITHIN INTERVAL '10' SECOND DEFINE X AS X.src = 'a', Y AS Y.src = 'b' AND Y.v > X.v)"""
+    run = engine(text)
+    assert [a.row for a in run.push("b", events(2)) + run.push("a", events(1)) + run.finish()] == [
+        {"k": "k", "x": 1.0, "y": 2.0}
+    ]
+
+
+def test_an_event_without_an_id_is_named_by_its_contents():
+    event = {"k": "k", "v": 1, "ts": 1000}
+    one = engine("SELECT k FROM b").push("b", [event])
+    two = engine("SELECT k FROM b").push("b", [dict(reversed(event.items()))])
+    other = engine("SELECT k FROM b").push("b", [event | {"v": 2}])
+    assert one == two
+    assert one[0].id != other[0].id
+
+
+def test_ids_tell_rules_versions_and_events_apart():
+    texts = ["SELECT k FROM b", "SELECT k FROM b ", "/*\nid: x\n*/SELECT k FROM b"]
+    found = {alert.id for t in texts for s in (1, 2) for alert in engine(t).push("b", events(s))}
+    assert len(found) == 6

@@ -1,0 +1,104 @@
+"""What is not understood is refused when the rule is loaded: with line, column, caret and a hint."""
+
+import pytest
+
+import m1cep
+from streams.files import load_streams
+
+STREAMS = load_streams()
+MATCH = "SELECT * FROM orders MATCH_RECOGNIZE (PARTITION BY account ORDER BY ts PATTERN ({}) DEFINE A AS A.qty > 1{})"
+
+
+def refused(text):
+    with pytest.raises(m1cep.RuleError) as caught:
+        m1cep.compile_rule(text, STREAMS, "r.sql")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "message", "hint"),
+    [
+        ("SELECT acount FROM orders", (1, 8), "no column 'acount'", "did you mean 'account'"),
+        ("SELECT account FROM order", (1, 21), "no stream 'order'", "did you mean 'orders'"),
+        ("SELECT account\nFROM orders\nWHERE price", (3, 7), "expected a condition", "compare"),
+        ("SELECT account FROM orders WHERE account > 1", (1, 34), "cannot compare STRING > BIGINT", "CAST"),
+        ("SELECT account + 1 AS x FROM orders", (1, 8), "cannot compute STRING + BIGINT", "CAST"),
+        ("SELECT qty * 2 FROM orders", (1, 8), "expected AS name", ""),
+        ("SELECT account FROM orders WHERE COUNT(*) > 3", (1, 34), "an aggregate cannot stand in WHERE", "OVER"),
+        ("SELECT account FROM orders WHERE FOO(qty) > 3", (1, 34), "FOO is not supported", "docs/rules.md"),
+        ("SELECT account FROM orders WHERE qty > :limit", (1, 40), ":limit is not in the front matter", "params"),
+        ("SELECT account FROM orders GROUP BY account", None, "GROUP BY is not supported", ""),
+        ("SELECT account FROM orders ORDER BY ts", None, "ORDER BY is not supported", ""),
+        ("SELECT account FROM orders; SELECT account FROM fills", (1, 36), "expected one SELECT", ""),
+        ("DELETE FROM orders", None, "expected SELECT", ""),
+        ("SELECT account FROM orders WHERE (qty > 1", None, "not understood", ""),
+        ("", None, "expected one SELECT", ""),
+        ("/*\nid: x\nseverty: high\n*/\nSELECT account FROM orders", (3, 1), "no key 'severty'", "'severity'"),
+        ("/*\nid: x\nseverity: bad\n*/\nSELECT account FROM orders", (3, 1), "severity", ""),
+        ("/*\nid: [x\n*/\nSELECT account FROM orders", None, "not YAML", ""),
+        (MATCH.format("A B", ", C AS C.qty > 2"), (1, 109), "'C', which is not a variable", ""),
+        (MATCH.format("A B", ", B AS D.qty > 2"), None, "'D' is not a variable", ""),
+        (MATCH.format("A B", ", A AS A.qty > 2"), None, "defined twice", ""),
+        (MATCH.format("A B{3", ""), (1, 84), "not part of a row pattern", "quantifiers"),
+        (MATCH.format("A (B", ""), None, "not understood", ""),
+        (MATCH.format("A B{3,2}", ""), None, "begins with the smaller", "{2,3}"),
+        (MATCH.format("A{20000}", ""), None, "count of at most", ""),
+        (MATCH.format("(A{10000}){3}", ""), None, "too large together", ""),
+        (MATCH.format("A*", ""), None, "matches no row", "A+"),
+        (MATCH.format("PERMUTE(A, B)", ""), None, "PERMUTE in PATTERN is not supported yet", ""),
+        (MATCH.format("A $", ""), None, "not supported yet", ""),
+        (MATCH.format("A", "").replace("ORDER BY ts ", ""), None, "ordered by event time", "ORDER BY ts"),
+        (MATCH.format("A", "").replace("ORDER BY ts", "ORDER BY qty"), None, "ordered by event time", "ORDER BY ts"),
+        (MATCH.format("A", "").replace(" DEFINE", " WITHIN 5 DEFINE"), None, "WITHIN expects a positive INTERVAL", ""),
+        (MATCH.format("A", "").replace(" DEFINE", " SUBSET U = (A) DEFINE"), None, "SUBSET is not supported yet", ""),
+        (MATCH.format("A", " AND FIRST(SUM(A.qty)) > 1"), None, "an aggregate cannot stand in", "inside one another"),
+        (MATCH.format("A B", ", B AS SUM(A.qty * B.qty) > 1"), None, "columns of one variable", ""),
+        ("SELECT account, SUM(qty) OVER (PARTITION BY account) AS s FROM orders", None, "ordered by event time", ""),
+        (
+            "SELECT account, SUM(qty) OVER (PARTITION BY account ORDER BY ts) AS s FROM orders",
+            None,
+            "expected a frame",
+            "RANGE BETWEEN INTERVAL",
+        ),
+        ("SELECT a.x.y AS z FROM orders", None, "expected column or variable.column", ""),
+        ("SELECT account FROM orders WHERE qty > (SELECT 1)", None, "not supported", ""),
+    ],
+)
+def test_refusal(text, where, message, hint):
+    error = refused(text)
+    assert message in error.message
+    assert hint in error.hint
+    if where is not None:
+        assert (error.line, error.column) == where
+    assert f"r.sql:{error.line}:{error.column}:" in str(error)
+    assert "^" in str(error) or not text
+
+
+def test_the_caret_stands_below_the_word():
+    lines = str(refused("SELECT account\nFROM orders\nWHERE acount = 'x'")).splitlines()
+    assert lines[1].index("acount") == lines[2].index("^")
+    assert lines[2].count("^") == len("acount")
+
+
+def test_engine_misuse_is_explained():
+    rule = m1cep.compile_rule("SELECT account FROM orders", STREAMS, "one")
+    engine = m1cep.Engine([rule])
+    with pytest.raises(m1cep.EngineError, match="no stream 'order'"):
+        engine.push("order", [])
+    with pytest.raises(m1cep.EngineError, match="expected a sequence of events"):
+        engine.push("orders", {"account": "a"})
+    with pytest.raises(m1cep.EngineError, match="'one' twice"):
+        m1cep.Engine([rule, rule])
+    assert engine.push("market", [{"anything": 1}]) == []  # a stream that exists and no rule reads
+
+
+def test_a_rule_that_fails_names_itself_and_its_sql():
+    streams = m1cep.parse_streams(
+        "CREATE TABLE s (k STRING, n BIGINT, ts TIMESTAMP(3), WATERMARK FOR ts AS ts) PARTITIONED BY (k) WITH ('topic' = 's')"
+    )
+    rule = m1cep.compile_rule("SELECT k\nFROM s\nWHERE POWER(n, 2) > 0", streams, "fails")
+    rule.module.namespace["power"] = lambda *_: 1 // 0
+    with pytest.raises(m1cep.RuleFailure, match=r"rule 'fails' failed: ZeroDivisionError") as caught:
+        m1cep.Engine([rule]).push("s", [{"k": "a", "n": 1, "ts": 1}])
+    assert caught.value.line == 3
+    assert "WHERE POWER" in str(caught.value)
