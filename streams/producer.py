@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
-import structlog
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-log = structlog.get_logger(__name__)
 
 QUEUE_BYTES = 32 * 1024 * 1024  # not acknowledged: more waits
 MAX_REQUEST_BYTES = 16 * 1024 * 1024

@@ -184,7 +184,7 @@ def admin_client(settings: Settings) -> Iterator[KafkaAdminClient]:
 
 
 @contextmanager
-def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:  # noqa: ANN401 - kafka-python's options
+def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
     """A consumer without a group, closed at the end; errors as of ``admin_client``."""
     _expect_a_server(settings)
     with broker_errors(settings):

@@ -51,7 +51,7 @@ class WorkerOptions:
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: see :class:`AgentContext`.
         group: prefix of consumer groups.
-        stats_file: rewritten once a second, or None.
+        stats_file: rewritten every ``stats_every_s``, or None.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
     """
 
@@ -62,11 +62,12 @@ class WorkerOptions:
     state_dir: Path
     group: str = "m1cep"
     stats_file: Path | None = None
+    stats_every_s: float = 1.0
     idle_timeout_s: float = 0.1
     commit_every_s: float = 1.0
     broker_timeout_s: float = 10.0
     session_timeout_s: float = 6.0
-    fetch_max_wait_ms: int = 50
+    fetch_max_wait_ms: int = 20
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property
@@ -198,7 +199,7 @@ class _Worker:
 
     async def _tell(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(self._options.stats_every_s)
             self._write_stats()
 
     async def _stop(self) -> None:

@@ -55,6 +55,7 @@ class AgentStats:
             "dead_letters": self.dead_letters,
             "late": self.late,
             "batches": self.batches,
+            "records": self.records,
             "records_per_batch": round(self.records / self.batches, 1) if self.batches else 0.0,
             "largest_batch": self.largest_batch,
             "busy_s": round(self.busy_s, 3),

@@ -8,7 +8,7 @@ import click
 import typer
 
 from m1cep.errors import M1cepError, RuleError
-from streams.cli import replay, rules
+from streams.cli import data, demo, produce, replay, rules, servers, topics, worker
 from streams.errors import ExitCode, ShellError
 
 app = typer.Typer(
@@ -20,8 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("demo")(demo.demo)
+app.command("worker")(worker.worker)
 app.command("replay")(replay.replay)
 app.add_typer(rules.app, name="rules")
+app.command("produce")(produce.produce)
+app.add_typer(topics.app, name="topics")
+app.add_typer(data.app, name="data")
+app.command("broker")(servers.broker)
 
 
 def _version(value: bool) -> None:

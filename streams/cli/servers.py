@@ -9,9 +9,6 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from streams.config import load_settings
-from streams.embedded import EmbeddedBroker
-
 CHECK_S = 0.2
 
 
@@ -28,6 +25,9 @@ def broker(
 
     Example: m1cep broker --port 9092
     """
+    from streams.config import load_settings
+    from streams.embedded import EmbeddedBroker
+
     settings = load_settings()
     stop = stop_on_signals()
     with EmbeddedBroker(settings.folder("embedded"), port or settings.broker_port) as server:
@@ -46,7 +46,7 @@ def stop_on_signals() -> threading.Event:
     """An event that Ctrl-C, SIGTERM and SIGHUP set from now on, in place of ending the process."""
     stop = threading.Event()
 
-    def ask_to_stop(*_: Any) -> None:  # noqa: ANN401 - a signal handler's
+    def ask_to_stop(*_: Any) -> None:
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

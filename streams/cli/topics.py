@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from streams.config import DEFAULT_PARTITIONS, load_settings
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -37,15 +36,18 @@ def create(
     streams: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Further streams: a file of CREATE TABLE.")
     ] = None,
-    partitions: Annotated[int, typer.Option(min=1, max=10_000, help="Of each new topic.")] = DEFAULT_PARTITIONS,
+    partitions: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Of each new topic; 4 unless given.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Create all topics that are missing: those of the built-in streams and of the given ones."""
+    from streams.config import DEFAULT_PARTITIONS, load_settings
     from streams.files import load_streams
     from streams.topics import create_topics, topics_of
 
     declared = {**load_streams(None), **(load_streams(streams) if streams else {})}
-    states = create_topics(load_settings(), topics_of(declared.values()), partitions=partitions)
+    states = create_topics(load_settings(), topics_of(declared.values()), partitions=partitions or DEFAULT_PARTITIONS)
     if as_json:
         _print_json({"topic": s.name, "partitions": s.partitions, "created": s.created} for s in states)
         return
@@ -62,6 +64,7 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the broker's topics with their partitions and how many records they hold."""
+    from streams.config import load_settings
     from streams.topics import list_topics
 
     states = list_topics(load_settings(), internal=everything)
@@ -83,6 +86,8 @@ def tail(
     as_json: AsJson = False,
 ) -> None:
     """Print the records of a topic as they come: key, headers, JSON. Ctrl-C ends it."""
+    from streams.config import load_settings
+
     settings = load_settings()
     try:
         for count, record in enumerate(_records(settings, topic, from_beginning=from_beginning), start=1):
@@ -185,4 +190,4 @@ def _print_table(states: list[TopicState]) -> None:
 def _say(text: str) -> None:
     """To stderr: stdout carries the records alone."""
     with contextlib.suppress(BrokenPipeError):
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 - for the person at the terminal
+        print(text, file=sys.stderr, flush=True)

@@ -7,16 +7,17 @@ from typing import Annotated
 
 import typer
 
-#: On the embedded broker a group is joined after half of this; a real cluster rather wants patience.
-_SESSION_LOCAL_S = 6.0
-_SESSION_S = 20.0
-
+#: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
+#: seen at the next fetch, so these are asked for often (p50 of an alert's latency is 28 ms with 50, 22 ms with 20). Kafka
+#: answers a fetch as soon as there is something.
+_SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
+_FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
 ]
 Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
-StatsFile = Annotated[Path | None, typer.Option(help="Write counters here once a second, as one JSON object.")]
+StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as one JSON object.")]
 
 
 def worker(  # noqa: PLR0913, PLR0917 - the options of a command
@@ -27,6 +28,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
     stats_file: StatsFile = None,
+    stats_every_ms: Annotated[int, typer.Option(min=10, help="How often --stats-file is rewritten.")] = 1000,
     idle_timeout_ms: Annotated[
         int, typer.Option(min=1, help="A topic silent for so long no longer holds back the others' events.")
     ] = 100,
@@ -57,6 +59,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
     settings = load_settings()
     configure_logs(log_level)
+    local = is_loopback(settings.broker_host)
     declared = load_streams(streams)
     run_worker(
         WorkerOptions(
@@ -67,9 +70,10 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             state_dir=settings.state_dir,
             group=group,
             stats_file=stats_file,
+            stats_every_s=stats_every_ms / 1000,
             idle_timeout_s=idle_timeout_ms / 1000,
             broker_timeout_s=broker_timeout,
-            session_timeout_s=session_timeout
-            or (_SESSION_LOCAL_S if is_loopback(settings.broker_host) else _SESSION_S),
+            session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
+            fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )
     )

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -75,8 +74,7 @@ def convert(orders: Iterable[str], trades: Iterable[str]) -> Iterator[tuple[Part
         yield "market", trade
 
 
-@dataclass(frozen=True, slots=True)
-class _OrderRow:
+class _OrderRow(NamedTuple):
     order_id: str
     time: int  # ms, at the venue
     arrival: int  # ms, at the capture
@@ -132,17 +130,18 @@ class _TradePlacing:
                 yield trade
 
 
-def _read_orders(lines: Iterable[str]) -> Iterator[_OrderRow]:
-    rows = _read(lines, "orders.csv", _ORDER_COLUMNS)
-    rows.sort(key=lambda numbered: int(numbered[1][2]))  # stable: rows of one time stay as they were in the file
-    for number, row in rows:
+def _read_orders(lines: Iterable[str]) -> list[_OrderRow]:
+    rows: list[_OrderRow] = []
+    for number, row in _read(lines, "orders.csv", _ORDER_COLUMNS):
         order_id, arrival, time, price, rest, action, side = row
         if action not in _ACTIONS or side not in _SIDES:
             raise CaptureError(f"orders.csv, line {number}: unknown action {action!r} or direction {side!r}")
         try:
-            yield _OrderRow(order_id, int(time), int(arrival), float(price), float(rest), action, side)
+            rows.append(_OrderRow(order_id, int(time), int(arrival), float(price), float(rest), action, side))
         except ValueError as error:
             raise CaptureError(f"orders.csv, line {number}: {error}") from None
+    rows.sort(key=lambda row: row.time)  # stable: rows of one time stay as they were in the file
+    return rows
 
 
 def _read_trades(lines: Iterable[str]) -> list[Event]:
@@ -171,7 +170,7 @@ def _read_trades(lines: Iterable[str]) -> list[Event]:
     return trades
 
 
-def _read(lines: Iterable[str], name: str, columns: tuple[str, ...]) -> list[tuple[int, list[str]]]:
+def _read(lines: Iterable[str], name: str, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """Line number and the wanted columns of every row."""
     reader = csv.reader(lines)
     header = next(reader, [])
@@ -179,9 +178,7 @@ def _read(lines: Iterable[str], name: str, columns: tuple[str, ...]) -> list[tup
     if missing:
         raise CaptureError(f"{name}: expected the columns {', '.join(columns)}; {', '.join(missing)} is missing")
     wanted = [header.index(column) for column in columns]
-    rows = []
     for row in reader:
         if len(row) != len(header):
             raise CaptureError(f"{name}, line {reader.line_num}: expected {len(header)} values, got {len(row)}")
-        rows.append((reader.line_num, [row[i] for i in wanted]))
-    return rows
+        yield reader.line_num, [row[i] for i in wanted]

@@ -91,6 +91,9 @@ class EmbeddedBroker:
         """End the broker, and with it everything that it holds."""
         if self._process is not None:
             self._process.stop()
+            if self.port_asked is None and self.returncode == 0:
+                # Nobody could find it again, and every start would leave one more.
+                self._process.log_path.unlink(missing_ok=True)
 
     def alive(self) -> bool:
         """Whether the broker runs."""

@@ -179,7 +179,7 @@ class BatchApp(faust.App):
         handler: BatchHandler,
         broker: str,
         data_dir: Path,
-        fetch_max_wait_ms: int = 50,
+        fetch_max_wait_ms: int = 20,
         max_poll_records: int = 4000,
         session_timeout_s: float = 6.0,
     ) -> None:

@@ -1,0 +1,263 @@
+"""The demo: broker, topics, worker and feeder started, alerts shown, everything ended in order, and a summary."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+from streams.demo import dataset
+from streams.demo.feeder import FeedOptions, synthetic_flow
+from streams.demo.score import Marks, percentiles, planted_score
+from streams.demo.tail import AlertTail, LineTail
+from streams.embedded import EmbeddedBroker
+from streams.embedded.process import Process
+from streams.errors import PackageIndexError, ServerError
+from streams.files import load_streams
+from streams.topics import create_topics, topics_of
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from streams.config import Settings
+    from streams.demo.show import Show
+
+log = structlog.get_logger(__name__)
+
+WORKER_READY_S = 60.0
+DRAIN_S = 20.0
+LOOK_EVERY_S = 0.05
+IDLE_AT_FULL_SPEED_S = 1.0
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the person asked for.
+
+    Attributes:
+        seconds: how long to feed; None: the thirty minutes of data once.
+        speed: multiple of real time; None: as fast as the worker follows.
+        seed: of the synthetic flow.
+        real: whether to use the real market data.
+        attacks: whether attacks are planted.
+    """
+
+    seconds: float | None = None
+    speed: float | None = None
+    seed: int = 7
+    real: bool = True
+    attacks: bool = True
+
+
+@dataclass
+class Progress:
+    """What is known while the demo runs."""
+
+    marks: Marks = field(default_factory=Marks)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
+    latencies_ms: list[float] = field(default_factory=list)
+    stats: dict[str, Any] = field(default_factory=dict)
+    started_s: float = 0.0
+    fed_s: float = 0.0
+
+    @property
+    def risk(self) -> dict[str, Any]:
+        """The risk agent's counters."""
+        found: dict[str, Any] = self.stats.get("agents", {}).get("risk", {})
+        return found
+
+
+class Demo:
+    """One run. ``stop`` ends the feeding early; the summary comes all the same.
+
+    Args:
+        settings: home is used; the broker is our own.
+        options: what to do.
+        show: gets every alert, and is asked to draw now and then.
+        stop: set by Ctrl-C or SIGTERM.
+    """
+
+    def __init__(self, settings: Settings, options: DemoOptions, show: Show, stop: threading.Event) -> None:
+        self._settings = settings
+        self._options = options
+        self._show = show
+        self._stop = stop
+        self.progress = Progress()
+
+    def run(self) -> dict[str, Any]:
+        """Run it and return the summary.
+
+        Raises:
+            ShellError: a process could not be started or was lost.
+        """
+        home = self._real_data()
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m1cep-demo-")))
+            self._show.phase("starting the embedded broker")
+            broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
+            settings = self._settings.model_copy(update={"broker": broker.address})
+            create_topics(settings, topics_of(load_streams().values()))
+            self._show.phase(f"starting the worker on {broker.address}")
+            worker = stack.enter_context(self._worker(folder, broker.address))
+            self._await(lambda: bool(self._stats(folder).get("ready")), (broker, worker), WORKER_READY_S, "the worker")
+            tail = stack.enter_context(AlertTail(settings))
+            self._feed(stack, folder, home, (broker, worker), tail)
+            worker.stop()
+            self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
+        return self._summary()
+
+    def _real_data(self) -> str | None:
+        """Home with the real data in it, or None: said, not fatal."""
+        if not self._options.real:
+            return None
+        self._show.phase("looking for the real market data")
+        try:
+            dataset.fetch(self._settings.folder(), lambda what, _done: self._show.phase(f"market data: {what}"))
+        except PackageIndexError as error:
+            log.warning("no real market data, the synthetic flow alone", reason=str(error))
+            return None
+        return str(self._settings.home)
+
+    def _environment(self, broker: str, folder: Path) -> dict[str, str]:
+        return {
+            **os.environ,
+            "M1CEP_BROKER": broker,
+            "M1CEP_STATE_DIR": str(folder / "state"),
+            "M1CEP_HOME": str(self._settings.home),
+        }
+
+    def _worker(self, folder: Path, broker: str) -> Process:
+        worker = Process("the worker", folder / "worker.log", grace_s=10.0)
+        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk"]
+        options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", "50", "--log-level", "warning"]
+        if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
+            options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
+        worker.start([*command, *options], env=self._environment(broker, folder))
+        return worker
+
+    def _feeder(self, folder: Path, broker: str, home: str | None) -> Process:
+        options = FeedOptions(
+            broker=broker,
+            home=home,
+            marks=str(folder / "marks"),
+            stats=str(folder / "stats.json"),
+            seed=self._options.seed,
+            attacks=self._options.attacks,
+            speed=self._options.speed,
+            passes=None if self._options.seconds is not None else 1,
+        )
+        self._feed_options = options
+        feeder = Process("the feeder", folder / "feeder.log", grace_s=10.0)
+        feeder.start([sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=self._environment(broker, folder))
+        return feeder
+
+    def _feed(self, stack: ExitStack, folder: Path, home: str | None, servers: tuple[Any, ...], tail: AlertTail) -> None:
+        progress = self.progress
+        feeder = stack.enter_context(self._feeder(folder, servers[0].address, home))
+        marks = LineTail(folder / "marks")
+        self._show.phase("running")
+        progress.started_s = time.time()
+        deadline_s = None if self._options.seconds is None else progress.started_s + self._options.seconds
+        while not (progress.marks.done or self._stop.is_set()):
+            if deadline_s is not None and time.time() >= deadline_s:
+                break
+            for server in servers:
+                server.check()
+            if not feeder.alive() and not progress.marks.done:
+                self._look(folder, marks, tail)
+                if not progress.marks.done:
+                    feeder.check()
+            self._look(folder, marks, tail)
+            time.sleep(LOOK_EVERY_S)
+        self._show.phase("ending: waiting for what is under way")
+        feeder.stop()
+        self._drain(folder, marks, tail, servers)
+
+    def _drain(self, folder: Path, marks: LineTail, tail: AlertTail, servers: tuple[Any, ...]) -> None:
+        """Until the worker has taken everything that was sent, and we have every alert that it wrote."""
+        progress = self.progress
+
+        def drained() -> bool:
+            self._look(folder, marks, tail)
+            risk = progress.risk
+            return (
+                progress.marks.done
+                and risk.get("records", 0) >= progress.marks.sent
+                and risk.get("unacknowledged", 1) == 0
+                and len(progress.alerts) >= risk.get("alerts", 0)
+            )
+
+        self._await(drained, servers, DRAIN_S, "the worker, which should have taken everything that was sent,")
+        progress.fed_s = time.time() - progress.started_s
+        # Rows that wait for their watermark go when their topics have been silent for a moment.
+        settle_s = time.time() + IDLE_AT_FULL_SPEED_S + 0.5
+        self._await(lambda: time.time() > settle_s and drained(), servers, DRAIN_S, "the worker")
+
+    def _await(self, done: Callable[[], bool], servers: tuple[Any, ...], timeout_s: float, what: str) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            for server in servers:
+                server.check()
+            if time.monotonic() > deadline:
+                raise ServerError(f"{what} was not ready after {timeout_s:.0f} s: {servers[-1].last_words()}")
+            time.sleep(LOOK_EVERY_S)
+
+    def _look(self, folder: Path, marks: LineTail, tail: AlertTail) -> None:
+        """Take in what the others have written since the last look."""
+        progress = self.progress
+        progress.stats = self._stats(folder)
+        for line in marks.lines():
+            progress.marks.add(orjson.loads(line))
+        for value, wall_s in tail.take():
+            alert = orjson.loads(value)
+            progress.alerts.append(alert)
+            sent_s = progress.marks.sent_at_s(alert["event_time"])
+            if sent_s is not None:
+                progress.latencies_ms.append((wall_s - sent_s) * 1000)
+            self._show.alert(alert, value)
+        self._show.draw(progress)
+
+    def _stats(self, folder: Path) -> dict[str, Any]:
+        return self._read(folder / "stats.json") or self.progress.stats
+
+    @staticmethod
+    def _read(path: Path) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = orjson.loads(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def _summary(self) -> dict[str, Any]:
+        progress, marks, risk = self.progress, self.progress.marks, self.progress.risk
+        by_rule: dict[str, int] = {}
+        for alert in progress.alerts:
+            by_rule[alert["rule"]] = by_rule.get(alert["rule"], 0) + 1
+        planted = [a for n in range(marks.passes) for a in synthetic_flow(self._feed_options, n).planted]
+        fed_until_ms = marks.times_ms[-1] if marks.times_ms else 0
+        events = int(risk.get("events", 0))
+        return {
+            "events": events,
+            "events_by_stream": risk.get("events_by_stream", {}),
+            "alerts": len(progress.alerts),
+            "alerts_by_rule": dict(sorted(by_rule.items())),
+            "events_per_s": round(events / progress.fed_s) if progress.fed_s else 0,
+            "alert_latency_ms": percentiles(progress.latencies_ms),
+            "dead_letters": int(risk.get("dead_letters", 0)),
+            "late": int(risk.get("late", 0)),
+            "attacks": planted_score(planted, progress.alerts, fed_until_ms),
+            "seconds": round(progress.fed_s, 1),
+            "passes": marks.passes,
+            "real_data": self._feed_options.home is not None,
+        }
+
+
