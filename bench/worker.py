@@ -19,12 +19,13 @@ import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import m1cep
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from common import FILTER_RULE, ORDERS, PARTITIONS, PATTERN_RULE, fill, median, percentile
+
+import m1cep
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
 from streams.logs import configure_logs
@@ -81,7 +82,7 @@ class Worker:
         self.group = f"bench-{os.getpid()}-{time.monotonic_ns()}"
         self._arguments = ["worker", broker, self.group, rule, str(delay_ms)]
 
-    async def __aenter__(self) -> Worker:
+    async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, __file__, "--child", *self._arguments, stderr=asyncio.subprocess.PIPE
         )
@@ -155,7 +156,7 @@ async def latency(broker: str, rate: int, seconds: float) -> dict[str, Any]:
 
         async def read() -> None:
             async for record in consumer:
-                waited.append(time.perf_counter() - sent.pop(json.loads(record.value)["events"][0]))
+                waited.append(time.perf_counter() - sent.pop(json.loads(record.value)["events"][0]))  # noqa: PERF401 - it never ends
 
         reading = asyncio.create_task(read())
         await _produce(broker, rate, seconds, sent)
@@ -214,7 +215,9 @@ def main() -> None:
         with _broker(folder) as broker:
             result["throughput"] = asyncio.run(throughput(broker.address, options.events, options.runs))
         if options.seconds:
-            with _broker(folder) as broker:  # a new one: the embedded broker slows down as a topic fills with small batches
+            with _broker(
+                folder
+            ) as broker:  # a new one: the embedded broker slows down as a topic fills with small batches
                 result["latency"] = asyncio.run(latency(broker.address, options.rate, options.seconds))
     print(json.dumps(result) if options.json else _table(result))
 

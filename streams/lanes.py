@@ -9,9 +9,11 @@ it with the installed version.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from kafka.errors import KafkaError
 from kafka.producer.producer_batch import ProducerBatch
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from kafka.structs import TopicPartition
 
 BATCH_BYTES = 256 * 1024  # below every broker's limit, so that a refusal names one record that is too large
+CLOSE_S = 5.0
 
 
 class Batch:
@@ -127,3 +130,11 @@ class Lane:
                 self._batch.close()
                 self._batch = None
         self._kafka._sender.wakeup()
+
+
+def force_close(kafka: KafkaProducer) -> None:
+    """Close at once. kafka-python's own ``close`` raises when something is still unsent, and leaves its thread running."""
+    kafka._sender.force_close()
+    kafka._sender.join(CLOSE_S)
+    with contextlib.suppress(KafkaError):
+        kafka.close(timeout=0)

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import orjson
 from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaConfigurationError, KafkaError
 from kafka.partitioner.default import murmur2
 from kafka.structs import TopicPartition
 
 from streams.errors import ServerError, UsageError
-from streams.lanes import BATCH_BYTES, Batch, Lane
+from streams.lanes import BATCH_BYTES, Batch, Lane, force_close
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -116,6 +116,8 @@ class Producer:
                 delivery_timeout_ms=int(delivery_timeout_s * 1000),
                 metrics_enabled=False,
             )
+        except KafkaConfigurationError:
+            raise  # our arguments, not the broker
         except (KafkaError, OSError) as error:
             raise ServerError(
                 f"no Kafka broker answers at {self._broker} ({_words(error)})",
@@ -134,7 +136,8 @@ class Producer:
             timestamp_ms: of the record; None: now.
 
         Raises:
-            UsageError: no such stream or topic, or a mapping that JSON cannot hold.
+            UsageError: no such stream, or a mapping that JSON cannot hold.
+            ServerError: no such topic.
             DeliveryError: the broker refused or did not acknowledge an earlier batch.
         """
         if isinstance(event, bytes):
@@ -184,7 +187,7 @@ class Producer:
 
     def abandon(self) -> None:
         """Let go of the broker at once; what it has not acknowledged is lost."""
-        self._kafka.close(timeout=0)
+        force_close(self._kafka)
 
     def __enter__(self) -> Self:
         return self
@@ -208,14 +211,12 @@ class Producer:
         """The lane of a key: the partition that Java's, aiokafka's and kafka-python's default partitioners choose."""
         topic = self._info(stream).topic
         try:
-            partitions = sorted(self._kafka.partitions_for(topic) or ())
+            partitions = sorted(self._kafka.partitions_for(topic))
         except KafkaError as error:
-            raise UsageError(
-                f"the topic {topic} is not on the broker at {self._broker} ({_words(error)})",
-                "create it: m1cep topics create",
+            raise ServerError(
+                f"the broker at {self._broker} does not know the topic {topic}, or does not answer ({_words(error)})",
+                "'m1cep topics create' makes the topics",
             ) from error
-        if not partitions:
-            raise UsageError(f"the topic {topic} is not on the broker at {self._broker}", "m1cep topics create")
         if key is None:
             self._keyless += 1
             number = partitions[self._keyless % len(partitions)]
@@ -237,7 +238,7 @@ class Producer:
             oldest = waiting[0]
             if not oldest.future.is_done:
                 if sum(batch.size_in_bytes() for batch in waiting) < QUEUE_BYTES:
-                    return
+                    break
                 if not oldest.future.wait(self._delivery_timeout_s + 5):
                     raise self._delivery_error("no acknowledgement in time")
             waiting.popleft()
@@ -273,7 +274,5 @@ def key_of(columns: tuple[str, ...], event: Mapping[str, Any]) -> bytes | None:
 
 
 def _words(error: BaseException) -> str:
-    name = type(error).__name__.removesuffix("Error")
-    text = " ".join(str(error).split())
-    text = text.split("] ", 1)[-1] if text.startswith("[Error") else text
-    return f"{name}: {text}"[:200] if text else name
+    """What kafka-python says, without its error's name twice."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

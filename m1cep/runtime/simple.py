@@ -20,7 +20,7 @@ class RowFilter:
         self.feed = partial(module["feed"], suppressor.allows)
         self._suppressor = suppressor
 
-    def advance(self, watermark: int, out: list[Hit]) -> None:
+    def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Nothing waits."""
         self._suppressor.forget(watermark)
 

@@ -18,7 +18,7 @@ from faust.types import TP
 
 from streams.agents.commits import CommitLog
 from streams.agents.idle import IdleWatch
-from streams.errors import ShellError
+from streams.errors import ServerError, ShellError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
     from streams.codec import Message
-    from streams.transport import Batch, BatchApp, Start
+    from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
 _log = structlog.get_logger(__name__)
 
@@ -245,7 +245,10 @@ class Host:
             for number, partition in self._partitions.items():
                 for topic, position in partition.positions.items():
                     tp = TP(topic, number)
-                    if self._idle.became_idle(tp, position, self.app.batch_consumer.end_of(tp), now_s):
+                    end = self.app.batch_consumer.end_of(tp)
+                    if end is not None and end.offset < position:
+                        raise _made_anew(tp, position, end, self.app.conf.id)
+                    if self._idle.became_idle(tp, position, end, now_s):
                         await self._send(None, 0, partition.idle(topic))
 
     async def commit(self) -> None:
@@ -283,3 +286,12 @@ class Host:
         self.stats.state = "failed"
         if not self.failed.done():
             self.failed.set_exception(error)
+
+
+def _made_anew(tp: TP, position: int, end: EndOfPartition, group: str) -> ServerError:
+    """Kafka refuses to read beyond the end; the embedded broker silently waits there, so the end is looked at."""
+    return ServerError(
+        f"topic {tp.topic} partition {tp.partition} ends at offset {end.offset}, but group {group} has read up to "
+        f"{position}: the topic was deleted and made anew",
+        "delete the consumer group's offsets, or start the worker with another --group",
+    )

@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
-Seconds = Annotated[float | None, typer.Option(min=1, help="End after so many seconds; default: when the data is through.")]
-Speed = Annotated[float | None, typer.Option(min=0.01, help="Multiple of real time; default: as fast as the worker follows.")]
+Seconds = Annotated[
+    float | None, typer.Option(min=1, help="End after so many seconds; default: when the data is through.")
+]
+Speed = Annotated[
+    float | None, typer.Option(min=0.01, help="Multiple of real time; default: as fast as the worker follows.")
+]
 
 
 def demo(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-import click
 import typer
 
 from m1cep.errors import M1cepError, RuleError
 from streams.cli import data, demo, produce, replay, rules, servers, topics, worker
 from streams.errors import ExitCode, ShellError
+from streams.logs import configure_logs
 
 app = typer.Typer(
     name="m1cep",
@@ -49,14 +50,9 @@ def _root(
 
 def main() -> None:
     """Run ``m1cep``. Exit codes: 0 fine, 1 failed or a bad rule, 2 bad usage, 3 a server is missing, 4 no package index."""
+    configure_logs()
     try:
-        code = app(standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else ExitCode.OK)
-    except click.exceptions.Abort:
-        sys.exit(130)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(ExitCode.USAGE)
+        app()
     except RuleError as error:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.FAILURE)
@@ -66,8 +62,6 @@ def main() -> None:
     except M1cepError as error:
         print(f"m1cep: {error}", file=sys.stderr)
         sys.exit(ExitCode.FAILURE)
-    except KeyboardInterrupt:
-        sys.exit(130)
     except BrokenPipeError:  # whoever read our output has gone: `m1cep replay ... | head`
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush does not fail too
         sys.exit(ExitCode.OK)

@@ -91,7 +91,7 @@ def _writer(file: str, stack: ExitStack) -> Callable[[bytes], None]:
         output: BinaryIO = sys.stdout.buffer
     else:
         try:
-            output = stack.enter_context(Path(file).open("wb"))
+            output = stack.enter_context(Path(file).open("wb"))  # noqa: SIM115 - the stack closes it
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 

@@ -157,10 +157,14 @@ class Demo:
         )
         self._feed_options = options
         feeder = Process("the feeder", folder / "feeder.log", grace_s=10.0)
-        feeder.start([sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=self._environment(broker, folder))
+        feeder.start(
+            [sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=self._environment(broker, folder)
+        )
         return feeder
 
-    def _feed(self, stack: ExitStack, folder: Path, home: str | None, servers: tuple[Any, ...], tail: AlertTail) -> None:
+    def _feed(
+        self, stack: ExitStack, folder: Path, home: str | None, servers: tuple[Any, ...], tail: AlertTail
+    ) -> None:
         progress = self.progress
         feeder = stack.enter_context(self._feeder(folder, servers[0].address, home))
         marks = LineTail(folder / "marks")
@@ -259,5 +263,3 @@ class Demo:
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
         }
-
-

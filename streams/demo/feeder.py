@@ -153,11 +153,14 @@ class Pace:
 def feed(options: FeedOptions) -> int:
     """Feed until the passes are over or a signal comes; everything sent is acknowledged in the end. Returns how many."""
     stopped: list[bool] = []
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.append(True))
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stopped.append(True))
     pace, sent = Pace(options), 0
     client = {"bootstrap_servers": options.broker, "security_protocol": "PLAINTEXT"}
-    with Path(options.marks).open("wb", buffering=0) as marks, Producer(client, load_streams(), linger_ms=2) as producer:
+    with (
+        Path(options.marks).open("wb", buffering=0) as marks,
+        Producer(client, load_streams(), linger_ms=2) as producer,
+    ):
 
         def mark(time_ms: int, number: int) -> None:
             marks.write(orjson.dumps([time_ms, time.time(), sent, number]) + b"\n")

@@ -79,4 +79,9 @@ def planted_score(planted: Iterable[Planted], alerts: Iterable[dict[str, Any]], 
         if not hits:
             missed += 1
             missed_names.append(f"{attack.rule_family} {attack.account} at {attack.start_ms}")
-    return {"planted": complete, "found": complete - missed, "missed": missed_names, "unexplained": len(found) - len(explained)}
+    return {
+        "planted": complete,
+        "found": complete - missed,
+        "missed": missed_names,
+        "unexplained": len(found) - len(explained),
+    }

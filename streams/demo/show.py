@@ -158,7 +158,7 @@ def summary_table(summary: dict[str, Any]) -> Table:
         "throughput": f"{summary['events_per_s']:,} events/s",
         "alerts": f"{summary['alerts']:,}",
         "latency": f"p50 {latency['p50']} ms, p99 {latency['p99']} ms from the producer's send to the alert being readable",
-        "planted attacks": f"{attacks['found']} of {attacks['planted']} found, {attacks['unexplained']} alerts of their rules unexplained",
+        "attacks": f"{attacks['found']} of {attacks['planted']} planted found, {attacks['unexplained']} alerts without one",
         "dead letters": f"{summary['dead_letters']} damaged records set aside, {summary['late']} late events",
     }
     for name, text in rows.items():

@@ -25,7 +25,11 @@ class AlertTail:
         self._queue: queue.SimpleQueue[tuple[bytes, float]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._consumer = KafkaConsumer(
-            **settings.client_settings(), enable_auto_commit=False, group_id=None, fetch_max_wait_ms=10, fetch_min_bytes=1
+            **settings.client_settings(),
+            enable_auto_commit=False,
+            group_id=None,
+            fetch_max_wait_ms=10,
+            fetch_min_bytes=1,
         )
         partitions = self._consumer.partitions_for_topic(ALERTS_TOPIC) or set()
         self._consumer.assign([TopicPartition(ALERTS_TOPIC, p) for p in sorted(partitions)])

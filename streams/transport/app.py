@@ -102,7 +102,7 @@ class BatchConsumer(driver.Consumer):
         """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
         start = await self._thread.seek_to_start(self.app.handler.wanted_positions())
         self.app.handler.on_started(start)
-        return cast("Mapping[TP, int]", start.positions)
+        return {**start.others, **start.positions}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the handler commit, then go on as Faust does."""

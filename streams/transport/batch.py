@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from faust.types import TP
+
 
 class Record(Protocol):
     """One record as aiokafka's parser makes it (its own class is written in C and has no Python name to import)."""
@@ -77,8 +79,10 @@ class Start(NamedTuple):
         epoch: of every batch read from here on.
         positions: where each assigned partition of the batch topics is read from.
         expired: partitions whose wanted position is gone by retention, with the number of offsets lost.
+        others: committed offsets of partitions that are not read in batches.
     """
 
     epoch: int
-    positions: dict[tuple[str, int], int]
-    expired: dict[tuple[str, int], int]
+    positions: dict[TP, int]
+    expired: dict[TP, int]
+    others: dict[TP, int]

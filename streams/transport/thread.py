@@ -9,7 +9,7 @@ belong to exactly these records, and only then is it certain on which side of a 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
@@ -100,9 +100,6 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
 
         Args:
             wanted: positions that the caller's state stands at; committed offsets are only used where it has none.
-
-        Raises:
-            ServerError: a position lies beyond the end of its partition: the topic was made anew.
         """
         start: Start = await self.call_thread(self._seek_to_start, wanted)
         return start
@@ -111,22 +108,29 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         consumer = self._ensure_consumer()
         assigned = list(consumer.assignment())
         ours = [tp for tp in assigned if tp.topic in self.app.batch_topics]
-        others = [tp for tp in assigned if tp.topic not in self.app.batch_topics]
-        if others:
-            await consumer.seek_to_committed(*others)
+        others = await self._seek_others(consumer, [tp for tp in assigned if tp.topic not in self.app.batch_topics])
         positions, expired = await self._positions(consumer, ours, wanted) if ours else ({}, {})
         self._epoch += 1
         self._next = dict(positions)
         for tp, offset in positions.items():
             consumer.seek(tp, offset)
-        as_faust = {ensure_TP(tp): offset for tp, offset in positions.items()}
-        return Start(self._epoch, cast("dict[tuple[str, int], int]", as_faust), cast("Any", expired))
+        return Start(self._epoch, _as_faust(positions), _as_faust(expired), _as_faust(others))
+
+    async def _seek_others(self, consumer: AIOKafkaConsumer, tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Topics that are not read in batches start as they always do with Faust: where committed, else at the beginning."""
+        if not tps:
+            return {}
+        committed: dict[TopicPartition, int | None] = await consumer.seek_to_committed(*tps)
+        fresh = [tp for tp, offset in committed.items() if not offset]
+        first: dict[TopicPartition, int] = await consumer.beginning_offsets(fresh) if fresh else {}
+        for tp, offset in first.items():
+            consumer.seek(tp, offset)
+        return {tp: offset for tp, offset in committed.items() if offset}
 
     async def _positions(
         self, consumer: AIOKafkaConsumer, tps: list[TopicPartition], wanted: Mapping[TP, int]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         first: dict[TopicPartition, int] = await consumer.beginning_offsets(tps)
-        end: dict[TopicPartition, int] = await consumer.end_offsets(tps)
         committed = dict(zip(tps, await asyncio.gather(*(consumer.committed(tp) for tp in tps)), strict=True))
         positions: dict[TopicPartition, int] = {}
         expired: dict[TopicPartition, int] = {}
@@ -136,12 +140,6 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             if offset < first[tp]:
                 expired[tp] = first[tp] - offset
                 offset = first[tp]
-            if offset > end[tp]:
-                raise ServerError(
-                    f"topic {tp.topic} partition {tp.partition} ends at offset {end[tp]}, but group "
-                    f"{self.app.conf.id} has read up to {offset}: the topic was deleted and made anew",
-                    "delete the consumer group's offsets, or start the worker with another --group",
-                )
             positions[tp] = offset
         return positions, expired
 
@@ -160,6 +158,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             return None
         stable = state.lso
         return EndOfPartition(stable if stable is not None and stable >= 0 else state.highwater, state.timestamp)
+
+
+def _as_faust(offsets: Mapping[TopicPartition, int]) -> dict[TP, int]:
+    return {ensure_TP(tp): offset for tp, offset in offsets.items()}
 
 
 def _out_of_range(error: OffsetOutOfRangeError) -> ServerError:

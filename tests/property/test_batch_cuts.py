@@ -1,9 +1,10 @@
 """However the events are cut into batches, the alerts are the same, in the same order, with the same ids."""
 
-import m1cep
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from letters import LETTERS, rule_text
+
+import m1cep
 
 RULES = [
     rule_text("A X*? B", within="4 SECOND"),

@@ -5,7 +5,8 @@ import pytest
 import m1cep
 
 STREAMS = m1cep.parse_streams(
-    """CREATE TABLE s (k STRING, i BIGINT, j BIGINT, x DOUBLE, d DECIMAL(10, 2), t STRING, b BOOLEAN, u TIMESTAMP(6), ts TIMESTAMP(3),
+    """CREATE TABLE s (k STRING, i BIGINT, j BIGINT, x DOUBLE, d DECIMAL(10, 2), t STRING, b BOOLEAN,
+       u TIMESTAMP(6), ts TIMESTAMP(3),
        WATERMARK FOR ts AS ts) PARTITIONED BY (k) WITH ('topic' = 's')"""
 )
 ROW = {
@@ -107,7 +108,8 @@ def test_condition(sql, changes, expected):
 
 
 def test_parameters_come_from_the_front_matter():
-    text = "/*\nid: p\nparams: {limit: 5, word: Hello, wait: 2 s}\n*/ SELECT k FROM s WHERE i > :limit AND t = :word AND ts + :wait > ts"
+    text = "/*\nid: p\nparams: {limit: 5, word: Hello, wait: 2 s}\n*/ SELECT k FROM s"
+    text += " WHERE i > :limit AND t = :word AND ts + :wait > ts"
     assert m1cep.Engine([m1cep.compile_rule(text, STREAMS)]).push("s", [ROW])
 
 

@@ -135,8 +135,9 @@ class TestMeasures:
 
 class TestBounds:
     def test_without_within_the_oldest_of_too_many_open_attempts_is_dropped_and_counted(self):
-        import m1cep
         from letters import LETTERS
+
+        import m1cep
 
         text = "/*\nid: open\nmax_open: 3\n*/" + rule_text("A X*? B", within="")
         engine = m1cep.Engine([m1cep.compile_rule(text, LETTERS)])
@@ -147,8 +148,9 @@ class TestBounds:
         assert alert.events == ["A2", "A3", "A4", "B0"]
 
     def test_state_leaves_when_within_has_passed(self):
-        import m1cep
         from letters import LETTERS
+
+        import m1cep
 
         engine = m1cep.Engine([m1cep.compile_rule(rule_text("A B", within="1 SECOND"), LETTERS, "r")])
         for i in range(100):

@@ -1,10 +1,11 @@
 """Aggregates over sliding frames. A frame of 10 s at t holds [t - 10 s, t]: both ends belong to it."""
 
-import m1cep
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from letters import LETTERS, alerts, rows
+
+import m1cep
 from m1cep.runtime.sliding import Extreme, Total
 
 OVER = "OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '10' SECOND PRECEDING AND CURRENT ROW)"

@@ -1,0 +1,404 @@
+"""``m1cep worker`` as a process on a real broker: what comes out, in what order it is committed, how it ends."""
+
+import json
+import os
+import signal
+import sys
+import textwrap
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+from streams.config import load_settings
+from streams.embedded import EmbeddedBroker
+from streams.topics import create_topics
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ORDERS, FILLS = "m1cep.orders.v1", "m1cep.fills.v1"
+ALERTS, DEAD, LATE = "m1cep.alerts.v1", "m1cep.dead-letters.v1", "m1cep.late.v1"
+START_MS = 1_700_000_000_000
+BIG = "SELECT account, qty FROM orders WHERE qty > 100"
+# Three in a row, so that it needs state between batches.
+THREE = """
+SELECT * FROM orders MATCH_RECOGNIZE (
+  PARTITION BY account ORDER BY ts MEASURES FIRST(A.event_id) AS first_id, LAST(A.event_id) AS last_id
+  ONE ROW PER MATCH AFTER MATCH SKIP PAST LAST ROW PATTERN (A{3}) WITHIN INTERVAL '1' HOUR DEFINE A AS A.qty > 100
+)
+"""
+
+
+def order(n, *, account="acc-1", qty=1.0, ts=None, **more):
+    event = {"event_id": f"o{n}", "account": account, "order_id": f"ord{n}", "symbol": "BTC-USD", "action": "new"}
+    return (
+        event | {"side": "buy", "price": 64_000.5, "qty": qty, "ts": START_MS + n * 1000 if ts is None else ts} | more
+    )
+
+
+@dataclass
+class Kafka:
+    """A broker of the test's own, with all topics."""
+
+    broker: EmbeddedBroker
+    producer: KafkaProducer
+    sent: list = field(default_factory=list)
+
+    @property
+    def address(self):
+        return self.broker.address
+
+    def send(self, topic, *values, partition=None):
+        """Write events (or bytes as they are), keyed by account."""
+        futures = []
+        for value in values:
+            raw = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+            key = value["account"].encode() if isinstance(value, dict) else b"k"
+            futures.append(self.producer.send(topic, value=raw, key=key, partition=partition))
+        return [future.get(10) for future in futures]
+
+    def read(self, topic):
+        """Every record that the topic holds now."""
+        consumer = KafkaConsumer(bootstrap_servers=self.address, enable_auto_commit=False)
+        try:
+            tps = [TopicPartition(topic, p) for p in range(4)]
+            consumer.assign(tps)
+            consumer.seek_to_beginning(*tps)
+            found, empty = [], 0
+            while empty < 2:
+                batch = [r for rs in consumer.poll(timeout_ms=300).values() for r in rs]
+                found += batch
+                empty = 0 if batch else empty + 1
+            return found
+        finally:
+            consumer.close()
+
+    def alerts(self):
+        return [json.loads(r.value) for r in self.read(ALERTS)]
+
+    def committed(self, group="m1cep-risk"):
+        consumer = KafkaConsumer(bootstrap_servers=self.address, group_id=group, enable_auto_commit=False)
+        try:
+            return {p: consumer.committed(TopicPartition(ORDERS, p)) for p in range(4)}
+        finally:
+            consumer.close(autocommit=False)
+
+
+@pytest.fixture
+def kafka(tmp_path):
+    with EmbeddedBroker(tmp_path / "broker") as broker:
+        create_topics(load_settings(broker=broker.address))
+        producer = KafkaProducer(
+            bootstrap_servers=broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
+        )
+        yield Kafka(broker, producer)
+        producer.close(timeout=1)
+
+
+@pytest.fixture
+def rule(tmp_path):
+    def write(text, name="big"):
+        folder = tmp_path / "rules"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.sql").write_text(text)
+        return folder
+
+    return write
+
+
+class Worker:
+    """A worker process with its stats file."""
+
+    def __init__(self, process, stats_path):
+        self.process = process
+        self.stats_path = stats_path
+
+    @property
+    def stats(self):
+        return json.loads(self.stats_path.read_text())["agents"]["risk"]
+
+    def ready(self):
+        assert self.process.poll() is None, self.process.communicate()[1]
+        return self.stats_path.exists() and self.stats["ready"]
+
+    def end(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, err
+
+
+@pytest.fixture
+def worker(start_m1cep, tmp_path, eventually):
+    """Starts a worker and waits until it is ready."""
+    count = 0
+
+    def start(kafka, rules, *arguments, wait=True, **env):
+        nonlocal count
+        count += 1
+        stats = tmp_path / f"stats-{count}.json"
+        options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
+        process = start_m1cep("worker", *options, *arguments, M1CEP_BROKER=kafka.address, **env)
+        running = Worker(process, stats)
+        if wait:
+            eventually(running.ready, 30)
+        return running
+
+    return start
+
+
+def test_alerts_leave_with_key_and_headers_and_everything_is_committed_at_sigterm(kafka, rule, worker, eventually):
+    kafka.send(ORDERS, *(order(n, account=f"acc-{n % 7}", qty=101.0 if n % 10 == 0 else 1.0) for n in range(200)))
+    running = worker(kafka, rule(BIG))
+    eventually(lambda: running.stats["alerts"] == 20)
+    code, err = running.end()
+    assert code == 0, err
+    records = kafka.read(ALERTS)
+    assert len(records) == 20
+    for record in records:
+        alert, headers = json.loads(record.value), dict(record.headers)
+        assert set(alert) == {"id", "rule", "severity", "key", "row", "event_time", "events"}
+        assert record.key == "|".join(map(str, alert["key"].values())).encode()
+        assert headers["ce_id"] == alert["id"].encode()
+        assert headers["ce_specversion"] == b"1.0"
+        assert headers["ce_type"] == b"m1cep.alert.v1"
+        assert headers["ce_source"] == b"/m1cep/risk"
+        assert headers["content-type"] == b"application/json"
+        assert headers["ce_time"].startswith(b"2023-11-14T22:1")
+    assert sorted(a["events"][0] for a in kafka.alerts()) == sorted(f"o{n}" for n in range(0, 200, 10))
+    assert sum(offset or 0 for offset in kafka.committed().values()) == 200
+    assert running.stats["events"] == 200
+    assert running.stats["alerts_by_rule"] == {"big": 20}
+    assert running.stats["state"] == "stopped"
+
+
+def test_each_bad_record_becomes_a_dead_letter_and_its_neighbours_are_processed(kafka, rule, worker, eventually):
+    bad = {
+        "text": b"not json at all",
+        "array": b"[1, 2]",
+        "nan": b'{"event_id": "x", "qty": NaN}',
+        "missing": json.dumps({k: v for k, v in order(1).items() if k != "account"}).encode(),
+        "type": json.dumps(order(2, qty="many")).encode(),
+        "digits": json.dumps(order(3)).encode().replace(str(START_MS + 3000).encode(), b"1" * 40),
+        "utf8": b'{"event_id": "\xff\xfe"}',
+        "deep": b"[" * 5000,
+        "null": None,
+        "long": json.dumps(order(4, symbol="x" * 2_000_000)).encode(),
+    }
+    for n, raw in enumerate(bad.values()):
+        kafka.send(ORDERS, order(100 + 2 * n, qty=101.0), partition=0)
+        kafka.send(ORDERS, raw, partition=0)
+        kafka.send(ORDERS, order(101 + 2 * n, qty=101.0), partition=0)
+    running = worker(kafka, rule(BIG))
+    eventually(lambda: running.stats["dead_letters"] >= len(bad) and running.stats["alerts"] >= 2 * len(bad), 20)
+    code, err = running.end()
+    assert code == 0, err
+    assert sorted(a["events"][0] for a in kafka.alerts()) == [f"o{100 + n}" for n in range(2 * len(bad))]
+    letters = {json.loads(r.value)["offset"]: (json.loads(r.value), dict(r.headers)) for r in kafka.read(DEAD)}
+    assert sorted(letters) == [3 * n + 1 for n in range(len(bad))]
+    for n, (name, raw) in enumerate(bad.items()):
+        letter, headers = letters[3 * n + 1]
+        assert letter["topic"] == ORDERS, name
+        assert letter["partition"] == 0, name
+        assert letter["reason"], name
+        assert letter["timestamp"] > 1_700_000_000_000, name
+        assert letter["length"] == len(raw or b""), name
+        assert headers["ce_id"] == f"{ORDERS}/0/{3 * n + 1}".encode(), name
+    assert letters[1][0]["raw"] == "not json at all"
+    assert letters[10][0]["column"] == "account"
+    assert letters[19][0]["encoding"] == "base64"
+    long, _ = letters[28]
+    assert len(long["raw"]) == 65536
+    assert long["note"] == f"cut after 65536 of {len(bad['long'])} bytes"
+    assert sum(offset or 0 for offset in kafka.committed().values()) == 3 * len(bad)
+
+
+def test_events_behind_the_watermark_go_to_the_late_topic(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(BIG))
+    kafka.send(ORDERS, order(1, ts=START_MS + 10_000), order(2, ts=START_MS + 9_000, qty=101.0), partition=0)
+    eventually(lambda: running.stats["late"] == 1)
+    assert running.end()[0] == 0
+    (record,) = kafka.read(LATE)
+    late = json.loads(record.value)
+    assert (late["topic"], late["partition"], late["offset"], late["stream"]) == (ORDERS, 0, 1, "orders")
+    assert late["event_time"] == START_MS + 9_000
+    assert late["watermark"] == START_MS + 9_800
+    assert late["reason"]
+    assert json.loads(late["raw"])["event_id"] == "o2"
+    assert kafka.alerts() == []
+
+
+def test_a_silent_topic_does_not_hold_back_the_others(kafka, rule, worker, eventually):
+    # The view reads orders, fills and accounts; only orders has events.
+    running = worker(kafka, rule("SELECT account, qty FROM events WHERE kind = 'order' AND qty > 100"))
+    kafka.send(ORDERS, order(1, qty=101.0))
+    eventually(lambda: running.stats["alerts"] == 1)
+    assert running.end()[0] == 0
+
+
+def test_killed_in_the_middle_it_misses_nothing_and_repeats_only_with_the_same_id(kafka, rule, worker, eventually):
+    rules = rule(BIG)
+    for part in range(4):
+        kafka.send(ORDERS, *(order(n, account=f"acc-{n % 50}", qty=101.0) for n in range(part * 500, part * 500 + 500)))
+        running = worker(kafka, rules)
+        eventually(lambda: running.stats["alerts"] > 0)  # noqa: B023 - it is awaited here
+        running.process.kill()
+        running.process.wait()
+    running = worker(kafka, rules)
+    eventually(lambda: running.stats["lag_total"] == 0 and sum(running.stats["committed"].values()) == 2000, 20)
+    assert running.end()[0] == 0
+    alerts = kafka.alerts()
+    assert {a["events"][0] for a in alerts} == {f"o{n}" for n in range(2000)}
+    assert len({a["id"] for a in alerts}) == 2000
+
+
+def test_a_second_worker_takes_half_and_the_first_keeps_the_state_of_what_it_keeps(kafka, rule, worker, eventually):
+    rules = rule(THREE, "three")
+    accounts = [f"acc-{n}" for n in range(40)]
+    first = worker(kafka, rules)
+    kafka.send(ORDERS, *(order(n, account=a, qty=101.0) for n, a in enumerate(accounts)))
+    kafka.send(ORDERS, *(order(100 + n, account=a, qty=101.0) for n, a in enumerate(accounts)))
+    eventually(lambda: first.stats["events"] == 80)
+    second = worker(kafka, rules)
+    eventually(lambda: first.stats["ready"] and len(first.stats["assigned"]) == len(second.stats["assigned"]) == 2, 30)
+    kept = {int(name.rpartition("/")[2]) for name in first.stats["assigned"]}
+    sent = kafka.send(ORDERS, *(order(200 + n, account=a, qty=101.0) for n, a in enumerate(accounts)))
+    stays = {a for a, metadata in zip(accounts, sent, strict=True) if metadata.partition in kept}
+    assert stays, "the first worker kept no account"
+    eventually(lambda: {a["key"]["account"] for a in kafka.alerts()} == stays, 20)
+    assert first.end()[0] == 0
+    assert second.end()[0] == 0
+    assert sum(offset or 0 for offset in kafka.committed().values()) == 120
+
+
+def test_it_listens_on_no_port_and_writes_nothing_to_the_working_directory(kafka, rule, worker, tmp_path):
+    running = worker(kafka, rule(BIG))
+    inodes = set()
+    for fd in Path(f"/proc/{running.process.pid}/fd").iterdir():
+        target = os.readlink(fd)
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    listening = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "0A" and columns[9] in inodes:
+                listening.append(columns[1])
+    assert listening == []
+    assert running.end(signal.SIGINT)[0] == 0
+    assert {p.name for p in tmp_path.iterdir()} <= {"broker", "rules", "home", "stats-1.json"}
+
+
+def test_a_rule_that_fails_ends_the_process_with_one_line_and_commits_nothing(kafka, rule, tmp_path, command_env):
+    """No rule in SQL is known to fail at run time, so this one is made to, in a real worker."""
+    import subprocess
+
+    script = tmp_path / "failing.py"
+    script.write_text(
+        textwrap.dedent("""
+        import sys
+        from dataclasses import replace
+        from pathlib import Path
+        from m1cep import compile_rule
+        from streams.errors import ShellError
+        from streams.files import load_streams
+        from streams.logs import configure_logs
+        from streams.worker import WorkerOptions, run_worker
+
+        class Failing:
+            def __init__(self, operator): self.operator = operator
+            def feed(self, rows, base, out):
+                if any(row.qty == 13 for row in rows): raise ZeroDivisionError("as asked")
+                self.operator.feed(rows, base, out)
+            def __getattr__(self, name): return getattr(self.operator, name)
+
+        streams = load_streams()
+        rule = compile_rule(sys.argv[2], streams, "big.sql")
+        rule = replace(rule, start=lambda start=rule.start: Failing(start()))
+        configure_logs("info")
+        options = dict(agents=["risk"], rules=[rule], streams=streams, client={"bootstrap_servers": sys.argv[1]})
+        try:
+            run_worker(WorkerOptions(**options, state_dir=Path(sys.argv[3]), session_timeout_s=2.0))
+        except ShellError as error:
+            print(f"m1cep: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        """)
+    )
+    kafka.send(ORDERS, order(1, qty=101.0), order(2, qty=13.0), partition=2)
+    arguments = [sys.executable, str(script), kafka.address, BIG, str(tmp_path)]
+    done = subprocess.run(arguments, env=command_env, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "rule 'big' failed: ZeroDivisionError: as asked" in last
+    assert f"{ORDERS} partition 2, offsets 0 to 1" in last
+    assert "Traceback" not in done.stderr
+    assert not any(kafka.committed().values())
+
+
+def test_without_a_broker_it_says_so_at_once(m1cep, rule):
+    done = m1cep("worker", "--rules", rule(BIG), M1CEP_BROKER="127.0.0.1:9")
+    assert done.returncode == 3
+    assert done.stderr.strip().splitlines()[-1].startswith("m1cep: no Kafka broker answers at 127.0.0.1:9; start one")
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
+    streams = (
+        rule(
+            "CREATE TABLE pay (event_id STRING, qty DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)\n"
+            "  PARTITIONED BY (event_id) WITH ('topic' = 'no-such-topic')",
+            "pay-streams",
+        )
+        / "pay-streams.sql"
+    )
+    text = streams.read_text()
+    streams.unlink()
+    file = streams.parent.parent / "streams.sql"
+    file.write_text(text)
+    rules = rule("SELECT qty FROM pay WHERE qty > 1", "pay")
+    done = m1cep("worker", "--rules", rules, "--streams", file, M1CEP_BROKER=broker.address)
+    assert done.returncode == 3
+    assert "has no topic no-such-topic" in done.stderr
+    assert "m1cep topics create" in done.stderr
+
+
+def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
+    with EmbeddedBroker(tmp_path / "broker") as broker:
+        from streams.topics import BUILT_IN, Topic
+
+        settings = load_settings(broker=broker.address)
+        create_topics(settings, [Topic(FILLS, partitions=3)])
+        create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
+        rules = rule("SELECT account FROM events WHERE qty > 100")
+        done = m1cep("worker", "--rules", rules, M1CEP_BROKER=broker.address)
+    assert done.returncode == 1
+    assert f"different numbers of partitions: m1cep.accounts.v1 4, {FILLS} 3, {ORDERS} 4" in done.stderr
+
+
+def test_an_unknown_agent_is_refused(m1cep, rule):
+    done = m1cep("worker", "--rules", rule(BIG), "--agents", "risk,grind")
+    assert done.returncode == 2
+    assert "there is no agent 'grind'; agents are: risk" in done.stderr
+
+
+def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
+    running = worker(kafka, rule(BIG), "--broker-timeout", 3)
+    kafka.broker.stop()
+    started_s = time.monotonic()
+    _, err = running.process.communicate(timeout=25)
+    assert running.process.returncode == 3, err
+    assert "has not answered for" in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+    assert len([line for line in err.splitlines() if line.strip()]) <= 3, err
+    assert time.monotonic() - started_s < 20
+
+
+def test_a_broker_that_comes_back_without_its_topics_is_reported(kafka, rule, worker, tmp_path):
+    running = worker(kafka, rule(BIG))
+    port = kafka.broker.port
+    kafka.broker.stop()
+    with EmbeddedBroker(tmp_path / "other", port):
+        _, err = running.process.communicate(timeout=25)
+    assert running.process.returncode == 3, err
+    assert "no longer has the topics" in err.strip().splitlines()[-1]
