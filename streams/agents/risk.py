@@ -55,14 +55,19 @@ class RiskPartition:
             try:
                 self._push(self._streams[batch.topic], batch, records, outcome)
             except RuleFailure as failure:
-                raise _failed(batch, records, str(failure).splitlines()[0], failure.line) from failure
+                first, last = records[0].offset, records[-1].offset
+                where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
+                raise _failed(failure, where) from failure
         self.positions[batch.topic] = max(position, batch.next)
         return outcome
 
     def idle(self, topic: str) -> Outcome:
         """Let the merge by event time go on without waiting for ``topic``."""
         outcome = Outcome()
-        self._add(self._engine.idle(self._streams[topic].name), outcome)
+        try:
+            self._add(self._engine.idle(self._streams[topic].name), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
         return outcome
 
     def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
@@ -89,11 +94,12 @@ def _source(batch: Batch, record: Record) -> codec.Source:
     return codec.Source(batch.topic, batch.partition, record.offset, record.timestamp, record.key, record.value)
 
 
-def _failed(batch: Batch, records: Sequence[Record], reason: str, line: int | None) -> ShellError:
-    where = f"{batch.topic} partition {batch.partition}, offsets {records[0].offset} to {records[-1].offset}"
+def _failed(failure: RuleFailure, where: str) -> ShellError:
+    reason = str(failure).splitlines()[0]
+    line = "" if failure.line is None else f" (line {failure.line} of the rule)"
     return ShellError(
-        f"{reason}{'' if line is None else f' (line {line} of the rule)'}, on {where}",
-        "mend or remove the rule and start the worker again: nothing of these records is committed",
+        f"{reason}{line}, on {where}",
+        "mend or remove the rule and start the worker again: nothing of these events is committed",
     )
 
 

@@ -1,8 +1,8 @@
 """``m1cep worker`` as a process on a real broker: what comes out, in what order it is committed, how it ends."""
 
 import json
-import os
 import signal
+import subprocess
 import sys
 import textwrap
 import time
@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
-from streams.topics import create_topics
+from streams.topics import BUILT_IN, Topic, create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -88,6 +88,7 @@ class Kafka:
 
 @pytest.fixture
 def kafka(tmp_path):
+    (tmp_path / "broker").mkdir()
     with EmbeddedBroker(tmp_path / "broker") as broker:
         create_topics(load_settings(broker=broker.address))
         producer = KafkaProducer(
@@ -125,7 +126,7 @@ class Worker:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
+        _, err = self.process.communicate(timeout=20)
         return self.process.returncode, err
 
 
@@ -276,7 +277,7 @@ def test_it_listens_on_no_port_and_writes_nothing_to_the_working_directory(kafka
     running = worker(kafka, rule(BIG))
     inodes = set()
     for fd in Path(f"/proc/{running.process.pid}/fd").iterdir():
-        target = os.readlink(fd)
+        target = str(fd.readlink())
         if target.startswith("socket:["):
             inodes.add(target[8:-1])
     listening = []
@@ -290,10 +291,8 @@ def test_it_listens_on_no_port_and_writes_nothing_to_the_working_directory(kafka
     assert {p.name for p in tmp_path.iterdir()} <= {"broker", "rules", "home", "stats-1.json"}
 
 
-def test_a_rule_that_fails_ends_the_process_with_one_line_and_commits_nothing(kafka, rule, tmp_path, command_env):
+def test_a_rule_that_fails_ends_the_process_with_one_line_and_commits_nothing(kafka, tmp_path, command_env):
     """No rule in SQL is known to fail at run time, so this one is made to, in a real worker."""
-    import subprocess
-
     script = tmp_path / "failing.py"
     script.write_text(
         textwrap.dedent("""
@@ -364,9 +363,7 @@ def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
 
 
 def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        from streams.topics import BUILT_IN, Topic
-
+    with EmbeddedBroker(tmp_path) as broker:
         settings = load_settings(broker=broker.address)
         create_topics(settings, [Topic(FILLS, partitions=3)])
         create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
@@ -398,7 +395,7 @@ def test_a_broker_that_comes_back_without_its_topics_is_reported(kafka, rule, wo
     running = worker(kafka, rule(BIG))
     port = kafka.broker.port
     kafka.broker.stop()
-    with EmbeddedBroker(tmp_path / "other", port):
+    with EmbeddedBroker(tmp_path, port):
         _, err = running.process.communicate(timeout=25)
     assert running.process.returncode == 3, err
     assert "no longer has the topics" in err.strip().splitlines()[-1]
