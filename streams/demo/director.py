@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from streams.demo import dataset
-from streams.demo.feeder import FeedOptions, synthetic_flow
+from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import AlertTail, LineTail
 from streams.embedded import EmbeddedBroker
@@ -106,11 +106,19 @@ class Demo:
             broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
             settings = self._settings.model_copy(update={"broker": broker.address})
             create_topics(settings, topics_of(load_streams().values()))
+            tail = stack.enter_context(AlertTail(settings))
             self._show.phase(f"starting the worker on {broker.address}")
+            # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
+            # take them for idle, and seconds of event time would pass between the first batches of two topics.
+            feeder = self._feeder(folder, broker.address, home) if self._options.speed is None else None
+            if feeder is not None:
+                stack.enter_context(feeder)
+                self._await(lambda: self._fed(folder), (broker, feeder), WORKER_READY_S, "the feeder")
             worker = stack.enter_context(self._worker(folder, broker.address))
             self._await(lambda: bool(self._stats(folder).get("ready")), (broker, worker), WORKER_READY_S, "the worker")
-            tail = stack.enter_context(AlertTail(settings))
-            self._feed(stack, folder, home, (broker, worker), tail)
+            if feeder is None:
+                feeder = stack.enter_context(self._feeder(folder, broker.address, home))
+            self._feed(feeder, folder, (broker, worker), tail)
             worker.stop()
             self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
         return self._summary()
@@ -162,11 +170,13 @@ class Demo:
         )
         return feeder
 
-    def _feed(
-        self, stack: ExitStack, folder: Path, home: str | None, servers: tuple[Any, ...], tail: AlertTail
-    ) -> None:
+    def _fed(self, folder: Path) -> bool:
+        """Whether the feeder has gone as far ahead as it may, or is done."""
+        marks = [orjson.loads(line) for line in LineTail(folder / "marks").lines()]
+        return bool(marks) and (marks[-1] == "done" or marks[-1][2] >= self._feed_options.ahead - MARK_EVERY)
+
+    def _feed(self, feeder: Process, folder: Path, servers: tuple[Any, ...], tail: AlertTail) -> None:
         progress = self.progress
-        feeder = stack.enter_context(self._feeder(folder, servers[0].address, home))
         marks = LineTail(folder / "marks")
         self._show.phase("running")
         progress.started_s = time.time()
@@ -225,7 +235,7 @@ class Demo:
             alert = orjson.loads(value)
             progress.alerts.append(alert)
             sent_s = progress.marks.sent_at_s(alert["event_time"])
-            if sent_s is not None:
+            if sent_s is not None and sent_s >= progress.started_s:
                 progress.latencies_ms.append((wall_s - sent_s) * 1000)
             self._show.alert(alert, value)
         self._show.draw(progress)
