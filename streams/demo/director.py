@@ -194,9 +194,9 @@ class Demo:
             time.sleep(LOOK_EVERY_S)
         self._show.phase("ending: waiting for what is under way")
         feeder.stop()
-        self._drain(folder, marks, tail, servers)
+        self._drain(feeder, folder, marks, tail, servers)
 
-    def _drain(self, folder: Path, marks: LineTail, tail: AlertTail, servers: tuple[Any, ...]) -> None:
+    def _drain(self, feeder: Process, folder: Path, marks: LineTail, tail: AlertTail, servers: tuple[Any, ...]) -> None:
         """Until the worker has taken everything that was sent, and we have every alert that it wrote."""
         progress = self.progress
 
@@ -204,7 +204,7 @@ class Demo:
             self._look(folder, marks, tail)
             risk = progress.risk
             return (
-                progress.marks.done
+                (progress.marks.done or not feeder.alive())  # it may have been stopped before it began
                 and risk.get("records", 0) >= progress.marks.sent
                 and risk.get("unacknowledged", 1) == 0
                 and len(progress.alerts) >= risk.get("alerts", 0)

@@ -1,6 +1,9 @@
 """The demo as a stranger runs it: two processes and a broker, alerts on stdout, a summary, nothing left behind."""
 
 import json
+import os
+import signal
+import subprocess
 
 import pytest
 
@@ -39,3 +42,47 @@ def test_it_ends_after_the_seconds_asked_for(m1cep):
     _, summary = run_demo(m1cep, "--seconds", "3", "--speed", "20")
     assert 2.5 < summary["seconds"] < 15
     assert 0 < summary["events"] < 100_000
+
+
+def children_of(pid, ps):
+    """Every process below ``pid``, by name."""
+    below, found = {pid}, []
+    for line in ps.splitlines()[1:]:
+        child, parent, command = line.split(None, 2)
+        if int(parent) in below:
+            below.add(int(child))
+            found.append((int(child), command))
+    return found
+
+
+def processes(pid):
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args", "--sort=pid"], capture_output=True, text=True, check=True)
+    return children_of(pid, listed.stdout)
+
+
+@pytest.fixture
+def running_demo(start_m1cep, eventually):
+    demo = start_m1cep("demo", "--json", "--no-real", "--speed", "5")
+    assert eventually(lambda: len([c for _, c in processes(demo.pid) if "feeder" in c]) >= 1, timeout_s=60)
+    return demo
+
+
+def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_demo, eventually, alive):
+    below = processes(running_demo.pid)
+    os.kill(next(p for p, c in below if "tansu" in c and "guard" not in c), signal.SIGKILL)
+    _, errors = running_demo.communicate(timeout=60)
+    assert running_demo.returncode == 3
+    [line] = [line for line in errors.splitlines() if line.startswith("m1cep: ")]
+    assert "broker" in line
+    assert "Traceback" not in errors
+    assert eventually(lambda: not any(alive(p) for p, _ in below))
+
+
+@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_it_with_the_summary_and_nothing_left_running(running_demo, eventually, alive, number):
+    below = processes(running_demo.pid)
+    running_demo.send_signal(getattr(signal, number))
+    output, _ = running_demo.communicate(timeout=60)
+    assert running_demo.returncode == 0
+    assert "summary" in json.loads(output.splitlines()[-1])
+    assert eventually(lambda: not any(alive(p) for p, _ in below))
