@@ -13,7 +13,7 @@ import gc
 import logging
 import signal
 import time
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from aiokafka.errors import KafkaError
 from m1cep import M1cepError
 from streams.agents import AGENTS
 from streams.agents.context import OUTPUT_TOPICS, AgentContext
-from streams.agents.outbox import Outbox
+from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
 from streams.errors import ServerError, ShellError, UsageError
 
@@ -38,6 +38,7 @@ _log = structlog.get_logger(__name__)
 
 #: Every part of the end is bounded, so that a hanging broker or thread cannot keep the process.
 _STOP_TIMEOUT_S = 4.0
+_STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
 
 
@@ -104,6 +105,7 @@ class _Worker:
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
         self._hosts: list[Host] = []
         self._failure: BaseException | None = None
+        self._cluster = Cluster(None, {})
 
     async def run(self) -> None:
         stop = _stop_on_signals()
@@ -126,7 +128,6 @@ class _Worker:
 
     async def _build(self, outbox: Outbox) -> None:
         options = self._options
-        partitions = await outbox.topics()
         for name in options.agents:
             context = AgentContext(
                 rules=options.rules,
@@ -136,15 +137,14 @@ class _Worker:
                 broker=options.broker,
                 group=options.group,
                 state_dir=options.state_dir,
-                partitions=partitions,
                 idle_timeout_s=options.idle_timeout_s,
                 commit_every_s=options.commit_every_s,
                 session_timeout_s=options.session_timeout_s,
                 fetch_max_wait_ms=options.fetch_max_wait_ms,
             )
-            self._hosts.append(AGENTS[name](context))
+            self._hosts.append(await AGENTS[name](context))
         inputs = {topic for host in self._hosts for topic in host.topics}
-        self._watched = {topic: partitions[topic] for topic in (*inputs, *OUTPUT_TOPICS)}
+        self._cluster = await outbox.look(sorted(inputs | {*OUTPUT_TOPICS}))
 
     async def _serve(self, stop: asyncio.Event, outbox: Outbox) -> None:
         """Start the apps and wait for the end, whatever brings it."""
@@ -180,22 +180,32 @@ class _Worker:
             await asyncio.sleep(_PROBE_EVERY_S / 10)
 
     async def _watch_broker(self, outbox: Outbox) -> None:
-        """Notice a broker that is gone, or that has lost its topics (the embedded one forgets them with its end)."""
+        """Notice a broker that is gone, is another one, or has lost its topics; clients would silently go on trying."""
         answered_s = time.monotonic()
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
-            with suppress(TimeoutError):
-                if await asyncio.wait_for(outbox.answers(self._watched), _PROBE_EVERY_S * 2):
-                    answered_s = time.monotonic()
-                    if missing := outbox.missing(self._watched):
-                        raise ServerError(
-                            f"the broker at {self._options.broker} no longer has the topics {', '.join(missing)} as "
-                            "they were when the worker started",
-                            "was it restarted? make the topics and start the worker again",
-                        )
+            try:
+                self._compare(await asyncio.wait_for(outbox.look(self._cluster.partitions), _PROBE_EVERY_S * 2))
+                answered_s = time.monotonic()
+            except (KafkaError, TimeoutError) as error:
+                _log.debug("broker.silent", error=repr(error))
             silent_s = time.monotonic() - answered_s
             if silent_s > self._options.broker_timeout_s:
                 raise ServerError(f"the Kafka broker at {self._options.broker} has not answered for {silent_s:.0f} s")
+
+    def _compare(self, now: Cluster) -> None:
+        if now.id != self._cluster.id:
+            raise ServerError(
+                f"another Kafka cluster answers at {self._options.broker} than when the worker started: {now.id}, was "
+                f"{self._cluster.id}",
+                "the embedded broker forgets everything when it ends: make the topics and start the worker again",
+            )
+        changed = [topic for topic, count in self._cluster.partitions.items() if now.partitions.get(topic) != count]
+        if changed:
+            raise ServerError(
+                f"the broker at {self._options.broker} no longer has {', '.join(changed)} as at the worker's start",
+                "make the topics and start the worker again",
+            )
 
     async def _tell(self) -> None:
         while True:
@@ -209,7 +219,7 @@ class _Worker:
             else:
                 host.abandon()
             try:
-                await asyncio.wait_for(host.app.stop(), _STOP_TIMEOUT_S)
+                await asyncio.wait_for(host.app.stop(), _STOP_AFTER_FAILURE_S if self._failure else _STOP_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - the reason of the end is known already, and this is not it
                 _log.debug("worker.stop_failed", agent=host.name, error=repr(error))
 

@@ -1,7 +1,7 @@
 """Agents, each a file; ``AGENTS`` says which there are.
 
-``host`` takes batches and commits, ``outbox`` writes, ``commits`` and ``idle`` keep order and time, ``stats`` counts:
-shared by all agents. An agent's own file brings its partition state (``host.Partition``) and a ``build`` function.
+``host`` takes batches and commits, ``outbox`` writes, ``commits``, ``held`` and ``idle`` keep order and time, ``stats`` counts:
+shared by all agents. An agent's own file brings its state (``partition.Partition``) and a ``build`` function.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from streams.agents.host import Host
 
 
-def _risk(context: AgentContext) -> Host:
+async def _risk(context: AgentContext) -> Host:
     from streams.agents.risk import build
 
-    return build(context)
+    return await build(context)
 
 
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.

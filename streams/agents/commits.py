@@ -7,14 +7,13 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from faust.types import TP
 
 
 class _Step(NamedTuple):
-    tp: TP | None
-    position: int
+    positions: Mapping[TP, int]
     pending: list[asyncio.Future[Any]]
 
 
@@ -29,19 +28,17 @@ class CommitLog:
         self._steps: deque[_Step] = deque()
         self._safe: dict[TP, int] = {}
 
-    def add(self, tp: TP | None, position: int, pending: list[asyncio.Future[Any]]) -> None:
-        """Note that everything before ``position`` of ``tp`` is processed and its messages are on their way.
+    def add(self, positions: Mapping[TP, int], pending: list[asyncio.Future[Any]]) -> None:
+        """Note a step.
 
         Args:
-            tp: None for messages that follow from the passing of time, not from a batch.
-            position: the next offset to read.
+            positions: what may be committed once the step and all before it are acknowledged.
             pending: acknowledgements to wait for.
         """
-        if not pending and not self._steps:
-            if tp is not None:
-                self._safe[tp] = position
-            return
-        self._steps.append(_Step(tp, position, pending))
+        if pending or self._steps:
+            self._steps.append(_Step(positions, pending))
+        else:
+            self._safe.update(positions)
 
     def committable(self) -> dict[TP, int]:
         """Positions that may be committed now.
@@ -54,27 +51,21 @@ class CommitLog:
             step = steps.popleft()
             for future in step.pending:
                 future.result()
-            if step.tp is not None:
-                self._safe[step.tp] = step.position
+            self._safe.update(step.positions)
         return dict(self._safe)
 
-    async def settle(self, timeout_s: float) -> bool:
-        """Wait until everything added so far is acknowledged.
-
-        Returns:
-            False when that did not happen within ``timeout_s``.
-        """
-        pending = [future for step in self._steps for future in step.pending]
-        if pending:
-            _, late = await asyncio.wait(pending, timeout=timeout_s)
-            return not late
-        return True
+    async def settle(self) -> None:
+        """Wait until everything added so far is acknowledged or has failed."""
+        if pending := [future for step in self._steps for future in step.pending]:
+            await asyncio.wait(pending)
 
     def forget(self, tps: Collection[TP]) -> None:
         """Drop partitions that belong to another worker now: committing them would take its commits back."""
         for tp in tps:
             self._safe.pop(tp, None)
-        self._steps = deque(step if step.tp not in tps else step._replace(tp=None) for step in self._steps)
+        self._steps = deque(
+            _Step({tp: at for tp, at in step.positions.items() if tp not in tps}, step.pending) for step in self._steps
+        )
 
     def __len__(self) -> int:
         """Steps that wait for an acknowledgement."""

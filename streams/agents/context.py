@@ -30,7 +30,6 @@ class AgentContext:
         broker: ``host:port``.
         group: prefix of the agents' consumer groups.
         state_dir: folder for what must survive a restart.
-        partitions: number of partitions of every topic that the broker has.
         idle_timeout_s: a topic silent for so long no longer holds back others.
         commit_every_s: how often an agent commits, at most.
         session_timeout_s: see :class:`BatchApp`.
@@ -44,13 +43,12 @@ class AgentContext:
     broker: str
     group: str
     state_dir: Path
-    partitions: Mapping[str, int]
     idle_timeout_s: float
     commit_every_s: float
     session_timeout_s: float
     fetch_max_wait_ms: int
 
-    def check_topics(self, topics: Iterable[str]) -> None:
+    async def check_topics(self, topics: Iterable[str]) -> None:
         """Check that the topics exist, with as many partitions each, and that there is somewhere to write to.
 
         Raises:
@@ -58,13 +56,14 @@ class AgentContext:
             ShellError: partition counts differ.
         """
         inputs = sorted(topics)
-        missing = [topic for topic in (*inputs, *OUTPUT_TOPICS) if not self.partitions.get(topic)]
+        found = (await self.outbox.look((*inputs, *OUTPUT_TOPICS))).partitions
+        missing = [topic for topic in (*inputs, *OUTPUT_TOPICS) if not found.get(topic)]
         if missing:
             raise ServerError(
                 f"the broker at {self.broker} has no topic {', '.join(missing)}", "make them: m1cep topics create"
             )
-        if len({self.partitions[topic] for topic in inputs}) > 1:
-            counts = ", ".join(f"{topic} {self.partitions[topic]}" for topic in inputs)
+        if len({found[topic] for topic in inputs}) > 1:
+            counts = ", ".join(f"{topic} {found[topic]}" for topic in inputs)
             raise ShellError(
                 f"the topics that the rules read have different numbers of partitions: {counts}",
                 "partition p of all of them is processed together: make the numbers equal",

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import structlog
 from faust.types import TP
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from streams.agents.outbox import Outbox
+    from streams.agents.partition import Outcome, Partition
     from streams.agents.stats import AgentStats
-    from streams.codec import Message
     from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
 _log = structlog.get_logger(__name__)
@@ -34,32 +33,6 @@ _log = structlog.get_logger(__name__)
 _REVOKE_WAIT_S = 2.0
 #: At a clean stop.
 _STOP_WAIT_S = 3.0
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What follows from a batch, or from a topic falling silent."""
-
-    events: int = 0
-    rules: list[str] = field(default_factory=list)
-    dead_letters: int = 0
-    late: int = 0
-    messages: list[Message] = field(default_factory=list)
-
-
-class Partition(Protocol):
-    """The state of one partition number over all topics of the agent, and the positions that it stands at.
-
-    State and positions belong together: a snapshot of both can go on wherever and whenever it is loaded.
-    """
-
-    positions: dict[str, int]
-
-    def take(self, batch: Batch) -> Outcome:
-        """Process a batch that begins at or before the position of its topic."""
-
-    def idle(self, topic: str) -> Outcome:
-        """The topic is read to its end and silent."""
 
 
 class Host:
@@ -125,25 +98,17 @@ class Host:
         """Stop taking, wait for acknowledgements, commit. What cannot be committed in time is read again next time."""
         self.stats.state = "stopping"
         self.abandon()
-        async with self._working:
-            if not await self._log.settle(_STOP_WAIT_S):
-                _log.warning("worker.unacknowledged", agent=self.name, steps=len(self._log))
-        try:
-            await asyncio.wait_for(self.commit(), _STOP_WAIT_S)
-        except TimeoutError:
-            _log.warning("worker.not_committed", agent=self.name, reason="the broker does not answer")
+        await self._settle_and_commit(_STOP_WAIT_S)
 
     # -- the transport's side ------------------------------------------------------------------------------------
 
     async def on_revoked(self, revoked: set[TP]) -> None:
         """See :class:`BatchHandler`. State is kept for now: a partition that comes back goes on where it stood."""
         self._taking = False
+        self.stats.state = "rebalancing" if revoked else "starting"
         if not revoked:
             return
-        self.stats.state = "rebalancing"
-        async with self._working:
-            await self._log.settle(_REVOKE_WAIT_S)
-        await self.commit()
+        await self._settle_and_commit(_REVOKE_WAIT_S)
 
     def on_assigned(self, assigned: set[TP]) -> None:
         """See :class:`BatchHandler`."""
@@ -197,9 +162,26 @@ class Host:
         self._ready()
 
     def _ready(self) -> None:
+        if self.stats.state == "ready":
+            return  # Faust may seek twice after a rebalance
         self.stats.state = "ready"
         partitions = sorted({tp.partition for tp in self._assigned})
         _log.info("worker.ready", agent=self.name, partitions=partitions, topics=sorted(self.topics))
+
+    async def _settle_and_commit(self, each_s: float) -> None:
+        """Wait for the batch under way and its acknowledgements, then commit what is acknowledged by now."""
+        try:
+            await asyncio.wait_for(self._settle(), each_s)
+        except TimeoutError:
+            _log.warning("worker.unacknowledged", agent=self.name, steps=len(self._log))
+        try:
+            await asyncio.wait_for(self.commit(), each_s)
+        except TimeoutError:
+            _log.warning("worker.not_committed", agent=self.name, reason="the broker does not answer")
+
+    async def _settle(self) -> None:
+        async with self._working:
+            await self._log.settle()
 
     # -- the agent's side ----------------------------------------------------------------------------------------
 
@@ -223,10 +205,9 @@ class Host:
         stats.records += len(batch.records)
         stats.largest_batch = max(stats.largest_batch, len(batch.records))
         stats.events[batch.topic] += outcome.events
-        tp = TP(batch.topic, batch.partition)
-        await self._send(tp, partition.positions[batch.topic], outcome)
+        await self._send(batch.partition, partition, outcome)
 
-    async def _send(self, tp: TP | None, position: int, outcome: Outcome) -> None:
+    async def _send(self, number: int, partition: Partition, outcome: Outcome) -> None:
         if outcome.messages:
             stats = self.stats
             stats.alerts.update(outcome.rules)
@@ -235,21 +216,23 @@ class Host:
             pending = [await self._outbox.send(message) for message in outcome.messages]
         else:
             pending = []
-        self._log.add(tp, position, pending)
+        if self._partitions.get(number) is not partition:
+            return  # lost in a rebalance while the broker was slow: another worker reads it again from the last commit
+        self._log.add({TP(topic, number): at for topic, at in outcome.committable.items()}, pending)
 
     async def _look_for_idle(self) -> None:
         if not self._taking or self._working.locked():
             return
         now_s = time.monotonic()
         async with self._working:
-            for number, partition in self._partitions.items():
+            for number, partition in list(self._partitions.items()):
                 for topic, position in partition.positions.items():
                     tp = TP(topic, number)
                     end = self.app.batch_consumer.end_of(tp)
                     if end is not None and end.offset < position:
                         raise _made_anew(tp, position, end, self.app.conf.id)
                     if self._idle.became_idle(tp, position, end, now_s):
-                        await self._send(None, 0, partition.idle(topic))
+                        await self._send(number, partition, partition.idle(topic))
 
     async def commit(self) -> None:
         """Commit what is safe and not committed yet."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.errors import ServerError
 
@@ -25,12 +25,22 @@ if TYPE_CHECKING:
 
     from streams.codec import Message
 
-_log = structlog.get_logger(__name__)
-
 #: A message that the broker has not taken by then fails, and the worker with it.
 _ACK_TIMEOUT_MS = 30_000
 _BATCH_BYTES = 256 * 1024
-_STOP_TIMEOUT_S = 3.0
+_STOP_TIMEOUT_S, _STOP_AFTER_FAILURE_S = 3.0, 0.5
+
+
+class Cluster(NamedTuple):
+    """What a broker says about itself.
+
+    Attributes:
+        id: of the cluster. The embedded broker has a new one at every start, as it has forgotten everything.
+        partitions: how many each existing topic has.
+    """
+
+    id: str | None
+    partitions: dict[str, int]
 
 
 class Outbox:
@@ -66,30 +76,22 @@ class Outbox:
             ) from None
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # It flushes first; with a broker that is gone that would take until every message has timed out.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._producer.stop(), _STOP_TIMEOUT_S)
+            await asyncio.wait_for(self._producer.stop(), _STOP_TIMEOUT_S if kind is None else _STOP_AFTER_FAILURE_S)
 
-    async def topics(self) -> dict[str, int]:
-        """Number of partitions of every topic of the broker. Never creates one."""
-        found = await self._producer.client.fetch_all_metadata()
-        return {topic: len(found.partitions_for_topic(topic) or ()) for topic in found.topics()}
+    async def look(self, topics: Iterable[str]) -> Cluster:
+        """Ask the broker which cluster it is and about ``topics``; never creates one.
 
-    async def answers(self, topics: Iterable[str]) -> bool:
-        """Ask the broker about ``topics`` and say whether it answered."""
+        Raises:
+            KafkaError: it does not answer.
+        """
         client = self._producer.client
-        client.set_topics(list(topics))
-        try:
-            return bool(await client.force_metadata_update())
-        except KafkaError as error:
-            _log.debug("outbox.no_answer", error=repr(error))
-            return False
-
-    def missing(self, topics: Mapping[str, int]) -> list[str]:
-        """Topics that, by the last answer, do not exist any more or have another number of partitions."""
-        cluster = self._producer.client.cluster
-        return [topic for topic, count in topics.items() if len(cluster.partitions_for_topic(topic) or ()) != count]
+        request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
+        answer = await client.send(client.get_random_node(), request)
+        partitions = {topic: len(found) for error, topic, _, found in answer.topics if error == 0}
+        return Cluster(answer.cluster_id, partitions)
 
     async def send(self, message: Message) -> asyncio.Future[Any]:
         """Queue a message. Waits while the queue of its partition is full, so a slow broker slows the caller.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from m1cep import Engine, RuleFailure
 from streams import codec
-from streams.agents.host import Host, Outcome
+from streams.agents.held import Held
+from streams.agents.host import Host
+from streams.agents.partition import Outcome
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -32,6 +35,14 @@ class RiskPartition:
         self.positions = dict(positions)
         self._engine = engine
         self._streams = streams
+        self._times = {
+            topic: (
+                attrgetter(stream.by_name[stream.time_column.lower()].attr),
+                1 if stream.time_unit == "us" else 1000,
+            )
+            for topic, stream in streams.items()
+        }
+        self._held = Held({topic: stream.delay * self._times[topic][1] for topic, stream in streams.items()})
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
 
     def take(self, batch: Batch) -> Outcome:
@@ -51,14 +62,17 @@ class RiskPartition:
         if records[0].offset < position:
             records = [record for record in records if record.offset >= position]
         outcome = Outcome()
+        newest_us: int | None = None
         if records:
             try:
-                self._push(self._streams[batch.topic], batch, records, outcome)
+                newest_us = self._push(self._streams[batch.topic], batch, records, outcome)
             except RuleFailure as failure:
                 first, last = records[0].offset, records[-1].offset
                 where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
                 raise _failed(failure, where) from failure
-        self.positions[batch.topic] = max(position, batch.next)
+        self.positions[batch.topic] = position = max(position, batch.next)
+        self._held.took(batch.topic, position, newest_us)
+        outcome.committable = self._held.released()
         return outcome
 
     def idle(self, topic: str) -> Outcome:
@@ -66,13 +80,18 @@ class RiskPartition:
         outcome = Outcome()
         try:
             self._add(self._engine.idle(self._streams[topic].name), outcome)
+            self._held.idle(topic)
+            outcome.committable = self._held.released()
         except RuleFailure as failure:
             raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
         return outcome
 
-    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
+    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> int | None:
+        """Take records in; the highest event time among them, in microseconds."""
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events = len(rows)
+        time_of, to_us = self._times[batch.topic]
+        newest_us = max(map(time_of, rows)) * to_us if rows else None
         self._add(self._engine.push_rows(stream.name, rows), outcome)
         for position, error in errors:
             record = _source(batch, records[position])
@@ -82,6 +101,7 @@ class RiskPartition:
             record = _source(batch, records[late.index if index is None else index[late.index]])
             outcome.messages.append(codec.late_event(record, late, _SOURCE))
             outcome.late += 1
+        return newest_us
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -103,7 +123,7 @@ def _failed(failure: RuleFailure, where: str) -> ShellError:
     )
 
 
-def build(context: AgentContext) -> Host:
+async def build(context: AgentContext) -> Host:
     """The host of the risk agent, attached to an app that is not started yet.
 
     Raises:
@@ -117,7 +137,7 @@ def build(context: AgentContext) -> Host:
     if len(streams) < len(inputs):
         names = ", ".join(stream.name for stream in inputs)
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
-    context.check_topics(streams)
+    await context.check_topics(streams)
 
     def new_partition(positions: Mapping[str, int]) -> RiskPartition:
         return RiskPartition(positions, Engine(rules), streams)

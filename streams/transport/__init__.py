@@ -1,4 +1,4 @@
-"""Faust with record batches: what the founder's measurements in docs ask for, and nothing of the rules.
+"""Faust with batches of records in place of messages. Knows nothing of rules.
 
 Files: ``batch`` (the values), ``records`` (unpacking), ``thread`` (aiokafka's side), ``app`` (Faust's side).
 """

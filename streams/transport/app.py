@@ -98,6 +98,12 @@ class BatchConsumer(driver.Consumer):
             generation_id=self.app.consumer_generation_id,
         )
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Do nothing: a full queue makes the conductor wait, and that is enough.
+
+        Faust would leave the partition out of the next fetches, and sleep a whole second when all are left out.
+        """
+
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
         start = await self._thread.seek_to_start(self.app.handler.wanted_positions())

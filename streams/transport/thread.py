@@ -38,6 +38,13 @@ class _DaemonThread(WorkerThread):
         super().__init__(service, **kwargs)
         self.daemon = True
 
+    def run(self) -> None:
+        """Run the service; its crash is reported by the app, what goes wrong in closing a dead connection by nobody."""
+        try:
+            super().run()
+        except BaseException as error:  # noqa: BLE001 - threading would print the traceback to stderr
+            self.service.log.debug("consumer thread ended: %r", error)
+
 
 class BatchConsumerThread(AIOKafkaConsumerThread):
     """aiokafka's consumer with batches for the topics of the app, and with positions that we choose."""

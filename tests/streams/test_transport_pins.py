@@ -30,6 +30,7 @@ SIGNATURES = {
     driver.Consumer._to_message: "(self, tp, record)",
     ThreadDelegateConsumer.seek_to_committed: "(self)",
     ThreadDelegateConsumer._commit: "(self, offsets)",
+    BaseConsumer.on_buffer_full: "(self, tp)",
     BaseConsumer.on_partitions_revoked: "(self, revoked)",
     BaseConsumer.on_partitions_assigned: "(self, assigned, generation_id)",
     driver.AIOKafkaConsumerThread._create_worker_consumer: "(self, transport)",

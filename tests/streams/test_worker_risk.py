@@ -1,0 +1,119 @@
+"""A partition of the risk agent: real rules, batches made by hand, no broker."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from m1cep import Engine, compile_rule, parse_streams
+from streams.agents.risk import RiskPartition
+from streams.errors import ShellError
+from streams.transport import Batch
+
+PAY = """CREATE TABLE pay (event_id STRING NOT NULL, account STRING, qty DOUBLE, ts TIMESTAMP({unit}),
+WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) PARTITIONED BY (account) WITH ('topic' = 'pay.v1');
+CREATE TABLE other (event_id STRING NOT NULL, account STRING, qty DOUBLE, ts TIMESTAMP({unit}),
+WATERMARK FOR ts AS ts - INTERVAL '1' SECOND) PARTITIONED BY (account) WITH ('topic' = 'other.v1');
+CREATE VIEW both AS SELECT event_id, account, qty, ts FROM pay UNION ALL SELECT event_id, account, qty, ts FROM other;
+"""
+START_MS = 1_700_000_000_000
+
+
+def partition(rule="SELECT account, qty FROM pay WHERE qty > 100", *, unit=3, start=0):
+    streams = parse_streams(PAY.format(unit=unit))
+    engine = Engine([compile_rule(rule, streams, "big.sql")])
+    topics = {streams[name].topic: streams[name] for name in engine.inputs}
+    return RiskPartition(dict.fromkeys(topics, start), engine, topics)
+
+
+def record(offset, value):
+    raw = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
+    return SimpleNamespace(offset=offset, timestamp=START_MS, key=b"k", value=raw, headers=[])
+
+
+def pay(n, *, qty=101, at_s=0, scale=1):
+    return {"event_id": f"e{n}", "account": "a", "qty": qty, "ts": (START_MS + at_s * 1000) * scale}
+
+
+def batch(*values, first=0, prev_next=None, end=None, topic="pay.v1"):
+    records = [record(first + n, value) for n, value in enumerate(values)]
+    return Batch(
+        topic, 0, 1, first if prev_next is None else prev_next, records[-1].offset + 1 if end is None else end, records
+    )
+
+
+def alerted(outcome):
+    return [json.loads(m.value)["events"][0] for m in outcome.messages if m.topic == "m1cep.alerts.v1"]
+
+
+def test_a_batch_that_begins_after_the_position_is_a_hole_and_refused():
+    part = partition()
+    part.take(batch(pay(0), pay(1)))
+    with pytest.raises(
+        ShellError, match=r"records are missing: pay.v1 partition 0 is processed up to offset 2, but .* at 5"
+    ):
+        part.take(batch(pay(5), first=5))
+
+
+def test_offsets_that_no_record_has_are_no_hole():
+    """A compacted topic: the batch was read from 2 on, its first record has offset 7, and the next position is 12."""
+    part = partition()
+    part.take(batch(pay(0), pay(1)))
+    part.take(batch(pay(7, at_s=9), first=7, prev_next=2, end=12))
+    assert part.positions == {"pay.v1": 12}
+
+
+def test_records_below_the_position_are_dropped():
+    part = partition()
+    part.take(batch(pay(0), pay(1)))
+    part.take(batch(pay(0), pay(1), pay(2, at_s=5), prev_next=0))
+    outcome = part.take(batch(pay(3, at_s=9), first=3))
+    assert alerted(outcome) == ["e2"]
+    assert part.positions == {"pay.v1": 4}
+
+
+def test_a_batch_wholly_below_the_position_changes_nothing():
+    part = partition()
+    part.take(batch(pay(0), pay(1)))
+    outcome = part.take(batch(pay(0), prev_next=0))
+    assert outcome.messages == []
+    assert part.positions == {"pay.v1": 2}
+
+
+def test_bad_and_late_events_are_reported_with_their_own_offsets():
+    part = partition()
+    early, late, on_time = pay(1, at_s=60, qty=1), pay(3, at_s=10), pay(4, at_s=61, qty=1)
+    outcome = part.take(batch(b"bad", early, None, late, on_time, first=40, prev_next=0))
+    assert (outcome.events, outcome.dead_letters, outcome.late) == (3, 2, 1)
+    about = {m.topic: [] for m in outcome.messages}
+    for message in outcome.messages:
+        about[message.topic].append(json.loads(message.value)["offset"])
+    assert about == {"m1cep.dead-letters.v1": [40, 42], "m1cep.late.v1": [43]}
+
+
+def test_a_batch_of_bad_records_alone_may_be_committed_when_what_was_before_it_may():
+    part = partition()
+    assert part.take(batch(b"bad", b"worse")).committable == {"pay.v1": 2}
+
+
+def test_what_waits_for_another_topic_is_committed_only_once_that_is_idle():
+    part = partition("SELECT account, qty FROM both WHERE qty > 100")
+    outcome = part.take(batch(pay(0), pay(1, at_s=60)))
+    assert outcome.messages == []
+    assert outcome.committable == {}
+    outcome = part.idle("other.v1")
+    assert alerted(outcome) == ["e0"]
+    assert outcome.committable == {}  # e1 is in the same batch and still waits: it may be overtaken by a second
+    outcome = part.idle("pay.v1")
+    assert alerted(outcome) == ["e1"]
+    assert outcome.committable == {"pay.v1": 2}
+
+
+@pytest.mark.parametrize(("unit", "scale"), [(3, 1), (6, 1000)])
+def test_the_time_of_an_alert_is_the_same_whatever_the_unit_of_its_stream(unit, scale):
+    part = partition(unit=unit)
+    outcome = part.take(batch(pay(0, scale=scale), pay(1, at_s=60, scale=scale)))
+    assert alerted(outcome) == ["e0"]
+    assert dict(outcome.messages[0].headers)["ce_time"] == b"2023-11-14T22:13:20.000Z"
+    assert outcome.committable == {}
+    assert part.idle("pay.v1").committable == {"pay.v1": 2}
