@@ -156,11 +156,24 @@ def list_topics(settings: Settings, *, internal: bool = False) -> list[TopicStat
     if not every:
         return []
     with consumer(settings) as reader:
-        first, end = reader.beginning_offsets(every), reader.end_offsets(every)
+        first, end = reader.beginning_offsets(every), _true_ends(reader, every)
     return [
         TopicState(name, len(tps), records=sum(end[tp] - first[tp] for tp in tps))
         for name, tps in sorted(partitions.items())
     ]
+
+
+def _true_ends(reader: KafkaConsumer, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offsets after the last records. The embedded broker names the beginning of the last batch (plus one) as the end: so
+    what is there is read on from where it says.
+    """
+    ends: dict[TopicPartition, int] = reader.end_offsets(partitions)
+    reader.assign(partitions)
+    for tp, offset in ends.items():
+        reader.seek(tp, offset)
+    while found := reader.poll(timeout_ms=200):
+        ends |= {tp: records[-1].offset + 1 for tp, records in found.items()}
+    return ends
 
 
 @contextmanager
