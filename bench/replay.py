@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import m1cep
 from common import FILTER_RULE, PATTERN_RULE, median, orders
 from rich.console import Console
 from rich.table import Table
+
+import m1cep
 from streams.files import load_rules, load_streams
 from streams.replay import replay
 
@@ -96,15 +97,16 @@ def main() -> None:
                 taken[name].append(seconds(work))
     rates = {name: options.events / median(times) for name, times in taken.items()}
     found = [
-        {"what": n, "events_per_s": round(r), "ratio": round(r / rates["decode"], 3), "alerts": alerts[n]} for n, r in rates.items()
+        {"what": name, "events_per_s": round(rate), "ratio": round(rate / rates["decode"], 3), "alerts": alerts[name]}
+        for name, rate in rates.items()
     ]
-    found[0].pop("alerts")
+    found[0]["alerts"] = 0  # decode's count is of rows
     if options.json:
         print(json.dumps({"events": options.events, "runs": options.runs, "replay": found}))
         return
     table = Table("what", "events/s", "of decode", "alerts", box=None, header_style="bold")
     for row in found:
-        table.add_row(row["what"], f"{row['events_per_s']:,}", f"{row['ratio']:.2f}", f"{row.get('alerts', ''):,}" if "alerts" in row else "")
+        table.add_row(row["what"], f"{row['events_per_s']:,}", f"{row['ratio']:.2f}", f"{row['alerts']:,}")
     Console().print(table)
 
 

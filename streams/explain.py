@@ -21,7 +21,9 @@ def plan_lines(rule: Rule) -> list[str]:
         case FilterPlan():
             lines.append("each row by itself")
         case OverPlan():
-            lines += [f"keeps {w.agg.func} over the last {w.frame.range} {unit}, both ends included" for w in plan.windows]
+            lines += [
+                f"keeps {w.agg.func} over the last {w.frame.range} {unit}, both ends included" for w in plan.windows
+            ]
         case MatchPlan():
             lines.append(
                 f"within {plan.within} {unit} from the first row to the last, exclusive"

@@ -1,6 +1,8 @@
 """``m1cep replay``: files in, alerts out, bad lines set aside."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -14,7 +16,14 @@ SELECT * FROM events MATCH_RECOGNIZE (PARTITION BY account ORDER BY ts MEASURES 
 
 
 def order(number, ts, qty=2.0, **changes):
-    base = {"event_id": f"o{number}", "account": "a", "order_id": f"o{number}", "symbol": "B", "action": "new", "side": "buy"}
+    base = {
+        "event_id": f"o{number}",
+        "account": "a",
+        "order_id": f"o{number}",
+        "symbol": "B",
+        "action": "new",
+        "side": "buy",
+    }
     return base | {"price": 1.0, "qty": qty, "ts": ts} | changes
 
 
@@ -63,7 +72,9 @@ def test_bad_lines_are_set_aside_with_number_and_reason(m1cep, files, tmp_path):
     files("r.sql", RULE)
     good = json.dumps(order(1, 5))
     files("o.ndjson", "\n".join(["not json", good, "", good.replace('"ts": 5', '"ts": "x"'), good.replace("o1", "o2")]))
-    done = m1cep("replay", "r.sql", "--events", "orders=o.ndjson", "--dead-letters", "dead.ndjson", "--out", "alerts.ndjson")
+    done = m1cep(
+        "replay", "r.sql", "--events", "orders=o.ndjson", "--dead-letters", "dead.ndjson", "--out", "alerts.ndjson"
+    )
     assert done.returncode == 0
     assert "2 bad lines" in done.stderr
     letters = lines((tmp_path / "dead.ndjson").read_text())
@@ -81,10 +92,7 @@ def test_late_events_are_counted_and_set_aside(m1cep, files, tmp_path):
     assert letter["reason"].startswith("late: older than the watermark 4800")
 
 
-def test_stdin(m1cep, files, tmp_path):
-    import subprocess
-    import sys
-
+def test_stdin(files, tmp_path):
     files("r.sql", RULE)
     done = subprocess.run(
         [sys.executable, "-m", "streams.cli", "replay", "r.sql", "--events", "orders=-"],
