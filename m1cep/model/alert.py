@@ -37,8 +37,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key_text(self) -> str:
-        """The Kafka key: the key's values joined by ``|``."""
-        return "|".join(str(v) for v in self.key.values())
+        """The Kafka key: the value of the key's column as text; of several columns a JSON array, as producers of events do."""
+        values = list(self.key.values())
+        return str(values[0]) if len(values) == 1 else orjson.dumps(values, default=str).decode()
 
     def to_json(self) -> bytes:
         """The JSON object of the contract."""

@@ -163,3 +163,10 @@ class TestBounds:
         engine_rows = rows("A" * 300)
         assert matches("(A+)+ B", "A" * 300 + "B") == ["A" * 300 + "B"]
         assert alerts(rule_text("((A+)+ | A+)+ B"), engine_rows) == []
+
+
+def test_the_kafka_key_of_an_alert_is_its_partitions_key():
+    [alert] = alerts(rule_text("A"), rows("A", key="é|1"))
+    assert alert.key_text == "é|1"
+    [alert] = alerts(rule_text("A").replace("PARTITION BY k", "PARTITION BY k, v"), rows("A"))
+    assert alert.key_text == '["k",0.0]'
