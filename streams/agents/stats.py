@@ -21,7 +21,7 @@ class AgentStats:
     Attributes:
         state: starting, ready, rebalancing, stopping, stopped or failed.
         assigned: topic/partition of what it reads.
-        events: events taken, by stream; dead letters are not among them.
+        events: events taken, by topic; dead letters are not among them.
         alerts: alerts acknowledged or on their way, by rule.
         busy_s: seconds spent in decoding and rules.
         commits: commits that the broker confirmed.
@@ -49,7 +49,7 @@ class AgentStats:
             "ready": self.state == "ready",
             "assigned": self.assigned,
             "events": self.events.total(),
-            "events_by_stream": dict(self.events),
+            "events_by_topic": dict(self.events),
             "alerts": self.alerts.total(),
             "alerts_by_rule": dict(sorted(self.alerts.items())),
             "dead_letters": self.dead_letters,

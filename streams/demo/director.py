@@ -259,9 +259,10 @@ class Demo:
         planted = [a for n in range(marks.passes) for a in synthetic_flow(self._feed_options, n).planted]
         fed_until_ms = marks.times_ms[-1] if marks.times_ms else 0
         events = int(risk.get("events", 0))
+        names = {stream.topic: name for name, stream in load_streams().items() if not stream.is_view}
         return {
             "events": events,
-            "events_by_stream": risk.get("events_by_stream", {}),
+            "events_by_stream": {names.get(t, t): n for t, n in sorted(risk.get("events_by_topic", {}).items())},
             "alerts": len(progress.alerts),
             "alerts_by_rule": dict(sorted(by_rule.items())),
             "events_per_s": round(events / progress.fed_s) if progress.fed_s else 0,
