@@ -76,8 +76,7 @@ class _Channel:
 
     def __init__(self, index: int, source: Stream, inputs: Sequence[Stream]) -> None:
         self.index = index
-        attr = source.by_name[source.time_column.lower()].attr
-        self.merge = Merge(inputs, attr)
+        self.merge = Merge(inputs, source.time_attr)
         self.convert: dict[str, Convert] = (
             view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
         )

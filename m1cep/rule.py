@@ -119,7 +119,6 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
         case MatchPlan():
             program = compile_program(plan.pattern)
             module = generate_match(plan, program, stream, name)
-            time_attr = stream.by_name[stream.time_column.lower()].attr
             return module, lambda: PatternMatcher(
-                module, program, time_attr, plan.within, matter.max_open, Suppressor(suppress)
+                module, program, stream.time_attr, plan.within, matter.max_open, Suppressor(suppress)
             )

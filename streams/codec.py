@@ -8,10 +8,11 @@ whoever reads at-least-once topics can drop repetitions by id.
 from __future__ import annotations
 
 import base64
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
+
+from m1cep.model.time import to_rfc3339
 
 if TYPE_CHECKING:
     from m1cep import Alert, Late
@@ -26,8 +27,6 @@ MAX_VALUE_BYTES = 1024 * 1024
 RAW_CUT_BYTES = 64 * 1024
 #: Room for key, headers and framing within Kafka's limit.
 _FRAME_BYTES = 4096
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Message(NamedTuple):
@@ -67,7 +66,7 @@ def alert_message(alert: Alert, event_time_ms: int, source: str) -> Message:
 
 def dead_letter(record: Source, reason: str, source: str, *, column: str | None = None) -> Message:
     """A record that cannot be read, with the reason and its bytes."""
-    body = {**_position(record), "column": column, "reason": reason, **_raw(record.value)}
+    body = {**_position(record), "column": column, "reason": reason, **raw_value(record.value)}
     return _about(record, DEAD_LETTERS, "m1cep.dead-letter.v1", source, body)
 
 
@@ -79,7 +78,7 @@ def late_event(record: Source, late: Late, source: str) -> Message:
         "event_time": late.event_time,
         "watermark": late.watermark,
         "reason": late.reason,
-        **_raw(record.value),
+        **raw_value(record.value),
     }
     return _about(record, LATE, "m1cep.late.v1", source, body)
 
@@ -94,7 +93,7 @@ def _oversized_alert(alert: Alert, value: bytes, source: str) -> Message:
         "column": None,
         "reason": f"alert {alert.id} of rule {alert.rule} has {len(value)} bytes, more than Kafka takes: "
         "select fewer or shorter columns in the rule",
-        **_raw(value),
+        **raw_value(value),
     }
     headers = _headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, None)
     return Message(DEAD_LETTERS, None, orjson.dumps(body), headers)
@@ -116,7 +115,7 @@ def _position(record: Source) -> dict[str, Any]:
     }
 
 
-def _raw(value: bytes | None) -> dict[str, Any]:
+def raw_value(value: bytes | None) -> dict[str, Any]:
     """The bytes of a record as text when they are UTF-8, else in base64; cut, with a note, when they are many."""
     if value is None:
         return {"raw": None, "encoding": None, "length": 0, "note": "the record has no value (a tombstone)"}
@@ -149,9 +148,7 @@ def _headers(identity: str, kind: str, source: str, time: str | None) -> list[tu
 
 def _time(epoch_ms: int | None) -> str | None:
     """RFC 3339 text of an epoch in milliseconds; None when it lies outside what RFC 3339 can say."""
-    if epoch_ms is None:
-        return None
     try:
-        return (_EPOCH + timedelta(milliseconds=epoch_ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except OverflowError:
+        return None if epoch_ms is None else to_rfc3339(epoch_ms, "ms")
+    except (OverflowError, ValueError, OSError):
         return None

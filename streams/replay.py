@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import msgspec
 import orjson
 
 from m1cep import Alert, Engine, EventError, Rule
+from streams.codec import raw_value
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from m1cep import Stream
 
 BATCH_LINES = 4_096
-RAW_SHOWN = 65_536  # bytes of a bad line that a dead letter keeps
 
 
 @dataclass
@@ -126,36 +125,16 @@ def _decode(
 
 
 def _time(stream: Stream, row: Any) -> int:
-    time: int = getattr(row, stream.by_name[stream.time_column.lower()].attr)
+    time: int = getattr(row, stream.time_attr)
     return time
 
 
 def _dead_letter(stream: Stream, raw: bytes, line: int, error: EventError) -> bytes:
-    text, encoding = readable(raw[:RAW_SHOWN].rstrip(b"\r\n"))
-    letter = {"stream": stream.name, "line": line, "reason": error.reason, "column": error.column, "raw": text}
-    if encoding != "utf-8":
-        letter["raw_encoding"] = encoding
-    if len(raw) > RAW_SHOWN:
-        letter["raw_bytes"] = len(raw)  # raw is cut
-    return orjson.dumps(letter)
+    about = {"stream": stream.name, "line": line, "reason": error.reason, "column": error.column}
+    return orjson.dumps(about | raw_value(raw.rstrip(b"\r\n")))
 
 
 def _late_letter(stream: Stream, row: msgspec.Struct, line: int, reason: str, watermark: int) -> bytes:
     why = f"{reason}: older than the watermark {watermark}"
-    return orjson.dumps(
-        {
-            "stream": stream.name,
-            "line": line,
-            "reason": why,
-            "column": stream.time_column,
-            "raw": msgspec.json.encode(row).decode(),
-        }
-    )
-
-
-def readable(raw: bytes) -> tuple[str, str]:
-    """Bytes as text where they are UTF-8, else in base64; and which of the two."""
-    try:
-        return raw.decode("utf-8"), "utf-8"
-    except UnicodeDecodeError:
-        return b64encode(raw).decode("ascii"), "base64"
+    about = {"stream": stream.name, "line": line, "reason": why, "column": stream.time_column}
+    return orjson.dumps(about | raw_value(msgspec.json.encode(row)))

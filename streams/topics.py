@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from streams import codec
 from streams.config import DEFAULT_PARTITIONS
 from streams.errors import ServerError, ShellError
 
@@ -59,10 +60,10 @@ BUILT_IN = (
     Topic("m1cep.fills.v1", "account", _kept(7), is_input=True),
     Topic("m1cep.accounts.v1", "account", _kept(7), is_input=True),
     Topic("m1cep.market.v1", "symbol", _kept(7), is_input=True),
-    Topic("m1cep.alerts.v1", "the rule's partition key"),
+    Topic(codec.ALERTS, "the rule's partition key"),
     Topic("m1cep.actions.v1", "account"),
-    Topic("m1cep.late.v1"),
-    Topic("m1cep.dead-letters.v1"),
+    Topic(codec.LATE),
+    Topic(codec.DEAD_LETTERS),
     Topic("m1cep.rules.v1", "rule id", _COMPACTED, partitions=1),  # one partition: versions of all rules in one order
     Topic("m1cep.order-commands.v1", "grid"),
     Topic("m1cep.grids.v1", "grid", _COMPACTED),
@@ -113,7 +114,8 @@ def create_topics(
     """
     wanted = list(topics)
     with admin_client(settings) as admin:
-        missing = [t for t in wanted if t.name not in set(admin.list_topics())]
+        there = set(admin.list_topics())
+        missing = [t for t in wanted if t.name not in there]
         if missing:
             _create(admin, missing, partitions)
         counts = {t["name"]: len(t["partitions"]) for t in admin.describe_topics([t.name for t in wanted])}

@@ -32,7 +32,6 @@ class _Generator:
         self.program = program
         self.stream = stream
         self.slots: SlotMap = plan_slots(plan)
-        self.memory = "c"
         self.key: dict[str, str] = {}
         self.writer = ExprWriter(leaf=self._leaf)
         self.out = Source()
@@ -98,7 +97,9 @@ class _Generator:
         out.add(f"def try_{identifier(variable)}(r, c, h):", pos=_pos(condition))
         self._check(before)
         updated = ", ".join(self._update(slot, variable) for slot in self.slots.slots)
-        memory = f"((c[0], {event_id_source(self.stream)}), r.{self._time()}{', ' + updated if updated else ''})"
+        memory = (
+            f"((c[0], {event_id_source(self.stream)}), r.{self.stream.time_attr}{', ' + updated if updated else ''})"
+        )
         if not after:
             out.add(f"return {memory}", indent=1)
         else:
@@ -111,9 +112,6 @@ class _Generator:
         for part in parts:
             self.out.add(f"if not {self.writer.truth(part)}:", indent=1, pos=_pos(part))
             self.out.add("return None", indent=2)
-
-    def _time(self) -> str:
-        return self.stream.by_name[self.stream.time_column.lower()].attr
 
     def _initial(self, slot: Slot) -> str:
         return "0" if slot.kind == "COUNT" else "None"

@@ -33,7 +33,7 @@ class _Generator:
     def __init__(self, plan: OverPlan, stream: Stream) -> None:
         self.plan = plan
         self.stream = stream
-        self.time = stream.by_name[stream.time_column.lower()].attr
+        self.time = stream.time_attr
         self.frames = list(dict.fromkeys(w.frame for w in plan.windows))
         self.writer = ExprWriter(leaf=self._leaf)
         self.out = Source()

@@ -84,6 +84,11 @@ class Stream:
         return self.by_name[self.time_column.lower()].type.time_unit
 
     @cached_property
+    def time_attr(self) -> str:
+        """Attribute of event time on rows."""
+        return self.by_name[self.time_column.lower()].attr
+
+    @cached_property
     def row_type(self) -> type[msgspec.Struct]:
         """The class of a decoded event. Columns that must be there come first; the others default to None."""
         ordered = sorted(self.columns, key=lambda c: c.nullable)

@@ -148,7 +148,7 @@ class PatternMatcher:
         if self._within is not None:
             self._deadlines.append((time, key))
         elif len(partition.attempts) > self._max_open:
-            partition.attempts.pop(0)
+            partition.attempts[0].threads = []  # it is decided next: a match that is complete is still reported
             self._dropped += 1
 
     def _move(

@@ -66,10 +66,7 @@ class Merge:
     _waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._inputs = {
-            s.name: _Input(attrgetter(s.by_name[s.time_column.lower()].attr), s.delay, n)
-            for n, s in enumerate(self.streams)
-        }
+        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay, n) for n, s in enumerate(self.streams)}
         self._time_of: Callable[[Any], int] = attrgetter(self.time_attr)
         self._alone = len(self._inputs) == 1
 

@@ -37,7 +37,7 @@ class RiskPartition:
         self._streams = streams
         self._times = {
             topic: (
-                attrgetter(stream.by_name[stream.time_column.lower()].attr),
+                attrgetter(stream.time_attr),
                 1 if stream.time_unit == "us" else 1000,
             )
             for topic, stream in streams.items()

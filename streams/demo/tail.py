@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
+from streams.codec import ALERTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from streams.config import Settings
-
-ALERTS_TOPIC = "m1cep.alerts.v1"
 
 
 class AlertTail:
@@ -31,8 +31,8 @@ class AlertTail:
             fetch_max_wait_ms=10,
             fetch_min_bytes=1,
         )
-        partitions = self._consumer.partitions_for_topic(ALERTS_TOPIC) or set()
-        self._consumer.assign([TopicPartition(ALERTS_TOPIC, p) for p in sorted(partitions)])
+        partitions = self._consumer.partitions_for_topic(ALERTS) or set()
+        self._consumer.assign([TopicPartition(ALERTS, p) for p in sorted(partitions)])
         self._consumer.seek_to_beginning()
         self._thread = threading.Thread(target=self._read, name="alert-tail", daemon=True)
 

@@ -97,3 +97,14 @@ def test_ids_tell_rules_versions_and_events_apart():
     texts = ["SELECT k FROM b", "SELECT k FROM b ", "/*\nid: x\n*/SELECT k FROM b"]
     found = {alert.id for t in texts for s in (1, 2) for alert in engine(t).push("b", events(s))}
     assert len(found) == 6
+
+
+def test_rules_on_a_stream_and_on_a_view_of_it_do_not_disturb_each_other():
+    #  comes   12  10   5       watermark 9: 5 is late, for both rules, at its place in the batch
+    texts = ["SELECT k FROM a", "SELECT src FROM both_"]
+    rules = [m1cep.compile_rule(text, STREAMS, f"r{n}") for n, text in enumerate(texts)]
+    run = m1cep.Engine(rules)
+    found = run.push("a", events(12, 10, 5)) + run.finish()
+    assert [(late.index, late.row.event_id, late.reason) for late in run.take_late()] == [(2, "e5", "late")]
+    for n in range(2):
+        assert [e for a in found if a.rule == f"r{n}" for e in a.events] == ["e10", "e12"]
