@@ -86,3 +86,21 @@ def test_a_signal_ends_it_with_the_summary_and_nothing_left_running(running_demo
     assert running_demo.returncode == 0
     assert "summary" in json.loads(output.splitlines()[-1])
     assert eventually(lambda: not any(alive(p) for p, _ in below))
+
+
+def test_without_a_package_index_it_says_so_and_goes_on_with_the_synthetic_flow(m1cep, tmp_path):
+    nowhere = "http://127.0.0.1:9/simple"
+    offline = {
+        "PIP_INDEX_URL": nowhere,
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_RETRIES": "0",
+        "PIP_CONFIG_FILE": os.devnull,
+        "UV_DEFAULT_INDEX": nowhere,
+        "UV_FIND_LINKS": str(tmp_path),
+        "UV_HTTP_RETRIES": "0",
+    }
+    done = m1cep("demo", "--json", "--seconds", "3", timeout_s=120, **offline)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["summary"]["real_data"] is False
+    assert "no real market data, the synthetic flow alone" in done.stderr
+    assert "Traceback" not in done.stderr
