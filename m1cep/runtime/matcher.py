@@ -189,7 +189,9 @@ class PatternMatcher:
             self._decide(partition, key, deadline, 0, attempts[0].start_at, out)
 
     def _decide(self, partition: Partition, key: Any, time: int, by_row: int, at: int, out: list[Hit]) -> None:
-        """Report or drop the oldest attempts for as long as they are decided."""
+        """Report or drop the oldest attempts for as long as they are decided. Those after a match began after its last row
+        (AFTER MATCH SKIP PAST LAST ROW): the others went when the row was taken that completed it.
+        """
         attempts = partition.attempts
         while attempts and not attempts[0].threads:
             attempt = attempts.pop(0)
@@ -197,8 +199,6 @@ class PatternMatcher:
                 continue
             if self._having(attempt.best, key) and self._suppressor.allows(key, attempt.best[1]):
                 out.append(self._hit(attempt.best, key, time, by_row, at))
-            last = attempt.best_at  # AFTER MATCH SKIP PAST LAST ROW
-            attempts[:] = [a for a in attempts if a.start_at > last]
 
     def _hit(self, memory: Memory, key: Any, time: int, by_row: int, at: int) -> Hit:
         events: list[str] = []

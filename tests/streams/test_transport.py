@@ -107,6 +107,7 @@ def test_batches_hold_every_record_once_and_join_without_a_hole(broker, tmp_path
             assert batches[0].prev_next == 0
             assert [b.next for b in batches[:-1]] == [b.prev_next for b in batches[1:]]
             assert all(b.prev_next <= b.records[0].offset <= b.offset < b.next for b in batches)
+            assert all(b.offset == b.records[-1].offset for b in batches)  # what Faust is told: the last, not the first
 
     asyncio.run(run())
 
