@@ -75,6 +75,13 @@ def test_a_total_depends_on_what_is_in_it_and_not_on_what_left(values, left):
     assert moved.value() == fresh.value()
 
 
+def test_a_total_is_rounded_once():
+    total = Total()
+    for v in (2.0**53, 1.0, 2.0**-60):  # rounded part by part this would be 2**53
+        total.add(v)
+    assert total.value() == 2.0**53 + 2
+
+
 @given(st.lists(st.integers(-5, 5), max_size=40), st.booleans())
 def test_an_extreme_is_that_of_the_values_still_there(values, greatest):
     extreme, here = Extreme(greatest), []
