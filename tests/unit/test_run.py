@@ -124,7 +124,7 @@ def test_an_old_python_is_told_in_one_line():
         assert done.stderr.startswith("run.py: Python 3.11 or newer is needed to start this, ")
         assert done.stderr.count("\n") == 1
         return
-    pytest.skip("no Python from 3.8 to 3.10 on this machine")
+    pytest.skip("no working Python from 3.8 to 3.10 on the PATH")
 
 
 @pytest.mark.slow
