@@ -44,20 +44,14 @@ def test_it_ends_after_the_seconds_asked_for(m1cep):
     assert 0 < summary["events"] < 100_000
 
 
-def children_of(pid, ps):
-    """Every process below ``pid``, by name."""
-    below, found = {pid}, []
-    for line in ps.splitlines()[1:]:
-        child, parent, command = line.split(None, 2)
-        if int(parent) in below:
-            below.add(int(child))
-            found.append((int(child), command))
-    return found
-
-
 def processes(pid):
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args", "--sort=pid"], capture_output=True, text=True, check=True)
-    return children_of(pid, listed.stdout)
+    """Every process below ``pid``: (pid, command line). Numbers wrap around, so a child's may be below its parent's."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
+    lines = [line.split(None, 2) for line in listed.stdout.splitlines()[1:]]
+    below = {pid}
+    while more := {int(child) for child, parent, *_ in lines if int(parent) in below} - below:
+        below |= more
+    return [(int(child), " ".join(command)) for child, _, *command in lines if int(child) in below - {pid}]
 
 
 @pytest.fixture
