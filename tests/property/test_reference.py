@@ -62,6 +62,17 @@ def test_absence(case):
 
 
 @thorough
-@given(some.cases(set(), {"past", "subset"}, {"skip"}, {"all", "exclude", "empty"}, {"next", "past"}, {"absent"}, limit=9, snapshot=True))
+@given(
+    some.cases(
+        set(),
+        {"past", "subset"},
+        {"skip"},
+        {"all", "exclude", "empty"},
+        {"next", "past"},
+        {"absent"},
+        limit=9,
+        snapshot=True,
+    )
+)
 def test_a_restored_engine_goes_on_as_if_never_stopped(case):
     event(check(*case))

@@ -35,10 +35,11 @@ class Attempt:
     subsets: dict
     within: int | None
     number: int
+    time: str = "ts"
     steps: int = 0
 
     def in_time(self, index):
-        return self.within is None or self.rows[index]["ts"] - self.rows[self.start]["ts"] < self.within
+        return self.within is None or self.rows[index][self.time] - self.rows[self.start][self.time] < self.within
 
     def fits(self, name, mapped, index):
         """Whether the row satisfies the variable's condition, being mapped to it."""

@@ -63,21 +63,24 @@ class Query:
             SkipError: there is no row to skip to, or it is the match's first.
             TooHardError: backtracking takes too long.
         """
-        found, start, number, covered = [], 0, 0, 0
+        return list(self.outputs(rows))
+
+    def outputs(self, rows):
+        """As ``run``, one row after the other."""
+        start, number, covered = 0, 0, 0
         while start < len(rows):
-            attempt = Attempt(rows, start, self.define, self.subsets, self.within, number + 1)
+            attempt = Attempt(rows, start, self.define, self.subsets, self.within, number + 1, self.time)
             match = next(self.pattern.ways(attempt, ()), None)
             if match is None:
                 if self.rows_per_match == UNMATCHED and start >= covered:
-                    found.append(self._output(rows, start, dict.fromkeys(self.measures)))
+                    yield self._output(rows, start, dict.fromkeys(self.measures))
                 start += 1
                 continue
             number += 1
-            found += self._outputs(rows, start, match, number)
+            yield from self._outputs(rows, start, match, number)
             if match:
                 covered = max(covered, match[-1].index + 1)
             start = self._next(start, match)
-        return found
 
     def _next(self, start, match):
         if not match or self.skip == "TO NEXT ROW":
@@ -97,7 +100,9 @@ class Query:
         pairs = tuple((m.index, m.name) for m in match)
         if self.rows_per_match == ONE_ROW:
             key = {self.key: rows[start][self.key]}
-            return [Output(key | self._values(rows, pairs, pairs, number), [rows[m.index]["event_id"] for m in match])]
+            return [
+                Output(key | self._values(rows, pairs, pairs, number), [rows[m.index].get("event_id") for m in match])
+            ]
         if not match:
             shown = self.rows_per_match != OMIT_EMPTY
             values = self._values(rows, (), (), number)
@@ -113,7 +118,7 @@ class Query:
         return {name: measure.eval(view) for name, measure in self.measures.items()}
 
     def _output(self, rows, index, values):
-        return Output(dict(rows[index]) | values, [rows[index]["event_id"]])
+        return Output(dict(rows[index]) | values, [rows[index].get("event_id")])
 
 
 def interval(ms):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from hypothesis import strategies as st
+
 from reference import expressions as x
 from reference import patterns as p
 from reference.query import ALL_ROWS, OMIT_EMPTY, ONE_ROW, UNMATCHED, Query
@@ -97,7 +98,9 @@ def _static(draw, name):
     column = draw(st.sampled_from([None, name]))
     own = x.Binary("=", x.Field("l", column), x.Literal(name))
     other = x.Binary("=", x.Field("l", column), x.Literal(draw(st.sampled_from(NAMES))))
-    compare = x.Binary(draw(st.sampled_from(COMPARISONS)), x.Field(draw(st.sampled_from(NUMBERS)), column), x.Literal(1))
+    compare = x.Binary(
+        draw(st.sampled_from(COMPARISONS)), x.Field(draw(st.sampled_from(NUMBERS)), column), x.Literal(1)
+    )
     kind = draw(st.sampled_from(["own"] * 6 + ["two", "two", "any", "not", "number", "and", "null"]))
     return {
         "own": own,
