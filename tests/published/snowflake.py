@@ -300,7 +300,7 @@ snowflake_exclusion = Example(
         rows_per_match=ALL_ROWS,
     ),
 )
-snowflake_exclusions = Example(
+snowflake_rise_and_fall = Example(
     SNOWFLAKE,
     "stock_price_history",
     STOCK,
@@ -309,16 +309,11 @@ snowflake_exclusions = Example(
            PARTITION BY company
            ORDER BY price_date
            ALL ROWS PER MATCH
-           PATTERN ( {- LESS_THAN_45 -}  UP  {- UP* -}  DOWN  {- DOWN* -} )
+           PATTERN ( LESS_THAN_45 UP UP* DOWN DOWN* )
            DEFINE LESS_THAN_45 AS price < 45.00, UP AS price > PREV(price), DOWN AS price < PREV(price))""",
     "company price_date price",
-    # The page prints the first of these rows only. Its text asks for the first row of the rise and the first of the fall.
-    [("XYZ", day(3), 37), ("XYZ", day(6), 56)],
-    stock_query(
-        seq(p.Exclude(p.Var("LESS_THAN_45")), "UP", p.Exclude(star("UP")), "DOWN", p.Exclude(star("DOWN"))),
-        LESS_THAN_45,
-        rows_per_match=ALL_ROWS,
-    ),
+    [("XYZ", day(n), PRICES["XYZ"][n - 1]) for n in range(2, 8)],
+    stock_query(seq("LESS_THAN_45", "UP", star("UP"), "DOWN", star("DOWN")), LESS_THAN_45, rows_per_match=ALL_ROWS),
     of("XYZ"),
 )
 snowflake_classifier = Example(

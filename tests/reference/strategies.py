@@ -18,9 +18,9 @@ from reference.query import ALL_ROWS, OMIT_EMPTY, ONE_ROW, UNMATCHED, Query
 NAMES = ("A", "B", "C", "D")
 NUMBERS = ("v", "n")
 QUANTIFIERS = [(0, None), (1, None), (0, 1), (2, 2), (2, None), (0, 2), (1, 3), (1, 2)]
-COMPARISONS = list(x.COMPARE)
-WITHINS = [None, 1000, 2500, 4000, 10_000]
-GAPS_MS = [0, 0, 500, 1000, 1500]
+COMPARISONS = ["=", "<>", "<>", "<", "<=", "<=", ">", ">=", ">="]
+WITHINS = [None, None, 2500, 5000, 10_000]
+GAPS_MS = [0, 0, 500, 500, 1000, 1500]
 
 numbers = st.sampled_from([0, 1, 2, 3])
 offsets = st.sampled_from([0, 0, 1, 2])
@@ -79,9 +79,11 @@ def _all_parts(part):
 
 @st.composite
 def patterns(draw, extras=frozenset(), depth=2):
-    """Two to four parts after one another, or an alternation of such."""
-    parts = draw(st.lists(_part(depth, extras), min_size=1, max_size=4))
+    """One to three parts after one another."""
+    parts = draw(st.lists(_part(depth, extras), min_size=1, max_size=3))
     pattern = p.rebuild(p.Seq(tuple(parts)) if len(parts) > 1 else parts[0], _writable)
+    if "empty" in extras and draw(st.integers(0, 2)) == 0:
+        pattern = p.Loop(pattern, 0, draw(st.sampled_from([None, 1, 2])), draw(st.booleans()))
     if "empty" not in extras and p.may_be_empty(pattern):
         pattern = p.Seq((p.Var(draw(st.sampled_from(NAMES))), pattern))
     if not p.names(pattern):  # a pattern without any variable is not a query
@@ -93,10 +95,10 @@ def patterns(draw, extras=frozenset(), depth=2):
 
 
 @st.composite
-def _static(draw, name):
-    """A condition on the row at hand; None: any row."""
+def _static(draw, name, letter=None):
+    """A condition on the row at hand, most often that it is the variable's letter; None: any row."""
     column = draw(st.sampled_from([None, name]))
-    own = x.Binary("=", x.Field("l", column), x.Literal(name))
+    own = x.Binary("=", x.Field("l", column), x.Literal(letter or name))
     other = x.Binary("=", x.Field("l", column), x.Literal(draw(st.sampled_from(NAMES))))
     compare = x.Binary(
         draw(st.sampled_from(COMPARISONS)), x.Field(draw(st.sampled_from(NUMBERS)), column), x.Literal(1)
@@ -148,7 +150,7 @@ def _number(draw, variables, modes=("",), ahead=False):
 
 
 @st.composite
-def _past(draw, name, variables, ahead=False):
+def _past(draw, name, variables, ahead=False, letter=None):
     """A condition on the rows mapped so far."""
     own = x.Field(draw(st.sampled_from(NUMBERS)), draw(st.sampled_from([None, name])))
     term = draw(_number(variables, ahead=ahead))
@@ -161,7 +163,7 @@ def _past(draw, name, variables, ahead=False):
         past = x.Binary(draw(st.sampled_from(COMPARISONS)), own, term)
     if draw(st.booleans()):
         past = x.Or(past, x.IsNull(term))
-    static = draw(_static(name))
+    static = draw(_static(name, letter)) if draw(st.booleans()) else None
     return past if static is None else x.And(static, past)
 
 
@@ -214,7 +216,7 @@ def queries(draw, features=frozenset()):
     measures = {f"m{i}": draw(_measure(variables, modes, ahead)) for i in range(count)}
     skip = "PAST LAST ROW"
     if "skip" in features:
-        target = draw(st.sampled_from(variables))
+        target = draw(st.sampled_from(variables[len(variables) // 2 :]))
         skip = draw(st.sampled_from(["TO NEXT ROW", f"TO FIRST {target}", f"TO LAST {target}", f"TO {target}"]))
     query = Query(pattern, define, measures, skip, rows_per_match, subsets, draw(st.sampled_from(WITHINS)))
     return _with_absence(draw, query) if "absent" in features else query
@@ -223,12 +225,13 @@ def queries(draw, features=frozenset()):
 def _with_absence(draw, query):
     """The query with ABSENT(Z) at its end."""
     names = p.names(query.pattern)
-    condition = draw(_past("Z", names) if draw(st.booleans()) else _static("Z"))
-    letter = x.Binary("=", x.Field("l"), x.Literal(draw(st.sampled_from(NAMES))))
+    letter = draw(st.sampled_from(NAMES))
+    condition = draw(_past("Z", names, letter=letter) if draw(st.booleans()) else _static("Z", letter))
+    own = x.Binary("=", x.Field("l"), x.Literal(letter))
     return replace(
         query,
         pattern=p.Seq((query.pattern, p.Absent("Z"))),
-        define=query.define | {"Z": letter if condition is None else condition},
+        define=query.define | {"Z": own if condition is None else condition},
         within=draw(st.sampled_from([w for w in WITHINS if w])),
     )
 
@@ -276,7 +279,7 @@ def events(draw, query, limit=12):
         time += draw(st.sampled_from(GAPS_MS)) if number else 0
         letter = texts[key][at[key]]
         at[key] += 1
-        value, count = draw(st.sampled_from([None, 0, 1, 2, 3, 0.1])), draw(st.sampled_from([None, 0, 1, 2, 3]))
+        value, count = draw(st.sampled_from([1, 2, 0, 3, 0.1, 2, None])), draw(st.sampled_from([1, 2, 0, 3, 2, None]))
         found.append(
             {
                 "event_id": f"{letter or '-'}{number}",
