@@ -83,7 +83,7 @@ def patterns(draw, extras=frozenset(), depth=2):
     parts = draw(st.lists(_part(depth, extras), min_size=1, max_size=3))
     pattern = p.rebuild(p.Seq(tuple(parts)) if len(parts) > 1 else parts[0], _writable)
     if "empty" in extras and draw(st.integers(0, 2)) == 0:
-        pattern = p.Loop(pattern, 0, draw(st.sampled_from([None, 1, 2])), draw(st.booleans()))
+        pattern = _writable(p.Loop(pattern, 0, draw(st.sampled_from([None, 1, 2])), draw(st.booleans())))
     if "empty" not in extras and p.may_be_empty(pattern):
         pattern = p.Seq((p.Var(draw(st.sampled_from(NAMES))), pattern))
     if not p.names(pattern):  # a pattern without any variable is not a query
