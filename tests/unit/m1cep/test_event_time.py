@@ -1,5 +1,9 @@
 """Order, lateness, several streams. Times in seconds from the first event unless said otherwise."""
 
+import random
+
+import pytest
+
 import m1cep
 
 STREAMS = m1cep.parse_streams(
@@ -108,3 +112,20 @@ def test_rules_on_a_stream_and_on_a_view_of_it_do_not_disturb_each_other():
     assert [(late.index, late.row.event_id, late.reason) for late in run.take_late()] == [(2, "e5", "late")]
     for n in range(2):
         assert [e for a in found if a.rule == f"r{n}" for e in a.events] == ["e10", "e12"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("source", ["a", "both_"])
+def test_rows_go_in_order_whatever_the_disorder_and_the_batches(source, seed):
+    rng = random.Random(seed)
+    comes = sorted(range(60), key=lambda s: s + rng.uniform(0, 3))  # nobody later than the delay of three seconds
+    comes[20:40] = sorted(comes[20:40])  # order, disorder and order again
+    run = engine(f"SELECT k FROM {source}")
+    run.idle("b") if source == "both_" else None
+    found = []
+    while comes:
+        cut = rng.randrange(1, 12)
+        found += ids(run.push("a", events(*comes[:cut])))
+        comes = comes[cut:]
+    assert found + ids(run.finish()) == [f"e{s}" for s in range(60)]
+    assert run.take_late() == []
