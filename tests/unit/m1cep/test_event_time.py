@@ -79,11 +79,12 @@ def test_what_an_idle_stream_brings_too_late_is_late():
     assert [late.reason for late in run.take_late()] == ["idle"]
 
 
-def test_a_pattern_across_streams():
-    text = """SELECT * FROM both_ MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x, Y.v AS y
-      PATTERN (X Y) WITHIN INTERVAL '10' SECOND DEFINE X AS X.src = 'a', Y AS Y.src = 'b' AND Y.v > X.v)"""
+@pytest.mark.parametrize(("first", "second"), ["ab", "ba"])
+def test_a_pattern_across_streams(first, second):
+    text = f"""SELECT * FROM both_ MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x, Y.v AS y
+      PATTERN (X Y) WITHIN INTERVAL '10' SECOND DEFINE X AS X.src = '{first}', Y AS Y.src = '{second}' AND Y.v > X.v)"""
     run = engine(text)
-    assert [a.row for a in run.push("b", events(2)) + run.push("a", events(1)) + run.finish()] == [
+    assert [a.row for a in run.push(second, events(2)) + run.push(first, events(1)) + run.finish()] == [
         {"k": "k", "x": 1.0, "y": 2.0}
     ]
 
