@@ -20,9 +20,8 @@ if TYPE_CHECKING:
 
     from m1cep import Stream
 
-BATCH_BYTES = (
-    65_536  # of lines read at once: they and their rows stay in the processor's cache until the rules are through
-)
+#: Of lines read at once: they and their rows stay in the processor's cache until the rules are through.
+BATCH_BYTES = 131_072
 
 
 @dataclass
