@@ -117,7 +117,8 @@ def test_rules_on_a_stream_and_on_a_view_of_it_do_not_disturb_each_other():
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("source", ["a", "both_"])
-def test_rows_go_in_order_whatever_the_disorder_and_the_batches(source, seed):
+@pytest.mark.parametrize("restored", [False, True])
+def test_rows_go_in_order_whatever_the_disorder_the_batches_and_the_snapshots(source, seed, restored):
     rng = random.Random(seed)
     comes = sorted(range(60), key=lambda s: s + rng.uniform(0, 3))  # nobody later than the delay of three seconds
     comes[20:40] = sorted(comes[20:40])  # order, disorder and order again
@@ -128,5 +129,7 @@ def test_rows_go_in_order_whatever_the_disorder_and_the_batches(source, seed):
         cut = rng.randrange(1, 12)
         found += ids(run.push("a", events(*comes[:cut])))
         comes = comes[cut:]
+        if restored:
+            run = m1cep.Engine.restore(run.rules, run.snapshot())
     assert found + ids(run.finish()) == [f"e{s}" for s in range(60)]
     assert run.take_late() == []
