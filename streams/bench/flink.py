@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +28,10 @@ class FlinkFigures:
 
 
 def flink_figures(python: str | None, events: int, step: Callable[[str], None]) -> FlinkFigures:
-    """Run ``bench/flink.py`` with ``python``; without it the figures of the design.
+    """Run ``bench/flink.py``, which starts Flink with ``python``; without it the figures of the design.
 
     Raises:
-        UsageError: there is no such script or interpreter.
+        UsageError: there is no such script.
         ShellError: it failed.
     """
     if python is None:
@@ -40,15 +42,15 @@ def flink_figures(python: str | None, events: int, step: Callable[[str], None]) 
     if not SCRIPT.exists():
         raise UsageError(f"there is no {SCRIPT}", "run m1cep from its repository, or leave out --flink")
     step("Flink")
-    try:
-        done = subprocess.run(  # noqa: S603 - the interpreter that the user named
-            [python, str(SCRIPT), "--json", "--events", str(events)], capture_output=True, text=True, check=False
-        )
-    except OSError as error:
-        raise UsageError(f"{python} cannot be run: {error.strerror}") from error
+    done = subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, str(SCRIPT), "--json", "--events", str(events)],
+        env=os.environ | {"M1CEP_FLINK_PYTHON": python},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        raise ShellError(
-            f"{SCRIPT.name} failed: {done.stderr.strip().splitlines()[-1:]}", f"{python} needs apache-flink"
-        )
+        last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+        raise ShellError(f"{SCRIPT.name} failed: {last[0]}", f"expected {python} to have apache-flink and Java 17")
     found = json.loads(done.stdout)
     return FlinkFigures("measured in this run", {row["what"]: row["events_per_s"] for row in found["flink"]})

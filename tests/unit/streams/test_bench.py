@@ -148,16 +148,16 @@ def test_a_case_that_takes_too_long_is_broken_off(monkeypatch):
     assert done == loops.SLICE
 
 
-def test_flink_needs_its_script_and_its_python(monkeypatch, tmp_path):
+def test_flink_is_run_by_its_script_with_its_python(monkeypatch, tmp_path):
     from streams.bench import flink
 
-    monkeypatch.setattr(flink, "SCRIPT", tmp_path / "flink.py")
+    script = tmp_path / "flink.py"
+    monkeypatch.setattr(flink, "SCRIPT", script)
     with pytest.raises(UsageError, match="there is no"):
-        flink_figures(sys.executable, 1, print)
-    (tmp_path / "flink.py").write_text('import json; print(json.dumps({"flink": [{"what": "A", "events_per_s": 5}]}))')
-    assert flink_figures(sys.executable, 1, lambda _: None).events_per_s == {"A": 5}
-    (tmp_path / "flink.py").write_text("raise SystemExit('no java')")
+        flink_figures("its-python", 1, print)
+    row = '{"what": os.environ["M1CEP_FLINK_PYTHON"], "events_per_s": 5}'
+    script.write_text(f'import json, os; print(json.dumps({{"flink": [{row}]}}))')
+    assert flink_figures("its-python", 1, lambda _: None).events_per_s == {"its-python": 5}
+    script.write_text("raise SystemExit('no java')")
     with pytest.raises(ShellError, match="no java"):
-        flink_figures(sys.executable, 1, lambda _: None)
-    with pytest.raises(UsageError, match="cannot be run"):
-        flink_figures(str(tmp_path / "python"), 1, lambda _: None)
+        flink_figures("its-python", 1, lambda _: None)
