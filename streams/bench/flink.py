@@ -53,4 +53,4 @@ def flink_figures(python: str | None, events: int, step: Callable[[str], None]) 
         last = done.stderr.strip().splitlines()[-1:] or ["no message"]
         raise ShellError(f"{SCRIPT.name} failed: {last[0]}", f"expected {python} to have apache-flink and Java 17")
     found = json.loads(done.stdout)
-    return FlinkFigures("measured in this run", {row["what"]: row["events_per_s"] for row in found["flink"]})
+    return FlinkFigures("measured in this run", {row["rule"]: row["flink_events_per_s"] for row in found["flink"]})

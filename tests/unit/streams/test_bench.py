@@ -155,7 +155,7 @@ def test_flink_is_run_by_its_script_with_its_python(monkeypatch, tmp_path):
     monkeypatch.setattr(flink, "SCRIPT", script)
     with pytest.raises(UsageError, match="there is no"):
         flink_figures("its-python", 1, print)
-    row = '{"what": os.environ["M1CEP_FLINK_PYTHON"], "events_per_s": 5}'
+    row = '{"rule": os.environ["M1CEP_FLINK_PYTHON"], "flink_events_per_s": 5}'
     script.write_text(f'import json, os; print(json.dumps({{"flink": [{row}]}}))')
     assert flink_figures("its-python", 1, lambda _: None).events_per_s == {"its-python": 5}
     script.write_text("raise SystemExit('no java')")
