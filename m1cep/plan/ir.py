@@ -13,6 +13,8 @@ from m1cep.model.types import BIGINT, BOOLEAN, SqlType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from m1cep.plan.join import JoinPlan
+
 
 @dataclass(frozen=True, slots=True)
 class Literal:
@@ -189,7 +191,7 @@ class MatchPlan:
     select: tuple[Output, ...] = ()
 
 
-Plan: TypeAlias = FilterPlan | OverPlan | MatchPlan
+Plan: TypeAlias = "FilterPlan | OverPlan | MatchPlan | JoinPlan"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

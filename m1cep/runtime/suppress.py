@@ -38,3 +38,13 @@ class Suppressor:
             return
         self._quiet_until = {k: t for k, t in self._quiet_until.items() if t > watermark}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
+
+    def state(self) -> dict[str, Any]:
+        """Until when which key is quiet, as plain values."""
+        return {"quiet_until": list(self._quiet_until.items()), "suppressed": self.suppressed}
+
+    def load(self, state: Any) -> None:
+        """Take over what another instance gave as its state."""
+        self._quiet_until = {tuple(k) if isinstance(k, list) else k: t for k, t in state["quiet_until"]}
+        self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
+        self.suppressed = state["suppressed"]

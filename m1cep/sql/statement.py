@@ -11,6 +11,7 @@ from m1cep.errors import RuleError, SourceText
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
 from m1cep.sql.dialect import RowMatch, parse, position
 from m1cep.sql.expressions import ExpressionChecker
+from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
 from m1cep.sql.over import has_window, over_plan
 from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
@@ -70,6 +71,9 @@ class _Planner:
         self.checker = checker
 
     def plan(self, select: exp.Select) -> Plan:
+        if select.args.get("joins") and select.args.get("from_") is not None:
+            self._refuse_clauses(select, allowed="joins")
+            return join_plan(self, select)
         self._refuse_clauses(select)
         match = select.args.get("match")
         if isinstance(match, RowMatch):
@@ -107,10 +111,10 @@ class _Planner:
                 names.append(column.name)
         return tuple(stream_column(view, n, 0, self.source) for n in names[:1])
 
-    def _refuse_clauses(self, select: exp.Select) -> None:
+    def _refuse_clauses(self, select: exp.Select, allowed: str = "") -> None:
         for arg, clause in _CLAUSES.items():
             found = select.args.get(arg)
-            if found:
+            if found and arg != allowed:
                 node = found[0] if isinstance(found, list) else found
                 raise RuleError(f"{clause} is not supported here", self.source, position(node) or position(select))
 
@@ -141,7 +145,9 @@ class _Planner:
                 f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
             )
         if table.args.get("joins") or table.args.get("laterals"):
-            raise RuleError("JOIN is not supported yet", self.source, position(table))
+            raise RuleError(
+                "a join does not stand in parentheses", self.source, position(table), hint="FROM a JOIN b ON ..."
+            )
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())
         if stream is None:
