@@ -6,7 +6,7 @@ row of an outer join also its position.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
 from m1cep.codegen.expr import ExprWriter
@@ -48,14 +48,15 @@ class _Generator:
         out.add(f"# a is {plan.left.stream}, b is {plan.right.stream}")
         self._feed()
         if plan.outer:
-            self._decision("on", plan.on)
+            if plan.on is not TRUE:
+                self._decision("on", plan.on)
             if not plan.absence:
                 self._result("pair", plan.where)
             self._result("lone", plan.where, alone=True)
         else:
             self._result("pair", conjunction([c for c in (plan.on, plan.where) if c is not TRUE]))
         add_key_dict(out, plan.key)
-        names = {"on": None, "pair": None, "lone": None}
+        names: dict[str, Any] = {"on": None, "pair": None, "lone": None}
         return load(out, filename, names | self.writer.constants)
 
     def _feed(self) -> None:

@@ -35,22 +35,21 @@ _time_of = itemgetter(0)
 _COMPACT = 32  # dropped entries at the front of a key's list that are left there before it is moved up
 
 
-class _Key:
+class _Key(list[Any]):
     """The entries of one key, in order of time; those before ``head`` are gone."""
 
-    __slots__ = ("head", "rows")
+    __slots__ = ("head",)
 
-    def __init__(self) -> None:
-        self.rows: list[Any] = []
+    def __init__(self, entry: Entry) -> None:
+        super().__init__((entry,))
         self.head = 0
 
     def span(self, low: int, high: int) -> tuple[int, int]:
         """Where the entries with low <= time <= high lie."""
-        rows = self.rows
-        end = len(rows)
-        if rows[-1][0] > high:
-            end = bisect_right(rows, high, self.head, key=_time_of)
-        return bisect_left(rows, low, self.head, end, key=_time_of), end
+        end = len(self)
+        if self[-1][0] > high:
+            end = bisect_right(self, high, self.head, key=_time_of)
+        return bisect_left(self, low, self.head, end, key=_time_of), end
 
 
 class Waiting:
@@ -70,8 +69,9 @@ class Waiting:
         self.order.append(entry)
         key = self.keys.get(entry[1])
         if key is None:
-            key = self.keys[entry[1]] = _Key()
-        key.rows.append(entry)
+            self.keys[entry[1]] = _Key(entry)
+        else:
+            key.append(entry)
 
     def between(self, key: Any, low: int, high: int) -> list[Entry]:
         """The entries of a key with low <= time <= high, in order."""
@@ -79,7 +79,7 @@ class Waiting:
         if found is None:
             return []
         start, end = found.span(low, high)
-        return found.rows[start:end]
+        return found[start:end]
 
     def expired(self, now: int) -> bool:
         """Whether there is an entry that nothing from ``now`` on can pair with."""
@@ -88,12 +88,12 @@ class Waiting:
     def drop(self, entry: Entry) -> None:
         """The oldest entry of its key goes."""
         key = self.keys[entry[1]]
-        key.rows[key.head] = None
+        key[key.head] = None
         key.head += 1
-        if key.head == len(key.rows):
+        if key.head == len(key):
             del self.keys[entry[1]]
-        elif key.head >= _COMPACT and 2 * key.head >= len(key.rows):
-            del key.rows[: key.head]
+        elif key.head >= _COMPACT and 2 * key.head >= len(key):
+            del key[: key.head]
             key.head = 0
 
     def remove(self, entries: list[Entry]) -> None:
@@ -101,14 +101,9 @@ class Waiting:
         key = self.keys[entries[0][1]]
         gone = {e[-1] for e in entries}
         start, end = key.span(entries[0][0], entries[-1][0])
-        key.rows[start:end] = [e for e in key.rows[start:end] if e[-1] not in gone]
-        if key.head == len(key.rows):
+        key[start:end] = [e for e in key[start:end] if e[-1] not in gone]
+        if key.head == len(key):
             del self.keys[entries[0][1]]
-
-    def clear(self) -> None:
-        """Nothing waits any more."""
-        self.order.clear()
-        self.keys.clear()
 
 
 class IntervalJoin:
@@ -155,7 +150,9 @@ class IntervalJoin:
         time = a[0]
         self._expire(time, out)
         on = self._on
-        partners = [b for b in self._right.between(a[1], time + self._lower, time + self._upper) if on(a, b)]
+        partners = self._right.between(a[1], time + self._lower, time + self._upper)
+        if on is not None:
+            partners = [b for b in partners if on(a, b)]
         if not self._absence:
             for b in partners:
                 self._report(a, b, position, out)
@@ -172,7 +169,9 @@ class IntervalJoin:
         time = b[0]
         self._expire(time, out)
         on = self._on
-        partners = [a for a in self._left.between(b[1], time - self._upper, time - self._lower) if on(a, b)]
+        partners = self._left.between(b[1], time - self._upper, time - self._lower)
+        if on is not None:
+            partners = [a for a in partners if on(a, b)]
         if partners:
             self._paired.update(a[-1] for a in partners)
             if self._absence:
