@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.runtime.merge import END
 from m1cep.runtime.outcome import Hit
+from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,10 +81,6 @@ class Waiting:
             return []
         start, end = found.span(low, high)
         return found[start:end]
-
-    def expired(self, now: int) -> bool:
-        """Whether there is an entry that nothing from ``now`` on can pair with."""
-        return bool(self.order) and self.order[0][0] + self.reach < now
 
     def drop(self, entry: Entry) -> None:
         """The oldest entry of its key goes."""
@@ -197,7 +194,7 @@ class IntervalJoin:
             if a[0] <= b[0]:
                 out.append(Hit(time, 1, position, a[1], row, time, ids))
             else:
-                out.append(Hit(time, 1, position, a[1], row, time, ids[::-1], ids))
+                out.append(Hit(time, 1, position, a[1], row, time, ids[::-1], (a[2], b[2])))
 
     def _report_lone(self, a: Entry, time: int, by_row: int, out: list[Hit]) -> None:
         row = self._lone(a)
@@ -208,12 +205,13 @@ class IntervalJoin:
 
     def _expire(self, now: int, out: list[Hit]) -> None:
         """Drop what no row from ``now`` on can pair with; of an outer join report it, if it is alone."""
-        right = self._right
-        while right.expired(now):
-            right.drop(right.order.popleft())
-        left = self._left
-        while left.expired(now):
-            a = left.order.popleft()
+        left, right = self._left, self._right
+        order, oldest = right.order, now - right.reach
+        while order and order[0][0] < oldest:
+            right.drop(order.popleft())
+        order, oldest = left.order, now - left.reach
+        while order and order[0][0] < oldest:
+            a = order.popleft()
             if not self._outer:
                 left.drop(a)
             elif a[-1] in self._paired:
@@ -260,6 +258,6 @@ class IntervalJoin:
         """Take over what another instance of the same rule gave as its state."""
         for side, entries in ((self._left, state["left"]), (self._right, state["right"])):
             for time, key, *rest in entries:
-                side.keep((time, tuple(key) if isinstance(key, list) else key, *rest))
+                side.keep((time, plain_key(key), *rest))
         self._paired = set(state["paired"])
         self._suppressor.load(state["suppressor"])

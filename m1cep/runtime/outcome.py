@@ -19,7 +19,7 @@ class Hit(NamedTuple):
         row: the SELECT list.
         event_time: of the alert.
         events: ids of the contributing events, oldest first.
-        identity: what tells this match from others of its rule and key, where that is not ``events``.
+        identity: what tells this match from others of its key; None: the events.
     """
 
     time: int
@@ -29,7 +29,7 @@ class Hit(NamedTuple):
     row: dict[str, Any]
     event_time: int
     events: list[str]
-    identity: Sequence[str] | None = None
+    identity: tuple[str, ...] | None = None
 
 
 class Operator(Protocol):

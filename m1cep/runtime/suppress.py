@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SWEEP = 1_024  # keys remembered before old ones are looked for
+
+
+def plain_key(key: Any) -> Any:
+    """A key back from plain values, where a tuple may have become a list."""
+    return tuple(key) if isinstance(key, list) else key
 
 
 class Suppressor:
@@ -39,12 +47,12 @@ class Suppressor:
         self._quiet_until = {k: t for k, t in self._quiet_until.items() if t > watermark}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
 
-    def state(self) -> dict[str, Any]:
-        """Until when which key is quiet, as plain values."""
-        return {"quiet_until": list(self._quiet_until.items()), "suppressed": self.suppressed}
+    def state(self) -> Any:
+        """What later decisions depend on, as plain values."""
+        return [self.suppressed, [[key, until] for key, until in self._quiet_until.items()]]
 
-    def load(self, state: Any) -> None:
-        """Take over what another instance gave as its state."""
-        self._quiet_until = {tuple(k) if isinstance(k, list) else k: t for k, t in state["quiet_until"]}
+    def load(self, state: Sequence[Any]) -> None:
+        """Back from plain values."""
+        self.suppressed, quiet_until = state
+        self._quiet_until = {plain_key(key): until for key, until in quiet_until}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
-        self.suppressed = state["suppressed"]

@@ -72,7 +72,7 @@ class _Planner:
 
     def plan(self, select: exp.Select) -> Plan:
         if select.args.get("joins") and select.args.get("from_") is not None:
-            self._refuse_clauses(select, allowed="joins")
+            self._refuse_clauses(select, ("joins",))
             return join_plan(self, select)
         self._refuse_clauses(select)
         match = select.args.get("match")
@@ -111,10 +111,11 @@ class _Planner:
                 names.append(column.name)
         return tuple(stream_column(view, n, 0, self.source) for n in names[:1])
 
-    def _refuse_clauses(self, select: exp.Select, allowed: str = "") -> None:
+    def _refuse_clauses(self, select: exp.Select, but: tuple[str, ...] = ()) -> None:
+        """Refuse what no rule may have, and what this form has not."""
         for arg, clause in _CLAUSES.items():
             found = select.args.get(arg)
-            if found and arg != allowed:
+            if found and arg not in but:
                 node = found[0] if isinstance(found, list) else found
                 raise RuleError(f"{clause} is not supported here", self.source, position(node) or position(select))
 
