@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
 from m1cep.plan.join import JoinPlan
-from m1cep.plan.pattern import DONE, compile_program
+from m1cep.plan.program import AT_END, DONE, compile_program
 
 if TYPE_CHECKING:
     from m1cep import Rule
@@ -54,9 +54,10 @@ def _join_lines(plan: JoinPlan, unit: str) -> list[str]:
 
 def _program_lines(plan: MatchPlan) -> list[str]:
     program = compile_program(plan.pattern)
+    ends = {DONE: "end", AT_END: "end if no row follows"}
 
     def names(states: tuple[int, ...]) -> str:
-        return ", else ".join("end" if s == DONE else f"{s} {program.labels[s]}" for s in states)
+        return ", else ".join(ends.get(s) or f"{s} {program.labels[s]}" for s in states)
 
     lines = [f"begins with {names(program.start)}"]
     lines += [f"  {s} {label:<12} then {names(program.next[s])}" for s, label in enumerate(program.labels[:200])]

@@ -23,7 +23,7 @@ _LETTER = ("a", "b")
 
 
 def generate_join(plan: JoinPlan, left: Stream, right: Stream, filename: str) -> Module:
-    """The module of a join: feed(left, right, rows, base, out), on(a, b), pair(a, b), lone(a), key_dict(k)."""
+    """The module of a join: feed(take_a, take_b, rows, out), on(a, b), pair(a, b), lone(a), key_dict(k)."""
     return _Generator(plan, (left, right)).module(filename)
 
 
@@ -62,8 +62,8 @@ class _Generator:
     def _feed(self) -> None:
         """The loop over rows: those that take part become entries of their side."""
         out, alone = self.out, self.streams[LEFT] == self.streams[RIGHT]
-        out.add("def feed(take_a, take_b, rows, base, out):")
-        out.add(f"for i, {'a' if alone else 'r'} in enumerate(rows, base):", indent=1)
+        out.add("def feed(take_a, take_b, rows, out):")
+        out.add(f"for i, {'a' if alone else 'r'} in rows:", indent=1)
         for side, letter in enumerate(_LETTER):
             where = self.sides[side].where
             self.rows.row = letter

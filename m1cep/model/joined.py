@@ -48,4 +48,5 @@ def join_source(left: Stream, right: Stream) -> Stream:
     if left == right:
         return left
     time = Column("time", left.by_name[left.time_column.lower()].type, nullable=False)
-    return Joined(f"{left.name} JOIN {right.name}", (time,), time.name, left=left, right=right)
+    name, branches = f"{left.name} JOIN {right.name}", left.branches + right.branches
+    return Joined(name, (time,), time.name, branches=branches, left=left, right=right)

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.runtime.merge import END
 from m1cep.runtime.outcome import Hit
-from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from m1cep.codegen.module import Module
     from m1cep.plan.join import JoinPlan
+    from m1cep.runtime.batch import Batch, Constants
     from m1cep.runtime.suppress import Suppressor
 
     Entry = tuple[Any, ...]
@@ -110,7 +110,7 @@ class IntervalJoin:
     alerts (an absence), such a row is not looked at again.
     """
 
-    def __init__(self, module: Module, plan: JoinPlan, suppressor: Suppressor) -> None:
+    def __init__(self, module: Module, plan: JoinPlan, suppressor: Suppressor, demands: Constants) -> None:
         self._lower, self._upper = plan.lower, plan.upper
         self._left = Waiting(plan.upper)
         self._right = Waiting(-plan.lower)
@@ -119,9 +119,15 @@ class IntervalJoin:
         self._pair = module["pair"]
         self._lone = module["lone"]
         self._suppressor = suppressor
+        self._demands = demands
         self._paired: set[int] = set()
         take = (self._take_left_outer, self._take_right_outer) if plan.outer else (self._take_left, self._take_right)
-        self.feed = partial(module["feed"], *take)
+        self._feed = partial(module["feed"], *take)
+
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in, in event-time order."""
+        found = None if alone else batch.candidates(self._demands)
+        self._feed(batch.all() if found is None else batch.at(found), out)
 
     # an inner join: what pairs is an alert
 
@@ -194,7 +200,7 @@ class IntervalJoin:
             if a[0] <= b[0]:
                 out.append(Hit(time, 1, position, a[1], row, time, ids))
             else:
-                out.append(Hit(time, 1, position, a[1], row, time, ids[::-1], (a[2], b[2])))
+                out.append(Hit(time, 1, position, a[1], row, time, ids[::-1], ids))
 
     def _report_lone(self, a: Entry, time: int, by_row: int, out: list[Hit]) -> None:
         row = self._lone(a)
@@ -258,6 +264,6 @@ class IntervalJoin:
         """Take over what another instance of the same rule gave as its state."""
         for side, entries in ((self._left, state["left"]), (self._right, state["right"])):
             for time, key, *rest in entries:
-                side.keep((time, plain_key(key), *rest))
+                side.keep((time, tuple(key) if isinstance(key, list) else key, *rest))
         self._paired = set(state["paired"])
         self._suppressor.load(state["suppressor"])
