@@ -33,6 +33,7 @@ _KINDS = {
     "NATURAL": "write JOIN ... ON a.k = b.k AND ...",
     "ASOF": "write JOIN ... ON a.k = b.k AND b.ts BETWEEN ...",
 }
+_ALLOWED = (["", "", ""], ["", "", "INNER"], ["", "LEFT", ""], ["", "LEFT", "OUTER"])  # method, side, kind
 
 
 def join_plan(planner: _Planner, select: exp.Select) -> JoinPlan:
@@ -93,15 +94,17 @@ def _the_join(planner: _Planner, select: exp.Select) -> tuple[exp.Join, bool]:
         raise checker.refuse("a join has two streams, got a third", more[0], "CREATE VIEW ... UNION ALL unites several")
     if select.args.get("match") is not None or select.args.get("qualify") is not None or select.find(exp.Window):
         raise checker.refuse("MATCH_RECOGNIZE and OVER do not work on a join", join, "unite the streams in a view")
-    for part in ("side", "kind", "method"):
-        word = str(join.args.get(part) or "").upper()
-        if word in _KINDS:
-            raise checker.refuse(f"{word} JOIN is not supported", join, _KINDS[word])
+    words = [str(join.args.get(part) or "").upper() for part in ("method", "side", "kind")]
+    if words not in _ALLOWED:
+        word = next((w for w in words if w in _KINDS), "")
+        raise checker.refuse(
+            f"{' '.join(filter(None, words))} JOIN is not supported", join, _KINDS.get(word, "write JOIN")
+        )
     if join.args.get("using"):
         raise checker.refuse("expected ON, got USING", join, "JOIN ... ON a.k = b.k AND b.ts BETWEEN ...")
-    if not isinstance(join.this, exp.Table | exp.Subquery) or join.this.args.get("version") is not None:
+    if not isinstance(join.this, exp.Table | exp.Subquery):
         raise checker.refuse("expected a stream or a subquery after JOIN", join)
-    return join, str(join.args.get("side") or "").upper() == "LEFT"
+    return join, "LEFT" in words
 
 
 def _expand_stars(select: exp.Select, scope: JoinScope) -> exp.Select:
@@ -109,7 +112,8 @@ def _expand_stars(select: exp.Select, scope: JoinScope) -> exp.Select:
     items: list[exp.Expr] = []
     for item in select.expressions:
         table = item.args["table"].name if isinstance(item, exp.Column) and item.args.get("table") else None
-        if isinstance(item, exp.Star) or (isinstance(item, exp.Column) and isinstance(item.this, exp.Star)):
+        star = item.this if isinstance(item, exp.Column) else item
+        if isinstance(star, exp.Star) and not any(star.args.values()):
             items.extend(scope.every_column(table, position(item)))
         else:
             items.append(item)

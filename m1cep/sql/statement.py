@@ -37,6 +37,12 @@ _CLAUSES = {
     "sample": "TABLESAMPLE",
     "into": "INTO",
 }
+_EXTRAS = {
+    "version": "FOR SYSTEM_TIME",
+    "pivots": "PIVOT",
+    "sample": "TABLESAMPLE",
+    "ordinality": "WITH ORDINALITY",
+}
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,7 @@ class _Planner:
         return self.source_of(select.args["from_"].this)
 
     def source_of(self, table: exp.Expr) -> Source:
+        self._refuse_extras(table)
         alias = frozenset({table.alias.lower()} if table.alias else ())
         if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
             inner = table.this
@@ -145,10 +152,6 @@ class _Planner:
             raise RuleError(
                 f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
             )
-        if table.args.get("joins") or table.args.get("laterals"):
-            raise RuleError(
-                "a join does not stand in parentheses", self.source, position(table), hint="FROM a JOIN b ON ..."
-            )
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())
         if stream is None:
@@ -160,6 +163,18 @@ class _Planner:
                 hint=nearest(table.name, self.streams),
             )
         return Source(stream, TRUE, alias)
+
+    def _refuse_extras(self, table: exp.Expr) -> None:
+        """Refuse what a FROM may not have beside a name and an alias."""
+        if not isinstance(table, exp.Table | exp.Subquery):
+            return
+        for arg, found in table.args.items():
+            if found and arg not in {"this", "alias", "db", "catalog"}:
+                clause = _EXTRAS.get(arg, arg.upper())
+                raise RuleError(f"{clause} is not supported here", self.source, position(table))
+        alias = table.args.get("alias")
+        if alias is not None and alias.args.get("columns"):
+            raise RuleError("an alias cannot rename columns", self.source, position(alias), hint="write AS in SELECT")
 
     def _plain_columns(self, inner: exp.Select, source: Source) -> None:
         """A subquery below MATCH_RECOGNIZE selects rows, it computes nothing."""
@@ -179,6 +194,8 @@ class _Planner:
         found: list[Output] = []
         for item in select.expressions:
             if isinstance(item, exp.Star):
+                if any(item.args.values()):
+                    raise RuleError("expected * alone", self.source, position(item), hint="name the columns you want")
                 found.extend(Output(name, expr) for name, expr in star.values())
                 continue
             name = item.alias_or_name

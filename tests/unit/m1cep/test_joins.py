@@ -2,6 +2,7 @@
 
 import gc
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
@@ -266,6 +267,28 @@ class TestAbsence:
         assert sum(a.key == {"account": "k"} for a in found) == 1  # w0 at 5.001; w8 at 13.001 is in its shadow
 
 
+class TestSnapshot:
+    def test_a_view_declared_otherwise_is_another_source(self):
+        text = PAIRS.replace("JOIN p", "JOIN both_ p").replace("p.at", "p.ts").replace("p.by_whom", "p.src")
+        blob = m1cep.Engine([m1cep.compile_rule(text, STREAMS, "r")]).snapshot()
+        other = dict(STREAMS)
+        other["both_"] = replace(STREAMS["both_"], branches=STREAMS["both_"].branches[::-1])
+        with pytest.raises(m1cep.EngineError, match="another declaration of 'w JOIN both_'"):
+            m1cep.Engine.restore([m1cep.compile_rule(text, other, "r")], blob)
+
+    def test_rules_found_by_their_constants_see_the_same_rows(self):
+        """Beyond a few rules on one source, the engine gives each rule only the rows that can concern it."""
+        text = """SELECT x.amount AS x, y.amount AS y FROM w x JOIN w y ON x.account = y.account AND y.ts > x.ts
+          AND y.ts <= x.ts + INTERVAL '5' SECOND AND x.note = '{}' AND y.note IN ('b', 'c')"""
+        rows = [row for n, note in enumerate("abcabdcbaab") for row in withdrawals(n, note=note)]
+        texts = [text.format(note) for note in "abcd"]
+        together = engine(*texts).push("w", rows)
+        for n, one in enumerate(texts):
+            found = engine(one).push("w", rows)
+            assert [a.row for a in found] == [a.row for a in together if a.rule == f"r{n}"]
+            assert found
+
+
 def waiting(running):
     return running.counters()["r0"]["waiting"]
 
@@ -371,6 +394,18 @@ JOIN = "SELECT w.ts FROM w JOIN p ON {}"
         ("SELECT w.ts FROM w CROSS JOIN p", (1, 31), "CROSS JOIN", "ON a.k = b.k"),
         ("SELECT w.ts FROM w NATURAL JOIN p", (1, 33), "NATURAL JOIN", "ON"),
         ("SELECT w.ts FROM w LEFT ANTI JOIN p ON w.account = p.account", None, "ANTI JOIN", "IS NULL"),
+        ("SELECT w.ts FROM w OUTER JOIN p ON TRUE", None, "OUTER JOIN is not supported", "write JOIN"),
+        (PAIRS.replace("JOIN p", "JOIN p FOR SYSTEM_TIME AS OF w.ts"), None, "FOR SYSTEM_TIME is not supported", ""),
+        (PAIRS.replace("JOIN p", "JOIN p TABLESAMPLE BERNOULLI (10)"), None, "TABLESAMPLE is not supported", ""),
+        (PAIRS.replace("JOIN p", "JOIN p AS p(x, y)"), None, "an alias cannot rename columns", "AS in SELECT"),
+        (PAIRS.replace("w.account, w.amount", "w.* EXCEPT (account)"), None, "expected a column, got *", ""),
+        (PAIRS.replace("w.account, w.amount, p.by_whom", "* EXCEPT (account)"), None, "expected * alone", "name"),
+        (
+            "SELECT w.ts FROM (w JOIN p ON w.account = p.account)",
+            None,
+            "expected a stream or a subquery after FROM",
+            "",
+        ),
         ("SELECT w.ts FROM w JOIN p USING (account)", None, "expected ON, got USING", "ON a.k = b.k"),
         (
             f"SELECT w.ts FROM w JOIN p ON w.account = p.account AND {WITHIN_5} JOIN w x ON TRUE",
@@ -404,7 +439,6 @@ JOIN = "SELECT w.ts FROM w JOIN p ON {}"
             "",
         ),
         ("SELECT w.ts FROM w JOIN q ON w.account = q.account", (1, 25), "there is no stream 'q'", ""),
-        ("SELECT w.ts FROM (w JOIN p ON w.account = p.account)", None, "expected a stream or a subquery", ""),
         ("SELECT 1 AS x FROM w JOIN UNNEST(z) AS t ON TRUE", None, "expected a stream or a subquery after JOIN", ""),
     ],
 )
