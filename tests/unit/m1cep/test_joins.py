@@ -268,6 +268,17 @@ class TestAbsence:
 
 
 class TestSnapshot:
+    @pytest.mark.parametrize("absence", [False, True])
+    def test_a_row_that_has_found_its_partner_is_not_alone_after_a_restart(self, absence):
+        text = ABSENT if absence else ABSENT.replace(" WHERE p.account IS NULL", "")
+        running = engine(text)
+        running.push("w", withdrawals(1, 2, 9))
+        found = running.push("p", approvals(6.5, 6.6))  # of w2; w1 had until 6
+        running = m1cep.Engine.restore(running.rules, running.snapshot())
+        found += running.push("p", approvals(9)) + running.finish()
+        pairs = [] if absence else [["w2", "p6.5"], ["w2", "p6.6"]]
+        assert [a.events for a in found if a.event_time < 9000] == [["w1"], *pairs]
+
     def test_a_view_declared_otherwise_is_another_source(self):
         text = PAIRS.replace("JOIN p", "JOIN both_ p").replace("p.at", "p.ts").replace("p.by_whom", "p.src")
         blob = m1cep.Engine([m1cep.compile_rule(text, STREAMS, "r")]).snapshot()
