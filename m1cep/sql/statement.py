@@ -11,6 +11,7 @@ from m1cep.errors import RuleError, SourceText
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
 from m1cep.sql.dialect import RowMatch, parse, position
 from m1cep.sql.expressions import ExpressionChecker
+from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
 from m1cep.sql.over import has_window, over_plan
 from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
@@ -35,6 +36,12 @@ _CLAUSES = {
     "pivots": "PIVOT",
     "sample": "TABLESAMPLE",
     "into": "INTO",
+}
+_EXTRAS = {
+    "version": "FOR SYSTEM_TIME",
+    "pivots": "PIVOT",
+    "sample": "TABLESAMPLE",
+    "ordinality": "WITH ORDINALITY",
 }
 
 
@@ -70,6 +77,9 @@ class _Planner:
         self.checker = checker
 
     def plan(self, select: exp.Select) -> Plan:
+        if select.args.get("joins") and select.args.get("from_") is not None:
+            self._refuse_clauses(select, ("joins",))
+            return join_plan(self, select)
         self._refuse_clauses(select)
         match = select.args.get("match")
         if isinstance(match, RowMatch):
@@ -107,10 +117,11 @@ class _Planner:
                 names.append(column.name)
         return tuple(stream_column(view, n, 0, self.source) for n in names[:1])
 
-    def _refuse_clauses(self, select: exp.Select) -> None:
+    def _refuse_clauses(self, select: exp.Select, but: tuple[str, ...] = ()) -> None:
+        """Refuse what no rule may have, and what this form has not."""
         for arg, clause in _CLAUSES.items():
             found = select.args.get(arg)
-            if found:
+            if found and arg not in but:
                 node = found[0] if isinstance(found, list) else found
                 raise RuleError(f"{clause} is not supported here", self.source, position(node) or position(select))
 
@@ -126,6 +137,7 @@ class _Planner:
         return self.source_of(select.args["from_"].this)
 
     def source_of(self, table: exp.Expr) -> Source:
+        self._refuse_extras(table)
         alias = frozenset({table.alias.lower()} if table.alias else ())
         if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
             inner = table.this
@@ -140,8 +152,6 @@ class _Planner:
             raise RuleError(
                 f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
             )
-        if table.args.get("joins") or table.args.get("laterals"):
-            raise RuleError("JOIN is not supported yet", self.source, position(table))
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())
         if stream is None:
@@ -153,6 +163,18 @@ class _Planner:
                 hint=nearest(table.name, self.streams),
             )
         return Source(stream, TRUE, alias)
+
+    def _refuse_extras(self, table: exp.Expr) -> None:
+        """Refuse what a FROM may not have beside a name and an alias."""
+        if not isinstance(table, exp.Table | exp.Subquery):
+            return
+        for arg, found in table.args.items():
+            if found and arg not in {"this", "alias", "db", "catalog"}:
+                clause = _EXTRAS.get(arg, arg.upper())
+                raise RuleError(f"{clause} is not supported here", self.source, position(table))
+        alias = table.args.get("alias")
+        if alias is not None and alias.args.get("columns"):
+            raise RuleError("an alias cannot rename columns", self.source, position(alias), hint="write AS in SELECT")
 
     def _plain_columns(self, inner: exp.Select, source: Source) -> None:
         """A subquery below MATCH_RECOGNIZE selects rows, it computes nothing."""
@@ -172,6 +194,8 @@ class _Planner:
         found: list[Output] = []
         for item in select.expressions:
             if isinstance(item, exp.Star):
+                if any(item.args.values()):
+                    raise RuleError("expected * alone", self.source, position(item), hint="name the columns you want")
                 found.extend(Output(name, expr) for name, expr in star.values())
                 continue
             name = item.alias_or_name
