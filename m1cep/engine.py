@@ -52,7 +52,7 @@ class _Running:
         key = self.key_dict(hit.key)
         self.alerts += 1
         return Alert(
-            id=alert_id(rule.id, rule.version, key, hit.events),
+            id=alert_id(rule.id, rule.version, key, hit.events if hit.identity is None else hit.identity),
             rule=rule.id,
             severity=rule.severity,
             key=key,

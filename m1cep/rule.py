@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 from m1cep.codegen.filtering import generate_filter
 from m1cep.codegen.match import generate_match
 from m1cep.codegen.over import generate_over
+from m1cep.codegen.windows import generate_windows
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.pattern import compile_program
 from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
+from m1cep.runtime.windows import AlignedWindows, SessionWindows
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -116,6 +118,10 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
         case OverPlan():
             module = generate_over(plan, stream, name)
             return module, lambda: SlidingWindow(module, Suppressor(suppress))
+        case WindowPlan(shape=shape):
+            module = generate_windows(plan, stream, name)
+            windows = SessionWindows if shape.kind == "SESSION" else AlignedWindows
+            return module, lambda: windows(module, shape, Suppressor(suppress))
         case MatchPlan():
             program = compile_program(plan.pattern)
             module = generate_match(plan, program, stream, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.pattern import DONE, compile_program
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ def plan_lines(rule: Rule) -> list[str]:
             lines += [
                 f"keeps {w.agg.func} over the last {w.frame.range} {unit}, both ends included" for w in plan.windows
             ]
+        case WindowPlan():
+            lines.append(_window_line(plan, unit))
+            lines.append("one result a group when its window has ended")
         case MatchPlan():
             lines.append(
                 f"within {plan.within} {unit} from the first row to the last, exclusive"
@@ -33,6 +36,20 @@ def plan_lines(rule: Rule) -> list[str]:
             lines += _program_lines(plan)
     lines.append(f"gives {', '.join(o.name for o in plan.select)}")
     return lines
+
+
+def _window_line(plan: WindowPlan, unit: str) -> str:
+    shape = plan.shape
+    at = f", offset {shape.offset} {unit}" if shape.offset else ""
+    match shape.kind:
+        case "TUMBLE":
+            return f"windows of {shape.size} {unit}, one after the other{at}"
+        case "HOP":
+            return f"windows of {shape.size} {unit}, one every {shape.slide} {unit}{at}"
+        case "CUMULATE":
+            return f"windows that grow by {shape.slide} {unit} up to {shape.size} {unit}{at}"
+    whose = ", ".join(c.name for c in shape.session_key) or "all rows together"
+    return f"sessions of {whose}, over after {shape.size} {unit} without a row"
 
 
 def _program_lines(plan: MatchPlan) -> list[str]:

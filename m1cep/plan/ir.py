@@ -1,6 +1,7 @@
 """Checked expressions: names resolved, types known. What plans are made of and code is generated from.
 
-``pos`` is the character offset in the rule text, for errors and for mapping generated lines back to SQL.
+``pos`` is the character offset in the rule text, for errors and for mapping generated lines back to SQL; equal expressions may
+stand at different places.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Literal:
 
     value: Any
     type: SqlType
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
     @property
     def nullable(self) -> bool:
@@ -35,7 +36,7 @@ class Col:
     attr: str
     type: SqlType
     nullable: bool
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Param:
     name: str
     value: Any
     type: SqlType
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = False
 
 
@@ -57,7 +58,7 @@ class Call:
     args: tuple[Expr, ...]
     type: SqlType
     nullable: bool
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Prev:
 
     expr: Expr
     offset: int
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = True
 
     @property
@@ -85,7 +86,7 @@ class Nav:
     variable: str | None
     expr: Expr
     offset: int = 0
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = True
 
     @property
@@ -100,12 +101,13 @@ class Agg:
     ``expr`` None is COUNT(*). ``where`` is the FILTER clause.
     """
 
-    func: str  # COUNT SUM AVG MIN MAX
+    func: str  # COUNT SUM AVG MIN MAX STDDEV_SAMP STDDEV_POP VAR_SAMP VAR_POP
     variable: str | None
     expr: Expr | None
     type: SqlType
     where: Expr | None = None
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
+    distinct: bool = False
 
     @property
     def nullable(self) -> bool:
@@ -116,6 +118,9 @@ Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg
 
 WINDOW_COLUMN = "\0window "
 """Name, with a number after it, of the Col that stands for a window's value; it cannot be written in SQL."""
+
+WINDOW_START, WINDOW_END = "\0window_start", "\0window_end"
+"""Names of the Cols that stand for a group window's bounds."""
 
 TRUE = Literal(value=True, type=BOOLEAN)
 
@@ -133,6 +138,7 @@ class Frame:
     """How far back an OVER window reaches from the current row, which it includes.
 
     Exactly one of them: ``range`` in the stream's time unit, bound inclusive; ``rows`` before the current one.
+    Of LAG, ``rows`` is how far back it looks.
     """
 
     range: int | None = None
@@ -172,6 +178,42 @@ class OverPlan:
     select: tuple[Output, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """Which windows a row belongs to; all in the stream's time unit, every window [start, end).
+
+    TUMBLE and HOP: [n slide + offset, n slide + offset + size) for every n; of TUMBLE ``slide`` is ``size``.
+    CUMULATE: within each [n size + offset, (n + 1) size + offset), the windows that begin with it and grow by ``slide``.
+    SESSION, for each value of ``session_key``: from a row to ``size`` after the last of those that each follow within ``size``.
+    """
+
+    kind: str  # TUMBLE HOP CUMULATE SESSION
+    size: int
+    slide: int
+    offset: int = 0
+    session_key: tuple[Col, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Aggregates over windows and GROUP BY ``key``; groups for which ``having`` is true are alerts when their window ends.
+
+    Rows for which ``where`` is true go into windows; of a session, those for which ``counted`` is true also go into its groups:
+    WHERE comes after the window table function, so that other rows prolong a session.
+    In ``having`` and ``select`` the n-th aggregate is a Col named WINDOW_COLUMN n with attr ``w<n>``; other Cols are those of
+    the key, WINDOW_START and WINDOW_END.
+    """
+
+    source: str
+    key: tuple[Col, ...]
+    where: Expr
+    counted: Expr
+    shape: WindowShape
+    aggregates: tuple[Agg, ...]
+    having: Expr
+    select: tuple[Output, ...]
+
+
 @dataclass(frozen=True)
 class MatchPlan:
     """A row pattern. ``define`` has an entry for every variable of the pattern, TRUE where none was written.
@@ -189,7 +231,7 @@ class MatchPlan:
     select: tuple[Output, ...] = ()
 
 
-Plan: TypeAlias = FilterPlan | OverPlan | MatchPlan
+Plan: TypeAlias = FilterPlan | OverPlan | WindowPlan | MatchPlan
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

@@ -19,6 +19,7 @@ class Hit(NamedTuple):
         row: the SELECT list.
         event_time: of the alert.
         events: ids of the contributing events, oldest first.
+        identity: what tells this match from others of its key; None: the events.
     """
 
     time: int
@@ -28,6 +29,7 @@ class Hit(NamedTuple):
     row: dict[str, Any]
     event_time: int
     events: list[str]
+    identity: tuple[str, ...] | None = None
 
 
 class Operator(Protocol):

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from math import fsum
-from typing import Any
+from decimal import Context
+from fractions import Fraction
+from math import fsum, isfinite
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_EXACT = Context(prec=400)  # digits: sums of DECIMALs are not to be rounded
+plus_decimal = _EXACT.add
+minus_decimal = _EXACT.subtract
+
+_HUGE = 2.0**970  # the sum of as many smaller values as a frame can hold does not overflow
 
 
 class Total:
@@ -12,13 +23,14 @@ class Total:
 
     It holds the exact sum as non-overlapping parts (Shewchuk, "Adaptive precision floating-point arithmetic", 1997, as in
     math.fsum): taking away what was added gives back exactly what was before, so that the sum depends on the rows in the frame
-    and not on those that left it.
+    and not on those that left it. Values that could overflow are whole numbers and are kept as one.
     """
 
-    __slots__ = ("parts",)
+    __slots__ = ("huge", "parts")
 
     def __init__(self) -> None:
         self.parts: list[float] = []
+        self.huge = 0
 
     def add(self, x: float) -> None:
         """Add ``x``; add ``-x`` to take it away."""
@@ -33,12 +45,103 @@ class Total:
                 parts[kept] = low
                 kept += 1
             x = high
-        parts[kept:] = [x] if x else []
+        if -_HUGE < x < _HUGE:
+            parts[kept:] = [x] if x else []
+        else:
+            del parts[kept:]
+            self.huge += int(x)
 
-    def value(self) -> float:
-        """The sum, correctly rounded: it depends on the exact sum only, not on how the parts came about."""
+    def value(self) -> float | None:
+        """The sum, correctly rounded: it depends on the exact sum only, not on how the parts came about. None beyond DOUBLE."""
         parts = self.parts
+        if self.huge:
+            try:
+                return float(self.huge + sum(map(Fraction, parts)))
+            except OverflowError:
+                return None
         return parts[0] if len(parts) == 1 else fsum(parts)
+
+    def mean(self, count: int) -> float | None:
+        """The sum divided by ``count``; None beyond DOUBLE."""
+        total = self.value()
+        return None if total is None else total / count
+
+    def merge(self, other: Total) -> None:
+        """Add another sum."""
+        for x in other.parts:
+            self.add(x)
+        self.huge += other.huge
+
+    def state(self) -> list[Any]:
+        """As plain values."""
+        return [*self.parts, str(self.huge)] if self.huge else list(self.parts)
+
+    def load(self, state: Sequence[Any]) -> None:
+        """Back from plain values."""
+        self.huge = int(state[-1]) if state and isinstance(state[-1], str) else 0
+        self.parts = [x for x in state if not isinstance(x, str)]
+
+
+class Moments:
+    """Count, exact sum and exact sum of squares of numbers that come and go: for STDDEV and VARIANCE without cancellation.
+
+    Every DOUBLE is a whole multiple of 2**-1074, its square of 2**-2148: the sums are whole numbers in these units.
+    """
+
+    __slots__ = ("count", "squares", "total")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.total = 0
+        self.squares = 0
+
+    def add(self, x: float) -> None:
+        """A number comes in."""
+        numerator, denominator = x.as_integer_ratio()
+        shift = 1075 - denominator.bit_length()
+        self.count += 1
+        self.total += numerator << shift
+        self.squares += numerator * numerator << 2 * shift
+
+    def remove(self, x: float) -> None:
+        """A number that came in before goes."""
+        numerator, denominator = x.as_integer_ratio()
+        shift = 1075 - denominator.bit_length()
+        self.count -= 1
+        self.total -= numerator << shift
+        self.squares -= numerator * numerator << 2 * shift
+
+    def merge(self, other: Moments) -> None:
+        """The numbers of another come in."""
+        self.count += other.count
+        self.total += other.total
+        self.squares += other.squares
+
+    def variance(self, less: int) -> float | None:
+        """Sum of squared deviations by ``count - less`` (1: of a sample, 0: of a population).
+
+        None for fewer numbers, or beyond DOUBLE.
+        """
+        n = self.count
+        if n <= less:
+            return None
+        try:
+            return (n * self.squares - self.total * self.total) / (n * (n - less) << 2148)  # rounded once
+        except OverflowError:
+            return None
+
+    def deviation(self, less: int) -> float | None:
+        """Square root of the variance."""
+        variance = self.variance(less)
+        return None if variance is None else variance**0.5
+
+    def state(self) -> list[Any]:
+        """As plain values; the sums are too long for most encodings of integers."""
+        return [self.count, hex(self.total), hex(self.squares)]
+
+    def load(self, state: Sequence[Any]) -> None:
+        """Back from plain values."""
+        self.count, self.total, self.squares = state[0], int(state[1], 16), int(state[2], 16)
 
 
 class Extreme:
@@ -72,3 +175,8 @@ class Extreme:
     def value(self) -> Any:
         """The extreme, or None when there is no value."""
         return self.queue[0] if self.queue else None
+
+
+def finite(x: float | None) -> float | None:
+    """``x``, or NULL where a computation went beyond DOUBLE: it could be added but never taken away again."""
+    return x if x is not None and isfinite(x) else None

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SWEEP = 1_024  # keys remembered before old ones are looked for
+
+
+def plain_key(key: Any) -> Any:
+    """A key back from plain values, where a tuple may have become a list."""
+    return tuple(key) if isinstance(key, list) else key
 
 
 class Suppressor:
@@ -37,4 +45,14 @@ class Suppressor:
         if len(self._quiet_until) < self._sweep_at:
             return
         self._quiet_until = {k: t for k, t in self._quiet_until.items() if t > watermark}
+        self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
+
+    def state(self) -> Any:
+        """What later decisions depend on, as plain values."""
+        return [self.suppressed, [[key, until] for key, until in self._quiet_until.items()]]
+
+    def load(self, state: Sequence[Any]) -> None:
+        """Back from plain values."""
+        self.suppressed, quiet_until = state
+        self._quiet_until = {plain_key(key): until for key, until in quiet_until}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))

@@ -1,0 +1,282 @@
+"""Group windows: rows of a key between two points of event time become one result when the watermark reaches the second.
+
+Rows come in event-time order, so a row at t says, as a watermark t does, that every window that ends at or before t is complete.
+
+    HOP, size 3, slide 2         panes    |a b| c |d e| f |...      between all starts and ends of windows
+                                 windows  [a b c)                   ends at 3: made of two panes
+                                              [d e f)   hence a pane is kept until the last window that holds it has ended
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from m1cep.model.alert import MAX_EVENT_IDS
+from m1cep.runtime.outcome import Hit
+from m1cep.runtime.suppress import plain_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from m1cep.codegen.module import Module
+    from m1cep.plan.ir import WindowShape
+    from m1cep.runtime.suppress import Suppressor
+
+    Groups = dict[Any, Any]  # group key -> the generated Group, in order of the key's first row
+
+_START = -(2**63)
+
+
+class EventIds:
+    """Ids of events, as many as an alert names: the oldest half and the newest half."""
+
+    __slots__ = ("newest", "oldest")
+
+    def __init__(self) -> None:
+        self.oldest: list[str] = []
+        self.newest: deque[str] | None = None
+
+    def add(self, event_id: str) -> None:
+        """One more, the newest so far."""
+        if len(self.oldest) < MAX_EVENT_IDS // 2:
+            self.oldest.append(event_id)
+        elif self.newest is None:
+            self.newest = deque((event_id,), MAX_EVENT_IDS // 2)
+        else:
+            self.newest.append(event_id)
+
+    def extend(self, ids: Iterable[str]) -> None:
+        """Several more."""
+        for event_id in ids:
+            self.add(event_id)
+
+    def state(self) -> list[str]:
+        """All that are kept, oldest first."""
+        return self.oldest if self.newest is None else [*self.oldest, *self.newest]
+
+    def load(self, state: Sequence[str]) -> None:
+        """Back from plain values."""
+        self.extend(state)
+
+
+class _Windows:
+    """What both kinds of windows share: from groups to hits, and to plain values and back."""
+
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
+        self.shape = shape
+        self._feed = module["feed"]
+        self._result = module["result"]
+        self._merge = module["merge"]
+        self._group = module["Group"]
+        self._suppressor = suppressor
+
+    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
+        """Take rows in, in event-time order."""
+        self._feed(self, rows, base, out)
+
+    def _emit(self, key: Any, parts: Sequence[Any], start: int, end: int, decided: int, out: list[Hit]) -> None:
+        """Report a window's group, kept in ``parts``, if its HAVING is true."""
+        group = parts[0]
+        if len(parts) > 1:
+            group = self._group()
+            group.first = parts[0].first
+            for part in parts:
+                self._merge(group, part)
+        row = self._result(group, key, start, end)
+        if row is None or not self._suppressor.allows(key, end - 1):
+            return
+        ids = parts[0].ids
+        if len(parts) > 1:
+            ids = EventIds()
+            for part in parts:
+                ids.extend(part.ids.state())
+        identity = ("window", str(start), str(end))
+        out.append(Hit(decided, 0, group.first, key, row, end - 1, list(ids.state()), identity))
+
+    def _dump(self, groups: Groups) -> list[Any]:
+        return [[key, [_plain(getattr(g, name)) for name in g.__slots__]] for key, g in groups.items()]
+
+    def _revive(self, state: Sequence[Any]) -> Groups:
+        groups: Groups = {}
+        for key, values in state:
+            group = groups[plain_key(key)] = self._group()
+            for name, value in zip(group.__slots__, values, strict=True):
+                held = getattr(group, name)
+                if hasattr(held, "load"):
+                    held.load(value)
+                else:
+                    setattr(group, name, dict.fromkeys(value) if isinstance(held, dict) else value)
+        return groups
+
+
+class AlignedWindows(_Windows):
+    """TUMBLE, HOP and CUMULATE: windows that begin and end at the same times for all keys.
+
+    ``groups`` are those of the pane that rows go into until ``due``. A window of TUMBLE is one pane. HOP keeps the panes of its
+    open windows. CUMULATE goes on filling one pane and reports it at each step.
+    """
+
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
+        super().__init__(module, shape, suppressor)
+        self.groups: Groups = {}
+        self.due = _START
+        self._panes: deque[tuple[int, Groups]] = deque()  # (end, groups) of closed panes, oldest first
+
+    def turn(self, time: int, out: list[Hit]) -> None:
+        """No row before ``time`` will come any more, and ``time`` is not before ``due``."""
+        while self.due <= time and (self.groups or self._panes):
+            if self.shape.kind == "CUMULATE":
+                self._step(self.due, out)
+            else:
+                self._close(self.due, out)
+            self.due = self._boundary(self.due)
+        if self.due <= time:
+            self.due = self._boundary(time)
+
+    def _boundary(self, time: int) -> int:
+        """The first start or end of a window after ``time``."""
+        slide, size, offset = self.shape.slide, self.shape.size, self.shape.offset
+        start = time - (time - offset) % slide + slide
+        if size % slide == 0:
+            return start
+        return min(start, time - (time - offset - size) % slide + slide)
+
+    def _step(self, end: int, out: list[Hit]) -> None:
+        size, offset = self.shape.size, self.shape.offset
+        start = end - 1 - (end - 1 - offset) % size
+        for key, group in self.groups.items():
+            self._emit(key, (group,), start, end, end, out)
+        if end == start + size:
+            self.groups = {}
+
+    def _close(self, end: int, out: list[Hit]) -> None:
+        size, slide, offset = self.shape.size, self.shape.slide, self.shape.offset
+        panes = self._panes
+        if self.groups:
+            panes.append((end, self.groups))
+            self.groups = {}
+        start = end - size
+        if (start - offset) % slide:
+            return
+        self._forget(start)
+        parts: dict[Any, list[Any]] = {}
+        for _, groups in panes:
+            for key, group in groups.items():
+                parts.setdefault(key, []).append(group)
+        for key, of_key in parts.items():
+            self._emit(key, of_key, start, end, end, out)
+        self._forget(start + slide)
+
+    def _forget(self, start: int) -> None:
+        """Drop panes that ended by the start of the oldest window still to come."""
+        while self._panes and self._panes[0][0] <= start:
+            self._panes.popleft()
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Report the windows that ended at or before the watermark."""
+        if watermark >= self.due:
+            self.turn(watermark, out)
+        self._suppressor.forget(watermark)
+
+    def finish(self, out: list[Hit]) -> None:
+        """Report every open window, as if its time had come."""
+        while self.groups or self._panes:
+            self.turn(self.due, out)
+
+    def counters(self) -> dict[str, int]:
+        """Groups in memory (keys by pane), matches suppressed."""
+        groups = len(self.groups) + sum(len(groups) for _, groups in self._panes)
+        return {"groups": groups, "suppressed": self._suppressor.suppressed}
+
+    def state(self) -> Any:
+        """Everything that later results depend on, as plain values."""
+        panes = [[end, self._dump(groups)] for end, groups in self._panes]
+        return [self.due, self._dump(self.groups), panes, self._suppressor.state()]
+
+    def load(self, state: Any) -> None:
+        """Back from plain values, on a fresh operator."""
+        self.due, groups, panes, suppressor = state
+        self.groups = self._revive(groups)
+        self._panes = deque((end, self._revive(of_pane)) for end, of_pane in panes)
+        self._suppressor.load(suppressor)
+
+
+class _Session:
+    """An open session."""
+
+    __slots__ = ("groups", "last", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.last = start
+        self.groups: Groups = {}
+
+
+class SessionWindows(_Windows):
+    """SESSION: for each value of the session's key, rows of which each comes within the gap after the one before.
+
+    A session is over when its last row is more than the gap ago: a row exactly a gap later still belongs to it, as in Flink.
+    """
+
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
+        super().__init__(module, shape, suppressor)
+        self._sessions: OrderedDict[Any, _Session] = OrderedDict()  # by time of the last row
+
+    def session(self, key: Any, time: int, out: list[Hit]) -> Groups:
+        """The groups of the session that a row at ``time`` belongs to."""
+        session = self._sessions.get(key)
+        if session is not None and time - session.last > self.shape.size:
+            self._report(self._sessions.pop(key), out)
+            session = None
+        if session is None:
+            session = self._sessions[key] = _Session(time)
+        elif time > session.last:
+            session.last = time
+            self._sessions.move_to_end(key)
+        return session.groups
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Report the sessions that no row can prolong any more."""
+        self._suppressor.forget(watermark)
+        while self._sessions:
+            session = next(iter(self._sessions.values()))
+            if watermark - session.last <= self.shape.size:
+                return
+            self._sessions.popitem(last=False)
+            self._report(session, out)
+
+    def finish(self, out: list[Hit]) -> None:
+        """Report every open session."""
+        while self._sessions:
+            self._report(self._sessions.popitem(last=False)[1], out)
+
+    def _report(self, session: _Session, out: list[Hit]) -> None:
+        end = session.last + self.shape.size
+        for key, group in session.groups.items():
+            self._emit(key, (group,), session.start, end, end + 1, out)
+
+    def counters(self) -> dict[str, int]:
+        """Groups in open sessions, matches suppressed."""
+        groups = sum(len(s.groups) for s in self._sessions.values())
+        return {"groups": groups, "suppressed": self._suppressor.suppressed}
+
+    def state(self) -> Any:
+        """Everything that later results depend on, as plain values."""
+        sessions = [[key, s.start, s.last, self._dump(s.groups)] for key, s in self._sessions.items()]
+        return [sessions, self._suppressor.state()]
+
+    def load(self, state: Any) -> None:
+        """Back from plain values, on a fresh operator."""
+        sessions, suppressor = state
+        for key, start, last, groups in sessions:
+            session = self._sessions[plain_key(key)] = _Session(start)
+            session.last = last
+            session.groups = self._revive(groups)
+        self._suppressor.load(suppressor)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "state"):
+        return value.state()
+    return list(value) if isinstance(value, dict) else value
