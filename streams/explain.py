@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.ir import LAG, FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.pattern import DONE, compile_program
 
 if TYPE_CHECKING:
     from m1cep import Rule
+    from m1cep.plan.ir import Windowed
 
 
 def plan_lines(rule: Rule) -> list[str]:
@@ -21,9 +22,7 @@ def plan_lines(rule: Rule) -> list[str]:
         case FilterPlan():
             lines.append("each row by itself")
         case OverPlan():
-            lines += [
-                f"keeps {w.agg.func} over the last {w.frame.range} {unit}, both ends included" for w in plan.windows
-            ]
+            lines += [_frame_line(w, unit) for w in plan.windows]
         case WindowPlan():
             lines.append(_window_line(plan, unit))
             lines.append("one result a group when its window has ended")
@@ -36,6 +35,15 @@ def plan_lines(rule: Rule) -> list[str]:
             lines += _program_lines(plan)
     lines.append(f"gives {', '.join(o.name for o in plan.select)}")
     return lines
+
+
+def _frame_line(w: Windowed, unit: str) -> str:
+    if w.agg.func == LAG:
+        return f"looks {w.frame.rows} rows back"
+    func = f"{w.agg.func} of different values" if w.agg.distinct else w.agg.func
+    if w.frame.rows is not None:
+        return f"keeps {func} over the present row and {w.frame.rows} before it"
+    return f"keeps {func} over the last {w.frame.range} {unit}, both ends included"
 
 
 def _window_line(plan: WindowPlan, unit: str) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import Agg, Call, Expr
+from m1cep.plan.ir import Agg, Call, Expr, Frame
 from m1cep.runtime.sliding import Extreme, Moments, Total, finite, minus_decimal, plus_decimal
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Input:
     expr: Expr | None
     where: Expr | None
     distinct: bool
+    frame: Frame | None
 
     @property
     def kind(self) -> str:
@@ -58,24 +59,24 @@ class Aggregates:
     """The lines for a set of aggregates. In them ``x<j>`` is the j-th input's value, ``s`` the object that keeps the parts.
 
     Args:
-        aggregates: what is asked for.
+        aggregates: what is asked for, each with its frame where rows leave.
         writer: writes the arguments.
         sliding: whether rows leave again in the order in which they came; otherwise two sets of rows can become one.
     """
 
-    def __init__(self, aggregates: Sequence[Agg], writer: ExprWriter, *, sliding: bool) -> None:
+    def __init__(self, aggregates: Sequence[tuple[Agg, Frame | None]], writer: ExprWriter, *, sliding: bool) -> None:
         self._writer = writer
         self._sliding = sliding
         self.inputs: list[Input] = []
         self._parts: list[list[str]] = []
-        for agg in aggregates:
-            j = self.input_of(agg)
+        for agg, frame in aggregates:
+            j = self.input_of(agg, frame)
             needs = _NEEDS.get(agg.func, "v")
             self._parts[j] += [p for p in needs if p not in self._parts[j]]
 
-    def input_of(self, agg: Agg) -> int:
+    def input_of(self, agg: Agg, frame: Frame | None = None) -> int:
         """Number of the input that an aggregate is over."""
-        wanted = Input(agg.expr, agg.where, agg.distinct)
+        wanted = Input(agg.expr, agg.where, agg.distinct, frame)
         if wanted not in self.inputs:
             self.inputs.append(wanted)
             self._parts.append(["d"] if agg.distinct else [])
@@ -176,9 +177,9 @@ class Aggregates:
                 return [f"s.{name}.merge(o.{name})"]
         return [f"s.{name} += o.{name}"]
 
-    def read(self, agg: Agg) -> str:
+    def read(self, agg: Agg, frame: Frame | None = None) -> str:
         """Source of an aggregate's value."""
-        j = self.input_of(agg)
+        j = self.input_of(agg, frame)
         double = self.inputs[j].kind == "DOUBLE"
         match agg.func:
             case "COUNT":

@@ -32,7 +32,7 @@ class _Generator:
         self.stream = stream
         self.out = Source()
         self.writer = ExprWriter(leaf=self._leaf)
-        self.kept = Aggregates(plan.aggregates, self.writer, sliding=False)
+        self.kept = Aggregates([(agg, None) for agg in plan.aggregates], self.writer, sliding=False)
         self._key = key_parts(plan.key)
         self._of_group = False  # what the writer writes: an expression over a row, or over a group
 

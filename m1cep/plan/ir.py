@@ -119,6 +119,9 @@ Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg
 WINDOW_COLUMN = "\0window "
 """Name, with a number after it, of the Col that stands for a window's value; it cannot be written in SQL."""
 
+LAG = "LAG"
+"""Function of a Windowed that is no aggregate: the value ``frame.rows`` rows before."""
+
 WINDOW_START, WINDOW_END = "\0window_start", "\0window_end"
 """Names of the Cols that stand for a group window's bounds."""
 
@@ -147,7 +150,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
-    """An aggregate and its frame."""
+    """An aggregate, or LAG, and its frame."""
 
     agg: Agg
     frame: Frame

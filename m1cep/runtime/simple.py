@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from m1cep.runtime.suppress import plain_key
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,14 +33,27 @@ class RowFilter:
         """Matches suppressed."""
         return {"suppressed": self._suppressor.suppressed}
 
+    def state(self) -> Any:
+        """Everything that later results depend on, as plain values."""
+        return self._suppressor.state()
+
+    def load(self, state: Any) -> None:
+        """Back from plain values, on a fresh operator."""
+        self._suppressor.load(state)
+
 
 class SlidingWindow:
-    """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame."""
+    """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame.
+
+    With a frame of ROWS, or LAG, no time tells that a key is done with: its state, a bounded number of rows, is kept.
+    """
 
     def __init__(self, module: Module, suppressor: Suppressor) -> None:
         self._feed = module["feed"]
+        self._dump = module["dump"]
+        self._revive = module["revive"]
         self._suppressor = suppressor
-        self._span: int = module["SPAN"]
+        self._span: int | None = module["SPAN"]
         self._states: dict[Any, Any] = {}
         self._swept = -1
 
@@ -48,10 +63,10 @@ class SlidingWindow:
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
-        if watermark - self._swept <= self._span:
+        self._suppressor.forget(watermark)
+        if self._span is None or watermark - self._swept <= self._span:
             return
         self._swept = watermark
-        self._suppressor.forget(watermark)
         silent = watermark - self._span
         states = self._states
         for key in [k for k, s in states.items() if s.last < silent]:
@@ -64,3 +79,13 @@ class SlidingWindow:
     def counters(self) -> dict[str, int]:
         """Keys in memory, matches suppressed."""
         return {"keys": len(self._states), "suppressed": self._suppressor.suppressed}
+
+    def state(self) -> Any:
+        """Everything that later results depend on, as plain values."""
+        return [self._swept, [[key, self._dump(s)] for key, s in self._states.items()], self._suppressor.state()]
+
+    def load(self, state: Any) -> None:
+        """Back from plain values, on a fresh operator."""
+        self._swept, states, suppressor = state
+        self._states = {plain_key(key): self._revive(values) for key, values in states}
+        self._suppressor.load(suppressor)

@@ -180,3 +180,24 @@ class Extreme:
 def finite(x: float | None) -> float | None:
     """``x``, or NULL where a computation went beyond DOUBLE: it could be added but never taken away again."""
     return x if x is not None and isfinite(x) else None
+
+
+def contributing_ids(
+    present: str, queues: Sequence[Sequence[Any]], lags: Sequence[tuple[Sequence[tuple[str, Any]], int]]
+) -> list[str]:
+    """Ids of the rows that count in some frame or that a LAG saw, and of the present row, oldest first.
+
+    Args:
+        present: id of the present row.
+        queues: a frame's rows each, as (time, id, values that count or None); all end with the present row.
+        lags: (id, value) of the latest rows, and how far back a LAG looks.
+    """
+    back = {0: present}  # rows before the present one -> id
+    for queue in queues:
+        for distance, (_, event_id, *values) in enumerate(reversed(queue)):
+            if any(v is not None for v in values):
+                back[distance] = event_id
+    for rows, distance in lags:
+        if len(rows) > distance:
+            back[distance] = rows[0][0]
+    return [back[distance] for distance in sorted(back, reverse=True)]
