@@ -14,10 +14,11 @@ from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import in_unit
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.pattern import compile_program
+from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
-from m1cep.runtime.windows import AlignedWindows, SessionWindows
+from m1cep.runtime.windows import GrowingWindows, SessionWindows
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
+    from m1cep.plan.ir import WindowShape
     from m1cep.runtime.outcome import Operator
+
+_WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor], Operator]] = {
+    "TUMBLE": GrowingWindows,
+    "CUMULATE": GrowingWindows,
+    "HOP": HoppingWindows,
+    "SESSION": SessionWindows,
+}
 
 
 @dataclass(frozen=True)
@@ -120,7 +129,7 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
             return module, lambda: SlidingWindow(module, Suppressor(suppress))
         case WindowPlan(shape=shape):
             module = generate_windows(plan, stream, name)
-            windows = SessionWindows if shape.kind == "SESSION" else AlignedWindows
+            windows = _WINDOWS[shape.kind]
             return module, lambda: windows(module, shape, Suppressor(suppress))
         case MatchPlan():
             program = compile_program(plan.pattern)

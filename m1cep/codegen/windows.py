@@ -60,7 +60,7 @@ class _Generator:
         out.add()
         out.add("def __init__(self):", indent=1)
         out.add("self.first = 0  # position of the first row", indent=2)
-        out.add("self.ids = EventIds()", indent=2)
+        out.add("self.ids = None", indent=2)
         for name, initial in parts:
             out.add(f"self.{name} = {initial}", indent=2)
         out.add()
@@ -86,6 +86,7 @@ class _Generator:
         out.add("if s is None:", indent=2)
         out.add("s = groups[k] = Group()", indent=3)
         out.add("s.first = i", indent=3)
+        out.add("s.ids = EventIds()", indent=3)
         for j, wanted in enumerate(self.kept.inputs):
             pos = wanted.expr.pos if wanted.expr is not None else None
             out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=pos)

@@ -1,10 +1,7 @@
 """Group windows: rows of a key between two points of event time become one result when the watermark reaches the second.
 
 Rows come in event-time order, so a row at t says, as a watermark t does, that every window that ends at or before t is complete.
-
-    HOP, size 3, slide 2         panes    |a b| c |d e| f |...      between all starts and ends of windows
-                                 windows  [a b c)                   ends at 3: made of two panes
-                                              [d e f)   hence a pane is kept until the last window that holds it has ended
+TUMBLE, CUMULATE and SESSION are here, HOP in ``runtime.hopping``.
 """
 
 from __future__ import annotations
@@ -60,47 +57,46 @@ class EventIds:
         self.extend(state)
 
 
-class _Windows:
+class Windows:
     """What both kinds of windows share: from groups to hits, and to plain values and back."""
 
     def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
         self.shape = shape
         self._feed = module["feed"]
         self._result = module["result"]
-        self._merge = module["merge"]
-        self._group = module["Group"]
-        self._suppressor = suppressor
+        self.merge = module["merge"]
+        self.group = module["Group"]
+        self.suppressor = suppressor
 
     def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
         """Take rows in, in event-time order."""
         self._feed(self, rows, base, out)
 
-    def _emit(self, key: Any, parts: Sequence[Any], start: int, end: int, decided: int, out: list[Hit]) -> None:
-        """Report a window's group, kept in ``parts``, if its HAVING is true."""
-        group = parts[0]
-        if len(parts) > 1:
-            group = self._group()
-            group.first = parts[0].first
-            for part in parts:
-                self._merge(group, part)
+    def emit(
+        self, key: Any, group: Any, panes: Sequence[Any], start: int, end: int, decided: int, out: list[Hit]
+    ) -> None:
+        """Report a window's group, whose rows are those of ``panes``, if its HAVING is true."""
         row = self._result(group, key, start, end)
-        if row is None or not self._suppressor.allows(key, end - 1):
+        if row is None or not self.suppressor.allows(key, end - 1):
             return
-        ids = parts[0].ids
-        if len(parts) > 1:
+        ids = panes[0].ids
+        if len(panes) > 1:
             ids = EventIds()
-            for part in parts:
-                ids.extend(part.ids.state())
+            for pane in panes:
+                ids.extend(pane.ids.state())
         identity = ("window", str(start), str(end))
-        out.append(Hit(decided, 0, group.first, key, row, end - 1, list(ids.state()), identity))
+        out.append(Hit(decided, 0, panes[0].first, key, row, end - 1, list(ids.state()), identity))
 
-    def _dump(self, groups: Groups) -> list[Any]:
+    def dump(self, groups: Groups) -> list[Any]:
+        """Groups as plain values."""
         return [[key, [_plain(getattr(g, name)) for name in g.__slots__]] for key, g in groups.items()]
 
-    def _revive(self, state: Sequence[Any]) -> Groups:
+    def revive(self, state: Sequence[Any]) -> Groups:
+        """Groups back from plain values."""
         groups: Groups = {}
         for key, values in state:
-            group = groups[plain_key(key)] = self._group()
+            group = groups[plain_key(key)] = self.group()
+            group.ids = EventIds()
             for name, value in zip(group.__slots__, values, strict=True):
                 held = getattr(group, name)
                 if hasattr(held, "load"):
@@ -110,31 +106,31 @@ class _Windows:
         return groups
 
 
-class AlignedWindows(_Windows):
-    """TUMBLE, HOP and CUMULATE: windows that begin and end at the same times for all keys.
-
-    ``groups`` are those of the pane that rows go into until ``due``. A window of TUMBLE is one pane. HOP keeps the panes of its
-    open windows. CUMULATE goes on filling one pane and reports it at each step.
-    """
+class Aligned(Windows):
+    """Windows that begin and end at the same times for all keys. Rows go into ``groups`` until ``due``."""
 
     def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
         super().__init__(module, shape, suppressor)
         self.groups: Groups = {}
         self.due = _START
-        self._panes: deque[tuple[int, Groups]] = deque()  # (end, groups) of closed panes, oldest first
 
     def turn(self, time: int, out: list[Hit]) -> None:
         """No row before ``time`` will come any more, and ``time`` is not before ``due``."""
-        while self.due <= time and (self.groups or self._panes):
-            if self.shape.kind == "CUMULATE":
-                self._step(self.due, out)
-            else:
-                self._close(self.due, out)
-            self.due = self._boundary(self.due)
+        while self.due <= time and self.is_open():
+            self.close(self.due, out)
+            self.due = self.boundary(self.due)
         if self.due <= time:
-            self.due = self._boundary(time)
+            self.due = self.boundary(time)
 
-    def _boundary(self, time: int) -> int:
+    def is_open(self) -> bool:
+        """Whether some window has a row."""
+        raise NotImplementedError
+
+    def close(self, end: int, out: list[Hit]) -> None:
+        """All rows before ``end`` are there."""
+        raise NotImplementedError
+
+    def boundary(self, time: int) -> int:
         """The first start or end of a window after ``time``."""
         slide, size, offset = self.shape.slide, self.shape.size, self.shape.offset
         start = time - (time - offset) % slide + slide
@@ -142,64 +138,47 @@ class AlignedWindows(_Windows):
             return start
         return min(start, time - (time - offset - size) % slide + slide)
 
-    def _step(self, end: int, out: list[Hit]) -> None:
-        size, offset = self.shape.size, self.shape.offset
-        start = end - 1 - (end - 1 - offset) % size
-        for key, group in self.groups.items():
-            self._emit(key, (group,), start, end, end, out)
-        if end == start + size:
-            self.groups = {}
-
-    def _close(self, end: int, out: list[Hit]) -> None:
-        size, slide, offset = self.shape.size, self.shape.slide, self.shape.offset
-        panes = self._panes
-        if self.groups:
-            panes.append((end, self.groups))
-            self.groups = {}
-        start = end - size
-        if (start - offset) % slide:
-            return
-        self._forget(start)
-        parts: dict[Any, list[Any]] = {}
-        for _, groups in panes:
-            for key, group in groups.items():
-                parts.setdefault(key, []).append(group)
-        for key, of_key in parts.items():
-            self._emit(key, of_key, start, end, end, out)
-        self._forget(start + slide)
-
-    def _forget(self, start: int) -> None:
-        """Drop panes that ended by the start of the oldest window still to come."""
-        while self._panes and self._panes[0][0] <= start:
-            self._panes.popleft()
-
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Report the windows that ended at or before the watermark."""
         if watermark >= self.due:
             self.turn(watermark, out)
-        self._suppressor.forget(watermark)
+        self.suppressor.forget(watermark)
 
     def finish(self, out: list[Hit]) -> None:
         """Report every open window, as if its time had come."""
-        while self.groups or self._panes:
+        while self.is_open():
             self.turn(self.due, out)
 
+
+class GrowingWindows(Aligned):
+    """TUMBLE and CUMULATE: windows that begin together and grow step by step; one step of TUMBLE is the whole window."""
+
+    def is_open(self) -> bool:
+        """Whether some window has a row."""
+        return bool(self.groups)
+
+    def close(self, end: int, out: list[Hit]) -> None:
+        """Report what the windows that end here have; those that go on keep it."""
+        size, offset = self.shape.size, self.shape.offset
+        start = end - 1 - (end - 1 - offset) % size
+        for key, group in self.groups.items():
+            self.emit(key, group, (group,), start, end, end, out)
+        if end == start + size:
+            self.groups = {}
+
     def counters(self) -> dict[str, int]:
-        """Groups in memory (keys by pane), matches suppressed."""
-        groups = len(self.groups) + sum(len(groups) for _, groups in self._panes)
-        return {"groups": groups, "suppressed": self._suppressor.suppressed}
+        """Groups in memory, matches suppressed."""
+        return {"groups": len(self.groups), "suppressed": self.suppressor.suppressed}
 
     def state(self) -> Any:
         """Everything that later results depend on, as plain values."""
-        panes = [[end, self._dump(groups)] for end, groups in self._panes]
-        return [self.due, self._dump(self.groups), panes, self._suppressor.state()]
+        return [self.due, self.dump(self.groups), self.suppressor.state()]
 
     def load(self, state: Any) -> None:
         """Back from plain values, on a fresh operator."""
-        self.due, groups, panes, suppressor = state
-        self.groups = self._revive(groups)
-        self._panes = deque((end, self._revive(of_pane)) for end, of_pane in panes)
-        self._suppressor.load(suppressor)
+        self.due, groups, suppressor = state
+        self.groups = self.revive(groups)
+        self.suppressor.load(suppressor)
 
 
 class _Session:
@@ -213,7 +192,7 @@ class _Session:
         self.groups: Groups = {}
 
 
-class SessionWindows(_Windows):
+class SessionWindows(Windows):
     """SESSION: for each value of the session's key, rows of which each comes within the gap after the one before.
 
     A session is over when its last row is more than the gap ago: a row exactly a gap later still belongs to it, as in Flink.
@@ -238,7 +217,7 @@ class SessionWindows(_Windows):
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Report the sessions that no row can prolong any more."""
-        self._suppressor.forget(watermark)
+        self.suppressor.forget(watermark)
         while self._sessions:
             session = next(iter(self._sessions.values()))
             if watermark - session.last <= self.shape.size:
@@ -254,17 +233,17 @@ class SessionWindows(_Windows):
     def _report(self, session: _Session, out: list[Hit]) -> None:
         end = session.last + self.shape.size
         for key, group in session.groups.items():
-            self._emit(key, (group,), session.start, end, end + 1, out)
+            self.emit(key, group, (group,), session.start, end, end + 1, out)
 
     def counters(self) -> dict[str, int]:
         """Groups in open sessions, matches suppressed."""
         groups = sum(len(s.groups) for s in self._sessions.values())
-        return {"groups": groups, "suppressed": self._suppressor.suppressed}
+        return {"groups": groups, "suppressed": self.suppressor.suppressed}
 
     def state(self) -> Any:
         """Everything that later results depend on, as plain values."""
-        sessions = [[key, s.start, s.last, self._dump(s.groups)] for key, s in self._sessions.items()]
-        return [sessions, self._suppressor.state()]
+        sessions = [[key, s.start, s.last, self.dump(s.groups)] for key, s in self._sessions.items()]
+        return [sessions, self.suppressor.state()]
 
     def load(self, state: Any) -> None:
         """Back from plain values, on a fresh operator."""
@@ -272,8 +251,8 @@ class SessionWindows(_Windows):
         for key, start, last, groups in sessions:
             session = self._sessions[plain_key(key)] = _Session(start)
             session.last = last
-            session.groups = self._revive(groups)
-        self._suppressor.load(suppressor)
+            session.groups = self.revive(groups)
+        self.suppressor.load(suppressor)
 
 
 def _plain(value: Any) -> Any:
