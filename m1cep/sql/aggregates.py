@@ -62,7 +62,7 @@ def _argument(checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowS
         argument, distinct = argument.expressions[0], func not in {"MIN", "MAX"}
     if call.expressions or argument is None:
         raise checker.refuse(f"{func} expects one argument", call)
-    if isinstance(argument, exp.Star) or isinstance(argument.this, exp.Star):
+    if isinstance(argument, exp.Star) or (isinstance(argument, exp.Column) and isinstance(argument.this, exp.Star)):
         if func != "COUNT" or distinct:
             raise checker.refuse(f"{func}({'DISTINCT ' * distinct}*) is not SQL", call, f"{func}(column)")
         return None, False

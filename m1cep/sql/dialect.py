@@ -42,7 +42,7 @@ class Measure(exp.Expression):
     arg_types = {"this": True, "mode": False}
 
 
-class WindowTable(exp.Expression):
+class WindowTable(exp.Expression, exp.Func):
     """TABLE(TUMBLE(TABLE data PARTITION BY ..., DESCRIPTOR(column), ...)): ``this`` is the function's name.
 
     ``arguments`` are those after the descriptor, as Kwarg where they were named.

@@ -103,8 +103,9 @@ class _Windows:
         self._check_order(shape)
         scope = RowScope(self.checker.source, "OVER", self.source.stream, self.source.aliases)
         if type(node.this) in _NOT_ON_STREAMS:
-            name = type(node.this).__name__.upper()
-            raise self.checker.refuse(f"{name} OVER is not supported", node, _NOT_ON_STREAMS[type(node.this)])
+            raise self.checker.refuse(
+                f"{node.this.sql_name()} OVER is not supported", node, _NOT_ON_STREAMS[type(node.this)]
+            )
         windowed = (
             self._lag(node.this, shape, scope)
             if isinstance(node.this, exp.Lag)
