@@ -12,12 +12,16 @@ from m1cep.codegen.over import generate_over
 from m1cep.codegen.windows import generate_windows
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import in_unit
+from m1cep.plan.constants import any_of
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
-from m1cep.plan.pattern import compile_program
+from m1cep.plan.program import compile_program
+from m1cep.plan.sharing import way_to_follow
+from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.hopping import HoppingWindows
-from m1cep.runtime.matcher import PatternMatcher
+from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
+from m1cep.runtime.threads import ThreadMatcher
 from m1cep.runtime.windows import GrowingWindows, SessionWindows
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
@@ -27,10 +31,11 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
+    from m1cep.plan.constants import Constants
     from m1cep.plan.ir import WindowShape
     from m1cep.runtime.outcome import Operator
 
-_WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor], Operator]] = {
+_WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor, Constants], Operator]] = {
     "TUMBLE": GrowingWindows,
     "CUMULATE": GrowingWindows,
     "HOP": HoppingWindows,
@@ -123,17 +128,43 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
     match plan:
         case FilterPlan():
             module = generate_filter(plan, stream, name)
-            return module, lambda: RowFilter(module, Suppressor(suppress))
+            return module, lambda: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda: SlidingWindow(module, Suppressor(suppress))
+            return module, lambda: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
         case WindowPlan(shape=shape):
             module = generate_windows(plan, stream, name)
             windows = _WINDOWS[shape.kind]
-            return module, lambda: windows(module, shape, Suppressor(suppress))
+            return module, lambda: windows(module, shape, Suppressor(suppress), any_of([plan.where]))
         case MatchPlan():
-            program = compile_program(plan.pattern)
-            module = generate_match(plan, program, stream, name)
-            return module, lambda: PatternMatcher(
-                module, program, stream.time_attr, plan.within, matter.max_open, Suppressor(suppress)
-            )
+            return _generate_match(plan, stream, name, matter, suppress)
+
+
+_MATCHERS = {"GROUPS": GroupMatcher, "RUNS": RunMatcher, "THREADS": ThreadMatcher}
+
+
+def _generate_match(
+    plan: MatchPlan, stream: Stream, name: str, matter: FrontMatter, suppress: int | None
+) -> tuple[Module, Callable[[], Operator]]:
+    program = compile_program(plan.pattern)
+    module = generate_match(plan, program, stream, name)
+    every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
+    begins = () if every_row else any_of(plan.define[program.labels[s]] for s in program.start)
+    demands = any_of([plan.where])
+    kind = _MATCHERS[way_to_follow(plan, program)]
+
+    def start() -> Operator:
+        return kind(
+            plan,
+            program,
+            module,
+            stream.row_type,
+            stream.time_attr,
+            Suppressor(suppress),
+            matter.max_open,
+            matter.max_rows,
+            begins,
+            demands,
+        )
+
+    return module, start

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str) -> Module:
-    """The module of an OVER rule: State, feed(states, allows, rows, base, out), dump(s), revive(values), SPAN, key_dict(k)."""
+    """The module of an OVER rule: State, feed(states, allows, rows, out), dump(s), revive(values), SPAN, key_dict(k)."""
     return _Generator(plan, stream).module(filename)
 
 
@@ -74,8 +74,8 @@ class _Generator:
 
     def _feed(self) -> None:
         plan, out = self.plan, self.out
-        out.add("def feed(states, allows, rows, base, out):")
-        out.add("for i, r in enumerate(rows, base):", indent=1)
+        out.add("def feed(states, allows, rows, out):")
+        out.add("for i, r in rows:", indent=1)
         if plan.where is not TRUE:
             out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
             out.add("continue", indent=3)

@@ -1,6 +1,6 @@
 """Group windows to Python: what is kept of a group, the loop that rows go through, and the result of a group.
 
-feed(w, rows, base, out)                     w the running windows (runtime.windows)
+feed(w, rows, out)                           w the running windows (runtime.windows)
 merge(s, o)                                  o, of the same key in a later pane, becomes part of s
 result(s, k, window_start, window_end)       the SELECT list, or None where HAVING is not true
 """
@@ -68,10 +68,10 @@ class _Generator:
     def _feed(self) -> None:
         plan, out, time = self.plan, self.out, self.stream.time_attr
         session = plan.shape.kind == "SESSION"
-        out.add("def feed(w, rows, base, out):")
+        out.add("def feed(w, rows, out):")
         if not session:
             out.add("groups, due = w.groups, w.due", indent=1)
-        out.add("for i, r in enumerate(rows, base):", indent=1)
+        out.add("for i, r in rows:", indent=1)
         out.add(f"t = r.{time}", indent=2)
         if not session:
             out.add("if t >= due:", indent=2)

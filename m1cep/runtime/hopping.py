@@ -18,6 +18,7 @@ from m1cep.runtime.windows import Aligned
 if TYPE_CHECKING:
     from m1cep.codegen.module import Module
     from m1cep.plan.ir import WindowShape
+    from m1cep.runtime.batch import Constants
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 
@@ -42,8 +43,8 @@ class _Panes:
 class HoppingWindows(Aligned):
     """HOP: overlapping windows, made of panes between all their starts and ends."""
 
-    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
-        super().__init__(module, shape, suppressor)
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor, demands: Constants) -> None:
+        super().__init__(module, shape, suppressor, demands)
         self._keys: dict[Any, _Panes] = {}
 
     def is_open(self) -> bool:

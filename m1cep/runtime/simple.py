@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from m1cep.codegen.module import Module
+    from m1cep.runtime.batch import Batch, Constants
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 class RowFilter:
     """SELECT ... WHERE: every row by itself."""
 
-    def __init__(self, module: Module, suppressor: Suppressor) -> None:
-        self.feed = partial(module["feed"], suppressor.allows)
+    def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
+        self._feed = module["feed"]
         self._suppressor = suppressor
+        self._demands = demands
+
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in."""
+        self._feed(self._suppressor.allows, rows_of(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Nothing waits."""
@@ -29,17 +34,17 @@ class RowFilter:
     def finish(self, out: list[Hit]) -> None:
         """Nothing is open."""
 
-    def counters(self) -> dict[str, int]:
-        """Matches suppressed."""
-        return {"suppressed": self._suppressor.suppressed}
-
     def state(self) -> Any:
-        """Everything that later results depend on, as plain values."""
+        """The suppressor's."""
         return self._suppressor.state()
 
     def load(self, state: Any) -> None:
-        """Back from plain values, on a fresh operator."""
+        """The reverse."""
         self._suppressor.load(state)
+
+    def counters(self) -> dict[str, int]:
+        """Matches suppressed."""
+        return {"suppressed": self._suppressor.suppressed}
 
 
 class SlidingWindow:
@@ -48,7 +53,8 @@ class SlidingWindow:
     With a frame of ROWS, or LAG, no time tells that a key is done with: its state, a bounded number of rows, is kept.
     """
 
-    def __init__(self, module: Module, suppressor: Suppressor) -> None:
+    def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
+        self._demands = demands
         self._feed = module["feed"]
         self._dump = module["dump"]
         self._revive = module["revive"]
@@ -57,9 +63,9 @@ class SlidingWindow:
         self._states: dict[Any, Any] = {}
         self._swept = -1
 
-    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self._states, self._suppressor.allows, rows, base, out)
+        self._feed(self._states, self._suppressor.allows, rows_of(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
@@ -89,3 +95,9 @@ class SlidingWindow:
         self._swept, states, suppressor = state
         self._states = {plain_key(key): self._revive(values) for key, values in states}
         self._suppressor.load(suppressor)
+
+
+def rows_of(batch: Batch, demands: Constants, *, alone: bool) -> Iterator[tuple[int, Any]]:
+    """The rows that may meet the constants that a rule demands; with one rule, looking at all of them is cheaper."""
+    found = None if alone else batch.candidates(demands)
+    return batch.all() if found is None else batch.at(found)

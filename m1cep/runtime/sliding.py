@@ -8,6 +8,8 @@ from fractions import Fraction
 from math import fsum, isfinite
 from typing import TYPE_CHECKING, Any
 
+from m1cep.runtime.exact import deviation, variance
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,12 +76,12 @@ class Total:
 
     def state(self) -> list[Any]:
         """As plain values."""
-        return [*self.parts, str(self.huge)] if self.huge else list(self.parts)
+        return [*self.parts, self.huge] if self.huge else list(self.parts)
 
     def load(self, state: Sequence[Any]) -> None:
         """Back from plain values."""
-        self.huge = int(state[-1]) if state and isinstance(state[-1], str) else 0
-        self.parts = [x for x in state if not isinstance(x, str)]
+        self.huge = state[-1] if state and isinstance(state[-1], int) else 0
+        self.parts = [x for x in state if isinstance(x, float)]
 
 
 class Moments:
@@ -118,30 +120,20 @@ class Moments:
         self.squares += other.squares
 
     def variance(self, less: int) -> float | None:
-        """Sum of squared deviations by ``count - less`` (1: of a sample, 0: of a population).
-
-        None for fewer numbers, or beyond DOUBLE.
-        """
-        n = self.count
-        if n <= less:
-            return None
-        try:
-            return (n * self.squares - self.total * self.total) / (n * (n - less) << 2148)  # rounded once
-        except OverflowError:
-            return None
+        """Sum of squared deviations by ``count - less``; None for too few numbers, or beyond DOUBLE."""
+        return variance((self.count, self.total, self.squares), less)
 
     def deviation(self, less: int) -> float | None:
         """Square root of the variance."""
-        variance = self.variance(less)
-        return None if variance is None else variance**0.5
+        return deviation((self.count, self.total, self.squares), less)
 
-    def state(self) -> list[Any]:
-        """As plain values; the sums are too long for most encodings of integers."""
-        return [self.count, hex(self.total), hex(self.squares)]
+    def state(self) -> list[int]:
+        """As plain values."""
+        return [self.count, self.total, self.squares]
 
-    def load(self, state: Sequence[Any]) -> None:
+    def load(self, state: Sequence[int]) -> None:
         """Back from plain values."""
-        self.count, self.total, self.squares = state[0], int(state[1], 16), int(state[2], 16)
+        self.count, self.total, self.squares = state
 
 
 class Extreme:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from typing import Any
 
 _SWEEP = 1_024  # keys remembered before old ones are looked for
 
@@ -48,11 +45,11 @@ class Suppressor:
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
 
     def state(self) -> Any:
-        """What later decisions depend on, as plain values."""
-        return [self.suppressed, [[key, until] for key, until in self._quiet_until.items()]]
+        """The keys that are quiet and until when, and the count."""
+        return [[list(item) for item in self._quiet_until.items()], self.suppressed]
 
-    def load(self, state: Sequence[Any]) -> None:
-        """Back from plain values."""
-        self.suppressed, quiet_until = state
-        self._quiet_until = {plain_key(key): until for key, until in quiet_until}
+    def load(self, state: Any) -> None:
+        """The reverse; keys of several columns come back as lists."""
+        quiet, self.suppressed = state
+        self._quiet_until = {plain_key(k): t for k, t in quiet}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.model.alert import MAX_EVENT_IDS
 from m1cep.runtime.outcome import Hit
+from m1cep.runtime.simple import rows_of
 from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.plan.ir import WindowShape
+    from m1cep.runtime.batch import Batch, Constants
     from m1cep.runtime.suppress import Suppressor
 
     Groups = dict[Any, Any]  # group key -> the generated Group, in order of the key's first row
@@ -60,17 +62,18 @@ class EventIds:
 class Windows:
     """What both kinds of windows share: from groups to hits, and to plain values and back."""
 
-    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor, demands: Constants) -> None:
         self.shape = shape
         self._feed = module["feed"]
         self._result = module["result"]
         self.merge = module["merge"]
         self.group = module["Group"]
         self.suppressor = suppressor
+        self._demands = demands
 
-    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self, rows, base, out)
+        self._feed(self, rows_of(batch, self._demands, alone=alone), out)
 
     def emit(
         self, key: Any, group: Any, panes: Sequence[Any], start: int, end: int, decided: int, out: list[Hit]
@@ -84,7 +87,7 @@ class Windows:
             ids = EventIds()
             for pane in panes:
                 ids.extend(pane.ids.state())
-        identity = ("window", str(start), str(end))
+        identity = ["window", str(start), str(end)]
         out.append(Hit(decided, 0, panes[0].first, key, row, end - 1, list(ids.state()), identity))
 
     def dump(self, groups: Groups) -> list[Any]:
@@ -109,8 +112,8 @@ class Windows:
 class Aligned(Windows):
     """Windows that begin and end at the same times for all keys. Rows go into ``groups`` until ``due``."""
 
-    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
-        super().__init__(module, shape, suppressor)
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor, demands: Constants) -> None:
+        super().__init__(module, shape, suppressor, demands)
         self.groups: Groups = {}
         self.due = _START
 
@@ -198,8 +201,8 @@ class SessionWindows(Windows):
     A session is over when its last row is more than the gap ago: a row exactly a gap later still belongs to it, as in Flink.
     """
 
-    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor) -> None:
-        super().__init__(module, shape, suppressor)
+    def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor, demands: Constants) -> None:
+        super().__init__(module, shape, suppressor, demands)
         self._sessions: OrderedDict[Any, _Session] = OrderedDict()  # by time of the last row
 
     def session(self, key: Any, time: int, out: list[Hit]) -> Groups:
