@@ -5,6 +5,7 @@ from letters import LETTERS, alerts, rows
 
 import m1cep
 from m1cep.model.alert import MAX_EVENT_IDS
+from streams.explain import plan_lines
 
 TUMBLE = "TUMBLE(TABLE letters, DESCRIPTOR(ts), INTERVAL '10' SECOND)"
 HOP = "HOP(TABLE letters, DESCRIPTOR(ts), INTERVAL '5' SECOND, INTERVAL '10' SECOND)"
@@ -25,6 +26,12 @@ STREAMS = m1cep.parse_streams(
     ) PARTITIONED BY (k) WITH ('topic' = 'letters')
     """
 )
+
+
+def compiled(select=""):
+    """A rule for each kind of window, by its first letter."""
+    kinds = zip("thcs", (TUMBLE, HOP, CUMULATE, SESSION), strict=True)
+    return [m1cep.compile_rule(rule_text(windows, select=select), STREAMS, name) for name, windows in kinds]
 
 
 def found(windows, events, **clauses):
@@ -134,16 +141,12 @@ def test_a_window_fires_when_the_watermark_reaches_its_end():
 
 
 def test_silent_keys_leave_and_fire_nothing_twice():
-    engine = m1cep.Engine([m1cep.compile_rule(rule_text(w), STREAMS, n) for n, w in enumerate_windows()])
+    engine = m1cep.Engine(compiled())
     for i in range(20):
         engine.push("letters", rows("A", key=f"k{i}", times=[i]))
     got = engine.push("letters", rows("B", times=[100_000]))
     assert len(got) == 20 * (1 + 2 + 3 + 1)
     assert {name: counts["groups"] for name, counts in engine.counters().items()} == dict.fromkeys("thcs", 1)
-
-
-def enumerate_windows():
-    return zip("thcs", (TUMBLE, HOP, CUMULATE, SESSION), strict=True)
 
 
 def test_alerts_of_a_window_come_in_order_of_its_keys_first_rows():
@@ -241,6 +244,25 @@ def test_a_window_over_a_view():
     assert [(a.row, a.events, a.event_time) for a in got] == [
         ({"k": "k", "window_end": 1_000_000, "n": 2}, ["x", "y"], 999_999)
     ]
+
+
+def test_a_restored_engine_goes_on_in_the_middle_of_a_window():
+    rules = compiled("SUM(v) AS v, COUNT(DISTINCT l) AS d")
+    events = rows("ABAACAB", times=[0, 4_000, 9_000, 9_500, 13_000, 21_000, 40_000])
+    engine, whole = m1cep.Engine(rules), m1cep.Engine(rules)
+    got = []
+    for event in events:
+        got += engine.push("letters", [event])
+        engine = m1cep.Engine.restore(rules, engine.snapshot())
+    assert got + engine.finish() == whole.push("letters", events) + whole.finish()
+
+
+def test_the_plan_says_which_windows():
+    lines = {rule.id: plan_lines(rule) for rule in compiled()}
+    assert "windows of 10000 ms, one after the other" in lines["t"]
+    assert "windows of 10000 ms, one every 5000 ms" in lines["h"]
+    assert "windows that grow by 5000 ms up to 15000 ms" in lines["c"]
+    assert "sessions of k, over after 5000 ms without a row" in lines["s"]
 
 
 def refused(text):
