@@ -10,20 +10,23 @@ from m1cep.codegen.filtering import generate_filter
 from m1cep.codegen.join import generate_join
 from m1cep.codegen.match import generate_match
 from m1cep.codegen.over import generate_over
+from m1cep.codegen.windows import generate_windows
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.joined import Joined, join_source
 from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.join import JoinPlan
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow
 from m1cep.runtime.groups import GroupMatcher
+from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.join import IntervalJoin
 from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
 from m1cep.runtime.threads import ThreadMatcher
+from m1cep.runtime.windows import GrowingWindows, SessionWindows
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -32,8 +35,16 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Plan
+    from m1cep.plan.constants import Constants
+    from m1cep.plan.ir import WindowShape
     from m1cep.runtime.outcome import Operator
+
+_WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor, Constants], Operator]] = {
+    "TUMBLE": GrowingWindows,
+    "CUMULATE": GrowingWindows,
+    "HOP": HoppingWindows,
+    "SESSION": SessionWindows,
+}
 
 
 @dataclass(frozen=True)
@@ -133,6 +144,10 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
             module = generate_join(plan, left, right, name)
             demands = any_of([plan.left.where, plan.right.where]) if stream == left else ()
             return module, lambda: IntervalJoin(module, plan, Suppressor(suppress), demands)
+        case WindowPlan(shape=shape):
+            module = generate_windows(plan, stream, name)
+            windows = _WINDOWS[shape.kind]
+            return module, lambda: windows(module, shape, Suppressor(suppress), any_of([plan.where]))
         case MatchPlan():
             return _generate_match(plan, stream, name, matter, suppress)
 
