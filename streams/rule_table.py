@@ -22,7 +22,8 @@ def rule_tables(rules: Iterable[tuple[str, Rule]]) -> str:
     by_name = sorted(rules, key=lambda named: named[0])
     families = groupby(by_name, key=lambda named: named[0].rpartition("/")[0])
     return "\n".join(
-        f"## {family or 'rules'}\n\n{_HEAD}" + "".join(_row(rule) for _, rule in members) for family, members in families
+        f"## {family or 'rules'}\n\n{_HEAD}" + "".join(_row(rule) for _, rule in members)
+        for family, members in families
     )
 
 

@@ -29,7 +29,10 @@ def test_a_table_for_each_folder_and_a_row_for_each_rule():
         [
             ("trading/b.sql", rule("{id: b, severity: high, summary: Too much., source: Rule 1, action: halt_grid}")),
             ("account/c.sql", rule("{id: c, summary: Odd., source: Rule 3}")),
-            ("trading/a.sql", rule("{id: a, severity: low, summary: This | that., params: {min_usd: 10, window: 5 s}}")),
+            (
+                "trading/a.sql",
+                rule("{id: a, severity: low, summary: This | that., params: {min_usd: 10, window: 5 s}}"),
+            ),
         ]
     )
     assert tables.splitlines() == [
