@@ -68,7 +68,9 @@ class TestRule:
         assert alerts
 
     def test_does_not_fire_on_near_misses(self, rule):
-        assert alerts_of(rule, HERE / rule.id / "near-miss.ndjson") == []
+        file = HERE / rule.id / "near-miss.ndjson"
+        until = events_of(file)[-1][1]["ts"]  # what is absent only because the file ends here is not missed
+        assert [alert for alert in alerts_of(rule, file) if alert.event_time <= until] == []
 
     def test_gives_the_same_alerts_one_event_at_a_time(self, rule):
         file = HERE / rule.id / "fires.ndjson"
