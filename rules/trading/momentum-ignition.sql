@@ -3,10 +3,12 @@ id: momentum-ignition
 severity: high
 summary: A burst of fills of one side, each at a price as far or further, then a fill of the other side beyond where the burst ended.
 source: Regulation (EU) 2016/522, Annex II, section 1, 4(e) - momentum ignition; Regulation (EU) 2023/1114 (MiCA), Article 91
-params: {min_first_usd: 1000, min_push_usd: 100000, min_move_bps: 20, window: 30 s}
+params: {min_fill_usd: 1000, min_push_usd: 100000, min_move_bps: 20, window: 30 s}
 */
 SELECT account, symbol, side, fills, pushed_usd, first_price, last_price, exit_price, span_us
-FROM fills MATCH_RECOGNIZE (
+FROM (
+  SELECT * FROM fills WHERE price * qty >= :min_fill_usd   -- small change neither opens nor breaks a burst
+) MATCH_RECOGNIZE (
   PARTITION BY account, symbol
   ORDER BY ts
   MEASURES
@@ -20,7 +22,6 @@ FROM fills MATCH_RECOGNIZE (
   PATTERN (IGNITE PUSH{4,}? EXIT_)   -- the sides tell PUSH from EXIT_: one way only to read the rows
   WITHIN :window
   DEFINE
-    IGNITE AS IGNITE.price * IGNITE.qty >= :min_first_usd,   -- small change opens nothing
     PUSH AS PUSH.side = IGNITE.side
       AND CASE PUSH.side WHEN 'buy' THEN PUSH.price - COALESCE(LAST(PUSH.price, 1), IGNITE.price)
                          ELSE COALESCE(LAST(PUSH.price, 1), IGNITE.price) - PUSH.price END >= 0,
