@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from m1cep.codegen.view import view_converters
 from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
 from m1cep.model.alert import Alert, alert_id, clip_event_ids
+from m1cep.runtime.lookups import FixedLookups, bound
 from m1cep.runtime.merge import Merge
 
 if TYPE_CHECKING:
     from m1cep.codegen.view import Convert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
+    from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.merge import LateRow
     from m1cep.runtime.outcome import Hit
 
@@ -42,8 +44,9 @@ class _Running:
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
         self.index = index
-        self.operator = rule.start()
-        self.key_dict = rule.module["key_dict"]
+        self.module = rule.module.instance()
+        self.operator = rule.start(self.module)
+        self.key_dict = self.module["key_dict"]
         self.alerts = 0
 
     def alert(self, hit: Hit) -> Alert:
@@ -130,12 +133,18 @@ class Engine:
         >>> [a.row for a in engine.push("orders", [{"event_id": "e1", "account": "a", "qty": 7, "ts": 1}])]
         [{'account': 'a', 'qty': 7.0}]
 
+    Args:
+        rules: what to run.
+        lookups: lists and parameters for IN_LIST, PARAM and ``:name``; looked at before each batch for a new revision.
+
     Raises:
-        EngineError: two rules have one id, or declare one stream differently.
+        EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], lookups: Lookups | None = None) -> None:
         self._rules = tuple(rules)
+        self._lookups: Lookups = FixedLookups() if lookups is None else lookups
+        self._revision: int | None = None
         self._streams: dict[str, Stream] = {}
         self._known: set[str] = set()
         self._channels: dict[str, _Channel] = {}
@@ -151,6 +160,7 @@ class Engine:
                 )
             seen.add(rule.id)
             self._add(rule, index)
+        self._look_up()
 
     def _add(self, rule: Rule, index: int) -> None:
         self._known.update(rule.known_streams)
@@ -164,6 +174,18 @@ class Engine:
                     )
                 self._by_input.setdefault(stream.name, []).append(channel)
         channel.rules.append(_Running(rule, index))
+
+    def _look_up(self) -> None:
+        """Give the rules lists and parameters as they are now. Between batches only: within one they do not change."""
+        revision = self._lookups.revision
+        if revision == self._revision:
+            return
+        running = [r for c in self._channels.values() for r in c.rules if r.module.bindings or r.rule.matter.params]
+        values = [bound(r.rule.needs, self._lookups) for r in running]  # all of them before any is changed
+        for r, found in zip(running, values, strict=True):
+            if r.module.bindings:
+                r.module.namespace.update(found)
+        self._revision = revision
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -198,6 +220,7 @@ class Engine:
         """As ``push``, with rows that ``Stream.decode_many`` made. The list belongs to the engine from then on."""
         if self._stream(stream) is None or not rows:
             return []
+        self._look_up()
         self.events += len(rows)
         out: list[tuple[Any, ...]] = []
         late: dict[int, LateRow] = {}
@@ -222,6 +245,7 @@ class Engine:
 
     def finish(self) -> list[Alert]:
         """End of input: everything that waits goes to the rules; complete matches are reported, open ones dropped."""
+        self._look_up()
         out: list[tuple[Any, ...]] = []
         for channel in self._channels.values():
             channel.finish(out)
@@ -243,6 +267,7 @@ class Engine:
     def _each(self, stream: str, act: Any) -> list[Alert]:
         if self._stream(stream) is None:
             return []
+        self._look_up()
         out: list[tuple[Any, ...]] = []
         for channel in self._by_input[stream]:
             act(channel)

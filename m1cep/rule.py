@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from m1cep.codegen.expr import TooComplexError
 from m1cep.codegen.filtering import generate_filter
 from m1cep.codegen.match import generate_match
 from m1cep.codegen.over import generate_over
@@ -13,6 +14,7 @@ from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import in_unit
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
 from m1cep.plan.pattern import compile_program
+from m1cep.runtime.lookups import Needs
 from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
@@ -41,7 +43,8 @@ class Rule:
         source: the stream or view that it reads.
         inputs: that stream, or those that the view unites.
         known_streams: every base stream that was declared when the rule was compiled.
-        start: makes a new running instance.
+        needs: the lists and parameters that it reads.
+        start: makes a new running instance of the module, or of an :meth:`instance` of it.
     """
 
     id: str
@@ -53,7 +56,8 @@ class Rule:
     source: Stream
     inputs: tuple[Stream, ...]
     known_streams: frozenset[str]
-    start: Callable[[], Operator] = field(repr=False)
+    needs: Needs
+    start: Callable[[Module], Operator] = field(repr=False)
 
     @property
     def severity(self) -> str:
@@ -91,15 +95,16 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
     source = SourceText(sql_text, name or "rule")
     try:
         matter = front_matter(source)
-        plan = plan_statement(source, matter, streams)
+        plan, fixed = plan_statement(source, matter, streams)
         rule_id = matter.id or _id_from(name) or f"rule-{version}"
         stream = next(s for n, s in streams.items() if n == plan.source)
         module, start = _generate(plan, stream, name or rule_id, matter)
-    except RecursionError:
+    except (RecursionError, TooComplexError):
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
+    needs = Needs(rule_id, module.bindings, matter.typed_params(), fixed, matter.on_missing == "unknown")
     inputs = tuple(streams[n] for n in stream.inputs)
     known = frozenset(s.name for s in streams.values() if not s.is_view)
-    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, start)
+    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, needs, start)
 
 
 def _id_from(name: str) -> str:
@@ -107,18 +112,20 @@ def _id_from(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-_")
 
 
-def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[], Operator]]:
+def _generate(
+    plan: Plan, stream: Stream, name: str, matter: FrontMatter
+) -> tuple[Module, Callable[[Module], Operator]]:
     suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
     match plan:
         case FilterPlan():
             module = generate_filter(plan, stream, name)
-            return module, lambda: RowFilter(module, Suppressor(suppress))
+            return module, lambda module: RowFilter(module, Suppressor(suppress))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda: SlidingWindow(module, Suppressor(suppress))
+            return module, lambda module: SlidingWindow(module, Suppressor(suppress))
         case MatchPlan():
             program = compile_program(plan.pattern)
             module = generate_match(plan, program, stream, name)
-            return module, lambda: PatternMatcher(
+            return module, lambda module: PatternMatcher(
                 module, program, stream.time_attr, plan.within, matter.max_open, Suppressor(suppress)
             )

@@ -30,8 +30,10 @@ class Column:
 
     @property
     def attr(self) -> str:
-        plain = self.name.isidentifier() and not keyword.iskeyword(self.name) and not self.name.startswith("_")
-        return self.name if plain else "c_" + "".join(c if c.isalnum() else f"_{ord(c):x}_" for c in self.name)
+        ascii_ = self.name.isascii()  # Python folds other letters: the name would not be found again
+        plain = ascii_ and self.name.isidentifier() and not keyword.iskeyword(self.name) and self.name[0] != "_"
+        escaped = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in self.name)
+        return self.name if plain else f"c_{''.join(escaped)}"
 
 
 @dataclass(frozen=True, slots=True)

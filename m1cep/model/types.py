@@ -13,14 +13,19 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 US_PER_UNIT = {"ms": 1_000, "us": 1}
-_MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of the year 9999
-_MAX_DOUBLE = 1.7976931348623157e308
+MIN_INT, MAX_INT = -(2**31), 2**31 - 1
+MIN_BIGINT, MAX_BIGINT = -(2**63), 2**63 - 1
+MIN_DOUBLE, MAX_DOUBLE = -1.7976931348623157e308, 1.7976931348623157e308
+MIN_DECIMAL, MAX_DECIMAL = Decimal(1 - 10**38), Decimal(10**38 - 1)
+# The years 1 to 9999. Computed times may be before 1970, those of events are not.
+MIN_TIME_MS, MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
+MIN_TIME_US, MAX_TIME_US = MIN_TIME_MS * 1000, MAX_TIME_MS * 1000 + 999
 
-_Double = Annotated[float, Meta(ge=-_MAX_DOUBLE, le=_MAX_DOUBLE)]  # refuses NaN and infinities, in C
-_Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_BigInt = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_EpochMs = Annotated[int, Meta(ge=0, le=_MAX_EPOCH_MS)]
-_EpochUs = Annotated[int, Meta(ge=0, le=_MAX_EPOCH_MS * 1000 + 999)]
+_Double = Annotated[float, Meta(ge=MIN_DOUBLE, le=MAX_DOUBLE)]  # refuses NaN and infinities, in C
+_Int = Annotated[int, Meta(ge=MIN_INT, le=MAX_INT)]
+_BigInt = Annotated[int, Meta(ge=MIN_BIGINT, le=MAX_BIGINT)]
+_EpochMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
+_EpochUs = Annotated[int, Meta(ge=0, le=MAX_TIME_US)]
 
 NUMERIC = frozenset({"INT", "BIGINT", "DOUBLE", "DECIMAL"})
 INTEGER = frozenset({"INT", "BIGINT"})

@@ -45,6 +45,8 @@ class Measure(exp.Expression):
 class M1cepSql(Trino):
     """The dialect of rules and stream declarations."""
 
+    INDEX_OFFSET = 0  # sqlglot would rewrite the 1 of tags[1]; what is written stays
+
     class Tokenizer(Trino.Tokenizer):
         KEYWORDS = {**Trino.Tokenizer.KEYWORDS, "QUALIFY": TokenType.QUALIFY}
 
@@ -54,6 +56,19 @@ class M1cepSql(Trino):
             **Trino.Parser.CONSTRAINT_PARSERS,
             "WATERMARK": lambda self: self._parse_watermark(),
         }
+        # sqlglot takes the unit for a column and the last argument for the unit
+        FUNCTIONS = {
+            **Trino.Parser.FUNCTIONS,
+            "TIMESTAMPDIFF": lambda args: exp.Anonymous(this="TIMESTAMPDIFF", expressions=args),
+        }
+
+        def _parse_placeholder(self) -> exp.Expr | None:
+            """Sqlglot keeps no position of placeholders."""
+            token = self._curr
+            found = super()._parse_placeholder()
+            if isinstance(found, exp.Placeholder) and token is not None:
+                found.update_positions(token)
+            return found
 
         def _parse_watermark(self) -> exp.Expr:
             self._match_text_seq("FOR")

@@ -145,7 +145,7 @@ class _Windows:
                 "expected a bounded frame: without a bound its state would grow for ever", shape, hint
             )
         scope = RowScope(self.checker.source, "the frame", self.source.stream)
-        value = self.checker.check(spec.args["start"], scope)
+        value = self.checker.fix(self.checker.check(spec.args["start"], scope))
         if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL" or value.value < 0:
             raise self.checker.refuse("a RANGE frame over event time expects an INTERVAL", shape, hint)
         return Frame(range=in_unit(value.value, self.source.stream.time_unit))
