@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
@@ -73,6 +73,31 @@ class SqlType:
         """``us`` for TIMESTAMP(6), else ``ms``."""
         return "us" if self.kind == "TIMESTAMP" and self.precision == 6 else "ms"
 
+    def check_decimals(self, value: Any) -> None:
+        """Refuse a DECIMAL, at any depth of ``value``, with more digits before the point than declared; NaN and infinity too.
+
+        Raises:
+            ValueError: there is one.
+        """
+        if value is None:
+            return
+        match self.kind:
+            case "DECIMAL":
+                if not value.is_finite() or (value and value.adjusted() >= (self.precision or 38) - (self.scale or 0)):
+                    raise ValueError(f"expected {self}, got {value:.20}" if value.is_finite() else f"expected {self}, got {value}")
+            case "ARRAY" | "MAP" if self.element is not None:
+                for item in value if self.kind == "ARRAY" else value.values():
+                    self.element.check_decimals(item)
+            case "ROW":
+                for name, type_ in self.fields:
+                    type_.check_decimals(value.get(name))
+
+    @property
+    def has_decimals(self) -> bool:
+        """Whether it is, or holds, a DECIMAL."""
+        inner = [t for _, t in self.fields] + ([self.element] if self.element is not None else [])
+        return self.kind == "DECIMAL" or any(t.has_decimals for t in inner)
+
     def _element(self) -> Any:
         return self.element.python() | None if self.element else Any
 
@@ -84,7 +109,7 @@ class SqlType:
             case "MAP":
                 return dict[str, self._element()]  # type: ignore[misc]  # made at run time
             case "ROW":
-                return dict[str, Any]
+                return TypedDict("Row", {n: t.python() | None for n, t in self.fields}, total=False)  # type: ignore[operator]
             case "TIMESTAMP":
                 return _EpochUs if self.precision == 6 else _EpochMs
         return {

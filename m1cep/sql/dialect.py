@@ -169,7 +169,9 @@ def parse(source: SourceText) -> list[exp.Expr]:
         ) from None
     except TokenError as error:
         raise RuleError(f"not understood: {_first_line(error)}", source, 0) from None
-    except (RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except RecursionError:
+        raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         # sqlglot on nonsense: some inputs end in these
         raise RuleError(f"not understood: {_first_line(error) or type(error).__name__}", source, 0) from None
     return [s for s in found if s is not None]

@@ -35,7 +35,7 @@ _ARITHMETIC: dict[type[exp.Expr], str] = {
     exp.Mod: "MOD",
 }
 MAX_DEPTH = 40  # of nesting; Python takes 200 brackets within one another, and a level may need four
-MAX_PARTS = 2_000  # of one chain of AND, OR, + or ||
+MAX_TERMS = 100  # of one chain of + - * / %
 MAX_WEIGHT = 20_000  # parts of an expression as it runs
 
 
@@ -193,7 +193,7 @@ class ExpressionChecker:
         """The operands of a AND b AND c ..., which sqlglot nests to the left."""
         parts: list[exp.Expr] = []
         kind, at = type(node), node
-        while type(at) is kind and len(parts) < MAX_PARTS:
+        while type(at) is kind:
             parts.append(at.expression)
             at = at.this
         return [at, *reversed(parts)]
@@ -375,9 +375,11 @@ class ExpressionChecker:
         """A + b - c ..., which sqlglot nests to the left."""
         spine: list[exp.Expr] = []
         at = node
-        while type(at) in _ARITHMETIC and len(spine) < MAX_PARTS:
+        while type(at) in _ARITHMETIC:
             spine.append(at)
             at = at.this
+        if len(spine) > MAX_TERMS:
+            raise self.refuse(f"expected at most {MAX_TERMS} operators in a row", node)
         found = self.check(at, scope)
         for part in reversed(spine):
             op, right = _ARITHMETIC[type(part)], self.check(part.expression, scope)
