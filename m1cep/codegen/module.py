@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.model import types
 from m1cep.model.alert import event_digest
-from m1cep.runtime import functions, texts
+from m1cep.runtime import exact, functions, texts
 from m1cep.runtime.lookups import Binding
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def load(source: Source, filename: str, constants: dict[str, Any]) -> Module:
     name = f"<m1cep {filename}>"
     text = source.text()
     namespace: dict[str, Any] = {
-        n: getattr(module, n) for module in (functions, texts) for n in dir(module) if not n.startswith("_")
+        n: v for m in (exact, functions, texts) for n, v in vars(m).items() if not n.startswith("_")
     }
-    namespace |= {n: getattr(types, n) for n in dir(types) if n.startswith(("MIN_", "MAX_"))}
+    namespace |= {n: v for n, v in vars(types).items() if n.startswith(("MIN_", "MAX_"))}
     namespace |= {"__name__": name, "event_digest": event_digest, "__builtins__": builtins}
     bindings = {n: c for n, c in constants.items() if isinstance(c, Binding)}
     namespace |= {n: c.default if isinstance(c, Binding) else c for n, c in constants.items()}

@@ -84,7 +84,9 @@ class SqlType:
         match self.kind:
             case "DECIMAL":
                 if not value.is_finite() or (value and value.adjusted() >= (self.precision or 38) - (self.scale or 0)):
-                    raise ValueError(f"expected {self}, got {value:.20}" if value.is_finite() else f"expected {self}, got {value}")
+                    raise ValueError(
+                        f"expected {self}, got {value:.20}" if value.is_finite() else f"expected {self}, got {value}"
+                    )
             case "ARRAY" | "MAP" if self.element is not None:
                 for item in value if self.kind == "ARRAY" else value.values():
                     self.element.check_decimals(item)

@@ -15,7 +15,7 @@ from m1cep.sql import scalars
 from m1cep.sql.dialect import position
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
-from m1cep.sql.navigation import AGGREGATES, aggregate, navigation
+from m1cep.sql.navigation import AGGREGATES, aggregate, classifier, match_number, navigation, semantics
 from m1cep.sql.scope import DefineScope, MeasureScope, nearest
 from m1cep.sql.types import arithmetic, common, comparable, fits
 
@@ -159,6 +159,9 @@ class ExpressionChecker:
 
     def _boolean(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(bool(node.this), BOOLEAN, position(node))
+
+    def _semantics(self, node: exp.Expr, scope: Scope) -> Expr:
+        return semantics(self, node, scope)
 
     def _null(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(None, NULL, position(node))
@@ -330,7 +333,9 @@ class ExpressionChecker:
 
     def _named(self, node: exp.Expr, scope: Scope) -> Expr:
         name = str(node.this).upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-        if name in {"FIRST", "LAST", "PREV"}:
+        if isinstance(node, exp.Anonymous) and name in {"CLASSIFIER", "MATCH_NUMBER"}:
+            return (classifier if name == "CLASSIFIER" else match_number)(self, node, scope)
+        if name in {"FIRST", "LAST", "PREV", "NEXT"}:
             if not isinstance(scope, DefineScope | MeasureScope):
                 raise self.refuse(f"{name} belongs into DEFINE or MEASURES of MATCH_RECOGNIZE", node)
             return navigation(self, name, node, scope)
@@ -340,11 +345,7 @@ class ExpressionChecker:
             return param(self, node, scope, DOUBLE)
         if name == "TIMESTAMPDIFF":
             return scalars.timestampdiff(self, node, scope)
-        later = {"NEXT", "CLASSIFIER", "MATCH_NUMBER"}
-        hint = (
-            "it is part of the language and not built yet" if name in later else "see docs/rules.md for the functions"
-        )
-        raise self.refuse(f"function {name} is not supported", node, hint)
+        raise self.refuse(f"function {name} is not supported", node, "see docs/rules.md for the functions")
 
     def expect(self, arg: Expr, expected: str, node: exp.Expr, what: str) -> Expr:
         """The argument, if it is of the type that ``what`` takes (see :func:`m1cep.sql.types.fits`)."""

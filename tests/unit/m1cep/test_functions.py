@@ -316,7 +316,8 @@ def test_beyond_its_type_is_null(sql, changes):
 
 @pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "=", "<>"])
 @pytest.mark.parametrize(
-    ("sql", "changes"), [("x * 10", {"x": BIG}), ("x * -10", {"x": BIG}), ("i * j", {"i": MAX}), ("d * i * i * i", {"i": MAX})]
+    ("sql", "changes"),
+    [("x * 10", {"x": BIG}), ("x * -10", {"x": BIG}), ("i * j", {"i": MAX}), ("d * i * i * i", {"i": MAX})],
 )
 def test_a_comparison_with_it_is_unknown(sql, changes, sign):
     for condition in (f"{sql} {sign} y", f"y {sign} {sql}", f"{sql} {sign} {sql} * 2", f"{sql} {sign} i"):
@@ -334,7 +335,9 @@ def test_decimal_has_38_digits():
     )
 
 
-@pytest.mark.parametrize("sql", ["COALESCE(x, 0)", "CASE WHEN x IS NULL THEN 1 ELSE x END", "GREATEST(y, i)", "LEAST(i, y * 100)"])
+@pytest.mark.parametrize(
+    "sql", ["COALESCE(x, 0)", "CASE WHEN x IS NULL THEN 1 ELSE x END", "GREATEST(y, i)", "LEAST(i, y * 100)"]
+)
 def test_values_of_a_double_are_doubles(sql):
     assert type(value(sql, x=None)) is float
 

@@ -78,7 +78,9 @@ class TestInList:
         assert value("IN_LIST('bad', who)", FixedLookups({"bad": []})) is None
 
     def test_a_missing_list_is_refused_at_the_start(self):
-        with pytest.raises(m1cep.EngineError, match=r"rule 'r' reads list 'bad', which is not there: add it .*on_missing"):
+        with pytest.raises(
+            m1cep.EngineError, match=r"rule 'r' reads list 'bad', which is not there: add it .*on_missing"
+        ):
             m1cep.Engine([compiled(self.SQL)])
 
     @pytest.mark.parametrize("negated", ["", "NOT "])
@@ -96,7 +98,9 @@ class TestInList:
 
 
 class TestParam:
-    LOOKUPS = FixedLookups(params={"max": Parameter(100, {"vip": 1000.5, "7": 7}), "word": "stop", "own": Parameter(None, {"a": 1})})
+    LOOKUPS = FixedLookups(
+        params={"max": Parameter(100, {"vip": 1000.5, "7": 7}), "word": "stop", "own": Parameter(None, {"a": 1})}
+    )
 
     @pytest.mark.parametrize(
         ("sql", "expected"),
@@ -213,7 +217,10 @@ class TestChanges:
 
     def test_of_one_engine_are_none_of_anothers(self):
         rule = compiled(self.SQL, "params: {limit: 5.0}")
-        one, two = m1cep.Engine([rule], FixedLookups({"bad": ["a"]})), m1cep.Engine([rule], FixedLookups({"bad": ["b"]}))
+        one, two = (
+            m1cep.Engine([rule], FixedLookups({"bad": ["a"]})),
+            m1cep.Engine([rule], FixedLookups({"bad": ["b"]})),
+        )
         events = [row(who=w, x=6) for w in "ab"]
         assert [e.push("s", events)[0].row["who"] for e in (one, two, one)] == ["a", "b", "a"]
 
