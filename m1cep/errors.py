@@ -38,7 +38,7 @@ class SourceText:
         return line, offset - start + 1
 
     def excerpt(self, offset: int, length: int = 1) -> str:
-        """The line at ``offset`` with a caret below it; of a long line the part around it, and nothing a terminal would act on."""
+        """The line at ``offset`` with a caret below it; of a long line the part around it. All of it is printable."""
         line, column = self.position(offset)
         shown = self.text.split("\n")[line - 1]
         cut = max(0, column - _SHOWN // 2) if len(shown) > _SHOWN else 0

@@ -6,7 +6,8 @@ import m1cep
 
 STREAMS = m1cep.parse_streams(
     """CREATE TABLE s (k STRING, i BIGINT, j BIGINT, n INT, x DOUBLE, y DOUBLE, d DECIMAL(10, 2), t STRING, b BOOLEAN,
-       u TIMESTAMP(6), tags ARRAY<STRING>, nums ARRAY<DOUBLE>, m MAP<STRING, BIGINT>, address ROW<country STRING, geo ROW<lat DOUBLE>>,
+       u TIMESTAMP(6), tags ARRAY<STRING>, nums ARRAY<DOUBLE>, m MAP<STRING, BIGINT>,
+       address ROW<country STRING, geo ROW<lat DOUBLE>>,
        ts TIMESTAMP(3), WATERMARK FOR ts AS ts) PARTITIONED BY (k) WITH ('topic' = 's')"""
 )
 NOON = 1_777_636_800_000  # 2026-05-01T12:00:00Z, a Friday
