@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from m1cep.plan.ir import LAG, FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.join import JoinPlan
 from m1cep.plan.program import AT_END, DONE, compile_program
 
 if TYPE_CHECKING:
@@ -33,7 +34,23 @@ def plan_lines(rule: Rule) -> list[str]:
                 else f"no bound in time: at most {rule.matter.max_open} open attempts a key"
             )
             lines += _program_lines(plan)
+        case JoinPlan():
+            lines += _join_lines(plan, unit)
     lines.append(f"gives {', '.join(o.name for o in plan.select)}")
+    return lines
+
+
+def _join_lines(plan: JoinPlan, unit: str) -> list[str]:
+    a, b = plan.left.stream, plan.right.stream
+    keys = " and ".join(f"{x.name} = {y.name}" for x, y in zip(plan.left.key, plan.right.key, strict=True))
+    lines = [
+        f"pairs a of {a} with b of {b}: {keys}, b from {plan.lower} to {plan.upper} {unit} after a, both included",
+        f"keeps a for {max(plan.upper, 0)} {unit}, b for {max(-plan.lower, 0)} {unit}",
+    ]
+    if plan.absence:
+        lines.append(f"tells an a without b {max(plan.upper + 1, 0)} {unit} after it, and no pair")
+    elif plan.outer:
+        lines.append(f"tells every pair, and an a without b {max(plan.upper + 1, 0)} {unit} after it")
     return lines
 
 

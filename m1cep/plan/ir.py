@@ -14,6 +14,8 @@ from m1cep.model.types import BIGINT, BOOLEAN, STRING, SqlType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from m1cep.plan.join import JoinPlan
+
 
 @dataclass(frozen=True, slots=True)
 class Literal:
@@ -279,7 +281,7 @@ class MatchPlan:
         return self.subsets.get(variable, (variable,))
 
 
-Plan: TypeAlias = FilterPlan | OverPlan | WindowPlan | MatchPlan
+Plan: TypeAlias = "FilterPlan | OverPlan | WindowPlan | MatchPlan | JoinPlan"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

@@ -11,6 +11,7 @@ from m1cep.errors import RuleError, SourceText
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
 from m1cep.sql.dialect import RowMatch, WindowTable, parse, position
 from m1cep.sql.expressions import ExpressionChecker
+from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
 from m1cep.sql.over import has_window, over_plan
 from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
@@ -36,6 +37,12 @@ _CLAUSES = {
     "pivots": "PIVOT",
     "sample": "TABLESAMPLE",
     "into": "INTO",
+}
+_EXTRAS = {
+    "version": "FOR SYSTEM_TIME",
+    "pivots": "PIVOT",
+    "sample": "TABLESAMPLE",
+    "ordinality": "WITH ORDINALITY",
 }
 _HINTS = dict.fromkeys(
     ("GROUP BY", "HAVING"),
@@ -75,6 +82,9 @@ class _Planner:
         self.checker = checker
 
     def plan(self, select: exp.Select) -> Plan:
+        if select.args.get("joins") and select.args.get("from_") is not None:
+            self._refuse_clauses(select, ("joins",))
+            return join_plan(self, select)
         if window_table(select) is not None:
             return window_plan(self, select, None)
         self._refuse_clauses(select)
@@ -142,6 +152,7 @@ class _Planner:
 
     def source_of(self, table: exp.Expr) -> Source:
         """What a FROM, or the first argument of a window table function, names."""
+        self._refuse_extras(table)
         alias = frozenset({table.alias.lower()} if table.alias else ())
         if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
             inner = table.this
@@ -159,8 +170,6 @@ class _Planner:
             raise RuleError(
                 f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
             )
-        if table.args.get("joins") or table.args.get("laterals"):
-            raise RuleError("JOIN is not supported yet", self.source, position(table))
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())
         if stream is None:
@@ -172,6 +181,18 @@ class _Planner:
                 hint=nearest(table.name, self.streams),
             )
         return Source(stream, TRUE, alias)
+
+    def _refuse_extras(self, table: exp.Expr) -> None:
+        """Refuse what a FROM may not have beside a name and an alias."""
+        if not isinstance(table, exp.Table | exp.Subquery):
+            return
+        for arg, found in table.args.items():
+            if found and arg not in {"this", "alias", "db", "catalog"}:
+                clause = _EXTRAS.get(arg, arg.upper())
+                raise RuleError(f"{clause} is not supported here", self.source, position(table))
+        alias = table.args.get("alias")
+        if alias is not None and alias.args.get("columns"):
+            raise RuleError("an alias cannot rename columns", self.source, position(alias), hint="write AS in SELECT")
 
     def _plain_columns(self, inner: exp.Select, source: Source) -> None:
         """A subquery below MATCH_RECOGNIZE selects rows, it computes nothing."""
@@ -192,6 +213,8 @@ class _Planner:
         found: list[Output] = []
         for item in select.expressions:
             if isinstance(item, exp.Star):
+                if any(item.args.values()):
+                    raise RuleError("expected * alone", self.source, position(item), hint="name the columns you want")
                 found.extend(Output(name, expr) for name, expr in star.values())
                 continue
             name = item.alias_or_name
