@@ -32,7 +32,7 @@ def over_plan(planner: _Planner, select: exp.Select, inner: exp.Select | None) -
     checker = planner.checker
     windowed = inner if inner is not None and has_window(inner) else select
     planner._refuse_clauses(windowed)  # noqa: SLF001 - the planner of this very statement
-    source = planner.source_of(windowed.args["from_"].this)
+    source = planner._source(windowed)  # noqa: SLF001
     collector = _Windows(checker, windowed, source)
     scope = _WindowScope(collector, planner.row_scope(source, "SELECT"))
     where = planner._where(windowed, planner.row_scope(source, "WHERE"))  # noqa: SLF001
