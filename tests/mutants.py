@@ -13,7 +13,24 @@ WORDS = (
     "BOOLEAN INT BIGINT DOUBLE DECIMAL STRING TIMESTAMP ARRAY MAP ROW CREATE VIEW WATERMARK FOR PARTITIONED KEY PRIMARY LATERAL VALUES "
     "WINDOW EXISTS ANY WITH DATE CURRENT_TIMESTAMP COLLATE LIMIT orders fills accounts events account qty price side A B C x"
 ).split()
-SIGNS = [*"()[]{}<>=+-*/%|&^~!?.,;:'\"`@#$\\_", "<=", "<>", "||", "{-", "-}", "/*", "*/", "--", "->", "::", "{,3}", "{2}", "*?", ":p", "()"]
+SIGNS = [
+    *"()[]{}<>=+-*/%|&^~!?.,;:'\"`@#$\\_",
+    "<=",
+    "<>",
+    "||",
+    "{-",
+    "-}",
+    "/*",
+    "*/",
+    "--",
+    "->",
+    "::",
+    "{,3}",
+    "{2}",
+    "*?",
+    ":p",
+    "()",
+]
 VALUES = [
     "0",
     "-1",
@@ -36,7 +53,24 @@ VALUES = [
     "²",
     "１２",
 ]
-STRANGE = ["\0", "\x1b[31m", "\ud800", "\u202e", "\ufeff", "\x0b", "\x85", "\u2028", "é", "ﬁ", "𝔘", "\t", "\r", "\r\n", "\n\n", "👩‍👧"]
+STRANGE = [
+    "\0",
+    "\x1b[31m",
+    "\ud800",
+    "\u202e",
+    "\ufeff",
+    "\x0b",
+    "\x85",
+    "\u2028",
+    "é",
+    "ﬁ",
+    "𝔘",
+    "\t",
+    "\r",
+    "\r\n",
+    "\n\n",
+    "👩‍👧",
+]
 
 
 def mutant(seeds: list[str], rng: random.Random) -> str:
@@ -80,7 +114,9 @@ def _replace(tokens, rng, _seeds):
 
 def _wrap(tokens, rng, _seeds):
     """Nest a part, sometimes very deep."""
-    opening, closing = rng.choice((("(", ")"), ("NOT ", ""), ("-", ""), ("ABS(", ")"), ("CASE WHEN ", " THEN 1 END"), ("(", "")))
+    opening, closing = rng.choice(
+        (("(", ")"), ("NOT ", ""), ("-", ""), ("ABS(", ")"), ("CASE WHEN ", " THEN 1 END"), ("(", ""))
+    )
     at, times = _at(tokens, rng), rng.choice((1, 1, 3, 45, 400))
     end = min(len(tokens), at + rng.choice((1, 3, 9)))
     tokens.insert(end, closing * times)
@@ -106,4 +142,19 @@ def _cut(tokens, rng, _seeds):
     del tokens[_at(tokens, rng) :]
 
 
-_CHANGES = (_delete, _delete, _double, _swap, _swap, _insert, _insert, _replace, _replace, _wrap, _splice, _splice, _character, _cut)
+_CHANGES = (
+    _delete,
+    _delete,
+    _double,
+    _swap,
+    _swap,
+    _insert,
+    _insert,
+    _replace,
+    _replace,
+    _wrap,
+    _splice,
+    _splice,
+    _character,
+    _cut,
+)

@@ -42,7 +42,9 @@ EXPRESSIONS = [
 ]
 FILTERS = [f"/*\nparams: {{p: 5}}\n*/\nSELECT k, {e} AS v FROM t WHERE {e} AND i > :p" for e in EXPRESSIONS]
 PATTERNS = [
-    rule_text("A+ B*? (C | X){2,3}", B="B.v > AVG(A.v) AND PREV(B.v, 2) < 3", measures="FIRST(A.v, 1) AS f, LAST(C.v) AS c"),
+    rule_text(
+        "A+ B*? (C | X){2,3}", B="B.v > AVG(A.v) AND PREV(B.v, 2) < 3", measures="FIRST(A.v, 1) AS f, LAST(C.v) AS c"
+    ),
     rule_text("(A | B)+? C", measures="COUNT(A.*) AS n, MATCH_NUMBER() AS m, CLASSIFIER() AS c, SUM(DISTINCT v) AS s"),
     rule_text("A PERMUTE(B, C) {- X -}", select="*"),
     rule_text("^ A? B $"),
@@ -66,7 +68,14 @@ LOOKUPS = load_lookups()
 
 def events():
     """A few events of every stream: plain, of NULLs, of extremes."""
-    big = {"BIGINT": -(2**63), "INT": 2**31 - 1, "DOUBLE": 1.7e308, "DECIMAL": "99999999.99", "STRING": "A,1e9", "BOOLEAN": False}
+    big = {
+        "BIGINT": -(2**63),
+        "INT": 2**31 - 1,
+        "DOUBLE": 1.7e308,
+        "DECIMAL": "99999999.99",
+        "STRING": "A,1e9",
+        "BOOLEAN": False,
+    }
     plain = {"BIGINT": 2, "INT": 1, "DOUBLE": 3.5, "DECIMAL": "1.5", "STRING": "A", "BOOLEAN": True}
     for stream in STREAMS.values():
         if stream.is_view:
@@ -152,10 +161,14 @@ def test_any_text(text):
     check_declaration(OWN.replace("i BIGINT", f"i {text}"))
 
 
-@pytest.mark.parametrize("opening", ["(", "NOT ", "-", "ABS(", "CASE WHEN ", "(SELECT * FROM ", "[", "{", "A (", "/*", "'"])
+@pytest.mark.parametrize(
+    "opening", ["(", "NOT ", "-", "ABS(", "CASE WHEN ", "(SELECT * FROM ", "[", "{", "A (", "/*", "'"]
+)
 @pytest.mark.parametrize("times", [50, 5_000])
 def test_depth(opening, times):
     check(f"SELECT k FROM t WHERE {opening * times}")
     check(f"SELECT k FROM {opening * times} t")
     check(f"SELECT k FROM letters MATCH_RECOGNIZE (ORDER BY ts PATTERN ({opening * times}))")
-    check_declaration(f"CREATE TABLE t (x {'ARRAY<' * times} INT, ts TIMESTAMP(3), WATERMARK FOR ts AS {opening * times})")
+    check_declaration(
+        f"CREATE TABLE t (x {'ARRAY<' * times} INT, ts TIMESTAMP(3), WATERMARK FOR ts AS {opening * times})"
+    )
