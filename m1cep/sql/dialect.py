@@ -78,6 +78,10 @@ class M1cepSql(Trino):
             "TIMESTAMPDIFF": lambda args: exp.Anonymous(this="TIMESTAMPDIFF", expressions=args),
         }
 
+        def _warn_unsupported(self) -> None:
+            """sqlglot would take what it does not understand for an opaque command, and say so in a log."""
+            self.raise_error("expected SELECT, CREATE TABLE or CREATE VIEW in its usual form", self._curr or self._prev)
+
         def _parse_placeholder(self) -> exp.Expr | None:
             """Sqlglot keeps no position of placeholders."""
             token = self._curr
