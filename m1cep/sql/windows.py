@@ -270,7 +270,7 @@ def _arguments(checker: ExpressionChecker, kind: str, table: WindowTable) -> dic
 
 def _interval(checker: ExpressionChecker, name: str, node: exp.Expr, source: Source) -> int:
     """An INTERVAL constant in the stream's time unit."""
-    value = checker.check(node, RowScope(checker.source, "a window table function", source.stream))
+    value = checker.fix(checker.check(node, RowScope(checker.source, "a window table function", source.stream)))
     if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL":
         raise checker.refuse(f"{name.lower()} expects an INTERVAL", node, "INTERVAL '1' MINUTE")
     unit = source.stream.time_unit
