@@ -179,10 +179,12 @@ class PatternMatcher(Generic[P]):
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Decide what can only be decided by time, and drop what ran out of it."""
+        if self._within is not None:
+            self._wake(watermark, out)
         self._suppressor.forget(watermark)
-        if self._within is None:
-            return
-        wakes = self._wakes
+
+    def _wake(self, watermark: int, out: list[Hit]) -> None:
+        wakes, again = self._wakes, []
         while wakes and wakes[0][0] <= watermark:
             key = heappop(wakes)[2]
             p = self._live.get(key)
@@ -190,9 +192,11 @@ class PatternMatcher(Generic[P]):
                 p.armed = NEVER
                 self._expire(p, key, watermark, out)
                 if self._waits(p):
-                    self._arm(p, key)
+                    again.append((p, key))
                 elif self._oldest(p) is None and p.taken == p.base + len(p.log):
                     self._leave(p, key)
+        for p, key in again:  # after the loop: what waits for a row that NEXT looks at may be due already
+            self._arm(p, key)
         if watermark - self._swept >= self._within:
             self._sweep(watermark, out)
 

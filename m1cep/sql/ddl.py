@@ -224,7 +224,7 @@ def _constant(node: exp.Expr, source: SourceText) -> tuple[Any, SqlType | None]:
     if isinstance(node, exp.Literal):
         if node.is_string:
             return node.this, sql_type(exp.DataType.build("TEXT"), source)
-        value, type_ = number(node.this)
+        value, type_ = number(node, source)
         return (float(value) if isinstance(value, Decimal) else value), type_
     raise RuleError(
         "a view's column is a column of the stream, a constant or CAST(NULL AS type)", source, position(node)
