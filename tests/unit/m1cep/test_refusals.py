@@ -30,6 +30,9 @@ def refused(text):
         ("SELECT account FROM orders GROUP BY account", None, "GROUP BY is not supported", ""),
         ("SELECT account FROM orders ORDER BY ts", None, "ORDER BY is not supported", ""),
         ("SELECT account FROM orders; SELECT account FROM fills", (1, 36), "expected one SELECT", ""),
+        ("SELECT account FROM orders TABLESAMPLE BERNOULLI (10)", None, "TABLESAMPLE is not supported", ""),
+        ("SELECT a FROM orders AS o(a, b)", None, "an alias cannot rename columns", "AS in SELECT"),
+        ("SELECT * EXCEPT (price) FROM orders", None, "expected * alone", "name the columns"),
         ("DELETE FROM orders", None, "expected SELECT", ""),
         ("SELECT account FROM orders WHERE (qty > 1", None, "not understood", ""),
         ("", None, "expected one SELECT", ""),
@@ -67,7 +70,7 @@ def refused(text):
             "expected a frame",
             "RANGE BETWEEN INTERVAL",
         ),
-        ("SELECT a.x.y AS z FROM orders", None, "expected column or variable.column", ""),
+        ("SELECT a.x.y AS z FROM orders", (1, 8), "unknown table 'a'", "there are: orders"),
         ("SELECT account FROM orders WHERE qty > (SELECT 1)", None, "not supported", ""),
     ],
 )
