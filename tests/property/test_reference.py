@@ -75,6 +75,7 @@ def test_absence(case):
         {"all", "exclude", "empty"},
         {"next", "past"},
         {"absent"},
+        {"runs"},
         limit=9,
         snapshot=True,
     )
