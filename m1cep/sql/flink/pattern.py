@@ -6,6 +6,7 @@ What is said here of Flink was tried with 2.3.0; its documentation has the rest 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from m1cep.plan.pattern import Absent, Alt, Anchor, Concat, Empty, Exclude, Pattern, Permute, Repeat, Var
@@ -95,6 +96,10 @@ def check_sequence(sequence: list[Part], report: Report) -> None:
         if last.high == 1:
             why = f"Flink reports the match before it looks at {last.name}; write one rule with it and one without"
         report.cannot("a greedy quantifier at the end of the pattern", last.pos, why, length=len(str(last)))
+    for part, later in pairwise(sequence):
+        if part.greedy and not part.fixed and part.high != 1 and later.low == 0:
+            why = "Flink has no way on from there (MalformedPatternException)"
+            report.cannot(f"the optional {later} after the greedy {part}", later.pos, why, length=len(str(later)))
     for part in sequence:
         if not part.greedy and (part.low, part.high) == (0, 1):
             report.cannot("the reluctant ??", part.pos, "Flink's optional variables have no such choice")
