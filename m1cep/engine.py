@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from m1cep.codegen.view import view_converters
 from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
 from m1cep.model.alert import Alert, alert_id, clip_event_ids
+from m1cep.runtime.batch import Batch
 from m1cep.runtime.merge import Merge
+from m1cep.snapshot import check_rules, decode, encode, fingerprint
 
 if TYPE_CHECKING:
     from m1cep.codegen.view import Convert
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from m1cep.rule import Rule
     from m1cep.runtime.merge import LateRow
     from m1cep.runtime.outcome import Hit
+
+_WORTH_AN_INDEX = 3  # rules on one source from which an index of each batch pays for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ class _Running:
         key = self.key_dict(hit.key)
         self.alerts += 1
         return Alert(
-            id=alert_id(rule.id, rule.version, key, hit.events),
+            id=alert_id(rule.id, rule.version, key, hit.events if hit.identity is None else hit.identity),
             rule=rule.id,
             severity=rule.severity,
             key=key,
@@ -76,6 +80,8 @@ class _Channel:
 
     def __init__(self, index: int, source: Stream, inputs: Sequence[Stream]) -> None:
         self.index = index
+        self.source = source
+        self.inputs = inputs
         self.merge = Merge(inputs, source.time_attr)
         self.convert: dict[str, Convert] = (
             view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
@@ -89,11 +95,13 @@ class _Channel:
     def run(self, out: list[tuple[Any, ...]]) -> None:
         """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""
         rows, watermark = self.merge.release()
+        batch = Batch(rows, self.position)
+        alone = len(self.rules) < _WORTH_AN_INDEX
         for running in self.rules:
             hits: list[Hit] = []
             try:
                 if rows:
-                    running.operator.feed(rows, self.position, hits)
+                    running.operator.feed(batch, hits, alone=alone)
                 running.operator.advance(watermark, hits)
             except Exception as error:
                 raise running.failure(error) from error
@@ -112,6 +120,16 @@ class _Channel:
             except Exception as error:
                 raise running.failure(error) from error
             self._collect(running, hits, out)
+
+    def state(self) -> Any:
+        """Where the merge stands, and the rows that wait in it."""
+        sources = [self.source, *self.inputs] if self.source.is_view else [self.source]
+        return [self.source.name, fingerprint(sources), self.position, self.merge.state()]
+
+    def load(self, state: Any) -> None:
+        """The reverse."""
+        _, _, self.position, merge = state
+        self.merge.load(merge, self.source.row_type)
 
     def _collect(self, running: _Running, hits: list[Hit], out: list[tuple[Any, ...]]) -> None:
         for n, hit in enumerate(hits):
@@ -231,6 +249,51 @@ class Engine:
         """The late events since the last call."""
         late, self._late = self._late, []
         return late
+
+    def snapshot(self) -> bytes:
+        """Everything that the engine remembers. Late events that were not taken yet are not part of it."""
+        sources = [channel.state() for channel in self._channels.values()]
+        rules = [
+            [running.rule.id, running.rule.version, channel.source.name, running.alerts, running.operator.state()]
+            for channel in self._channels.values()
+            for running in channel.rules
+        ]
+        return encode([self.events, self.late_events, sources, rules])
+
+    @classmethod
+    def restore(cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False) -> Engine:
+        """An engine that goes on where ``snapshot`` was taken.
+
+        Args:
+            rules: the same as then, in any order.
+            blob: the snapshot.
+            changed: also take a snapshot of other rules: those that are the same go on, the others begin empty.
+
+        Raises:
+            EngineError: the bytes are no snapshot, or it is of other rules or differently declared streams.
+        """
+        engine = cls(rules)
+        engine.events, engine.late_events, sources, saved = decode(blob)
+        if not changed:
+            check_rules(engine.rules, {rule_id: version for rule_id, version, *_ in saved})
+        same: set[str] = set()
+        for state in sources:
+            channel = engine._channels.get(state[0])
+            if channel is None:
+                continue
+            if channel.state()[1] == state[1]:
+                channel.load(state)
+                same.add(state[0])
+            elif not changed:
+                raise EngineError(f"the snapshot was taken with another declaration of {state[0]!r}")
+        states = {(rule_id, version): rest for rule_id, version, *rest in saved}
+        for channel in engine._channels.values():
+            for running in channel.rules:
+                found = states.get((running.rule.id, running.rule.version))
+                if found is not None and found[0] in same:
+                    running.alerts = found[1]
+                    running.operator.load(found[2])
+        return engine
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Per rule: alerts, and what its operator counts (open attempts, keys, dropped attempts, suppressed matches)."""

@@ -11,11 +11,14 @@ from m1cep.codegen.match import generate_match
 from m1cep.codegen.over import generate_over
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.time import in_unit
+from m1cep.plan.constants import any_of
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
-from m1cep.plan.pattern import compile_program
-from m1cep.runtime.matcher import PatternMatcher
+from m1cep.plan.program import compile_program
+from m1cep.plan.sharing import may_group
+from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
+from m1cep.runtime.threads import ThreadMatcher
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -112,13 +115,36 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
     match plan:
         case FilterPlan():
             module = generate_filter(plan, stream, name)
-            return module, lambda: RowFilter(module, Suppressor(suppress))
+            return module, lambda: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda: SlidingWindow(module, Suppressor(suppress))
+            return module, lambda: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
         case MatchPlan():
-            program = compile_program(plan.pattern)
-            module = generate_match(plan, program, stream, name)
-            return module, lambda: PatternMatcher(
-                module, program, stream.time_attr, plan.within, matter.max_open, Suppressor(suppress)
-            )
+            return _generate_match(plan, stream, name, matter, suppress)
+
+
+def _generate_match(
+    plan: MatchPlan, stream: Stream, name: str, matter: FrontMatter, suppress: int | None
+) -> tuple[Module, Callable[[], Operator]]:
+    program = compile_program(plan.pattern)
+    module = generate_match(plan, program, stream, name)
+    every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
+    begins = () if every_row else any_of(plan.define[program.labels[s]] for s in program.start)
+    demands = any_of([plan.where])
+    kind = GroupMatcher if may_group(plan, program) else ThreadMatcher
+
+    def start() -> Operator:
+        return kind(
+            plan,
+            program,
+            module,
+            stream.row_type,
+            stream.time_attr,
+            Suppressor(suppress),
+            matter.max_open,
+            matter.max_rows,
+            begins,
+            demands,
+        )
+
+    return module, start

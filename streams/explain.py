@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
-from m1cep.plan.pattern import DONE, compile_program
+from m1cep.plan.program import AT_END, DONE, compile_program
 
 if TYPE_CHECKING:
     from m1cep import Rule
@@ -37,9 +37,10 @@ def plan_lines(rule: Rule) -> list[str]:
 
 def _program_lines(plan: MatchPlan) -> list[str]:
     program = compile_program(plan.pattern)
+    ends = {DONE: "end", AT_END: "end if no row follows"}
 
     def names(states: tuple[int, ...]) -> str:
-        return ", else ".join("end" if s == DONE else f"{s} {program.labels[s]}" for s in states)
+        return ", else ".join(ends.get(s) or f"{s} {program.labels[s]}" for s in states)
 
     lines = [f"begins with {names(program.start)}"]
     lines += [f"  {s} {label:<12} then {names(program.next[s])}" for s, label in enumerate(program.labels[:200])]

@@ -27,6 +27,12 @@ def event_id_source(stream: Stream, row: str = "r") -> str:
     return text if not column.nullable else f"({text} if {row}.{column.attr} is not None else event_digest({row}))"
 
 
+def event_id_attrs(stream: Stream) -> tuple[str, ...] | None:
+    """The attributes from which ``event_id_source`` takes the id; None where it may need the whole row."""
+    column = stream.by_name.get(EVENT_ID)
+    return None if column is None or column.nullable else (column.attr,)
+
+
 def key_source(key: tuple[Col, ...], row: str = "r") -> str:
     """Source of the partition key: the value itself for one column, a tuple for several, None for none."""
     if not key:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.patterns import like_regex
 from m1cep.model.types import US_PER_UNIT, SqlType
-from m1cep.plan.ir import Agg, Call, Col, Expr, Literal, Nav, Param, Prev
+from m1cep.plan.ir import Call, Col, Expr, Literal, Param
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,15 +29,14 @@ _INFIX = {"ADD": "+", "SUB": "-", "MUL": "*"}
 
 
 class ExprWriter:
-    """Writes expressions over a row ``row``; ``leaf`` writes Nav, Agg and what else has a place of its own.
+    """Writes expressions over a row ``row``; ``leaf`` writes Nav, Agg, Prev and what else has a place of its own.
 
     Attributes:
         constants: objects that the source refers to by name (compiled patterns, sets); to be put into its namespace.
     """
 
-    def __init__(self, row: str = "r", leaf: Callable[[Expr], str | None] | None = None, history: str = "h") -> None:
+    def __init__(self, row: str = "r", leaf: Callable[[Expr], str | None] | None = None) -> None:
         self.row = row
-        self.history = history
         self._leaf = leaf or (lambda _expr: None)
         self.constants: dict[str, Any] = {}
         self._temps = 0
@@ -63,11 +62,9 @@ class ExprWriter:
                 return self._literal(e.value)
             case Col():
                 return f"{self.row}.{e.attr}"
-            case Prev(expr=inner, offset=offset):
-                return self._previous(inner, offset)
             case Call():
                 return self._call(e)
-            case Nav() | Agg():
+            case _:
                 msg = f"{e} has no place to stand in"
                 raise AssertionError(msg)
 
@@ -106,14 +103,6 @@ class ExprWriter:
 
     def _literal(self, value: Any) -> str:
         return self.constant(value) if isinstance(value, Decimal) else repr(value)
-
-    def _previous(self, inner: Expr, offset: int) -> str:
-        row, self.row = self.row, f"{self.history}[-{offset}]"
-        try:
-            source = self.value(inner)
-        finally:
-            self.row = row
-        return f"({source} if len({self.history}) >= {offset} else None)"
 
     def _temp(self) -> str:
         self._temps += 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from m1cep.model.alert import event_digest
-from m1cep.runtime import functions
+from m1cep.runtime import exact, functions
 
 
 @dataclass
@@ -46,7 +46,7 @@ def load(source: Source, filename: str, constants: dict[str, Any]) -> Module:
     """Compile generated source under ``<m1cep filename>``."""
     name = f"<m1cep {filename}>"
     text = source.text()
-    namespace: dict[str, Any] = {n: getattr(functions, n) for n in dir(functions) if not n.startswith("_")}
+    namespace: dict[str, Any] = {n: v for m in (exact, functions) for n, v in vars(m).items() if not n.startswith("_")}
     namespace |= {"__name__": name, "event_digest": event_digest, "__builtins__": builtins}
     namespace |= constants
     exec(compile(text, name, "exec"), namespace)  # noqa: S102 - our own generated source is what this module is for

@@ -25,7 +25,7 @@ _NEEDS = {"COUNT": ("n",), "SUM": ("n", "s"), "AVG": ("n", "s"), "MIN": ("m",), 
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str) -> Module:
-    """The module of an OVER rule: State, feed(states, allows, rows, base, out), SPAN, key_dict(k)."""
+    """The module of an OVER rule: State, feed(states, allows, rows, out), SPAN, key_dict(k)."""
     return _Generator(plan, stream).module(filename)
 
 
@@ -77,8 +77,8 @@ class _Generator:
 
     def _feed(self) -> None:
         plan, out = self.plan, self.out
-        out.add("def feed(states, allows, rows, base, out):")
-        out.add("for i, r in enumerate(rows, base):", indent=1)
+        out.add("def feed(states, allows, rows, out):")
+        out.add("for i, r in rows:", indent=1)
         if plan.where is not TRUE:
             out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
             out.add("continue", indent=3)

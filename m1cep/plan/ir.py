@@ -1,6 +1,7 @@
 """Checked expressions: names resolved, types known. What plans are made of and code is generated from.
 
-``pos`` is the character offset in the rule text, for errors and for mapping generated lines back to SQL.
+``pos`` is the character offset in the rule text, for errors and for mapping generated lines back to SQL; equal expressions may
+stand at different places.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from m1cep.model.types import BIGINT, BOOLEAN, SqlType
+from m1cep.model.types import BIGINT, BOOLEAN, STRING, SqlType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +21,7 @@ class Literal:
 
     value: Any
     type: SqlType
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
     @property
     def nullable(self) -> bool:
@@ -35,7 +36,7 @@ class Col:
     attr: str
     type: SqlType
     nullable: bool
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class Param:
     name: str
     value: Any
     type: SqlType
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = False
 
 
@@ -57,16 +58,18 @@ class Call:
     args: tuple[Expr, ...]
     type: SqlType
     nullable: bool
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Prev:
-    """``expr`` on the row ``offset`` places before the row at hand in its partition; NULL before the first."""
+    """``expr`` on the row ``offset`` places before the row at hand in its partition (after it, where ``offset`` is
+    negative: NEXT); NULL where there is none.
+    """
 
     expr: Expr
     offset: int
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = True
 
     @property
@@ -78,15 +81,17 @@ class Prev:
 class Nav:
     """``expr`` on a row mapped to a pattern variable: the first or the last, ``offset`` places further inside.
 
-    ``variable`` None means the rows of the match whatever their variable.
+    ``variable`` None means the rows of the match whatever their variable; it may be the name of a SUBSET.
+    ``final``: seen from the match's last row, even where ALL ROWS PER MATCH shows an earlier one.
     """
 
     which: str  # FIRST | LAST
     variable: str | None
     expr: Expr
     offset: int = 0
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
     nullable: bool = True
+    final: bool = False
 
     @property
     def type(self) -> SqlType:
@@ -100,19 +105,39 @@ class Agg:
     ``expr`` None is COUNT(*). ``where`` is the FILTER clause.
     """
 
-    func: str  # COUNT SUM AVG MIN MAX
+    func: str  # COUNT SUM AVG MIN MAX STDDEV_SAMP STDDEV_POP VAR_SAMP VAR_POP
     variable: str | None
     expr: Expr | None
     type: SqlType
     where: Expr | None = None
-    pos: int = 0
+    pos: int = field(default=0, compare=False)
+    distinct: bool = False
+    final: bool = False
 
     @property
     def nullable(self) -> bool:
         return self.func != "COUNT"
 
 
-Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg
+@dataclass(frozen=True, slots=True)
+class Label:
+    """CLASSIFIER() of the row at hand: the variable to which it is mapped."""
+
+    pos: int = field(default=0, compare=False)
+    type: SqlType = STRING
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MatchNumber:
+    """MATCH_NUMBER(): 1 for the first match of a partition."""
+
+    pos: int = field(default=0, compare=False)
+    type: SqlType = BIGINT
+    nullable: bool = False
+
+
+Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg | Label | MatchNumber
 
 WINDOW_COLUMN = "\0window "
 """Name, with a number after it, of the Col that stands for a window's value; it cannot be written in SQL."""
@@ -174,19 +199,41 @@ class OverPlan:
 
 @dataclass(frozen=True)
 class MatchPlan:
-    """A row pattern. ``define`` has an entry for every variable of the pattern, TRUE where none was written.
+    """A row pattern.
 
-    ``select`` and ``having`` work on the measures: Nav, Agg and key columns.
+    Attributes:
+        pattern: a plan.pattern.Pattern.
+        within: bound on last - first, exclusive, in the stream's unit.
+        define: a condition for every variable of the pattern, TRUE where none was written.
+        subsets: the variables of each SUBSET.
+        rows: which rows a match gives: ONE ROW, ALL ROWS (and a row for an empty match), ALL ROWS OMIT EMPTY,
+            ALL ROWS WITH UNMATCHED.
+        skip: where the search goes on: PAST LAST ROW, TO NEXT ROW, TO FIRST, TO LAST (of ``skip_to``).
+        having, select: over the measures (Nav, Agg and key columns), with ALL ROWS also over the columns of the row.
     """
 
     source: str
     key: tuple[Col, ...]
     where: Expr
-    pattern: Any  # plan.pattern.Pattern
+    pattern: Any
     within: int | None
     define: dict[str, Expr] = field(default_factory=dict)
+    subsets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    rows: str = "ONE ROW"
+    skip: str = "PAST LAST ROW"
+    skip_to: str | None = None
     having: Expr = TRUE
     select: tuple[Output, ...] = ()
+
+    @property
+    def all_rows(self) -> bool:
+        return self.rows != "ONE ROW"
+
+    def members(self, variable: str | None) -> tuple[str, ...]:
+        """The variables that a name stands for: itself, those of a SUBSET, or all."""
+        if variable is None:
+            return tuple(self.define)
+        return self.subsets.get(variable, (variable,))
 
 
 Plan: TypeAlias = FilterPlan | OverPlan | MatchPlan

@@ -1,22 +1,21 @@
 """What a running match must remember, and nothing more: one slot for each distinct FIRST, LAST, aggregate.
 
 A match's memory is a flat tuple. Slots are updated when a row is mapped to a variable, never recomputed from stored rows, so
-that the cost of an event does not grow with the length of the match.
+that the cost of an event does not grow with the length of the match. SUM of DOUBLE is kept exactly, as the parts of
+``runtime.sliding.exact_add``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import Agg, Expr, Nav, children, walk
+from m1cep.plan.ir import Agg, Expr, Label, Nav, Prev, children, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from m1cep.plan.ir import MatchPlan
-
-BASE = 2  # positions before the slots: 0 the chain of event ids, 1 the time of the last row
+BASE = 1  # positions before the slots: 0 is the chain of states in which the rows were taken, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +23,9 @@ class Slot:
     """One remembered value.
 
     Attributes:
-        kind: COUNT SUM MIN MAX, FIRST (the offset-th row from the front), LAST (the offset-th from the back).
-        variable: whose rows, or None for all.
+        kind: COUNT SUM MIN MAX, MOMENTS (count, sum and sum of squares), SET (the distinct values), FIRST (the offset-th row
+            from the front), LAST (the offset-th from the back).
+        variable: whose rows (a variable or a SUBSET), or None for all.
         expr: over the row that is mapped; None counts rows.
         where: only rows for which this is true.
         offset: of FIRST and LAST.
@@ -49,29 +49,23 @@ class SlotMap:
         return BASE + self.slots.index(slot)
 
 
-def _plain(expr: Expr | None) -> Expr | None:
-    """An expression without source positions, so that equal ones share a slot."""
-    if expr is None:
-        return None
-    changes: dict[str, Any] = {"pos": 0}
-    for name in ("expr", "where"):
-        if hasattr(expr, name):
-            changes[name] = _plain(getattr(expr, name))
-    if hasattr(expr, "args"):
-        changes["args"] = tuple(_plain(a) for a in expr.args)
-    return replace(expr, **changes)
-
-
 def slot_of(expr: Nav | Agg) -> tuple[Slot, ...]:
     """The slots that give an expression its value: two for AVG, else one."""
-    inner = _plain(expr.expr)
+    inner = expr.expr
     if isinstance(expr, Nav):
         return (Slot(expr.which, expr.variable, inner, None, expr.offset),)
-    where = _plain(expr.where)
-    if expr.func == "AVG":
-        return (Slot("SUM", expr.variable, inner, where), Slot("COUNT", expr.variable, inner, where))
-    counted = None if expr.func == "COUNT" and inner is not None and not inner.nullable else inner
-    return (Slot(expr.func, expr.variable, counted, where),)
+    if expr.distinct:
+        return (Slot("SET", expr.variable, inner, expr.where),)
+    counted = None if inner is not None and not inner.nullable else inner
+    count = Slot("COUNT", expr.variable, counted, expr.where)
+    if expr.func == "COUNT":
+        return (count,)
+    if expr.func in {"MIN", "MAX"}:
+        return (Slot(expr.func, expr.variable, inner, expr.where),)
+    if expr.func not in {"SUM", "AVG"}:
+        return (Slot("MOMENTS", expr.variable, inner, expr.where),)
+    total = Slot("SUM", expr.variable, inner, expr.where)
+    return (total,) if expr.func == "SUM" else (total, count)
 
 
 def row_count(variable: str | None) -> Slot:
@@ -79,23 +73,20 @@ def row_count(variable: str | None) -> Slot:
     return Slot("COUNT", variable, None)
 
 
-def plan_slots(plan: MatchPlan) -> SlotMap:
-    """All slots that conditions, measures and the outer WHERE need."""
+def plan_slots(exprs: Iterable[Expr], *, both_ways: bool = False) -> SlotMap:
+    """All slots that expressions need; ``both_ways``: also what it takes to add rows in front of those taken in already."""
     found: dict[Slot, None] = {}
-    for expr in _places(plan):
-        for slot in slot_of(expr):
-            if slot.kind == "FIRST":
-                found.setdefault(row_count(slot.variable))
-            if slot.kind == "LAST":  # LAST(x, 2) moves up from LAST(x, 1) and LAST(x)
-                for nearer in range(slot.offset):
-                    found.setdefault(replace(slot, offset=nearer))
-            found.setdefault(slot)
+    for expr in exprs:
+        for place in places(expr):
+            for slot in slot_of(place):
+                if slot.kind in {"FIRST", "LAST"}:
+                    if both_ways or slot.kind == "FIRST":
+                        found.setdefault(row_count(slot.variable))
+                    if both_ways or slot.kind == "LAST":  # LAST(x, 2) moves up from LAST(x, 1) and LAST(x)
+                        for nearer in range(slot.offset):
+                            found.setdefault(replace(slot, offset=nearer))
+                found.setdefault(slot)
     return SlotMap(tuple(found))
-
-
-def _places(plan: MatchPlan) -> Iterable[Nav | Agg]:
-    for expr in (*plan.define.values(), plan.having, *(o.expr for o in plan.select)):
-        yield from places(expr)
 
 
 def places(expr: Expr) -> Iterable[Nav | Agg]:
@@ -109,4 +100,14 @@ def places(expr: Expr) -> Iterable[Nav | Agg]:
 
 def depends_on_past(expr: Expr) -> bool:
     """Whether a condition looks at rows mapped before, and so differs from attempt to attempt."""
-    return any(isinstance(e, Nav | Agg) for e in walk(expr))
+    return any(isinstance(e, Nav | Agg) or (isinstance(e, Prev) and _has_label(e)) for e in walk(expr))
+
+
+def _has_label(expr: Expr) -> bool:
+    return any(isinstance(e, Label) for e in walk(expr))
+
+
+def reach(exprs: Iterable[Expr]) -> tuple[int, int]:
+    """How many rows before and after the row at hand expressions look at."""
+    offsets = [e.offset for x in exprs for e in walk(x) if isinstance(e, Prev)]
+    return max([0, *offsets]), max([0, *(-o for o in offsets)])

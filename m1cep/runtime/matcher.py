@@ -1,244 +1,277 @@
-"""Row patterns on a stream: the match that a backtracking matcher would prefer, found while the rows arrive.
+"""Row patterns on a stream: the keys, their life, and time. How a pattern moves is in ``threads`` and ``groups``.
 
-Every row may begin an *attempt*. An attempt is a list of *threads* in order of preference; a thread is a state of the pattern
-and the memory of the rows mapped so far. A row moves every thread of every attempt on, or ends it. A thread that completes the
-pattern becomes the attempt's best match so far and ends the threads less preferred than itself; when no thread is left the
-attempt is decided. Attempts are decided in the order in which they began: the oldest that is still open holds back those after
-it, because SQL prefers the match that begins first.
-
-    rows        r1   r2   r3   r4          PATTERN (A B+ C)
-    attempt 1   A────B────B────C  match    AFTER MATCH SKIP PAST LAST ROW: attempts begun at r2..r4 are dropped
-    attempt 2        A ✗
+A key has a Partition while a match is open in it, or while PREV may look at its rows. Keys that are not touched for a while
+are packed into a few bytes each; those whose time has run out are dropped.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from heapq import heappop, heappush
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from m1cep.plan.pattern import DONE
-from m1cep.runtime.outcome import Hit
+import msgspec
+
+from m1cep.model.pack import pack, unpack
+from m1cep.runtime.partition import NEVER, Partition
+from m1cep.runtime.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from m1cep.codegen.module import Module
-    from m1cep.plan.pattern import Program
+    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.program import Program
+    from m1cep.runtime.batch import Batch, Constants
+    from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 
-    Memory = tuple[Any, ...]
+P = TypeVar("P", bound=Partition)
+_MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
-class Attempt:
-    """A match that may still come about: where it began, its threads, and the best that is complete."""
-
-    __slots__ = ("best", "best_at", "start", "start_at", "threads")
-
-    def __init__(self, start: int, start_at: int) -> None:
-        self.start = start  # event time of the first row
-        self.start_at = start_at  # its position
-        self.threads: list[tuple[int, Memory]] = []
-        self.best: Memory | None = None
-        self.best_at = -1  # position of the best match's last row
-
-
-class Partition:
-    """One key's attempts, oldest first, and the rows that PREV may look at."""
-
-    __slots__ = ("attempts", "history")
-
-    def __init__(self, history: int) -> None:
-        self.attempts: list[Attempt] = []
-        self.history: deque[Any] = deque(maxlen=history)
-
-
-class PatternMatcher:
+class PatternMatcher(Generic[P]):
     """Runs one row pattern (one rule) over all its keys.
 
     Args:
-        module: the generated functions of the rule.
-        program: the pattern.
+        plan: of the rule.
+        program: its pattern.
+        module: its generated functions.
+        row_type: the class of its rows.
         time_attr: attribute of event time on rows.
-        within: bound on last - first, exclusive, in the stream's unit, or None.
-        max_open: attempts kept per key where there is no bound in time; beyond it the oldest is dropped and counted.
         suppressor: decides which matches are reported.
+        max_open: attempts kept per key, where attempts are followed one by one and WITHIN does not bound them.
+        max_rows: rows kept per key, where WITHIN does not bound them. Beyond either the oldest attempt is dropped and counted.
+        begins: constants of which a row must have one to begin a match.
+        demands: constants of which every row of the rule has one.
     """
+
+    new_partition: Callable[[], P]
 
     def __init__(
         self,
-        module: Module,
+        plan: MatchPlan,
         program: Program,
+        module: Module,
+        row_type: type[msgspec.Struct],
         time_attr: str,
-        within: int | None,
-        max_open: int,
         suppressor: Suppressor,
+        max_open: int,
+        max_rows: int,
+        begins: Constants,
+        demands: Constants,
     ) -> None:
-        self._where: Callable[[Any], bool] = module["where"]
-        self._key: Callable[[Any], Any] = module["key"]
-        self._gate: Callable[[Any], bool] = module["gate"]
-        self._having = module["having"]
-        self._select = module["select"]
-        self._tries = module["TRIES"]
-        self._relevant: Callable[[Memory], Any] = module["relevant"]
-        self._empty: Memory = module["EMPTY"]
-        self._history: int = module["HISTORY"]
-        self._start = program.start
-        self._next = program.next
+        self._plan = plan
+        self._program = program
+        self._scan = module["scan"]
+        self._key_of: Callable[[Any], Any] = module["key"]
+        self._keep = module["keep"]
+        self._behind: int = module["BEHIND"]
+        self._ahead: int = module["AHEAD"]
+        self._within = plan.within
+        self._past_last = plan.skip == "PAST LAST ROW"
         self._time_of: Callable[[Any], int] = attrgetter(time_attr)
-        self._within = within
-        self._max_open = max_open
-        self._partitions: dict[Any, Partition] = {}
-        self._deadlines: deque[tuple[int, Any]] = deque()  # (start, key) of every attempt, in order of start
-        self._dropped = 0
         self._suppressor = suppressor
+        self._max_open = max_open
+        self._max_rows = max_rows
+        self._begins = begins
+        self._demands = demands
+        self._reporter = Reporter(module, plan, program, time_attr, suppressor)
+        kept = module.namespace.get("Kept", row_type)
+        self._pack_rows = msgspec.msgpack.Encoder().encode
+        self._unpack_rows = msgspec.msgpack.Decoder(list[kept]).decode  # type: ignore[valid-type]  # made at run time
+        # Rows that PREV looks at, the partition's first row and the number of matches outlive every match.
+        self._lasting = bool(self._behind or self._ahead or program.has_anchors or module["NUMBERED"])
+        self._live: dict[Any, P] = {}
+        self._cold: dict[Any, bytes] = {}
+        self._wakes: list[tuple[int, int, Any]] = []  # (event time, position, key), a heap
+        self._swept = -NEVER
+        self._round = 0
+        self._many = _MANY
+        self._dropped = 0
 
-    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
-        """Take rows in, in event-time order."""
-        where, key_of, gate, partitions = self._where, self._key, self._gate, self._partitions
-        for at, row in enumerate(rows, base):
-            if not where(row):
-                continue
-            key = key_of(row)
-            partition = partitions.get(key)
-            if partition is None:
-                if not self._history and not gate(row):
-                    continue
-                partition = partitions[key] = Partition(self._history)
-            self._row(partition, key, row, at, out)
+    # what a kind of matcher does
 
-    def _row(self, partition: Partition, key: Any, row: Any, at: int, out: list[Hit]) -> None:
-        time = self._time_of(row)
-        attempts, history = partition.attempts, partition.history
-        covered = False
-        if attempts:
-            if self._within is not None and time - attempts[0].start >= self._within:
-                self._expire(partition, key, time, out)
-            covered = self._move_all(attempts, row, at, history)
-        if not covered and self._gate(row):
-            self._begin(partition, key, row, time, at)
-        if attempts and not attempts[0].threads:
-            self._decide(partition, key, time, 1, at, out)
-        if self._history:
-            history.append(row)
-        elif not attempts:
-            del self._partitions[key]
+    def _step(self, p: P, key: Any, row: Any, at: int, out: list[Hit]) -> None:
+        """Take a row into a partition."""
+        raise NotImplementedError
 
-    def _move_all(self, attempts: list[Attempt], row: Any, at: int, history: deque[Any]) -> bool:
-        """Move every attempt on by one row. True when the row completes a match: no match may begin inside it."""
-        dead = False
-        for i, attempt in enumerate(attempts):
-            if not attempt.threads:
-                continue
-            self._move(attempt, attempt.threads, row, at, history)
-            if attempt.best_at == at:  # whatever it becomes, it reaches to here: those after it would be skipped
-                del attempts[i + 1 :]
-                return True
-            dead = dead or not (attempt.threads or attempt.best)
-        if dead:
-            attempts[:] = [a for a in attempts if a.threads or a.best]
-        return False
+    def _expire(self, p: P, key: Any, time: int, out: list[Hit]) -> None:
+        """Decide what can no longer go on at ``time``."""
+        raise NotImplementedError
 
-    def _begin(self, partition: Partition, key: Any, row: Any, time: int, at: int) -> None:
-        attempt = Attempt(time, at)
-        self._move(attempt, [(s, self._empty) for s in self._start], row, at, partition.history)
-        if not attempt.threads and attempt.best is None:
+    def _close(self, p: P, key: Any, out: list[Hit]) -> None:
+        """End of the partition."""
+        raise NotImplementedError
+
+    def _oldest(self, p: P) -> int | None:
+        """Number of the first row of the oldest open attempt."""
+        raise NotImplementedError
+
+    def _waits(self, p: P) -> bool:
+        """Whether time alone can bring a match about, or let one go that is found."""
+        raise NotImplementedError
+
+    def _open(self, p: P) -> int:
+        """Open attempts."""
+        raise NotImplementedError
+
+    def _save(self, p: P) -> Any:
+        """What the pattern remembers, as plain values."""
+        raise NotImplementedError
+
+    def _restore(self, p: P, saved: Any) -> None:
+        """The reverse."""
+        raise NotImplementedError
+
+    # the operator
+
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in, in event-time order; ``alone`` says that an index of the batch would serve this rule only."""
+        self._round += 1
+        if len(self._live) > self._many:
+            self._pack_idle()
+        self._scan(self._live, self._cold, self._enter, self._step, batch.all() if alone else self._rows(batch), out)
+
+    def _rows(self, batch: Batch) -> Any:
+        """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
+        demanded = batch.candidates(self._demands)
+        beginning = batch.candidates(self._begins) if not self._lasting else None
+        if beginning is None:
+            return batch.all() if demanded is None else batch.at(demanded)
+        rows, key_of = batch.rows, self._key_of
+        by_key = batch.by(f"key {self._plan.key!r}", key_of)
+        keys = {key_of(rows[i]) for i in beginning}
+        if self._live:
+            keys.update(by_key.keys() & self._live.keys())
+        if self._cold:
+            keys.update(by_key.keys() & self._cold.keys())
+        if 2 * len(keys) > len(by_key):
+            return batch.all() if demanded is None else batch.at(demanded)
+        if len(keys) == 1:
+            return batch.at(by_key[keys.pop()])
+        return batch.at(sorted(i for key in keys for i in by_key[key]))
+
+    def _enter(self, key: Any) -> P:
+        blob = self._cold.pop(key, None) if self._cold else None
+        p = self._live[key] = self.new_partition() if blob is None else self._thaw(blob)
+        return p
+
+    def _leave(self, p: P, key: Any) -> None:
+        """Drop or shorten a partition after a row: called when no attempt is open."""
+        if not self._lasting:
+            del self._live[key]
             return
-        partition.attempts.append(attempt)
-        if self._within is not None:
-            self._deadlines.append((time, key))
-        elif len(partition.attempts) > self._max_open:
-            partition.attempts[0].threads = []  # it is decided next: a match that is complete is still reported
-            self._dropped += 1
+        surplus = p.taken - p.base - self._behind
+        if surplus > 0:
+            p.cut(surplus)
 
-    def _move(
-        self, attempt: Attempt, threads: list[tuple[int, Memory]], row: Any, at: int, history: deque[Any]
-    ) -> None:
-        """Move every thread on by one row. A thread waits in front of its state; if the row fits, it goes on in front of
-        every state that may follow, in order of preference.
-        """
-        tries, following = self._tries, self._next
-        moved: list[tuple[int, Memory]] = []
-        for state, memory in threads:
-            after = tries[state](row, memory, history)
-            if after is None:
-                continue
-            for nxt in following[state]:
-                if nxt == DONE:
-                    attempt.best, attempt.best_at = after, at
-                    attempt.threads = self._distinct(moved)
-                    return
-                moved.append((nxt, after))
-        attempt.threads = self._distinct(moved) if len(moved) > 1 else moved
-
-    def _distinct(self, threads: list[tuple[int, Memory]]) -> list[tuple[int, Memory]]:
-        """Without threads that can only do what a more preferred one does: same state, same memory as far as conditions see."""
-        seen: dict[Any, tuple[int, Memory]] = {}
-        for thread in threads:
-            seen.setdefault((thread[0], self._relevant(thread[1])), thread)
-        return list(seen.values()) if len(seen) < len(threads) else threads
-
-    def _expire(self, partition: Partition, key: Any, time: int, out: list[Hit]) -> None:
-        """Decide, one by one, the attempts whose time ran out at or before ``time``."""
-        within = self._within
-        assert within is not None
-        attempts = partition.attempts
-        while attempts and time - attempts[0].start >= within:
-            attempts[0].threads = []
-            deadline = attempts[0].start + within
-            self._decide(partition, key, deadline, 0, attempts[0].start_at, out)
-
-    def _decide(self, partition: Partition, key: Any, time: int, by_row: int, at: int, out: list[Hit]) -> None:
-        """Report or drop the oldest attempts for as long as they are decided. Those after a match began after its last row
-        (AFTER MATCH SKIP PAST LAST ROW): the others went when the row was taken that completed it.
-        """
-        attempts = partition.attempts
-        while attempts and not attempts[0].threads:
-            attempt = attempts.pop(0)
-            if attempt.best is None:
-                continue
-            if self._having(attempt.best, key) and self._suppressor.allows(key, attempt.best[1]):
-                out.append(self._hit(attempt.best, key, time, by_row, at))
-
-    def _hit(self, memory: Memory, key: Any, time: int, by_row: int, at: int) -> Hit:
-        events: list[str] = []
-        chain = memory[0]
-        while chain is not None:
-            chain, event_id = chain
-            events.append(event_id)
-        events.reverse()
-        return Hit(time, by_row, at, key, self._select(memory, key), memory[1], events)
+    def _arm(self, p: P, key: Any) -> None:
+        """Wake the partition when its oldest attempt runs out of time."""
+        oldest = self._oldest(p)
+        if oldest is None or self._within is None:
+            return
+        j = oldest - p.base
+        deadline = self._time_of(p.log[j]) + self._within
+        if deadline < p.armed:
+            p.armed = deadline
+            heappush(self._wakes, (deadline, p.ats[j], key))
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
-        """Attempts whose WITHIN ran out leave, also those of keys that are silent."""
+        """Decide what can only be decided by time, and drop what ran out of it."""
         self._suppressor.forget(watermark)
-        within, deadlines = self._within, self._deadlines
-        if within is None:
+        if self._within is None:
             return
-        while deadlines and watermark - deadlines[0][0] >= within:
-            _, key = deadlines.popleft()
-            partition = self._partitions.get(key)
-            if partition is not None:
-                self._expire(partition, key, watermark, out)
-                if not partition.attempts and not self._history:
-                    del self._partitions[key]
+        wakes = self._wakes
+        while wakes and wakes[0][0] <= watermark:
+            key = heappop(wakes)[2]
+            p = self._live.get(key)
+            if p is not None:
+                p.armed = NEVER
+                self._expire(p, key, watermark, out)
+                if self._waits(p):
+                    self._arm(p, key)
+                elif self._oldest(p) is None and p.taken == p.base + len(p.log):
+                    self._leave(p, key)
+        if watermark - self._swept >= self._within:
+            self._sweep(watermark, out)
+
+    def _sweep(self, watermark: int, out: list[Hit]) -> None:
+        """Drop attempts whose time ran out and keys that have no other. Once a span of WITHIN: cheap per event."""
+        self._swept = watermark
+        for key, p in list(self._live.items()):
+            self._expire(p, key, watermark, out)
+            if self._oldest(p) is None and p.taken == p.base + len(p.log):
+                self._leave(p, key)
+        within = self._within
+        assert within is not None
+        ended = [
+            k for k, blob in self._cold.items() if int.from_bytes(blob[:8], "big", signed=True) + within <= watermark
+        ]
+        for key in ended:
+            p = self._thaw(self._cold.pop(key))
+            if self._lasting:
+                self._live[key] = p
+                self._expire(p, key, watermark, out)
 
     def finish(self, out: list[Hit]) -> None:
         """End of every partition: what is complete is reported, the rest is dropped."""
-        for key, partition in self._partitions.items():
-            for attempt in partition.attempts:
-                attempt.threads = []
-            if partition.attempts:
-                first = partition.attempts[0]
-                self._decide(partition, key, first.start, 0, first.start_at, out)
-        self._partitions.clear()
-        self._deadlines.clear()
+        for key, blob in self._cold.items():
+            self._live[key] = self._thaw(blob)
+        for key, p in self._live.items():
+            self._close(p, key, out)
+        self._live.clear()
+        self._cold.clear()
+        self._wakes.clear()
 
     def counters(self) -> dict[str, int]:
-        """Open attempts, keys in memory, attempts dropped at max_open, matches suppressed."""
+        """Open attempts, keys in memory, attempts dropped at max_open or max_rows, matches suppressed."""
         return {
-            "open": sum(len(p.attempts) for p in self._partitions.values()),
-            "keys": len(self._partitions),
+            "open": sum(self._open(p) for p in self._live.values()) + len(self._cold),
+            "keys": len(self._live) + len(self._cold),
             "dropped": self._dropped,
             "suppressed": self._suppressor.suppressed,
         }
+
+    # keys as bytes
+
+    def _pack_idle(self) -> None:
+        """Pack keys that were not touched since the last time, unless time alone may bring them a match."""
+        idle = [
+            k for k, p in self._live.items() if p.touched < self._round - 1 and p.armed == NEVER and not self._waits(p)
+        ]
+        for key in idle:
+            self._cold[key] = self._freeze(self._live.pop(key))
+        self._many = max(_MANY, 2 * len(self._live))
+
+    def _freeze(self, p: P) -> bytes:
+        """A partition as bytes; the first eight are the event time of its newest row."""
+        newest = self._time_of(p.log[-1]) if p.log else 0
+        facts = [p.base, p.taken, p.matches, p.covered, p.ats, self._pack_rows(p.log), self._save(p)]
+        return newest.to_bytes(8, "big", signed=True) + pack(facts)
+
+    def _thaw(self, blob: bytes) -> P:
+        p = self.new_partition()
+        p.base, p.taken, p.matches, p.covered, p.ats, rows, saved = unpack(blob[8:])
+        p.log = self._unpack_rows(rows)
+        p.touched = self._round
+        self._restore(p, saved)
+        return p
+
+    def state(self) -> Any:
+        """Every key as bytes, and the suppressor."""
+        keys = [[k, self._freeze(p)] for k, p in self._live.items()] + [[k, blob] for k, blob in self._cold.items()]
+        return {"keys": keys, "dropped": self._dropped, "swept": self._swept, "quiet": self._suppressor.state()}
+
+    def load(self, state: Any) -> None:
+        """The reverse. Keys stay packed until a row comes, or until their time is near."""
+        for key, blob in state["keys"]:
+            key = tuple(key) if isinstance(key, list) else key  # noqa: PLW2901 - as it was before it was packed
+            p = self._thaw(blob)
+            if self._waits(p):
+                self._live[key] = p
+                self._arm(p, key)
+            else:
+                self._cold[key] = blob
+        self._dropped, self._swept = state["dropped"], state["swept"]
+        self._suppressor.load(state["quiet"])

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -139,6 +141,23 @@ class Merge:
             return waiting, self.gone
         self._waiting = waiting[cut:]
         return waiting[:cut], self.gone
+
+    def state(self) -> Any:
+        """Watermarks, and the rows that wait."""
+        inputs = {name: [i.highest, i.idle, i.ended] for name, i in self._inputs.items()}
+        rows = self._waiting if self._alone else [row for _, _, row in self._waiting]
+        orders = [] if self._alone else [order for _, order, _ in self._waiting]
+        return [self.gone, inputs, orders, msgspec.msgpack.encode(rows)]
+
+    def load(self, state: Any, row_type: type[msgspec.Struct]) -> None:
+        """The reverse."""
+        self.gone, inputs, orders, rows = state
+        for name, (highest, idle, ended) in inputs.items():
+            found = self._inputs[name]
+            found.highest, found.idle, found.ended = highest, idle, ended
+        self._waiting = msgspec.msgpack.decode(rows, type=list[row_type])  # type: ignore[valid-type]  # made at run time
+        if not self._alone:
+            self._waiting = [(self._time_of(r), o, r) for o, r in zip(orders, self._waiting, strict=True)]
 
     def _watermark(self) -> int:
         inputs = self._inputs.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from m1cep.runtime.batch import Batch
 
 
 class Hit(NamedTuple):
@@ -19,6 +19,7 @@ class Hit(NamedTuple):
         row: the SELECT list.
         event_time: of the alert.
         events: ids of the contributing events, oldest first.
+        identity: what tells this alert from others of the rule and key, where that is not ``events``.
     """
 
     time: int
@@ -28,13 +29,14 @@ class Hit(NamedTuple):
     row: dict[str, Any]
     event_time: int
     events: list[str]
+    identity: list[str] | None = None
 
 
 class Operator(Protocol):
-    """A running rule. Rows come in event-time order; ``base`` is the position of the first of them."""
+    """A running rule. Rows come in event-time order."""
 
-    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
-        """Take rows in."""
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in; ``alone`` says that no other rule looks at them: an index of the batch is not worth making."""
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """No row before ``watermark`` will come any more."""
@@ -44,3 +46,9 @@ class Operator(Protocol):
 
     def counters(self) -> dict[str, int]:
         """Named counts: open attempts, dropped attempts, keys."""
+
+    def state(self) -> Any:
+        """What it remembers, as plain values for ``model.pack``."""
+
+    def load(self, state: Any) -> None:
+        """Remember what ``state`` gave; tuples may have become lists."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from m1cep.codegen.module import Module
+    from m1cep.runtime.batch import Batch, Constants
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 
@@ -16,9 +16,14 @@ if TYPE_CHECKING:
 class RowFilter:
     """SELECT ... WHERE: every row by itself."""
 
-    def __init__(self, module: Module, suppressor: Suppressor) -> None:
-        self.feed = partial(module["feed"], suppressor.allows)
+    def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
+        self._feed = module["feed"]
         self._suppressor = suppressor
+        self._demands = demands
+
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in."""
+        self._feed(self._suppressor.allows, _rows(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Nothing waits."""
@@ -26,6 +31,14 @@ class RowFilter:
 
     def finish(self, out: list[Hit]) -> None:
         """Nothing is open."""
+
+    def state(self) -> Any:
+        """The suppressor's."""
+        return self._suppressor.state()
+
+    def load(self, state: Any) -> None:
+        """The reverse."""
+        self._suppressor.load(state)
 
     def counters(self) -> dict[str, int]:
         """Matches suppressed."""
@@ -35,16 +48,17 @@ class RowFilter:
 class SlidingWindow:
     """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame."""
 
-    def __init__(self, module: Module, suppressor: Suppressor) -> None:
+    def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
+        self._demands = demands
         self._feed = module["feed"]
         self._suppressor = suppressor
         self._span: int = module["SPAN"]
         self._states: dict[Any, Any] = {}
         self._swept = -1
 
-    def feed(self, rows: Sequence[Any], base: int, out: list[Hit]) -> None:
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self._states, self._suppressor.allows, rows, base, out)
+        self._feed(self._states, self._suppressor.allows, _rows(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
@@ -64,3 +78,9 @@ class SlidingWindow:
     def counters(self) -> dict[str, int]:
         """Keys in memory, matches suppressed."""
         return {"keys": len(self._states), "suppressed": self._suppressor.suppressed}
+
+
+def _rows(batch: Batch, demands: Constants, *, alone: bool) -> Iterator[tuple[int, Any]]:
+    """The rows that may meet the constants that a rule demands; with one rule, looking at all of them is cheaper."""
+    found = None if alone else batch.candidates(demands)
+    return batch.all() if found is None else batch.at(found)

@@ -38,3 +38,12 @@ class Suppressor:
             return
         self._quiet_until = {k: t for k, t in self._quiet_until.items() if t > watermark}
         self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))
+
+    def state(self) -> Any:
+        """The keys that are quiet and until when, and the count."""
+        return [[list(item) for item in self._quiet_until.items()], self.suppressed]
+
+    def load(self, state: Any) -> None:
+        """The reverse; keys of several columns come back as lists."""
+        quiet, self.suppressed = state
+        self._quiet_until = {tuple(k) if isinstance(k, list) else k: t for k, t in quiet}

@@ -36,10 +36,10 @@ class RowMatch(exp.Expression):
     }
 
 
-class Measure(exp.Expression):
-    """An entry of MEASURES: ``this`` is the expression with its alias, ``mode`` RUNNING, FINAL or nothing."""
+class Semantics(exp.Expression):
+    """RUNNING or FINAL (``mode``) before a navigation or an aggregate (``this``)."""
 
-    arg_types = {"this": True, "mode": False}
+    arg_types = {"this": True, "mode": True}
 
 
 class M1cepSql(Trino):
@@ -68,7 +68,7 @@ class M1cepSql(Trino):
             self._match_l_paren()
             found: dict[str, Any] = {"partition_by": self._parse_partition_by(), "order": self._parse_order()}
             if self._match_text_seq("MEASURES"):
-                found["measures"] = self._parse_csv(self._parse_measure)
+                found["measures"] = self._parse_csv(self._parse_expression)
             found["rows"] = self._parse_rows_per_match()
             if self._match_text_seq("AFTER", "MATCH", "SKIP"):
                 found["after"], found["after_variable"] = self._parse_skip()
@@ -87,9 +87,17 @@ class M1cepSql(Trino):
             node.update_positions(opening)
             return node
 
-        def _parse_measure(self) -> Measure:
-            mode = self._prev.text.upper() if self._match_texts(("FINAL", "RUNNING")) else None
-            return Measure(this=self._parse_expression(), mode=mode)
+        def _parse_unary(self) -> exp.Expr | None:
+            """RUNNING and FINAL are prefixes of functions."""
+            at = self._index
+            if self._curr and self._curr.text.upper() in {"RUNNING", "FINAL"} and at + 2 < len(self._tokens):
+                if self._tokens[at + 2].token_type == TokenType.L_PAREN:
+                    opening = self._curr
+                    self._advance()
+                    node = Semantics(this=super()._parse_unary(), mode=opening.text.upper())
+                    node.update_positions(opening)
+                    return node
+            return super()._parse_unary()
 
         def _parse_rows_per_match(self) -> str | None:
             if self._match_text_seq("ONE", "ROW", "PER", "MATCH"):

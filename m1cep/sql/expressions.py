@@ -12,7 +12,7 @@ from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, S
 from m1cep.plan.ir import Call, Expr, Literal, Param
 from m1cep.sql.dialect import position
 from m1cep.sql.literals import interval, number, sql_type
-from m1cep.sql.navigation import AGGREGATES, aggregate, navigation
+from m1cep.sql.navigation import AGGREGATES, aggregate, classifier, match_number, navigation, semantics
 from m1cep.sql.scope import DefineScope, MeasureScope, nearest
 
 if TYPE_CHECKING:
@@ -105,6 +105,9 @@ class ExpressionChecker:
 
     def _boolean(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(bool(node.this), BOOLEAN, position(node))
+
+    def _semantics(self, node: exp.Expr, scope: Scope) -> Expr:
+        return semantics(self, node, scope)
 
     def _null(self, node: exp.Expr, _scope: Scope) -> Expr:
         return Literal(None, NULL, position(node))
@@ -273,11 +276,13 @@ class ExpressionChecker:
 
     def _named(self, node: exp.Expr, scope: Scope) -> Expr:
         name = str(node.this).upper() if isinstance(node, exp.Anonymous) else type(node).__name__.upper()
-        if name in {"FIRST", "LAST", "PREV"}:
+        if isinstance(node, exp.Anonymous) and name in {"CLASSIFIER", "MATCH_NUMBER"}:
+            return (classifier if name == "CLASSIFIER" else match_number)(self, node, scope)
+        if name in {"FIRST", "LAST", "PREV", "NEXT"}:
             if not isinstance(scope, DefineScope | MeasureScope):
                 raise self.refuse(f"{name} belongs into DEFINE or MEASURES of MATCH_RECOGNIZE", node)
             return navigation(self, name, node, scope)
-        later = {"NEXT", "CLASSIFIER", "MATCH_NUMBER", "IN_LIST", "PARAM"}
+        later = {"IN_LIST", "PARAM"}
         hint = (
             "it is part of the language and not built yet" if name in later else "see docs/rules.md for the functions"
         )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"\s*/\*(.*?)\*/", re.DOTALL)
 DEFAULT_MAX_OPEN = 1_000
+DEFAULT_MAX_ROWS = 200_000
 
 
 def _duration(value: str) -> str:
@@ -36,7 +37,9 @@ class FrontMatter(BaseModel):
         action: what is to be done beyond the alert.
         params: named values that the SQL uses as ``:name``; text such as ``5 s`` is an INTERVAL.
         suppress: after an alert, further alerts of the same key are dropped and counted for this long (event time).
-        max_open: most attempts open at once per key in a pattern without WITHIN; the oldest beyond it is dropped and counted.
+        max_open: most attempts followed at once per key in a pattern without WITHIN whose conditions look at what a match has
+            taken; the oldest beyond it is dropped and counted.
+        max_rows: most rows kept per key in a pattern without WITHIN; beyond it the oldest attempt is dropped and counted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -49,6 +52,7 @@ class FrontMatter(BaseModel):
     params: dict[str, Any] = Field(default_factory=dict)
     suppress: Annotated[str, AfterValidator(_duration)] | None = None
     max_open: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_MAX_OPEN
+    max_rows: Annotated[int, Field(ge=2, le=10_000_000)] = DEFAULT_MAX_ROWS
 
     def typed_params(self) -> dict[str, tuple[Any, SqlType]]:
         """Parameters with their SQL types."""

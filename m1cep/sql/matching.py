@@ -10,25 +10,11 @@ from sqlglot import exp
 from m1cep.errors import RuleError
 from m1cep.model.time import in_unit
 from m1cep.plan.ir import TRUE, Col, Expr, Literal, MatchPlan, Output, Param
-from m1cep.plan.pattern import (
-    DONE,
-    Absent,
-    Alt,
-    Anchor,
-    Concat,
-    Empty,
-    Exclude,
-    Pattern,
-    Permute,
-    Repeat,
-    TooManyStatesError,
-    Var,
-    compile_program,
-    variables,
-)
+from m1cep.plan.pattern import Absent, Alt, Concat, Exclude, Pattern, Permute, Repeat, Var, variables
+from m1cep.plan.program import DONE, Program, TooManyStatesError, compile_program
 from m1cep.sql.dialect import position
 from m1cep.sql.rowpattern import parse_pattern
-from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, nearest
+from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, known_variable, nearest, stream_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,13 +25,7 @@ if TYPE_CHECKING:
 
     Finish = Callable[[Expr, tuple[Output, ...]], MatchPlan]
 
-_LATER: dict[type, str] = {
-    Permute: "PERMUTE",
-    Exclude: "{- exclusion -}",
-    Anchor: "^ and $",
-    Absent: "ABSENT",
-    Empty: "()",
-}
+MAX_PERMUTED = 6
 
 
 def match_plan(
@@ -56,85 +36,152 @@ def match_plan(
     Raises:
         RuleError: a clause is wrong or not supported.
     """
-    _refuse_later(checker, node)
     stream = source.stream
     key = tuple(_key_column(checker, e, source) for e in node.args.get("partition_by") or [])
     _check_order(checker, node, source)
     pattern_node = node.args["pattern"]
-    pattern = parse_pattern(checker.source, pattern_node.this, pattern_node.meta["start"])
-    _refuse_parts(checker, pattern)
+    start = pattern_node.meta["start"]
+    pattern = parse_pattern(checker.source, pattern_node.this, start)
+    _check_permutes(checker, pattern)
     names = {v.name.lower(): v.name for v in variables(pattern)}
     pattern = _respell(pattern, names)
-    _check_program(checker, pattern, pattern_node.meta["start"])
-    define = dict.fromkeys(names.values(), TRUE) | _define(checker, node, source, names)
-    scope = MeasureScope(checker.source, "MEASURES", stream, names, key)
-    outputs: dict[str, tuple[str, Expr]] = {k.name.lower(): (k.name, k) for k in key}
-    for measure in node.args.get("measures") or []:
-        item = measure.this
-        if not isinstance(item, exp.Alias):
-            raise checker.refuse("expected AS name after a measure", measure)
-        if item.alias.lower() in outputs:
-            raise checker.refuse(f"two measures or partition columns are named {item.alias!r}", item)
-        outputs[item.alias.lower()] = (item.alias, checker.check(item.this, scope))
-    within = _within(checker, node, source)
+    program = _program(checker, pattern, start)
+    subsets = _subsets(checker, node, names)
+    speakable = names | {s.lower(): s for s in subsets}
+    define = dict.fromkeys(names.values(), TRUE) | _define(checker, node, source, names, speakable)
+    rows = node.args.get("rows") or "ONE ROW"
+    plan = MatchPlan(
+        source=stream.name,
+        key=key,
+        where=source.where,
+        pattern=pattern,
+        within=_within(checker, node, source),
+        define=define,
+        subsets=subsets,
+        rows=rows,
+        skip=node.args.get("after") or "PAST LAST ROW",
+    )
+    plan = _skip(checker, node, plan, program, speakable)
+    _check_absence(checker, plan, program, start)
+    if rows == "ALL ROWS WITH UNMATCHED" and program.excluded:
+        raise checker.refuse("WITH UNMATCHED ROWS and {- exclusion -} do not go together in SQL", node)
+    outputs = _outputs(checker, node, plan, MeasureScope(checker.source, "MEASURES", stream, speakable, key), source)
 
     def finish(having: Expr, select: tuple[Output, ...]) -> MatchPlan:
-        return MatchPlan(stream.name, key, source.where, pattern, within, define, having, select)
+        return replace(plan, having=having, select=select)
 
     return finish, outputs
 
 
-def _refuse_later(checker: ExpressionChecker, node: RowMatch) -> None:
-    hint = "it is part of the language and not built yet"
-    if node.args.get("rows") not in (None, "ONE ROW"):
-        raise checker.refuse("ALL ROWS PER MATCH is not supported yet", node, hint)
-    if node.args.get("after") not in (None, "PAST LAST ROW"):
-        raise checker.refuse(f"AFTER MATCH SKIP {node.args['after']} is not supported yet", node, hint)
-    if node.args.get("subsets"):
-        raise checker.refuse("SUBSET is not supported yet", node.args["subsets"][0], hint)
-
-
-def _refuse_parts(checker: ExpressionChecker, pattern: Pattern) -> None:
-    for kind, name in _LATER.items():
-        if isinstance(pattern, kind):
-            pos = getattr(pattern, "pos", 0)
-            raise RuleError(
-                f"{name} in PATTERN is not supported yet",
-                checker.source,
-                pos,
-                hint="it is part of the language and not built yet",
+def _outputs(
+    checker: ExpressionChecker, node: RowMatch, plan: MatchPlan, scope: MeasureScope, source: Source
+) -> dict[str, tuple[str, Expr]]:
+    """What SELECT may name: the partition's columns and the measures, and with ALL ROWS every column of the row."""
+    outputs: dict[str, tuple[str, Expr]] = {k.name.lower(): (k.name, k) for k in plan.key}
+    if plan.all_rows:
+        for column in source.stream.columns:
+            outputs[column.name.lower()] = (
+                column.name,
+                stream_column(source.stream, column.name, 0, checker.source),
             )
-    parts = getattr(pattern, "parts", ()) or ((pattern.part,) if isinstance(pattern, Repeat) else ())
-    for part in parts:
-        _refuse_parts(checker, part)
+    for item in node.args.get("measures") or []:
+        if not isinstance(item, exp.Alias):
+            raise checker.refuse("expected AS name after a measure", item)
+        if item.alias.lower() in outputs:
+            what = "column of the row" if plan.all_rows else "partition column"
+            raise checker.refuse(f"two measures, or a measure and a {what}, are named {item.alias!r}", item)
+        outputs[item.alias.lower()] = (item.alias, checker.check(item.this, scope))
+    return outputs
+
+
+def _subsets(checker: ExpressionChecker, node: RowMatch, names: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for item in node.args.get("subsets") or []:
+        name = item.alias
+        if name.lower() in names or name.lower() in {f.lower() for f in found}:
+            raise checker.refuse(f"SUBSET names {name!r}, which is another variable already", item.args["alias"])
+        members = []
+        for part in item.this.expressions:
+            spelt = names.get(part.name.lower())
+            if spelt is None:
+                raise checker.refuse(
+                    f"SUBSET {name} names {part.name!r}, which is not a variable of the PATTERN",
+                    part,
+                    nearest(part.name, names.values()),
+                )
+            members.append(spelt)
+        found[name] = tuple(members)
+    return found
+
+
+def _skip(
+    checker: ExpressionChecker, node: RowMatch, plan: MatchPlan, program: Program, names: Mapping[str, str]
+) -> MatchPlan:
+    """AFTER MATCH SKIP; refused where it could never go on (SQL makes that a run-time error)."""
+    target = node.args.get("after_variable")
+    if target is None:
+        return plan
+    scope = RowScope(checker.source, "AFTER MATCH SKIP", None)  # type: ignore[arg-type]  # only its place is asked for
+    variable = known_variable(target.name, names, position(target), scope)
+    members = plan.members(variable)
+    starts = all(program.labels[s] in members for s in program.start if s >= 0)
+    later = any(program.labels[s] in members for after in program.next for s in after if s >= 0)
+    if starts and (plan.skip == "TO FIRST" or not later):
+        raise checker.refuse(
+            f"AFTER MATCH SKIP {plan.skip} {variable} would go back to the match's first row, and find it for ever",
+            target,
+            "skip to a variable that stands later in the pattern, TO NEXT ROW or PAST LAST ROW",
+        )
+    return replace(plan, skip_to=variable)
+
+
+def _check_absence(checker: ExpressionChecker, plan: MatchPlan, program: Program, start: int) -> None:
+    if not program.waits:
+        return
+    problem = ""
+    if any(program.next[s] != (DONE,) for s in program.waits):
+        problem = "ABSENT stands at the end of a pattern"
+    elif program.waits.intersection(program.start):
+        problem = "ABSENT needs a row before it: the time runs from the match's first row"
+    elif plan.within is None:
+        problem = "ABSENT needs WITHIN: when is the time up?"
+    elif plan.all_rows or plan.skip != "PAST LAST ROW":
+        problem = "ABSENT goes with ONE ROW PER MATCH and AFTER MATCH SKIP PAST LAST ROW"
+    if problem:
+        at = checker.source.text.upper().find("ABSENT", start)
+        raise RuleError(
+            problem, checker.source, at, length=6, hint="PATTERN (A B ABSENT(C)) WITHIN INTERVAL '30' SECOND"
+        )
+
+
+def _check_permutes(checker: ExpressionChecker, pattern: Pattern) -> None:
+    if isinstance(pattern, Permute) and len(pattern.parts) > MAX_PERMUTED:
+        raise RuleError(
+            f"expected at most {MAX_PERMUTED} parts in PERMUTE, got {len(pattern.parts)}", checker.source, pattern.pos
+        )
+    for part in getattr(pattern, "parts", ()) or ((pattern.part,) if isinstance(pattern, Repeat | Exclude) else ()):
+        _check_permutes(checker, part)
 
 
 def _respell(pattern: Pattern, names: Mapping[str, str]) -> Pattern:
     """Every variable in the spelling of its first occurrence: SQL's unquoted names ignore case."""
     match pattern:
-        case Var(name=name):
+        case Var(name=name) | Absent(name=name):
             return replace(pattern, name=names[name.lower()])
-        case Concat(parts=parts) | Alt(parts=parts):
+        case Concat(parts=parts) | Alt(parts=parts) | Permute(parts=parts):
             return replace(pattern, parts=tuple(_respell(p, names) for p in parts))
-        case Repeat(part=part):
+        case Repeat(part=part) | Exclude(part=part):
             return replace(pattern, part=_respell(part, names))
     return pattern
 
 
-def _check_program(checker: ExpressionChecker, pattern: Pattern, pos: int) -> None:
+def _program(checker: ExpressionChecker, pattern: Pattern, pos: int) -> Program:
     try:
-        program = compile_program(pattern)
+        return compile_program(pattern)
     except TooManyStatesError:
         raise RuleError(
             "the pattern's counts are too large together", checker.source, pos, hint="use {n,} or a condition on COUNT"
         ) from None
-    if DONE in program.start:
-        raise RuleError(
-            "a pattern that matches no row at all is not supported yet",
-            checker.source,
-            pos,
-            hint="make one part obligatory: A+ instead of A*",
-        )
 
 
 def _key_column(checker: ExpressionChecker, node: exp.Expr, source: Source) -> Col:
@@ -162,7 +209,13 @@ def _check_order(checker: ExpressionChecker, node: RowMatch, source: Source) -> 
         raise checker.refuse("expected event time alone in ORDER BY: ties keep the order of arrival", items[1])
 
 
-def _define(checker: ExpressionChecker, node: RowMatch, source: Source, names: Mapping[str, str]) -> dict[str, Expr]:
+def _define(
+    checker: ExpressionChecker,
+    node: RowMatch,
+    source: Source,
+    names: Mapping[str, str],
+    speakable: Mapping[str, str],
+) -> dict[str, Expr]:
     found: dict[str, Expr] = {}
     for item in node.args.get("define") or []:
         name = names.get(item.alias.lower())
@@ -174,7 +227,7 @@ def _define(checker: ExpressionChecker, node: RowMatch, source: Source, names: M
             )
         if name in found:
             raise checker.refuse(f"variable {name!r} is defined twice", item.args["alias"])
-        scope = DefineScope(checker.source, f"DEFINE of {name}", source.stream, names, name)
+        scope = DefineScope(checker.source, f"DEFINE of {name}", source.stream, speakable, name)
         found[name] = checker.condition(item.this, scope)
     return found
 

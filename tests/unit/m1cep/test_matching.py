@@ -138,13 +138,26 @@ class TestMeasures:
 class TestBounds:
     def test_without_within_the_oldest_of_too_many_open_attempts_is_dropped_and_counted(self):
 
-        text = "/*\nid: open\nmax_open: 3\n*/" + rule_text("A X*? B", within="")
+        text = "/*\nid: open\nmax_open: 3\n*/" + rule_text("A X*? B", within="", B="B.l = 'B' AND B.v <= A.v")
         engine = m1cep.Engine([m1cep.compile_rule(text, LETTERS)])
         engine.push("letters", rows("AAAAA"))
         assert engine.counters()["open"]["open"] == 3
         assert engine.counters()["open"]["dropped"] == 2
         [alert] = engine.push("letters", rows("B", times=[9000]))
         assert alert.events == ["A2", "A3", "A4", "B0"]
+
+    def test_without_within_equal_attempts_are_followed_as_one(self):
+        engine = m1cep.Engine([m1cep.compile_rule(rule_text("A X*? B", within=""), LETTERS, "r")])
+        engine.push("letters", rows("AAAAA"))
+        assert engine.counters()["r"]["open"] == 1
+        [alert] = engine.push("letters", rows("B", times=[9000]))
+        assert alert.events == ["A0", "A1", "A2", "A3", "A4", "B0"]
+
+    def test_without_within_rows_beyond_max_rows_drop_the_oldest_attempt(self):
+        text = "/*\nid: long\nmax_rows: 100\n*/" + rule_text("A X*? B", within="")
+        engine = m1cep.Engine([m1cep.compile_rule(text, LETTERS)])
+        engine.push("letters", rows("A" + "X" * 300))
+        assert engine.counters()["long"] == {"alerts": 0, "open": 0, "keys": 0, "dropped": 1, "suppressed": 0}
 
     def test_state_leaves_when_within_has_passed(self):
 
@@ -170,7 +183,7 @@ def test_the_kafka_key_of_an_alert_is_its_partitions_key():
 
 def test_a_complete_match_is_reported_when_its_attempt_is_dropped_for_max_open():
 
-    text = "/*\nid: open\nmax_open: 1\n*/" + rule_text("A (X*? B)?", within="")
+    text = "/*\nid: open\nmax_open: 1\n*/" + rule_text("A (X*? B)?", within="", B="B.l = 'B' AND B.v > A.v")
     engine = m1cep.Engine([m1cep.compile_rule(text, LETTERS)])
     [alert] = engine.push(
         "letters", rows("AA")

@@ -1,0 +1,105 @@
+"""Aggregates of a match as values that are never changed, so that the threads of a match can share them.
+
+Sums of DOUBLE are exact and rounded once, when they are read: the result depends on which rows were taken, not on the order in
+which they were added, so that every way of finding a match gives the same digits (ADR 4).
+"""
+
+from __future__ import annotations
+
+from math import fsum, isfinite
+from typing import Any
+
+Parts = tuple[float, ...]
+Moments = tuple[int, int, int]
+NO_MOMENTS: Moments = (0, 0, 0)
+_UNIT = 1075  # every DOUBLE is a whole multiple of 2**-1074
+
+
+def exact_add(parts: Parts | None, x: float) -> Parts:
+    """The exact sum of ``parts`` and ``x`` as non-overlapping parts (Shewchuk 1997, as in math.fsum)."""
+    if not parts:
+        return (x,)
+    kept: list[float] = []
+    for y in parts:
+        if abs(x) < abs(y):
+            x, y = y, x  # noqa: PLW2901 - two-sum needs them in order
+        high = x + y
+        low = y - (high - x)
+        if low:
+            kept.append(low)
+        x = high
+    kept.append(x)
+    return tuple(kept)
+
+
+def exact_value(parts: Parts | None) -> float | None:
+    """The sum, correctly rounded; NULL of nothing and beyond DOUBLE."""
+    if parts is None:
+        return None
+    total = parts[0] if len(parts) == 1 else _total(parts)
+    return total if isfinite(total) else None
+
+
+def _total(parts: Parts) -> float:
+    try:
+        return fsum(parts)
+    except (OverflowError, ValueError):  # beyond DOUBLE
+        return float("inf")
+
+
+def average(parts: Parts | None, count: int) -> float | None:
+    """The sum divided by ``count``."""
+    total = exact_value(parts)
+    return None if total is None else total / count
+
+
+def moments_add(moments: Moments, x: Any) -> Moments:
+    """Count, sum and sum of squares with ``x`` added; the sums in units of 2**-1074 and 2**-2148."""
+    numerator, denominator = float(x).as_integer_ratio()
+    shift = _UNIT - denominator.bit_length()
+    count, total, squares = moments
+    return count + 1, total + (numerator << shift), squares + (numerator * numerator << 2 * shift)
+
+
+def variance(moments: Moments, less: int) -> float | None:
+    """Squared deviations by ``count - less`` (1 of a sample, 0 of a population); NULL of too few rows, or beyond DOUBLE."""
+    n, total, squares = moments
+    if n <= less:
+        return None
+    try:
+        return (n * squares - total * total) / (n * (n - less) << 2 * (_UNIT - 1))
+    except OverflowError:
+        return None
+
+
+def deviation(moments: Moments, less: int) -> float | None:
+    """Square root of the variance."""
+    found = variance(moments, less)
+    return None if found is None else found**0.5
+
+
+def with_value(values: frozenset[Any], x: Any) -> frozenset[Any]:
+    """``values`` and ``x``."""
+    return values if x in values else values | {x}
+
+
+def distinct_sum(values: frozenset[Any]) -> Any:
+    """The sum of distinct values; NULL of none. DOUBLEs are rounded once."""
+    if not values:
+        return None
+    if isinstance(next(iter(values)), float):
+        return exact_value(tuple(values))
+    return sum(values)
+
+
+def distinct_average(values: frozenset[Any]) -> Any:
+    """The mean of distinct values; NULL of none."""
+    total = distinct_sum(values)
+    return None if total is None else total / len(values)
+
+
+def label_before(chain: Any, back: int, labels: tuple[str, ...]) -> str | None:
+    """CLASSIFIER() of the row ``back`` places before the newest in a chain of states; NULL before the match's first."""
+    for _ in range(back - 1):
+        chain = chain and chain[0]
+    return labels[chain[1]] if chain else None
