@@ -67,20 +67,29 @@ FROM orders WHERE action = 'new' AND (qty > :least OR price IS NULL) AND side = 
         within="'60' SECOND",
     ),
     "average": match(
-        "A+ B", "A AS A.action = 'new', B AS B.action = 'cancel' AND B.qty > 1.5 * AVG(A.qty)", "AVG(A.qty) AS mean, B.qty AS qty"
+        "A+ B",
+        "A AS A.action = 'new', B AS B.action = 'cancel' AND B.qty > 1.5 * AVG(A.qty)",
+        "AVG(A.qty) AS mean, B.qty AS qty",
     ),
     "reluctant": match(
-        "A X*? B X*? C", "A AS A.qty > 2.8, B AS B.qty < 0.3, C AS C.side = 'sell' AND C.qty > 2", "C.ts - A.ts AS span_us, COUNT(*) AS n"
+        "A X*? B X*? C",
+        "A AS A.qty > 2.8, B AS B.qty < 0.3, C AS C.side = 'sell' AND C.qty > 2",
+        "C.ts - A.ts AS span_us, COUNT(*) AS n",
     ),
     "rising": match(
         "A UP{2,} DOWN",
         "UP AS UP.qty > PREV(UP.qty), DOWN AS DOWN.qty <= PREV(DOWN.qty)",
         "COUNT(UP.*) AS ups, LAST(UP.qty) AS top, DOWN.qty AS qty",
     ),
-    "optional": match("A B? C", ABC.replace("C.side = 'sell'", "C.action = 'new'"), "A.qty AS a, B.qty AS b, C.qty AS c"),
+    "optional": match(
+        "A B? C", ABC.replace("C.side = 'sell'", "C.action = 'new'"), "A.qty AS a, B.qty AS b, C.qty AS c"
+    ),
     "outer-where": match("A B C", ABC, "A.qty AS a, C.qty AS c", select="Account, a - c AS d") + " WHERE a > c + 1",
     "inner-where": match(
-        "N N2", "N2 AS N2.qty > N.qty * 10", "N.qty AS n, N2.qty AS m", source="(SELECT account, qty, ts FROM orders WHERE action = 'new')"
+        "N N2",
+        "N2 AS N2.qty > N.qty * 10",
+        "N.qty AS n, N2.qty AS m",
+        source="(SELECT account, qty, ts FROM orders WHERE action = 'new')",
     ),
     "over": """SELECT account, total, largest, cancelled, mean, ts FROM (SELECT *, SUM(qty) OVER w AS total, MAX(price) OVER w AS largest,
   COUNT(*) FILTER (WHERE action = 'cancel') OVER w AS cancelled, AVG(LENGTH(side)) OVER w AS mean FROM orders

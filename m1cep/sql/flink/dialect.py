@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp, generator, tokens
 from sqlglot.dialects.dialect import Dialect
 
-from m1cep.sql.dialect import Measure, RowMatch
+from m1cep.sql.dialect import RowMatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,7 @@ class FlinkSql(Dialect):
         TRANSFORMS = {
             **generator.Generator.TRANSFORMS,
             RowMatch: _row_match,
-            Measure: lambda gen, node: gen.sql(node, "this"),
+            exp.Paren: lambda gen, node: f"({gen.sql(node, 'this')})",
             exp.Length: _renamed("CHAR_LENGTH"),
             exp.Mod: _renamed("MOD", "this", "expression"),
             exp.Pow: _renamed("POWER", "this", "expression"),

@@ -112,7 +112,9 @@ def _settings(rule_id: str, connector: Connector) -> list[str]:
 def _note_matter(report: Report, matter: FrontMatter) -> None:
     if matter.suppress is not None:
         at = max(0, report.source.text.find("suppress"))
-        report.differs(f"suppress: {matter.suppress} is not known there: every alert is written", at, length=len("suppress"))
+        report.differs(
+            f"suppress: {matter.suppress} is not known there: every alert is written", at, length=len("suppress")
+        )
 
 
 def _header(rule_id: str, matter: FrontMatter, notes: Iterable[RuleError]) -> str:

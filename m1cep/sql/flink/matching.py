@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from m1cep.model.types import SqlType
 from m1cep.plan.pattern import variables
-from m1cep.sql.dialect import Measure, RowMatch
+from m1cep.sql.dialect import RowMatch
 from m1cep.sql.flink.pattern import Part, check_choices, check_sequence, parts, rows_before
 from m1cep.sql.rowpattern import parse_pattern
 
@@ -25,7 +25,9 @@ _ROWS = {
 }
 
 
-def translate_match(rewriter: Rewriter, node: RowMatch, names: Names) -> tuple[RowMatch, dict[str, tuple[str, SqlType]]]:
+def translate_match(
+    rewriter: Rewriter, node: RowMatch, names: Names
+) -> tuple[RowMatch, dict[str, tuple[str, SqlType]]]:
     """MATCH_RECOGNIZE for Flink, and the columns that it puts out. What Flink cannot do goes to the report."""
     report = rewriter.report
     if node.args.get("rows") in _ROWS:
@@ -81,18 +83,18 @@ class _Match:
     def _skip(self) -> str:
         after = self.node.args.get("after") or "PAST LAST ROW"
         variable = self.node.args.get("after_variable")
-        return after if variable is None else f"{after} {self.names.variables.get(variable.name.lower(), variable.name)}"
+        return (
+            after if variable is None else f"{after} {self.names.variables.get(variable.name.lower(), variable.name)}"
+        )
 
     def _measures(self) -> tuple[list[exp.Expr], dict[str, tuple[str, SqlType]]]:
-        """MEASURES without FINAL and RUNNING: on one row per match they mean the same."""
+        """MEASURES, and the columns that MATCH_RECOGNIZE puts out: those of the partition, then these."""
         typer, names = self.rewriter.typer, self.names
         outputs = {e.name.lower(): names.column(e) for e in self.node.args.get("partition_by") or []}
         measures: list[exp.Expr] = []
         for item in self.node.args.get("measures") or []:
-            alias = item.this
-            outputs[alias.alias.lower()] = (alias.alias, typer.of(alias.this, names))
-            new = exp.Alias(this=self.rewriter.rewrite(alias.this, names), alias=alias.args["alias"].copy())
-            measures.append(Measure(this=new))
+            outputs[item.alias.lower()] = (item.alias, typer.of(item.this, names))
+            measures.append(exp.Alias(this=self.rewriter.rewrite(item.this, names), alias=item.args["alias"].copy()))
         return measures, outputs
 
     def _definitions(self, sequence: list[Part]) -> list[exp.Expr]:
@@ -127,7 +129,9 @@ class _Match:
                 if self._is_spoken_of(part.name):
                     why = "Flink wants each variable once, and this one is used in other conditions, measures or aggregates"
                     self.report.cannot(f"variable {part.name} twice in PATTERN", part.pos, why, length=len(part.name))
-                name = next(n for n in (f"{part.name}_{i}" for i in range(seen[part.name], 10_000)) if n.lower() not in taken)
+                name = next(
+                    n for n in (f"{part.name}_{i}" for i in range(seen[part.name], 10_000)) if n.lower() not in taken
+                )
                 taken.add(name.lower())
             out.append(replace(part, name=name))
         return out

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
+from m1cep.sql.dialect import Semantics
 from m1cep.sql.literals import number, sql_type
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _OF_ARGUMENT = (
     exp.Last,
     exp.Filter,
     exp.Window,
+    Semantics,
     exp.Abs,
     exp.Round,
     exp.Floor,
@@ -70,7 +72,9 @@ class Names:
         here = self.tables.get(table, self)
         found = here.columns.get(node.name.lower())
         if found is None:  # without a table, of any of them
-            found = next((t.columns[node.name.lower()] for t in self.tables.values() if node.name.lower() in t.columns), None)
+            found = next(
+                (t.columns[node.name.lower()] for t in self.tables.values() if node.name.lower() in t.columns), None
+            )
         return found or (node.name, NULL)
 
     def is_time(self, node: exp.Expr | None) -> bool:

@@ -24,7 +24,10 @@ _REFUSED: dict[type, tuple[str, str]] = {
     Permute: ("PERMUTE", "write one rule for each order"),
     Exclude: ("{- exclusion -}", "it belongs to ALL ROWS PER MATCH, which Flink has not"),
     Anchor: ("^ and $", "Flink reads them and takes no notice: a stream has no first or last row there"),
-    Absent: ("ABSENT", "Flink SQL says nothing of a match whose time ran out (its DataStream API can: TimedOutPartialMatchHandler)"),
+    Absent: (
+        "ABSENT",
+        "Flink SQL says nothing of a match whose time ran out (its DataStream API can: TimedOutPartialMatchHandler)",
+    ),
     Empty: ("the empty pattern ()", "leave it out"),
     Alt: ("alternation |", "write one rule for each alternative, or one variable with OR in its condition"),
 }
@@ -125,13 +128,19 @@ def check_choices(
 
 def _report_choice(part: Part, later: Part, define: Mapping[str, exp.Expr], report: Report) -> None:
     if part.high == 1:
-        what = f"where a row fits {part.name} and {later.name} alike, Flink takes it for {later.name}, SQL for {part.name}"
+        what = (
+            f"where a row fits {part.name} and {later.name} alike, Flink takes it for {later.name}, SQL for {part.name}"
+        )
         report.differs(what, part.pos)
     elif part.name not in define and part.high is None:
         why = "every row fits it, and a greedy loop of Flink gives none back"
-        report.cannot(f"{part}, greedy and without a condition", part.pos, f"{why}: nothing would ever match; try {part}?")
+        report.cannot(
+            f"{part}, greedy and without a condition", part.pos, f"{why}: nothing would ever match; try {part}?"
+        )
     else:
-        what = f"where a row fits {part.name} and {later.name} alike, Flink keeps it for {part.name} and may find no match"
+        what = (
+            f"where a row fits {part.name} and {later.name} alike, Flink keeps it for {part.name} and may find no match"
+        )
         report.differs(what, part.pos, f"make sure that no row fits both, or write {part}?", length=len(str(part)))
 
 

@@ -27,9 +27,42 @@ _SAME = frozenset(
     {
         *(exp.EQ, exp.NEQ, exp.LT, exp.LTE, exp.GT, exp.GTE, exp.And, exp.Or, exp.Not, exp.Neg, exp.Paren, exp.Mul),
         *(exp.Literal, exp.Boolean, exp.Null, exp.Is, exp.NullSafeEQ, exp.NullSafeNEQ, exp.Between, exp.In, exp.Like),
-        *(exp.Escape, exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least, exp.DPipe, exp.Concat, exp.Substring, exp.Round),
-        *(exp.Upper, exp.Lower, exp.Trim, exp.Length, exp.Abs, exp.Ceil, exp.Floor, exp.Exp, exp.Pow, exp.Case, exp.Star),
-        *(exp.Sum, exp.Min, exp.Max, exp.First, exp.Last, exp.Alias, exp.Identifier, exp.Where, exp.Having, exp.Qualify),
+        *(
+            exp.Escape,
+            exp.Coalesce,
+            exp.Nullif,
+            exp.Greatest,
+            exp.Least,
+            exp.DPipe,
+            exp.Concat,
+            exp.Substring,
+            exp.Round,
+        ),
+        *(
+            exp.Upper,
+            exp.Lower,
+            exp.Trim,
+            exp.Length,
+            exp.Abs,
+            exp.Ceil,
+            exp.Floor,
+            exp.Exp,
+            exp.Pow,
+            exp.Case,
+            exp.Star,
+        ),
+        *(
+            exp.Sum,
+            exp.Min,
+            exp.Max,
+            exp.First,
+            exp.Last,
+            exp.Alias,
+            exp.Identifier,
+            exp.Where,
+            exp.Having,
+            exp.Qualify,
+        ),
         *(exp.Stddev, exp.StddevPop, exp.StddevSamp, exp.Variance, exp.VariancePop, exp.Tuple, exp.Group, exp.Var),
         *(exp.Sign, exp.Lag, exp.DataType),
     }
@@ -77,7 +110,7 @@ class Rewriter:
 
     def fixed_interval(self, node: exp.Expr) -> exp.Expr:
         """A constant interval where Flink wants one: WITHIN, frames, windows, bounds of a join."""
-        micros = interval(node, self.report.source) if isinstance(node, exp.Interval) else self._interval_param(node)
+        micros = self._micros(node)
         if micros % 1000:
             self.report.differs("rounded up to milliseconds", node, "Flink's event time has no finer unit")
         try:
@@ -86,9 +119,13 @@ class Rewriter:
             self.report.cannot(str(error), node)
             return node
 
-    def _interval_param(self, node: exp.Expr) -> int:
-        value = self.params[str(node.this)][0] if isinstance(node, exp.Placeholder) else 0
-        return value if isinstance(value, int) else 0
+    def _micros(self, node: exp.Expr) -> int:
+        """Microseconds of a constant interval or of a parameter that is one."""
+        if isinstance(node, exp.Interval):
+            return interval(node, self.report.source)
+        value = self.params[str(node.this)][0]
+        assert isinstance(value, int), value
+        return value
 
     def order(self, node: exp.Expr, names: Names) -> exp.Expr:
         """ORDER BY event time: by the computed column."""
@@ -140,8 +177,8 @@ class Rewriter:
         """Microseconds in the unit of a time."""
         if unit == "us":
             return after
-        if isinstance(before, exp.Interval):
-            return exp.Literal.number(in_unit(interval(before, self.report.source), unit))
+        if isinstance(before, exp.Interval | exp.Placeholder):
+            return exp.Literal.number(in_unit(self._micros(before), unit))
         return exp.Div(this=exp.Paren(this=after), expression=exp.Literal.number(1000))
 
     def _check_units(self, a: SqlType, b: SqlType, node: exp.Expr) -> None:
@@ -208,6 +245,10 @@ class Rewriter:
         if isinstance(node.parent, exp.Case):
             return new
         return exp.Case(ifs=[exp.If(this=new.this, true=new.args["true"])], default=new.args.get("false"))
+
+    def _semantics(self, node: exp.Expr, names: Names) -> exp.Expr:
+        """RUNNING and FINAL mean the same in MEASURES of one row per match; in DEFINE there is only RUNNING."""
+        return self.rewrite(node.this, names)
 
     def _extract(self, node: exp.Expr, names: Names) -> exp.Expr:
         """A field of a time: of the number made a time; the job's time zone is UTC."""

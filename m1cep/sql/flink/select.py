@@ -62,7 +62,11 @@ class Translator:
         self._check_windows(select)
         new.set("windows", [self._named_window(w, names) for w in select.args.get("windows") or []] or None)
         items = [self._item(item, names) for item in select.expressions]
-        aliases = {a.alias.lower(): (a.alias, self.rewriter.typer.of(a.this, names)) for a in select.expressions if isinstance(a, exp.Alias)}
+        aliases = {
+            a.alias.lower(): (a.alias, self.rewriter.typer.of(a.this, names))
+            for a in select.expressions
+            if isinstance(a, exp.Alias)
+        }
         if needs_time and not any(isinstance(i, exp.Star) for i in items):
             items.append(exp.column(self.rewriter.time))
         new.set("expressions", items)
@@ -93,7 +97,9 @@ class Translator:
             what = f"events of {' and '.join(stream.inputs)} with one time come in any order in Flink"
             self.report.differs(what, node, length=len(node.name))
         if stream.time_unit == "us":
-            what = "rows of the same millisecond come in the order of arrival in Flink, and WITHIN is told in milliseconds"
+            what = (
+                "rows of the same millisecond come in the order of arrival in Flink, and WITHIN is told in milliseconds"
+            )
             self.report.differs(what, node, length=len(node.name))
 
     def _item(self, item: exp.Expr, names: Names) -> exp.Expr:
@@ -156,7 +162,9 @@ class Translator:
                 if isinstance(node.args.get(key), exp.Expr):
                     new.set(key, self._bounded(node.args[key], names))
             return new
-        if isinstance(node, _BOUNDS) and all(self._is_time_sum(a, names) for a in node.args.values() if isinstance(a, exp.Expr)):
+        if isinstance(node, _BOUNDS) and all(
+            self._is_time_sum(a, names) for a in node.args.values() if isinstance(a, exp.Expr)
+        ):
             return node.transform(lambda part: self._time_part(part, names))
         return self.rewriter.rewrite(node, names)
 
