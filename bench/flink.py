@@ -52,7 +52,9 @@ def compare(events: int, runs: int) -> list[dict[str, Any]]:
             file = input_of(folder, size)
             alerts = run(compiled, file)
             taken = min(seconds(lambda rules=compiled, file=file: run(rules, file)) for _ in range(runs))  # type: ignore[misc]
-            found.append({"rule": rule, "events": size, "m1cep_events_per_s": round(size / taken), "m1cep_alerts": alerts})
+            found.append(
+                {"rule": rule, "events": size, "m1cep_events_per_s": round(size / taken), "m1cep_alerts": alerts}
+            )
         milliseconds = on_flink(folder, jobs)
         for row in found:
             rate = row["events"] * 1000 / min(milliseconds[row["rule"]])

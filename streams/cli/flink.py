@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from m1cep.sql.flink import FlinkJob
 
 
+RuleFile = Annotated[Path, typer.Argument(help="A rule file.")]
+Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
+
+
 class Connectors(StrEnum):
     """What the job reads from and writes to."""
 
@@ -26,10 +30,8 @@ class Connectors(StrEnum):
 
 
 def flink(
-    rule: Annotated[Path, typer.Argument(help="A rule file.")],
-    streams: Annotated[
-        Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
-    ] = None,
+    rule: RuleFile,
+    streams: Streams = None,
     broker: Annotated[str, typer.Option(help="Kafka for the job, host:port.")] = "localhost:9092",
     connector: Annotated[Connectors, typer.Option(help="Where the job reads and writes.")] = Connectors.KAFKA,
     path: Annotated[

@@ -38,10 +38,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missi
 
 MATCH = """SELECT {select} FROM {source} MATCH_RECOGNIZE (
   PARTITION BY account ORDER BY ts MEASURES {measures}
-  PATTERN ({pattern}) WITHIN INTERVAL {within} DEFINE {define})"""
+  {rows} PATTERN ({pattern}) WITHIN INTERVAL {within} DEFINE {define})"""
 
 
-def match(pattern, define, measures, *, select="*", source="orders", within="'10' SECOND"):
+def match(pattern, define, measures, *, select="*", source="orders", rows="", within="'10' SECOND"):
     return MATCH.format(**locals())
 
 
@@ -54,10 +54,11 @@ params: {least: 2.5, sides: buy, far: 1 s}
 SELECT account, ABS(qty - 3) AS missing, price / qty AS ratio, qty / (price - price) AS none, COALESCE(price, 0) AS price,
   CASE WHEN qty > 2.8 THEN 'large' ELSE 'small' END AS size, UPPER(symbol) || '!' AS symbol, EXTRACT(HOUR FROM ts) AS hour,
   IF(side = 'buy', 1, 2) AS side, SUBSTRING(account, 5, 2) AS part, LENGTH(symbol) AS letters, GREATEST(qty, 2) AS most,
-  LN(2 - qty) AS log, ROUND(qty, 2) AS rounded, CAST(price AS BIGINT) AS whole, CAST(account AS INT) AS nothing, ts, 7 / 2 AS three,
-  ts + :far AS later, ts + INTERVAL '250' MILLISECOND AS soon
+  LN(2 - qty) AS log, ROUND(qty, 2) AS rounded, CAST(price AS BIGINT) AS whole, CAST(account AS INT) AS nothing,
+  ts, 7 / 2 AS three, ts + :far AS later, ts + INTERVAL '250' MILLISECOND AS soon
 FROM orders WHERE action = 'new' AND (qty > :least OR price IS NULL) AND side = :sides AND symbol LIKE '%-USD'""",
     "a-b-c": match("A B C", ABC, "A.qty AS a, B.qty AS b, C.qty AS c, C.ts - A.ts AS span_us"),
+    "next-row": match("A B C", ABC, "A.qty AS a, C.ts AS ts", rows="AFTER MATCH SKIP TO NEXT ROW"),
     "loop": match(
         "A{3,} W",
         "A AS A.action = 'new', W AS W.action = 'cancel' AND W.qty > 2",
@@ -91,15 +92,17 @@ FROM orders WHERE action = 'new' AND (qty > :least OR price IS NULL) AND side = 
         "N.qty AS n, N2.qty AS m",
         source="(SELECT account, qty, ts FROM orders WHERE action = 'new')",
     ),
-    "over": """SELECT account, total, largest, cancelled, mean, ts FROM (SELECT *, SUM(qty) OVER w AS total, MAX(price) OVER w AS largest,
-  COUNT(*) FILTER (WHERE action = 'cancel') OVER w AS cancelled, AVG(LENGTH(side)) OVER w AS mean FROM orders
+    "over": """SELECT account, total, largest, cancelled, mean, ts FROM (SELECT *,
+  SUM(qty) OVER w AS total, MAX(price) OVER w AS largest, COUNT(*) FILTER (WHERE action = 'cancel') OVER w AS cancelled,
+  AVG(LENGTH(side)) OVER w AS mean FROM orders
   WINDOW w AS (PARTITION BY account ORDER BY ts RANGE BETWEEN INTERVAL '20' SECOND PRECEDING AND CURRENT ROW))
   WHERE total > 12 AND cancelled > 2""",
     "qualify": """SELECT account, ts, COUNT(*) OVER (PARTITION BY account, side ORDER BY ts
   RANGE BETWEEN INTERVAL '1500' MILLISECOND PRECEDING AND CURRENT ROW) AS n FROM orders WHERE qty > 0.5 QUALIFY n > 3""",
     "view": match(
         "O F O2",
-        "O AS O.kind = 'order' AND O.action = 'new', F AS F.kind = 'fill' AND F.side <> O.side, O2 AS O2.action = 'cancel' AND O2.side = O.side",
+        "O AS O.kind = 'order' AND O.action = 'new', F AS F.kind = 'fill' AND F.side <> O.side, "
+        "O2 AS O2.action = 'cancel' AND O2.side = O.side",
         "O.event_id AS o, F.event_id AS f, O2.event_id AS o2",
         source="events",
     ),

@@ -6,6 +6,8 @@ import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sqlglot import exp
+
 from m1cep.errors import RuleError, SourceText
 from m1cep.sql.dialect import parse
 from m1cep.sql.flink.dialect import write
@@ -85,7 +87,9 @@ def flink_job(
     plan = plan_statement(source, matter, streams)
     report = Report(source)
     translator = Translator(report, matter.typed_params(), streams)
-    query = translator.statement(parse(source)[0])
+    statement = parse(source)[0]
+    assert isinstance(statement, exp.Select)  # plan_statement has seen to it
+    query = translator.statement(statement)
     _note_matter(report, matter)
     problems, notes = (tuple(sorted(errors, key=lambda e: e.offset)) for errors in (report.problems, report.notes))
     if problems:

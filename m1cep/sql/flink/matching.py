@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.model.types import SqlType
 from m1cep.plan.pattern import variables
 from m1cep.sql.dialect import RowMatch
 from m1cep.sql.flink.pattern import Part, check_choices, check_sequence, parts, rows_before
 from m1cep.sql.rowpattern import parse_pattern
 
 if TYPE_CHECKING:
+    from m1cep.model.types import SqlType
     from m1cep.sql.flink.names import Names
     from m1cep.sql.flink.rewrite import Rewriter
 
@@ -100,7 +100,7 @@ class _Match:
     def _definitions(self, sequence: list[Part]) -> list[exp.Expr]:
         """A definition for each variable that has a condition; Flink wants at least one."""
         before = rows_before(self.sequence)
-        found = []
+        found: list[exp.Expr] = []
         for part, original in zip(sequence, self.sequence, strict=True):
             condition = self.define.get(original.name)
             if condition is None:
@@ -109,7 +109,7 @@ class _Match:
                 self.names,
                 own=part.name,
                 before=before[original.name],
-                variables=self.names.variables | {original.name.lower(): part.name},
+                variables={**self.names.variables, original.name.lower(): part.name},
             )
             found.append(exp.Alias(this=self.rewriter.rewrite(condition, own), alias=exp.to_identifier(part.name)))
         if not found and sequence:

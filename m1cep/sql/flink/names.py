@@ -41,7 +41,6 @@ _OF_ARGUMENT = (
 _BIGINT = (exp.Count, exp.Extract, exp.Length)
 _STRING = (exp.Upper, exp.Lower, exp.Trim, exp.Substring, exp.Concat, exp.DPipe)
 _BOOLEAN = (exp.And, exp.Or, exp.Not, exp.Is, exp.In, exp.Like, exp.Between, exp.Predicate)
-_CHOICES = (exp.Coalesce, exp.Greatest, exp.Least)
 
 
 @dataclass(frozen=True)
@@ -118,20 +117,16 @@ class Typer:
             case exp.Cast():
                 return sql_type(node.args["to"], self.source)
             case exp.Add() | exp.Sub() | exp.Mul() | exp.Div() | exp.Mod():
-                return _arithmetic(node, self.of(node.this, names), self.of(node.expression, names))
+                return _arithmetic(self.of(node.this, names), self.of(node.expression, names))
             case exp.Avg():
                 inner = self.of(node.this, names)
                 return inner if inner.kind == "DECIMAL" else DOUBLE
-            case exp.Case():
-                return self._first([*(i.args["true"] for i in node.args["ifs"]), node.args.get("default")], names)
-            case exp.If():
-                return self._first([node.args["true"], node.args.get("false")], names)
-            case exp.Anonymous():
-                return self.of(node.expressions[0], names) if node.expressions else NULL
+            case exp.Case() | exp.If() | exp.Coalesce() | exp.Greatest() | exp.Least():
+                return self._first(_results(node), names)
         if isinstance(node, _OF_ARGUMENT):
             return self.of(node.this, names)
-        if isinstance(node, _CHOICES):
-            return self._first([node.this, *node.expressions], names)
+        if isinstance(node, exp.Anonymous) and node.expressions:
+            return self.of(node.expressions[0], names)
         for kinds, type_ in ((_BIGINT, BIGINT), (_STRING, STRING), (_BOOLEAN, BOOLEAN)):
             if isinstance(node, kinds):
                 return type_
@@ -142,11 +137,20 @@ class Typer:
         return next((t for t in found if t.kind == "DOUBLE"), found[0] if found else NULL)
 
 
-def _arithmetic(node: exp.Expr, a: SqlType, b: SqlType) -> SqlType:
+def _results(node: exp.Expr) -> list[exp.Expr | None]:
+    """What a choice chooses from."""
+    if isinstance(node, exp.Case):
+        return [*(i.args["true"] for i in node.args["ifs"]), node.args.get("default")]
+    if isinstance(node, exp.If):
+        return [node.args["true"], node.args.get("false")]
+    return [node.this, *node.expressions]
+
+
+def _arithmetic(a: SqlType, b: SqlType) -> SqlType:
     kinds = (a.kind, b.kind)
     if "TIMESTAMP" in kinds:
         return INTERVAL if kinds == ("TIMESTAMP", "TIMESTAMP") else (a if a.kind == "TIMESTAMP" else b)
     for kind in ("INTERVAL", "DOUBLE", "DECIMAL", "BIGINT", "INT"):
         if kind in kinds:
             return a if a.kind == kind else b
-    return a if isinstance(node, exp.Neg) else NULL
+    return NULL

@@ -36,7 +36,8 @@ def can_both_hold(a: exp.Expr | None, b: exp.Expr | None, own: tuple[str, str], 
     """False where it is certain that no row fits both conditions; None is a condition that always holds.
 
     Args:
-        a, b: conditions of DEFINE.
+        a: a condition of DEFINE.
+        b: another.
         own: the variables that they define; columns of other variables are not of the row at hand.
         params: values of ``:name``.
     """

@@ -41,11 +41,11 @@ class Translator:
         self.rewriter = Rewriter(report, params, time_column(streams.values()))
         self.used: list[Stream] = []
 
-    def statement(self, select: exp.Expr) -> exp.Expr:
+    def statement(self, select: exp.Select) -> exp.Expr:
         """The whole statement for Flink."""
         return self._select(select, needs_time=False)[0]
 
-    def _select(self, select: exp.Expr, *, needs_time: bool) -> tuple[exp.Select, Names]:
+    def _select(self, select: exp.Select, *, needs_time: bool) -> tuple[exp.Select, Names]:
         """A SELECT, and the names that it puts out. ``needs_time``: what is around it orders by event time."""
         for key, value in select.args.items():
             if value and key not in _KNOWN:
@@ -60,7 +60,7 @@ class Translator:
         if select.args.get("joins"):
             names = self._joins(select, new, names)
         self._check_windows(select)
-        new.set("windows", [self._named_window(w, names) for w in select.args.get("windows") or []] or None)
+        new.set("windows", [self.rewriter.rewrite(w, names) for w in select.args.get("windows") or []] or None)
         items = [self._item(item, names) for item in select.expressions]
         aliases = {
             a.alias.lower(): (a.alias, self.rewriter.typer.of(a.this, names))
@@ -111,10 +111,7 @@ class Translator:
 
     # OVER
 
-    def _named_window(self, node: exp.Expr, names: Names) -> exp.Expr:
-        return self.rewriter.rewrite(node, names)
-
-    def _check_windows(self, select: exp.Expr) -> None:
+    def _check_windows(self, select: exp.Select) -> None:
         """Flink computes all aggregates of a SELECT over one window; equal times are peers in its RANGE frames."""
         named = {w.name.lower(): w for w in select.args.get("windows") or []}
         shapes: dict[str, exp.Expr] = {}
@@ -165,7 +162,7 @@ class Translator:
         if isinstance(node, _BOUNDS) and all(
             self._is_time_sum(a, names) for a in node.args.values() if isinstance(a, exp.Expr)
         ):
-            return node.transform(lambda part: self._time_part(part, names))
+            return node.transform(self._time_part)
         return self.rewriter.rewrite(node, names)
 
     def _is_time_sum(self, node: exp.Expr, names: Names) -> bool:
@@ -178,7 +175,7 @@ class Translator:
             return constant and is_interval and self._is_time_sum(node.this, names)
         return names.is_time(node)
 
-    def _time_part(self, part: exp.Expr, names: Names) -> exp.Expr:
+    def _time_part(self, part: exp.Expr) -> exp.Expr:
         if isinstance(part, exp.Column):
             return self.rewriter.time_of(part)
         if isinstance(part, exp.Interval | exp.Placeholder):
