@@ -14,8 +14,9 @@ from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
 from m1cep.plan.program import compile_program
-from m1cep.plan.sharing import may_group
+from m1cep.plan.sharing import way_to_follow
 from m1cep.runtime.groups import GroupMatcher
+from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
 from m1cep.runtime.threads import ThreadMatcher
@@ -123,6 +124,9 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
             return _generate_match(plan, stream, name, matter, suppress)
 
 
+_MATCHERS = {"GROUPS": GroupMatcher, "RUNS": RunMatcher, "THREADS": ThreadMatcher}
+
+
 def _generate_match(
     plan: MatchPlan, stream: Stream, name: str, matter: FrontMatter, suppress: int | None
 ) -> tuple[Module, Callable[[], Operator]]:
@@ -131,7 +135,7 @@ def _generate_match(
     every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
     begins = () if every_row else any_of(plan.define[program.labels[s]] for s in program.start)
     demands = any_of([plan.where])
-    kind = GroupMatcher if may_group(plan, program) else ThreadMatcher
+    kind = _MATCHERS[way_to_follow(plan, program)]
 
     def start() -> Operator:
         return kind(

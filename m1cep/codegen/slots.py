@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from m1cep.codegen.expr import ExprWriter
 from m1cep.model.types import DOUBLE
-from m1cep.plan.ir import Agg, Col, Expr, Label, MatchNumber, Nav, Prev
+from m1cep.plan.ir import Agg, Call, Col, Expr, Label, MatchNumber, Nav, Prev
 from m1cep.plan.slots import Slot, SlotMap, row_count, slot_of
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class SlotWriter:
                 return f"label_before(c[0], {self._shift}, LABELS)"
             case MatchNumber():
                 return "n"
+            case Call(op="MEASURE", args=(measure,)):  # of a row that belongs to no match it is NULL
+                return f"({self.writer.value(measure)} if n is not None else None)"
             case Prev(expr=inner, offset=offset):
                 return self._neighbour(inner, offset)
         return None

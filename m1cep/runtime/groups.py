@@ -347,6 +347,10 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         if ends:
             p.best, p.ends = (dict(map(tuple, found)) for found in ends)
             p.ready = sorted(p.ends)
+        self._expect(p)
+
+    def _expect(self, p: GroupPartition) -> None:
+        """Note when the oldest open attempt runs out of time."""
         if self._within is not None and p.groups:
             p.expires = min(self._time_of(p.log[s[0] - p.base]) for s in p.groups.values()) + self._within
 

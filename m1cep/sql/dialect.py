@@ -89,14 +89,13 @@ class M1cepSql(Trino):
 
         def _parse_unary(self) -> exp.Expr | None:
             """RUNNING and FINAL are prefixes of functions."""
-            at = self._index
-            if self._curr and self._curr.text.upper() in {"RUNNING", "FINAL"} and at + 2 < len(self._tokens):
-                if self._tokens[at + 2].token_type == TokenType.L_PAREN:
-                    opening = self._curr
-                    self._advance()
-                    node = Semantics(this=super()._parse_unary(), mode=opening.text.upper())
-                    node.update_positions(opening)
-                    return node
+            opening, after = self._curr, self._index + 2
+            prefix = opening is not None and opening.text.upper() in {"RUNNING", "FINAL"} and after < len(self._tokens)
+            if prefix and self._tokens[after].token_type == TokenType.L_PAREN:
+                self._advance()
+                node = Semantics(this=super()._parse_unary(), mode=opening.text.upper())
+                node.update_positions(opening)
+                return node
             return super()._parse_unary()
 
         def _parse_rows_per_match(self) -> str | None:

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import TRUE, Col, Expr, Literal, MatchPlan, Output, Param
+from m1cep.plan.ir import TRUE, Call, Col, Expr, Literal, MatchPlan, Output, Param
 from m1cep.plan.pattern import Absent, Alt, Concat, Exclude, Pattern, Permute, Repeat, Var, variables
 from m1cep.plan.program import DONE, Program, TooManyStatesError, compile_program
 from m1cep.sql.dialect import position
@@ -90,7 +90,10 @@ def _outputs(
         if item.alias.lower() in outputs:
             what = "column of the row" if plan.all_rows else "partition column"
             raise checker.refuse(f"two measures, or a measure and a {what}, are named {item.alias!r}", item)
-        outputs[item.alias.lower()] = (item.alias, checker.check(item.this, scope))
+        measure = checker.check(item.this, scope)
+        if plan.rows == "ALL ROWS WITH UNMATCHED":
+            measure = Call("MEASURE", (measure,), measure.type, nullable=True, pos=measure.pos)
+        outputs[item.alias.lower()] = (item.alias, measure)
     return outputs
 
 

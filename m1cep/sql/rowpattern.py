@@ -166,7 +166,7 @@ class _Parser:
         else:
             return part
         greedy = self._take("?") is None
-        if isinstance(part, Absent | Anchor):
+        if isinstance(part, Absent):
             raise RuleError("expected no quantifier here", self._source, token.pos, length=len(token.text))
         if self._now.kind == "count" or (self._now.kind == "symbol" and self._now.text in "*+?"):
             raise self._refuse("one quantifier", hint="put the quantified part in parentheses to repeat it: (A+)*")
