@@ -125,8 +125,9 @@ def write_events(folder):
         else:
             price = None if rng.random() < 0.1 else event["price"]
             lines["orders"].append(event | {"price": price, "action": rng.choice(("new", "new", "cancel"))})
-    for line in map(json.loads, (GOLDEN / "fleeting-orders" / "fires.ndjson").read_text().splitlines()):
-        lines[line["stream"]].append(line["event"])
+    for rule in ("fleeting-orders", "account-takeover"):
+        for line in map(json.loads, (GOLDEN / rule / "fires.ndjson").read_text().splitlines()):
+            lines[line["stream"]].append(line["event"])
     for stream, events in lines.items():
         text = "".join(json.dumps(e) + "\n" for e in sorted(events, key=lambda e: e["ts"]))
         (folder / f"{stream}.ndjson").write_text(text)
@@ -175,7 +176,8 @@ def as_multiset(rows):
     def plain(value):
         if not isinstance(value, float):
             return value
-        return int(value) if value.is_integer() else float(f"{value:.12g}")
+        short = float(f"{value:.12g}")
+        return int(short) if short.is_integer() else short
 
     return collections.Counter(json.dumps({k: plain(v) for k, v in row.items()}, sort_keys=True) for row in rows)
 
