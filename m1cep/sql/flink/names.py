@@ -53,6 +53,7 @@ class Names:
         variables: of a row pattern, by lower-case name: the spelling in the pattern sent to Flink.
         time: lower-case name of the event-time column, where it is one.
         row_time: the physical column of event time that is never NULL, as spelt.
+        bounds: window_start and window_end, where there are windows.
         own: in a variable's DEFINE, that variable as spelt.
         before: in a variable's DEFINE, how many rows of the match surely precede its own.
     """
@@ -62,6 +63,7 @@ class Names:
     row_time: str = ""
     tables: Mapping[str, Names] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
+    bounds: frozenset[str] = frozenset()
     own: str = ""
     before: int = 0
 

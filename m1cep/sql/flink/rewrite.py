@@ -15,6 +15,7 @@ from m1cep.model.time import in_unit
 from m1cep.model.types import US_PER_UNIT, SqlType
 from m1cep.sql.flink.names import Names, Typer
 from m1cep.sql.flink.tables import flink_type, interval_ms, literal
+from m1cep.sql.flink.windows import epoch_ms
 from m1cep.sql.literals import interval, sql_type
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Rewriter:
 
     def fixed_interval(self, node: exp.Expr) -> exp.Expr:
         """A constant interval where Flink wants one: WITHIN, frames, windows, bounds of a join."""
-        micros = self._micros(node)
+        micros = self.micros(node)
         if micros % 1000:
             self.report.differs("rounded up to milliseconds", node, "Flink's event time has no finer unit")
         try:
@@ -119,7 +120,7 @@ class Rewriter:
             self.report.cannot(str(error), node)
             return node
 
-    def _micros(self, node: exp.Expr) -> int:
+    def micros(self, node: exp.Expr) -> int:
         """Microseconds of a constant interval or of a parameter that is one."""
         if isinstance(node, exp.Interval):
             return interval(node, self.report.source)
@@ -146,6 +147,10 @@ class Rewriter:
     def _column(self, node: exp.Expr, names: Names) -> exp.Expr:
         if isinstance(node.this, exp.Star):
             return node.copy()
+        if node.name.lower() in names.bounds:
+            bound = exp.column(node.name.lower())
+            unit = names.column(node)[1].time_unit
+            return epoch_ms(bound) if unit == "ms" else exp.Mul(this=epoch_ms(bound), expression=exp.Literal.number(1000))
         table = node.args.get("table")
         spelt = names.variables.get(table.name.lower(), table.name) if table is not None else None
         return exp.column(names.column(node)[0], table=spelt)
@@ -178,7 +183,7 @@ class Rewriter:
         if unit == "us":
             return after
         if isinstance(before, exp.Interval | exp.Placeholder):
-            return exp.Literal.number(in_unit(self._micros(before), unit))
+            return exp.Literal.number(in_unit(self.micros(before), unit))
         return exp.Div(this=exp.Paren(this=after), expression=exp.Literal.number(1000))
 
     def _check_units(self, a: SqlType, b: SqlType, node: exp.Expr) -> None:

@@ -12,6 +12,7 @@ from m1cep.sql.flink.matching import translate_match
 from m1cep.sql.flink.names import Names, stream_names
 from m1cep.sql.flink.rewrite import Rewriter
 from m1cep.sql.flink.tables import time_column
+from m1cep.sql.flink.windows import BOUNDS, window_function
 from m1cep.sql.over import has_window
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Translator:
             node = select.args.get(clause)
             if node is not None:
                 scope = names.with_columns(aliases) if clause == "qualify" else names
+                if clause == "group":
+                    new.set(clause, self._group(node, scope))
+                    continue
                 new.set(clause, self._bounded(node, scope) if names.tables else self.rewriter.rewrite(node, scope))
         return new, names.with_columns(aliases)
 
@@ -81,7 +85,10 @@ class Translator:
         """What FROM or JOIN names."""
         if isinstance(node, exp.Subquery):
             inner, names = self._select(node.this, needs_time=needs_time)
+            names = replace(names, bounds=frozenset())  # a subquery puts numbers out
             return exp.Subquery(this=inner, alias=node.args.get("alias")), _called_by(names, node)
+        if node.args.get("descriptor"):
+            return self._windows(node)
         stream = self.streams.get(node.name.lower()) if isinstance(node, exp.Table) else None
         if stream is None:
             self.report.cannot("this form of FROM is not translated", node)
@@ -91,6 +98,17 @@ class Translator:
             self._note_stream(stream, node)
         table = exp.Table(this=exp.to_identifier(stream.name), alias=node.args.get("alias"))
         return table, _called_by(stream_names(stream), table)
+
+    def _windows(self, node: exp.Expr) -> tuple[exp.Expr, Names]:
+        """A window table function and its names: the stream's, and the window's bounds."""
+        data = node.args["data"]
+        if not isinstance(data, exp.Table):
+            self.report.cannot("a subquery in a window function", data, "Flink wants a table or a view there")
+            return node.copy(), Names({})
+        _, names = self._table(data, needs_time=True)
+        time = names.columns[names.time][1]
+        names = replace(names.with_columns({b: (b, time) for b in BOUNDS}), bounds=frozenset(BOUNDS))
+        return window_function(self.rewriter, node, self.used[-1].name, names), _called_by(names, node)
 
     def _note_stream(self, stream: Stream, node: exp.Expr) -> None:
         if stream.is_view and len(stream.inputs) > 1:
@@ -108,6 +126,10 @@ class Translator:
         if isinstance(item, exp.Column) and not isinstance(item.this, exp.Star) and new.name != item.name:
             return exp.Alias(this=new, alias=exp.to_identifier(item.name))
         return new
+
+    def _group(self, node: exp.Expr, names: Names) -> exp.Expr:
+        """GROUP BY: the window's bounds as Flink has them."""
+        return self.rewriter.children(node, replace(names, bounds=frozenset()))
 
     # OVER
 
