@@ -171,12 +171,12 @@ def flink_rows(folder, answer):
 
 
 def as_multiset(rows):
-    """Rows without order; 2.0 as 2, and numbers to 12 digits: Flink adds doubles one by one, M1CEP rounds once."""
+    """Rows without order; 2.0 as 2, and numbers to 10 digits: Flink adds doubles one by one, M1CEP rounds once."""
 
     def plain(value):
         if not isinstance(value, float):
             return value
-        short = float(f"{value:.12g}")
+        short = float(f"{value:.10g}")
         return int(short) if short.is_integer() else short
 
     return collections.Counter(json.dumps({k: plain(v) for k, v in row.items()}, sort_keys=True) for row in rows)

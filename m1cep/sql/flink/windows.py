@@ -30,7 +30,7 @@ def window_function(rewriter: Rewriter, node: exp.Expr, stream: str, names: Name
     texts = [f"DATA => {data}", f"TIMECOL => {time}"] if named else [data, time]
     for argument in arguments:
         if isinstance(argument, exp.Kwarg):
-            texts.append(f"{argument.this.name.upper()} => {rewriter.fixed_interval(argument.expression).name}")
+            texts.append(f"{quoted(argument.this.name.upper())} => {rewriter.fixed_interval(argument.expression).name}")
         else:
             texts.append(rewriter.fixed_interval(argument).name)
     if kind in {"HOP", "CUMULATE"}:
