@@ -23,9 +23,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from common import FILTER_RULE, ORDERS, PARTITIONS, PATTERN_RULE, fill, median, percentile
+from common import ORDERS, PARTITIONS, fill, median, percentile
 
 import m1cep
+from streams.bench.rules import FILTER_RULE, PATTERN_RULE
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
 from streams.logs import configure_logs

@@ -7,19 +7,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from m1cep.codegen.filtering import generate_filter
+from m1cep.codegen.join import generate_join
 from m1cep.codegen.match import generate_match
 from m1cep.codegen.over import generate_over
+from m1cep.codegen.windows import generate_windows
 from m1cep.errors import RuleError, SourceText
+from m1cep.model.joined import Joined, join_source
 from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan
+from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
+from m1cep.plan.join import JoinPlan
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow
 from m1cep.runtime.groups import GroupMatcher
+from m1cep.runtime.hopping import HoppingWindows
+from m1cep.runtime.join import IntervalJoin
 from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
 from m1cep.runtime.threads import ThreadMatcher
+from m1cep.runtime.windows import GrowingWindows, SessionWindows
 from m1cep.sql.frontmatter import FrontMatter, front_matter
 from m1cep.sql.statement import plan_statement
 
@@ -28,7 +35,16 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
+    from m1cep.plan.constants import Constants
+    from m1cep.plan.ir import WindowShape
     from m1cep.runtime.outcome import Operator
+
+_WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor, Constants], Operator]] = {
+    "TUMBLE": GrowingWindows,
+    "CUMULATE": GrowingWindows,
+    "HOP": HoppingWindows,
+    "SESSION": SessionWindows,
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +58,8 @@ class Rule:
         text: the rule as written.
         plan: what it does.
         module: the generated Python.
-        source: the stream or view that it reads.
-        inputs: that stream, or those that the view unites.
+        source: the stream or view that it reads; of a join both sides as one.
+        inputs: that stream, or those that the view unites or the join reads.
         known_streams: every base stream that was declared when the rule was compiled.
         start: makes a new running instance.
     """
@@ -97,7 +113,10 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
         matter = front_matter(source)
         plan = plan_statement(source, matter, streams)
         rule_id = matter.id or _id_from(name) or f"rule-{version}"
-        stream = next(s for n, s in streams.items() if n == plan.source)
+        if isinstance(plan, JoinPlan):
+            stream = join_source(streams[plan.left.stream], streams[plan.right.stream])
+        else:
+            stream = next(s for n, s in streams.items() if n == plan.source)
         module, start = _generate(plan, stream, name or rule_id, matter)
     except RecursionError:
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
@@ -120,6 +139,15 @@ def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tup
         case OverPlan():
             module = generate_over(plan, stream, name)
             return module, lambda: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
+        case JoinPlan():
+            left, right = (stream.left, stream.right) if isinstance(stream, Joined) else (stream, stream)
+            module = generate_join(plan, left, right, name)
+            demands = any_of([plan.left.where, plan.right.where]) if stream == left else ()
+            return module, lambda: IntervalJoin(module, plan, Suppressor(suppress), demands)
+        case WindowPlan(shape=shape):
+            module = generate_windows(plan, stream, name)
+            windows = _WINDOWS[shape.kind]
+            return module, lambda: windows(module, shape, Suppressor(suppress), any_of([plan.where]))
         case MatchPlan():
             return _generate_match(plan, stream, name, matter, suppress)
 

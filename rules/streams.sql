@@ -38,7 +38,9 @@ CREATE TABLE fills (
 CREATE TABLE accounts (
   event_id  STRING NOT NULL,
   account   STRING NOT NULL,
-  kind      STRING NOT NULL,        -- login | login_failed | password_changed | two_factor_changed | address_whitelisted | deposit | withdrawal
+  kind      STRING NOT NULL,        -- login | login_failed | password_changed | two_factor_changed | address_whitelisted
+                                    -- deposit | withdrawal_requested | withdrawal_approved | withdrawal_rejected | withdrawal
+                                    -- margin_update
   asset     STRING,
   amount    DOUBLE,                 -- of a deposit or withdrawal, in units of asset
   amount_usd DOUBLE,                -- the same in US dollars
@@ -46,6 +48,9 @@ CREATE TABLE accounts (
   ip        STRING,
   country   STRING,
   device    STRING,
+  request_id STRING,                -- what is asked for, decided on and paid out as one withdrawal bears one id
+  equity_usd DOUBLE,                -- of a margin_update: what the account is worth, positions at market price
+  maintenance_usd DOUBLE,           -- of a margin_update: what it must be worth at least for its positions
   ts        TIMESTAMP(3) NOT NULL,
   WATERMARK FOR ts AS ts - INTERVAL '200' MILLISECOND
 ) PARTITIONED BY (account) WITH ('topic' = 'm1cep.accounts.v1');

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan
+from m1cep.plan.ir import LAG, FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.join import JoinPlan
 from m1cep.plan.program import AT_END, DONE, compile_program
 
 if TYPE_CHECKING:
     from m1cep import Rule
+    from m1cep.plan.ir import Windowed
 
 
 def plan_lines(rule: Rule) -> list[str]:
@@ -21,9 +23,10 @@ def plan_lines(rule: Rule) -> list[str]:
         case FilterPlan():
             lines.append("each row by itself")
         case OverPlan():
-            lines += [
-                f"keeps {w.agg.func} over the last {w.frame.range} {unit}, both ends included" for w in plan.windows
-            ]
+            lines += [_frame_line(w, unit) for w in plan.windows]
+        case WindowPlan():
+            lines.append(_window_line(plan, unit))
+            lines.append("one result a group when its window has ended")
         case MatchPlan():
             lines.append(
                 f"within {plan.within} {unit} from the first row to the last, exclusive"
@@ -31,8 +34,47 @@ def plan_lines(rule: Rule) -> list[str]:
                 else f"no bound in time: at most {rule.matter.max_open} open attempts a key"
             )
             lines += _program_lines(plan)
+        case JoinPlan():
+            lines += _join_lines(plan, unit)
     lines.append(f"gives {', '.join(o.name for o in plan.select)}")
     return lines
+
+
+def _join_lines(plan: JoinPlan, unit: str) -> list[str]:
+    a, b = plan.left.stream, plan.right.stream
+    keys = " and ".join(f"{x.name} = {y.name}" for x, y in zip(plan.left.key, plan.right.key, strict=True))
+    lines = [
+        f"pairs a of {a} with b of {b}: {keys}, b from {plan.lower} to {plan.upper} {unit} after a, both included",
+        f"keeps a for {max(plan.upper, 0)} {unit}, b for {max(-plan.lower, 0)} {unit}",
+    ]
+    if plan.absence:
+        lines.append(f"tells an a without b {max(plan.upper + 1, 0)} {unit} after it, and no pair")
+    elif plan.outer:
+        lines.append(f"tells every pair, and an a without b {max(plan.upper + 1, 0)} {unit} after it")
+    return lines
+
+
+def _frame_line(w: Windowed, unit: str) -> str:
+    if w.agg.func == LAG:
+        return f"looks {w.frame.rows} rows back"
+    func = f"{w.agg.func} of different values" if w.agg.distinct else w.agg.func
+    if w.frame.rows is not None:
+        return f"keeps {func} over the present row and {w.frame.rows} before it"
+    return f"keeps {func} over the last {w.frame.range} {unit}, both ends included"
+
+
+def _window_line(plan: WindowPlan, unit: str) -> str:
+    shape = plan.shape
+    at = f", offset {shape.offset} {unit}" if shape.offset else ""
+    match shape.kind:
+        case "TUMBLE":
+            return f"windows of {shape.size} {unit}, one after the other{at}"
+        case "HOP":
+            return f"windows of {shape.size} {unit}, one every {shape.slide} {unit}{at}"
+        case "CUMULATE":
+            return f"windows that grow by {shape.slide} {unit} up to {shape.size} {unit}{at}"
+    whose = ", ".join(c.name for c in shape.session_key) or "all rows together"
+    return f"sessions of {whose}, over after {shape.size} {unit} without a row"
 
 
 def _program_lines(plan: MatchPlan) -> list[str]:

@@ -33,12 +33,16 @@ class RecordDecoder:
         self._decode = msgspec.json.Decoder(row_type, strict=False).decode
         self._decode_any = msgspec.json.Decoder(dict[str, Any]).decode
 
-    def decode_many(self, raws: Sequence[bytes]) -> tuple[list[Any], list[tuple[int, EventError]], list[int] | None]:
-        """Rows of JSON records; errors by position; positions of the rows, or None when none was bad."""
-        decode = self._decode
+    def decode_many(
+        self, raws: Sequence[bytes], longest: int | None = None
+    ) -> tuple[list[Any], list[tuple[int, EventError]], list[int] | None]:
+        """Rows of JSON records; errors by position; positions of the rows, or None when none was bad.
+
+        ``longest`` is a bound on the length of every record, where the caller knows one: looking it up costs a tenth of decoding.
+        """
         try:
-            if not raws or max(map(len, raws)) <= MAX_RECORD_BYTES:
-                return [decode(raw) for raw in raws], [], None
+            if not raws or (max(map(len, raws)) if longest is None else longest) <= MAX_RECORD_BYTES:
+                return list(map(self._decode, raws)), [], None
         except (*_DECODE_ERRORS, TypeError):
             pass  # at least one is bad: find out which
         rows: list[Any] = []

@@ -110,6 +110,11 @@ class Stream:
         times = {c.name: c.type.time_unit for c in self.columns if c.type.kind == "TIMESTAMP"}
         return RecordDecoder(self.name, self.row_type, times)
 
-    def decode_many(self, raws: Sequence[bytes]) -> tuple[list[Any], list[tuple[int, EventError]], list[int] | None]:
-        """Rows of JSON records; errors by position; positions of the rows, or None when none was bad."""
-        return self.decoder.decode_many(raws)
+    def decode_many(
+        self, raws: Sequence[bytes], longest: int | None = None
+    ) -> tuple[list[Any], list[tuple[int, EventError]], list[int] | None]:
+        """Rows of JSON records; errors by position; positions of the rows, or None when none was bad.
+
+        ``longest``: a bound on the length of every record, where the caller knows one.
+        """
+        return self.decoder.decode_many(raws, longest)

@@ -14,6 +14,8 @@ from m1cep.model.types import BIGINT, BOOLEAN, STRING, SqlType
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from m1cep.plan.join import JoinPlan
+
 
 @dataclass(frozen=True, slots=True)
 class Literal:
@@ -142,6 +144,12 @@ Expr: TypeAlias = Literal | Col | Param | Call | Prev | Nav | Agg | Label | Matc
 WINDOW_COLUMN = "\0window "
 """Name, with a number after it, of the Col that stands for a window's value; it cannot be written in SQL."""
 
+LAG = "LAG"
+"""Function of a Windowed that is no aggregate: the value ``frame.rows`` rows before."""
+
+WINDOW_START, WINDOW_END = "\0window_start", "\0window_end"
+"""Names of the Cols that stand for a group window's bounds."""
+
 TRUE = Literal(value=True, type=BOOLEAN)
 
 
@@ -158,6 +166,7 @@ class Frame:
     """How far back an OVER window reaches from the current row, which it includes.
 
     Exactly one of them: ``range`` in the stream's time unit, bound inclusive; ``rows`` before the current one.
+    Of LAG, ``rows`` is how far back it looks.
     """
 
     range: int | None = None
@@ -166,7 +175,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
-    """An aggregate and its frame."""
+    """An aggregate, or LAG, and its frame."""
 
     agg: Agg
     frame: Frame
@@ -193,6 +202,42 @@ class OverPlan:
     key: tuple[Col, ...]
     where: Expr
     windows: tuple[Windowed, ...]
+    having: Expr
+    select: tuple[Output, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """Which windows a row belongs to; all in the stream's time unit, every window [start, end).
+
+    TUMBLE and HOP: [n slide + offset, n slide + offset + size) for every n; of TUMBLE ``slide`` is ``size``.
+    CUMULATE: within each [n size + offset, (n + 1) size + offset), the windows that begin with it and grow by ``slide``.
+    SESSION, for each value of ``session_key``: from a row to ``size`` after the last of those that each follow within ``size``.
+    """
+
+    kind: str  # TUMBLE HOP CUMULATE SESSION
+    size: int
+    slide: int
+    offset: int = 0
+    session_key: tuple[Col, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowPlan:
+    """Aggregates over windows and GROUP BY ``key``; groups for which ``having`` is true are alerts when their window ends.
+
+    Rows for which ``where`` is true go into windows; of a session, those for which ``counted`` is true also go into its groups:
+    WHERE comes after the window table function, so that other rows prolong a session.
+    In ``having`` and ``select`` the n-th aggregate is a Col named WINDOW_COLUMN n with attr ``w<n>``; other Cols are those of
+    the key, WINDOW_START and WINDOW_END.
+    """
+
+    source: str
+    key: tuple[Col, ...]
+    where: Expr
+    counted: Expr
+    shape: WindowShape
+    aggregates: tuple[Agg, ...]
     having: Expr
     select: tuple[Output, ...]
 
@@ -236,7 +281,7 @@ class MatchPlan:
         return self.subsets.get(variable, (variable,))
 
 
-Plan: TypeAlias = FilterPlan | OverPlan | MatchPlan
+Plan: TypeAlias = "FilterPlan | OverPlan | WindowPlan | MatchPlan | JoinPlan"
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

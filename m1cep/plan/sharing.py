@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from m1cep.plan.constants import constants
 from m1cep.plan.ir import Label, walk
 from m1cep.plan.pattern import Concat, Pattern, Repeat, Var
 from m1cep.plan.program import DONE
 from m1cep.plan.slots import depends_on_past, reach
 
 if TYPE_CHECKING:
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.ir import Expr, MatchPlan
     from m1cep.plan.program import Program
 
 _MAX_LISTS = 300
@@ -31,7 +32,7 @@ def way_to_follow(plan: MatchPlan, program: Program) -> str:
     asking = {s for s, label in enumerate(program.labels) if depends_on_past(plan.define[label])}
     if labels or not _begins_with_loop(plan.pattern) or any(_comes_again(program, s) for s in asking):
         return "THREADS"
-    return "RUNS" if _one_way_to_each_state(program) else "THREADS"
+    return "RUNS" if _one_way_to_each_state(plan, program) else "THREADS"
 
 
 def _begins_with_loop(pattern: Pattern) -> bool:
@@ -55,10 +56,18 @@ def _comes_again(program: Program, state: int) -> bool:
     return False
 
 
-def _one_way_to_each_state(program: Program) -> bool:
+def _disjoint(a: Expr, b: Expr) -> bool:
+    """Whether no row can meet both conditions, as far as constants tell."""
+    left, right = constants(a), constants(b)
+    return any(not set(values) & set(right[attr]) for attr, values in left.items() if attr in right)
+
+
+def _one_way_to_each_state(plan: MatchPlan, program: Program) -> bool:
     """Whether a state is never reached in two ways at once: then the rows that led to it are known."""
-    if len(set(program.labels)) > 8:
+    names = sorted(set(program.labels))
+    if len(names) > 8:
         return False
+    apart = {(a, b) for a in names for b in names if a < b and _disjoint(plan.define[a], plan.define[b])}
     seen = {program.start}
     todo = [program.start]
     while todo:
@@ -66,6 +75,8 @@ def _one_way_to_each_state(program: Program) -> bool:
         present = sorted({program.labels[s] for s in states})
         for bits in range(1, 1 << len(present)):
             fitting = {v for n, v in enumerate(present) if bits >> n & 1}
+            if any(a in fitting and b in fitting for a, b in apart):
+                continue
             after: list[int] = []
             for state in states:
                 if program.labels[state] in fitting:

@@ -6,7 +6,7 @@ which they were added, so that every way of finding a match gives the same digit
 
 from __future__ import annotations
 
-from math import fsum, isfinite
+from math import fsum, isfinite, sqrt
 from typing import Any
 
 Parts = tuple[float, ...]
@@ -75,7 +75,7 @@ def variance(moments: Moments, less: int) -> float | None:
 def deviation(moments: Moments, less: int) -> float | None:
     """Square root of the variance."""
     found = variance(moments, less)
-    return None if found is None else found**0.5
+    return None if found is None else sqrt(found)
 
 
 def with_value(values: frozenset[Any], x: Any) -> frozenset[Any]:

@@ -182,7 +182,7 @@ class PatternMatcher(Generic[P]):
         self._suppressor.forget(watermark)
         if self._within is None:
             return
-        wakes = self._wakes
+        wakes, again = self._wakes, []
         while wakes and wakes[0][0] <= watermark:
             key = heappop(wakes)[2]
             p = self._live.get(key)
@@ -190,9 +190,11 @@ class PatternMatcher(Generic[P]):
                 p.armed = NEVER
                 self._expire(p, key, watermark, out)
                 if self._waits(p):
-                    self._arm(p, key)
+                    again.append((p, key))
                 elif self._oldest(p) is None and p.taken == p.base + len(p.log):
                     self._leave(p, key)
+        for p, key in again:  # after the loop: what waits for a row that NEXT looks at may be due already
+            self._arm(p, key)
         if watermark - self._swept >= self._within:
             self._sweep(watermark, out)
 

@@ -45,10 +45,11 @@ class LateRow:
 class _Input:
     time_of: Callable[[Any], int]
     delay: int
-    order: int
     highest: int = START
     idle: bool = False
     ended: bool = False
+    waiting: list[Any] = field(default_factory=list)  # rows of the rule source, not let go yet
+    in_order: bool = True  # ``waiting`` is in order of time
 
     @property
     def watermark(self) -> int:
@@ -65,12 +66,10 @@ class Merge:
     time_attr: str
     gone: int = START
     _inputs: dict[str, _Input] = field(init=False)
-    _waiting: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay, n) for n, s in enumerate(self.streams)}
+        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay) for s in self.streams}
         self._time_of: Callable[[Any], int] = attrgetter(self.time_attr)
-        self._alone = len(self._inputs) == 1
 
     def take(self, stream: str, rows: list[Any], convert: Callable[[Sequence[Any]], list[Any]] | None) -> list[LateRow]:
         """Take rows of a stream in; ``convert`` makes them rows of the view. Late ones are returned, not taken."""
@@ -84,11 +83,8 @@ class Merge:
             source.highest = times[-1]
         else:
             rows, late = self._sift(source, rows, times)
-        fresh = convert(rows) if convert is not None else rows
-        if self._alone:
-            self._waiting = self._waiting + fresh if self._waiting else fresh
-        else:
-            self._waiting.extend((self._time_of(row), source.order, row) for row in fresh)
+            source.in_order = False
+        source.waiting.extend(rows if convert is None else convert(rows))
         return late
 
     def _sift(self, source: _Input, rows: list[Any], times: list[int]) -> tuple[list[Any], list[LateRow]]:
@@ -116,58 +112,51 @@ class Merge:
         self._inputs[stream].ended = True
 
     def release(self) -> tuple[list[Any], int]:
-        """The rows that may go, in order, and the watermark: no row before it will come any more."""
-        watermark = self._watermark()
-        self.gone = max(self.gone, watermark)
-        waiting = self._waiting
-        if not waiting:
-            return [], self.gone
-        if self._alone:
-            return self._release_alone(waiting)
-        waiting.sort(key=_time_and_order)  # stable: rows of one stream keep their order at equal times
-        cut = bisect_left(
-            waiting, self.gone if any(not i.idle for i in self._inputs.values()) else self.gone + 1, key=_first
-        )
-        self._waiting = waiting[cut:]
-        return [row for _, _, row in waiting[:cut]], self.gone
+        """The rows that may go, in order, and the watermark: no row before it will come any more.
 
-    def _release_alone(self, waiting: list[Any]) -> tuple[list[Any], int]:
-        """With one stream a row at the watermark may go at once: whatever comes at the same time comes after it."""
-        if next(iter(self._inputs.values())).delay:
+        With one stream a row at the watermark may go at once: whatever comes at the same time comes after it. With several it
+        waits for the others, whose rows of the same time may belong before it, unless all of them are idle.
+        """
+        self.gone = max(self.gone, self._watermark())
+        inputs = self._inputs.values()
+        wait = len(inputs) > 1 and any(not i.idle for i in inputs)
+        parts = [part for i in inputs if i.waiting and (part := self._let_go(i, bisect_left if wait else bisect_right))]
+        if len(parts) <= 1:
+            return (parts[0] if parts else []), self.gone
+        rows = [row for part in parts for row in part]
+        rows.sort(key=self._time_of)  # stable: at equal times as the streams are listed, and within one as they came
+        return rows, self.gone
+
+    def _let_go(self, source: _Input, bisect: Callable[..., int]) -> list[Any]:
+        """The rows of one stream up to ``gone``, in order."""
+        waiting = source.waiting
+        if not source.in_order:
             waiting.sort(key=self._time_of)
-        cut = bisect_right(waiting, self.gone, key=self._time_of)
+            source.in_order = True
+        cut = bisect(waiting, self.gone, key=self._time_of)
         if cut == len(waiting):
-            self._waiting = []
-            return waiting, self.gone
-        self._waiting = waiting[cut:]
-        return waiting[:cut], self.gone
+            source.waiting = []
+            return waiting
+        source.waiting = waiting[cut:]
+        return waiting[:cut]
 
     def state(self) -> Any:
         """Watermarks, and the rows that wait."""
-        inputs = {name: [i.highest, i.idle, i.ended] for name, i in self._inputs.items()}
-        rows = self._waiting if self._alone else [row for _, _, row in self._waiting]
-        orders = [] if self._alone else [order for _, order, _ in self._waiting]
-        return [self.gone, inputs, orders, msgspec.msgpack.encode(rows)]
+        inputs = {
+            name: [i.highest, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)] for name, i in self._inputs.items()
+        }
+        return [self.gone, inputs]
 
     def load(self, state: Any, row_type: type[msgspec.Struct]) -> None:
         """The reverse."""
-        self.gone, inputs, orders, rows = state
-        for name, (highest, idle, ended) in inputs.items():
+        self.gone, inputs = state
+        for name, (highest, idle, ended, rows) in inputs.items():
             found = self._inputs[name]
             found.highest, found.idle, found.ended = highest, idle, ended
-        self._waiting = msgspec.msgpack.decode(rows, type=list[row_type])  # type: ignore[valid-type]  # made at run time
-        if not self._alone:
-            self._waiting = [(self._time_of(r), o, r) for o, r in zip(orders, self._waiting, strict=True)]
+            found.waiting = msgspec.msgpack.decode(rows, type=list[row_type])  # type: ignore[valid-type]  # made at run time
+            found.in_order = False
 
     def _watermark(self) -> int:
         inputs = self._inputs.values()
         active = [i.watermark for i in inputs if not i.idle or i.ended]
         return min(active) if active else max(i.highest for i in inputs)
-
-
-def _first(entry: tuple[int, int, Any]) -> int:
-    return entry[0]
-
-
-def _time_and_order(entry: tuple[int, int, Any]) -> tuple[int, int]:
-    return entry[0], entry[1]

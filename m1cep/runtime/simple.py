@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from m1cep.runtime.suppress import plain_key
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,7 +25,7 @@ class RowFilter:
 
     def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in."""
-        self._feed(self._suppressor.allows, _rows(batch, self._demands, alone=alone), out)
+        self._feed(self._suppressor.allows, rows_of(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Nothing waits."""
@@ -46,26 +48,31 @@ class RowFilter:
 
 
 class SlidingWindow:
-    """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame."""
+    """Aggregates OVER a frame: a State a key, dropped once every row of it has left the widest frame.
+
+    With a frame of ROWS, or LAG, no time tells that a key is done with: its state, a bounded number of rows, is kept.
+    """
 
     def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
         self._demands = demands
         self._feed = module["feed"]
+        self._dump = module["dump"]
+        self._revive = module["revive"]
         self._suppressor = suppressor
-        self._span: int = module["SPAN"]
+        self._span: int | None = module["SPAN"]
         self._states: dict[Any, Any] = {}
         self._swept = -1
 
     def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self._states, self._suppressor.allows, _rows(batch, self._demands, alone=alone), out)
+        self._feed(self._states, self._suppressor.allows, rows_of(batch, self._demands, alone=alone), out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
         """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
-        if watermark - self._swept <= self._span:
+        self._suppressor.forget(watermark)
+        if self._span is None or watermark - self._swept <= self._span:
             return
         self._swept = watermark
-        self._suppressor.forget(watermark)
         silent = watermark - self._span
         states = self._states
         for key in [k for k, s in states.items() if s.last < silent]:
@@ -79,8 +86,18 @@ class SlidingWindow:
         """Keys in memory, matches suppressed."""
         return {"keys": len(self._states), "suppressed": self._suppressor.suppressed}
 
+    def state(self) -> Any:
+        """Everything that later results depend on, as plain values."""
+        return [self._swept, [[key, self._dump(s)] for key, s in self._states.items()], self._suppressor.state()]
 
-def _rows(batch: Batch, demands: Constants, *, alone: bool) -> Iterator[tuple[int, Any]]:
+    def load(self, state: Any) -> None:
+        """Back from plain values, on a fresh operator."""
+        self._swept, states, suppressor = state
+        self._states = {plain_key(key): self._revive(values) for key, values in states}
+        self._suppressor.load(suppressor)
+
+
+def rows_of(batch: Batch, demands: Constants, *, alone: bool) -> Iterator[tuple[int, Any]]:
     """The rows that may meet the constants that a rule demands; with one rule, looking at all of them is cheaper."""
     found = None if alone else batch.candidates(demands)
     return batch.all() if found is None else batch.at(found)

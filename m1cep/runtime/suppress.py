@@ -7,6 +7,11 @@ from typing import Any
 _SWEEP = 1_024  # keys remembered before old ones are looked for
 
 
+def plain_key(key: Any) -> Any:
+    """A key back from plain values, where a tuple may have become a list."""
+    return tuple(key) if isinstance(key, list) else key
+
+
 class Suppressor:
     """Lets one match a key through in each ``span`` of event time; counts the others.
 
@@ -46,4 +51,5 @@ class Suppressor:
     def load(self, state: Any) -> None:
         """The reverse; keys of several columns come back as lists."""
         quiet, self.suppressed = state
-        self._quiet_until = {tuple(k) if isinstance(k, list) else k: t for k, t in quiet}
+        self._quiet_until = {plain_key(k): t for k, t in quiet}
+        self._sweep_at = max(_SWEEP, 2 * len(self._quiet_until))

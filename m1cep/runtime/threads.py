@@ -259,13 +259,14 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         self._decide(p, key, when, out)
 
     def _close(self, p: ThreadPartition, key: Any, out: list[Hit]) -> None:
+        when = (self._time_of(p.log[-1]), 1, p.ats[-1]) if p.log else (0, 0, 0)
         while p.taken < p.base + len(p.log):  # rows for which NEXT has nothing more to see
             row = p.log[p.taken - p.base]
-            when = (self._time_of(p.log[-1]), 1, p.ats[-1])
             self._take(p, key, row, when, out)
         while p.attempts:
             attempt = p.attempts[0]
-            when = (attempt.time, 0, p.ats[attempt.start - p.base])
+            if not self._ahead:  # else matches of this key may have been decided above, and these come after them
+                when = (attempt.time, 0, p.ats[attempt.start - p.base])
             for state, memory in attempt.threads:
                 if state == AT_END:
                     attempt.best = memory[0]

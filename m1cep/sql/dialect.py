@@ -1,4 +1,4 @@
-"""Our SQL dialect: sqlglot's Trino, with Flink's DDL and the whole of MATCH_RECOGNIZE.
+"""Our SQL dialect: sqlglot's Trino, with Flink's DDL and window table functions, and the whole of MATCH_RECOGNIZE.
 
 The row pattern itself stays text here, with its offset; ``sql.rowpattern`` parses it.
 """
@@ -42,6 +42,22 @@ class Semantics(exp.Expression):
     arg_types = {"this": True, "mode": True}
 
 
+class WindowTable(exp.Expression, exp.Func):
+    """TABLE(TUMBLE(TABLE data PARTITION BY ..., DESCRIPTOR(column), ...)): ``this`` is the function's name.
+
+    ``arguments`` are those after the descriptor, as Kwarg where they were named.
+    """
+
+    arg_types = {
+        "this": True,
+        "data": True,
+        "partition_by": False,
+        "descriptor": True,
+        "arguments": False,
+        "alias": False,
+    }
+
+
 class M1cepSql(Trino):
     """The dialect of rules and stream declarations."""
 
@@ -60,6 +76,67 @@ class M1cepSql(Trino):
             column = self._parse_column()
             self._match_text_seq("AS")
             return self.expression(exp.WatermarkColumnConstraint(this=column, expression=self._parse_disjunction()))
+
+        def _parse_table(self, *args: Any, **kwargs: Any) -> exp.Expr | None:
+            if self._curr and self._curr.token_type == TokenType.TABLE and self._next.token_type == TokenType.L_PAREN:
+                return self._parse_window_table()
+            return super()._parse_table(*args, **kwargs)
+
+        def _parse_window_table(self) -> WindowTable:
+            self._match(TokenType.TABLE)
+            self._match_l_paren()
+            opening = self._curr
+            name = self._parse_id_var(any_token=True)
+            self._match_l_paren()
+            self._parse_argument_name()
+            self._match(TokenType.TABLE)
+            is_query = self._curr.token_type == TokenType.L_PAREN
+            data = super()._parse_table() if is_query else self._parse_table_parts()
+            partition_by = self._parse_table_partition()
+            self._expect_comma("DESCRIPTOR(event time)")
+            self._parse_argument_name()
+            if not self._match_text_seq("DESCRIPTOR"):
+                self.raise_error("expected DESCRIPTOR(event time)", self._curr)
+            descriptor = self._parse_wrapped_csv(self._parse_column)
+            self._expect_comma("an INTERVAL")
+            arguments = self._parse_csv(self._parse_window_argument)
+            self._match_r_paren()
+            self._match_r_paren()
+            node = WindowTable(
+                this=name,
+                data=data,
+                partition_by=partition_by,
+                descriptor=descriptor,
+                arguments=arguments,
+                alias=self._parse_table_alias(),
+            )
+            node.update_positions(opening)
+            return node
+
+        def _parse_table_partition(self) -> list[exp.Expr]:
+            """PARTITION BY column, or several in parentheses: a comma ends it, unlike that of OVER."""
+            if not self._match(TokenType.PARTITION_BY):
+                return []
+            if self._curr.token_type == TokenType.L_PAREN:
+                return self._parse_wrapped_csv(self._parse_column)
+            return [self._parse_column()]
+
+        def _expect_comma(self, before: str) -> None:
+            if not self._match(TokenType.COMMA):
+                self.raise_error(f"expected a comma and {before}", self._curr)
+
+        def _parse_argument_name(self) -> exp.Expr | None:
+            """``name =>`` before an argument."""
+            if self._next.token_type != TokenType.FARROW:
+                return None
+            name = self._parse_id_var(any_token=True)
+            self._match(TokenType.FARROW)
+            return name
+
+        def _parse_window_argument(self) -> exp.Expr | None:
+            name = self._parse_argument_name()
+            value = self._parse_disjunction()
+            return value if name is None else self.expression(exp.Kwarg(this=name, expression=value))
 
         def _parse_match_recognize(self) -> RowMatch | None:
             if not self._match(TokenType.MATCH_RECOGNIZE):

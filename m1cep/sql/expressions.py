@@ -146,7 +146,8 @@ class ExpressionChecker:
         arg = self.check(node.this, scope)
         if isinstance(arg, Literal) and arg.type.is_numeric:
             return Literal(-arg.value, arg.type, arg.pos)
-        self._expect(arg, "numeric", node, "-")
+        if arg.type.kind != "INTERVAL":
+            self._expect(arg, "numeric", node, "-")
         return Call("NEG", (arg,), arg.type, arg.nullable, arg.pos)
 
     def _is(self, node: exp.Expr, scope: Scope) -> Expr:

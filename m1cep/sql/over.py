@@ -7,14 +7,35 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import TRUE, WINDOW_COLUMN, Col, Expr, Frame, Literal, OverPlan, Param, Windowed, conjunction
+from m1cep.plan.ir import (
+    LAG,
+    TRUE,
+    WINDOW_COLUMN,
+    Agg,
+    Col,
+    Expr,
+    Frame,
+    Literal,
+    OverPlan,
+    Param,
+    Windowed,
+    conjunction,
+)
+from m1cep.sql.aggregates import window_aggregate
 from m1cep.sql.dialect import position
-from m1cep.sql.navigation import AGGREGATES, aggregate_argument, aggregate_of
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.statement import Source, _Planner
+
+
+MAX_ROWS = 1_000_000  # of a frame of ROWS, and as far as LAG looks back
+_HINT = "RANGE BETWEEN INTERVAL '60' SECOND PRECEDING AND CURRENT ROW, or ROWS BETWEEN 100 PRECEDING AND CURRENT ROW"
+_NOT_ON_STREAMS = {
+    exp.RowNumber: "it would count for ever: COUNT(*) OVER (... RANGE BETWEEN INTERVAL ... PRECEDING AND CURRENT ROW)",
+    exp.Lead: "it looks at rows still to come: LAG looks back; MATCH_RECOGNIZE has NEXT",
+}
 
 
 def has_window(select: exp.Select) -> bool:
@@ -77,27 +98,44 @@ class _Windows:
 
     def add(self, node: exp.Window) -> Col:
         """The column that stands for a window's value."""
-        call = node.this
-        condition = None
-        if isinstance(call, exp.Filter):
-            call, condition = call.this, call.expression.this
-        func = AGGREGATES.get(type(call))
-        if func is None:
-            raise self.checker.refuse(
-                f"{call.sql()[:30]} OVER is not supported", node, f"there are: {', '.join(AGGREGATES.values())}"
-            )
         shape = self._shape(node)
-        scope = RowScope(self.checker.source, f"{func} OVER", self.source.stream, self.source.aliases)
-        expr = aggregate_argument(self.checker, func, call, scope)
-        where = self.checker.condition(condition, scope) if condition is not None else None
-        agg = aggregate_of(self.checker, func, expr, where, call)
         self._check_key(shape)
         self._check_order(shape)
-        windowed = Windowed(agg, self._frame(shape))
+        scope = RowScope(self.checker.source, "OVER", self.source.stream, self.source.aliases)
+        if type(node.this) in _NOT_ON_STREAMS:
+            raise self.checker.refuse(
+                f"{node.this.sql_name()} OVER is not supported", node, _NOT_ON_STREAMS[type(node.this)]
+            )
+        windowed = (
+            self._lag(node.this, shape, scope)
+            if isinstance(node.this, exp.Lag)
+            else Windowed(window_aggregate(self.checker, node.this, scope), self._frame(shape))
+        )
         if windowed not in self.windows:
             self.windows.append(windowed)
         index = self.windows.index(windowed)
+        agg = windowed.agg
         return Col(f"{WINDOW_COLUMN}{index}", f"w{index}", agg.type, agg.nullable, position(node))
+
+    def _lag(self, call: exp.Lag, shape: exp.Expr, scope: RowScope) -> Windowed:
+        """LAG(x [, n]): no aggregate, but a value that comes from the rows before in the same way."""
+        if shape.args.get("spec") is not None:
+            raise self.checker.refuse("LAG has no frame", shape, "LAG(x, 1) OVER (PARTITION BY ... ORDER BY ts)")
+        if call.args.get("default") is not None:
+            raise self.checker.refuse(
+                "LAG expects a column and an offset", call, "COALESCE(LAG(x, 1) OVER ..., default)"
+            )
+        offset = call.args.get("offset")
+        rows = 1 if offset is None else self._rows(offset, "the offset of LAG")
+        expr = self.checker.check(call.this, scope)
+        return Windowed(Agg(LAG, None, expr, expr.type, pos=position(call)), Frame(rows=rows))
+
+    def _rows(self, node: exp.Expr, what: str) -> int:
+        """A constant number of rows."""
+        value = self.checker.check(node, RowScope(self.checker.source, what, self.source.stream))
+        if not isinstance(value, Literal | Param) or not value.type.is_integer or not 0 <= value.value <= MAX_ROWS:
+            raise self.checker.refuse(f"{what} must be a whole number of at most {MAX_ROWS:,}", node)
+        return int(value.value)
 
     def _shape(self, node: exp.Window) -> exp.Expr:
         """The window itself, or the one that it names in the WINDOW clause."""
@@ -107,6 +145,8 @@ class _Windows:
         found = self.named.get(name.name.lower())
         if found is None:
             raise self.checker.refuse(f"there is no window {name.name!r}", node, "WINDOW w AS (PARTITION BY ...)")
+        if any(window.args.get(a) for window, a in [(node, "spec"), (node, "order"), (found, "alias")]):
+            raise self.checker.refuse("a window is named or written out, not both", node, "SUM(x) OVER w")
         return found
 
     def _check_key(self, shape: exp.Expr) -> None:
@@ -130,24 +170,25 @@ class _Windows:
 
     def _frame(self, shape: exp.Expr) -> Frame:
         spec = shape.args.get("spec")
-        hint = "RANGE BETWEEN INTERVAL '60' SECOND PRECEDING AND CURRENT ROW"
         if (
             spec is None
-            or spec.args.get("end") != "CURRENT ROW"
+            or spec.args.get("end") not in {"CURRENT ROW", None}
             or spec.args.get("start_side") != "PRECEDING"
             or spec.args.get("exclude")
         ):
-            raise self.checker.refuse("expected a frame from PRECEDING to CURRENT ROW", shape, hint)
-        if spec.args.get("kind") != "RANGE":
-            raise self.checker.refuse(f"{spec.args.get('kind')} frames are not supported yet", shape, hint)
-        if not isinstance(spec.args["start"], exp.Expr):
+            raise self.checker.refuse("expected a frame from PRECEDING to CURRENT ROW", shape, _HINT)
+        start = spec.args["start"]
+        if not isinstance(start, exp.Expr):
             raise self.checker.refuse(
-                "expected a bounded frame: without a bound its state would grow for ever", shape, hint
+                "expected a bounded frame: without a bound it would hold all rows for ever", shape, _HINT
             )
-        scope = RowScope(self.checker.source, "the frame", self.source.stream)
-        value = self.checker.check(spec.args["start"], scope)
+        if spec.args.get("kind") == "ROWS":
+            return Frame(rows=self._rows(start, "a frame of ROWS"))
+        if spec.args.get("kind") != "RANGE":
+            raise self.checker.refuse(f"{spec.args.get('kind')} frames are not supported", shape, _HINT)
+        value = self.checker.check(start, RowScope(self.checker.source, "the frame", self.source.stream))
         if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL" or value.value < 0:
-            raise self.checker.refuse("a RANGE frame over event time expects an INTERVAL", shape, hint)
+            raise self.checker.refuse("a RANGE frame over event time expects an INTERVAL", shape, _HINT)
         return Frame(range=in_unit(value.value, self.source.stream.time_unit))
 
 

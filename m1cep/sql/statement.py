@@ -9,11 +9,13 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError, SourceText
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
-from m1cep.sql.dialect import RowMatch, parse, position
+from m1cep.sql.dialect import RowMatch, WindowTable, parse, position
 from m1cep.sql.expressions import ExpressionChecker
+from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
 from m1cep.sql.over import has_window, over_plan
 from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
+from m1cep.sql.windows import window_plan, window_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +38,16 @@ _CLAUSES = {
     "sample": "TABLESAMPLE",
     "into": "INTO",
 }
+_EXTRAS = {
+    "version": "FOR SYSTEM_TIME",
+    "pivots": "PIVOT",
+    "sample": "TABLESAMPLE",
+    "ordinality": "WITH ORDINALITY",
+}
+_HINTS = dict.fromkeys(
+    ("GROUP BY", "HAVING"),
+    "it belongs to windows: FROM TABLE(TUMBLE(TABLE s, DESCRIPTOR(ts), INTERVAL '1' MINUTE)) GROUP BY window_start, window_end",
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,11 @@ class _Planner:
         self.checker = checker
 
     def plan(self, select: exp.Select) -> Plan:
+        if select.args.get("joins") and select.args.get("from_") is not None:
+            self._refuse_clauses(select, ("joins",))
+            return join_plan(self, select)
+        if window_table(select) is not None:
+            return window_plan(self, select, None)
         self._refuse_clauses(select)
         match = select.args.get("match")
         if isinstance(match, RowMatch):
@@ -78,6 +95,8 @@ class _Planner:
             scope = OutputScope(self.source, "the SELECT of MATCH_RECOGNIZE", outputs, aliases)
             return plan(self._where(select, scope), self.outputs(select, scope, outputs))
         inner = self._subquery(select)
+        if inner is not None and window_table(inner) is not None and not has_window(select):
+            return window_plan(self, select, inner)
         if has_window(select) or select.args.get("qualify") is not None or (inner is not None and has_window(inner)):
             return over_plan(self, select, inner)
         source = self._source(select)
@@ -107,12 +126,18 @@ class _Planner:
                 names.append(column.name)
         return tuple(stream_column(view, n, 0, self.source) for n in names[:1])
 
-    def _refuse_clauses(self, select: exp.Select) -> None:
+    def _refuse_clauses(self, select: exp.Select, but: tuple[str, ...] = ()) -> None:
+        """Refuse what no rule may have, and what this form has not."""
         for arg, clause in _CLAUSES.items():
             found = select.args.get(arg)
-            if found:
+            if found and arg not in but:
                 node = found[0] if isinstance(found, list) else found
-                raise RuleError(f"{clause} is not supported here", self.source, position(node) or position(select))
+                raise RuleError(
+                    f"{clause} is not supported here",
+                    self.source,
+                    position(node) or position(select),
+                    hint=_HINTS.get(clause, ""),
+                )
 
     def _subquery(self, select: exp.Select) -> exp.Select | None:
         table = select.args["from_"].this if select.args.get("from_") else None
@@ -126,6 +151,8 @@ class _Planner:
         return self.source_of(select.args["from_"].this)
 
     def source_of(self, table: exp.Expr) -> Source:
+        """What a FROM, or the first argument of a window table function, names."""
+        self._refuse_extras(table)
         alias = frozenset({table.alias.lower()} if table.alias else ())
         if isinstance(table, exp.Subquery) and isinstance(table.this, exp.Select):
             inner = table.this
@@ -136,12 +163,13 @@ class _Planner:
             self._plain_columns(inner, source)
             where = self._where(inner, self.row_scope(source, "WHERE"))
             return Source(source.stream, conjunction([p for p in (source.where, where) if p is not TRUE]), alias)
+        if isinstance(table, WindowTable):
+            hint = "it stands in FROM of a SELECT with GROUP BY"
+            raise RuleError("a window table function is not supported here", self.source, position(table), hint=hint)
         if not isinstance(table, exp.Table) or table.args.get("db") is not None:
             raise RuleError(
                 f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
             )
-        if table.args.get("joins") or table.args.get("laterals"):
-            raise RuleError("JOIN is not supported yet", self.source, position(table))
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())
         if stream is None:
@@ -154,6 +182,18 @@ class _Planner:
             )
         return Source(stream, TRUE, alias)
 
+    def _refuse_extras(self, table: exp.Expr) -> None:
+        """Refuse what a FROM may not have beside a name and an alias."""
+        if not isinstance(table, exp.Table | exp.Subquery):
+            return
+        for arg, found in table.args.items():
+            if found and arg not in {"this", "alias", "db", "catalog"}:
+                clause = _EXTRAS.get(arg, arg.upper())
+                raise RuleError(f"{clause} is not supported here", self.source, position(table))
+        alias = table.args.get("alias")
+        if alias is not None and alias.args.get("columns"):
+            raise RuleError("an alias cannot rename columns", self.source, position(alias), hint="write AS in SELECT")
+
     def _plain_columns(self, inner: exp.Select, source: Source) -> None:
         """A subquery below MATCH_RECOGNIZE selects rows, it computes nothing."""
         for item in inner.expressions:
@@ -164,6 +204,7 @@ class _Planner:
             stream_column(source.stream, item.name, position(item), self.source)
 
     def _where(self, select: exp.Select, scope: Scope) -> Expr:
+        """The checked WHERE, TRUE where there is none."""
         node = select.args.get("where")
         return TRUE if node is None else self.checker.condition(node.this, scope)
 
@@ -172,6 +213,8 @@ class _Planner:
         found: list[Output] = []
         for item in select.expressions:
             if isinstance(item, exp.Star):
+                if any(item.args.values()):
+                    raise RuleError("expected * alone", self.source, position(item), hint="name the columns you want")
                 found.extend(Output(name, expr) for name, expr in star.values())
                 continue
             name = item.alias_or_name

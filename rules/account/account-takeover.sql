@@ -10,13 +10,13 @@ FROM accounts MATCH_RECOGNIZE (
   PARTITION BY account
   ORDER BY ts
   MEASURES
-    COUNT(FAILED.*) AS failed_logins,
-    ENTERED.country AS country,
+    SUM(CASE kind WHEN 'login_failed' THEN 1 ELSE 0 END) AS failed_logins,
+    CHANGED.country AS country,
     CHANGED.kind AS changed,
     GONE.address AS address,
     GONE.amount_usd AS amount_usd,
     GONE.ts - FIRST(FAILED.ts) AS span_us
-  PATTERN (FAILED{3,} OTHER*? ENTERED OTHER*? CHANGED OTHER*? LISTED OTHER*? GONE)
+  PATTERN (FAILED (OTHER*? FAILED){2} OTHER*? ENTERED OTHER*? CHANGED OTHER*? LISTED OTHER*? GONE)
   WITHIN INTERVAL '30' MINUTE
   DEFINE
     FAILED AS FAILED.kind = 'login_failed',

@@ -2,7 +2,7 @@
 id: quote-stuffing
 severity: medium
 summary: A burst of orders created and deleted at one price level, too dense to be trading interest.
-source: Regulation (EU) 2016/522, Annex II, section 1, 6(a) - quote stuffing
+source: Regulation (EU) 2016/522, Annex II, section 1 - quote stuffing; CME Rule 575.C
 params: {max_events: 150}
 suppress: 30 s
 */

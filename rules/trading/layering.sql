@@ -3,7 +3,7 @@ id: layering
 severity: high
 summary: Several sizeable orders on one side, a fill on the other, then the first side is cancelled.
 source: Regulation (EU) 2016/522, Annex II, section 1, 5(e) - layering and spoofing; FINRA Rule 5210
-params: {min_notional: 25000}
+params: {min_notional_usd: 25000}
 */
 SELECT account, symbol, side, first_order, layered_usd, filled_price, cancelled, span_us
 FROM (
@@ -21,7 +21,7 @@ FROM (
   PATTERN (LAYER (OTHER*? LAYER){2} OTHER*? TAKE (OTHER*? PULL){3})
   WITHIN INTERVAL '5' SECOND
   DEFINE
-    LAYER AS LAYER.action = 'new' AND LAYER.price * LAYER.qty >= :min_notional AND LAYER.side = FIRST(LAYER.side),
+    LAYER AS LAYER.action = 'new' AND LAYER.price * LAYER.qty >= :min_notional_usd AND LAYER.side = FIRST(LAYER.side),
     TAKE AS TAKE.kind = 'fill' AND TAKE.side <> LAYER.side,
-    PULL AS PULL.action = 'cancel' AND PULL.side = LAYER.side AND PULL.price * PULL.qty >= :min_notional
+    PULL AS PULL.action = 'cancel' AND PULL.side = LAYER.side AND PULL.price * PULL.qty >= :min_notional_usd
 )

@@ -11,6 +11,7 @@ import typer
 
 from streams.errors import UsageError
 from streams.files import load_rules, load_streams
+from streams.replay import BATCH_BYTES
 from streams.replay import replay as run
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _open(file: str, stack: ExitStack) -> BinaryIO:
     if file == "-":
         return sys.stdin.buffer
     try:
-        return stack.enter_context(Path(file).open("rb"))
+        return stack.enter_context(Path(file).open("rb", buffering=BATCH_BYTES))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
@@ -103,10 +104,10 @@ def _writer(file: str, stack: ExitStack) -> Callable[[bytes], None]:
     return write
 
 
-def _progress(inputs: list[BinaryIO], stack: ExitStack) -> Callable[[int], None]:
+def _progress(inputs: list[BinaryIO], stack: ExitStack) -> Callable[[int], None] | None:
     """Counts bytes into a bar on stderr, when that is a terminal."""
     if not sys.stderr.isatty():
-        return lambda _count: None
+        return None
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

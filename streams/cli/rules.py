@@ -64,7 +64,7 @@ def explain(
 ) -> None:
     """Show a rule's plan and the Python that it runs as.
 
-    Example: m1cep rules explain rules/market/spoofing.sql
+    Example: m1cep rules explain rules/trading/spoofing.sql
     """
     from m1cep import compile_rule
     from streams.explain import plan_lines

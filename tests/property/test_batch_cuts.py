@@ -20,6 +20,16 @@ RULES = [
     */
     SELECT k, COUNT(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '3' SECOND PRECEDING AND CURRENT ROW) AS n
     FROM letters QUALIFY n > 2""",
+    *(
+        f"""SELECT k, window_end AS e, COUNT(*) AS n, SUM(v) AS s FROM TABLE({windows}) WHERE l <> 'C'
+        GROUP BY k, window_start, window_end HAVING COUNT(*) > 1"""
+        for windows in (
+            "TUMBLE(TABLE letters, DESCRIPTOR(ts), INTERVAL '3' SECOND)",
+            "HOP(TABLE letters, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '3' SECOND)",
+            "CUMULATE(TABLE letters, DESCRIPTOR(ts), INTERVAL '1' SECOND, INTERVAL '3' SECOND)",
+            "SESSION(TABLE letters PARTITION BY k, DESCRIPTOR(ts), INTERVAL '1' SECOND)",
+        )
+    ),
 ]
 COMPILED = [m1cep.compile_rule(text, LETTERS, f"r{n}") for n, text in enumerate(RULES)]
 

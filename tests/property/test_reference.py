@@ -5,12 +5,9 @@ M1CEP_CASES sets how many cases a run tries in all (default 2,400).
 
 import os
 
-import pytest
 from hypothesis import HealthCheck, event, given, settings
 from reference import strategies as some
-from reference.compare import STREAMS, check
-
-import m1cep
+from reference.compare import check
 
 GROUPS = 8
 CASES = max(1, int(os.environ.get("M1CEP_CASES", "2400")) // GROUPS)
@@ -21,70 +18,48 @@ thorough = settings(
 )
 
 
-def needs(
-    pattern="A", rows="ONE ROW PER MATCH", skip="PAST LAST ROW", measures="CLASSIFIER() AS c", define="A AS l = 'A'"
-):
-    """Skips a group for as long as the engine says that it does not support what it is about."""
-    text = f"""SELECT * FROM letters MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES {measures} {rows}
-        AFTER MATCH SKIP {skip} PATTERN ({pattern}) WITHIN INTERVAL '5' SECOND DEFINE {define})"""
-    try:
-        m1cep.compile_rule(text, STREAMS, "needs")
-    except m1cep.RuleError as error:
-        if "not supported" in str(error):
-            return pytest.mark.skip(reason=str(error).splitlines()[0])
-    return lambda test: test
-
-
-@needs()
 @thorough
 @given(some.cases(set()))
 def test_conditions_on_the_row_at_hand(case):
     event(check(*case))
 
 
-@needs(measures="SUM(DISTINCT v) AS s")
 @thorough
 @given(some.cases({"past", "subset"}, limit=10))
 def test_conditions_on_rows_before(case):
     event(check(*case))
 
 
-@needs(skip="TO NEXT ROW")
 @thorough
 @given(some.cases({"skip", "subset"}, {"past"}, limit=10))
 def test_where_matching_goes_on_after_a_match(case):
     event(check(*case))
 
 
-@needs(rows="ALL ROWS PER MATCH")
 @thorough
 @given(some.cases({"all", "exclude", "empty", "subset"}, {"past"}, {"skip"}, limit=10))
 def test_all_rows_per_match(case):
     event(check(*case))
 
 
-@needs(pattern="^ (A? | ()) PERMUTE(A, B)? $")
 @thorough
 @given(some.cases({"empty", "nothing", "anchor", "permute"}, {"past"}, limit=9))
 def test_empty_matches_anchors_and_permutations(case):
     event(check(*case))
 
 
-@needs(define="A AS v < NEXT(v)")
 @thorough
 @given(some.cases({"past", "next"}, {"all"}, {"skip"}, limit=9))
 def test_rows_ahead(case):
     event(check(*case))
 
 
-@needs(pattern="A ABSENT(B)")
 @thorough
 @given(some.cases({"absent"}, {"past"}, limit=10))
 def test_absence(case):
     event(check(*case))
 
 
-@pytest.mark.skipif(not hasattr(m1cep.Engine, "snapshot"), reason="snapshots are not supported yet")
 @thorough
 @given(
     some.cases(

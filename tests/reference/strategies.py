@@ -83,7 +83,7 @@ def patterns(draw, extras=frozenset(), depth=2):
     parts = draw(st.lists(_part(depth, extras), min_size=1, max_size=3))
     pattern = p.rebuild(p.Seq(tuple(parts)) if len(parts) > 1 else parts[0], _writable)
     if "empty" in extras and draw(st.integers(0, 2)) == 0:
-        pattern = p.Loop(pattern, 0, draw(st.sampled_from([None, 1, 2])), draw(st.booleans()))
+        pattern = _writable(p.Loop(pattern, 0, draw(st.sampled_from([None, 1, 2])), draw(st.booleans())))
     if "empty" not in extras and p.may_be_empty(pattern):
         pattern = p.Seq((p.Var(draw(st.sampled_from(NAMES))), pattern))
     if not p.names(pattern):  # a pattern without any variable is not a query
@@ -95,15 +95,19 @@ def patterns(draw, extras=frozenset(), depth=2):
 
 
 @st.composite
-def _static(draw, name, letter=None):
-    """A condition on the row at hand, most often that it is the variable's letter; None: any row."""
+def _static(draw, name, letter=None, loose=False):
+    """A condition on the row at hand, most often that it is the variable's letter; None: any row.
+
+    Loose conditions let a row be mapped to several variables: preference decides.
+    """
     column = draw(st.sampled_from([None, name]))
     own = x.Binary("=", x.Field("l", column), x.Literal(letter or name))
     other = x.Binary("=", x.Field("l", column), x.Literal(draw(st.sampled_from(NAMES))))
     compare = x.Binary(
         draw(st.sampled_from(COMPARISONS)), x.Field(draw(st.sampled_from(NUMBERS)), column), x.Literal(1)
     )
-    kind = draw(st.sampled_from(["own"] * 6 + ["two", "two", "any", "not", "number", "and", "null"]))
+    kinds = ["own"] * 5 + ["two"] * 3 + ["any", "not", "number", "and", "null"]
+    kind = draw(st.sampled_from(["two", "any", "not"] if loose else kinds))
     return {
         "own": own,
         "two": x.Or(own, other),
@@ -150,7 +154,7 @@ def _number(draw, variables, modes=("",), ahead=False):
 
 
 @st.composite
-def _past(draw, name, variables, ahead=False, letter=None):
+def _past(draw, name, variables, ahead=False, letter=None, loose=False):
     """A condition on the rows mapped so far."""
     own = x.Field(draw(st.sampled_from(NUMBERS)), draw(st.sampled_from([None, name])))
     term = draw(_number(variables, ahead=ahead))
@@ -163,7 +167,7 @@ def _past(draw, name, variables, ahead=False, letter=None):
         past = x.Binary(draw(st.sampled_from(COMPARISONS)), own, term)
     if draw(st.booleans()):
         past = x.Or(past, x.IsNull(term))
-    static = draw(_static(name, letter)) if draw(st.booleans()) else None
+    static = draw(_static(name, letter, loose)) if draw(st.booleans()) else None
     return past if static is None else x.And(static, past)
 
 
@@ -203,10 +207,10 @@ def queries(draw, features=frozenset()):
         subsets = {"U": tuple(draw(st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)))}
     variables = [*names, *subsets]
     ahead = "next" in features
-    define = {}
+    define, loose = {}, draw(st.integers(0, 3)) == 0
     for name in names:
         past = "past" in features and draw(st.booleans())
-        condition = draw(_past(name, variables, ahead=ahead) if past else _static(name))
+        condition = draw(_past(name, variables, ahead, loose=loose) if past else _static(name, loose=loose))
         if condition is not None:
             define[name] = condition
     if not define:
@@ -214,6 +218,8 @@ def queries(draw, features=frozenset()):
     modes = ("", "", "FINAL", "RUNNING") if "all" in features else ("",)
     count = draw(st.integers(1, 3))
     measures = {f"m{i}": draw(_measure(variables, modes, ahead)) for i in range(count)}
+    if draw(st.booleans()):  # which rows went to which variable
+        measures |= {f"n_{name}": x.Aggregate("COUNT", variable=name) for name in names}
     skip = "PAST LAST ROW"
     if "skip" in features:
         target = draw(st.sampled_from(variables[len(variables) // 2 :]))
@@ -293,6 +299,19 @@ def events(draw, query, limit=12):
     return found
 
 
+@st.composite
+def _some_distance(draw, rows):
+    """The time between two rows of a key, or a little more: where WITHIN decides. 0 where there is none."""
+    distances = {
+        b["ts"] - a["ts"] + more
+        for a in rows
+        for b in rows
+        for more in (0, 1)
+        if a["k"] == b["k"] and b["ts"] > a["ts"]
+    }
+    return draw(st.sampled_from(sorted(distances))) if distances else 0
+
+
 class Case(NamedTuple):
     """What ``compare.check`` takes; printed only when asked: its failures show the case as SQL and a table."""
 
@@ -310,5 +329,7 @@ def cases(draw, features, *more, limit=12, snapshot=False):
     """A query with the features, in some cases with one of the further sets of features, and rows for it."""
     query = draw(queries(features | draw(st.sampled_from([frozenset(), *map(frozenset, more)]))))
     rows = draw(events(query, limit))
+    if draw(st.booleans()):
+        query = replace(query, within=draw(_some_distance(rows)) or query.within)
     at = draw(st.integers(0, len(rows))) if snapshot else None
     return Case(query, rows, draw(st.lists(st.integers(1, 5), max_size=8)), at)

@@ -117,3 +117,16 @@ def test_the_time_of_an_alert_is_the_same_whatever_the_unit_of_its_stream(unit, 
     assert dict(outcome.messages[0].headers)["ce_time"] == b"2023-11-14T22:13:20.000Z"
     assert outcome.committable == {}
     assert part.idle("pay.v1").committable == {"pay.v1": 2}
+
+
+def test_a_join_reads_two_topics_and_tells_a_row_alone_once_both_have_gone_on():
+    #  pay     0        10     60          o has 5 s to come
+    #  other       3           60
+    part = partition("""SELECT p.account FROM pay p LEFT JOIN other o
+      ON p.account = o.account AND o.ts BETWEEN p.ts AND p.ts + INTERVAL '5' SECOND WHERE o.account IS NULL""")
+    assert part.positions == {"pay.v1": 0, "other.v1": 0}
+    part.take(batch(pay("p0"), pay("p10", at_s=10), pay("p60", at_s=60)))
+    outcome = part.take(batch(pay("o3", at_s=3), pay("o60", at_s=60), topic="other.v1"))
+    assert alerted(outcome) == ["ep10"]
+    [alert] = [json.loads(m.value) for m in outcome.messages]
+    assert alert["event_time"] == START_MS + 15_001

@@ -1,5 +1,9 @@
 """Order, lateness, several streams. Times in seconds from the first event unless said otherwise."""
 
+import random
+
+import pytest
+
 import m1cep
 
 STREAMS = m1cep.parse_streams(
@@ -75,11 +79,12 @@ def test_what_an_idle_stream_brings_too_late_is_late():
     assert [late.reason for late in run.take_late()] == ["idle"]
 
 
-def test_a_pattern_across_streams():
-    text = """SELECT * FROM both_ MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x, Y.v AS y
-      PATTERN (X Y) WITHIN INTERVAL '10' SECOND DEFINE X AS X.src = 'a', Y AS Y.src = 'b' AND Y.v > X.v)"""
+@pytest.mark.parametrize(("first", "second"), ["ab", "ba"])
+def test_a_pattern_across_streams(first, second):
+    text = f"""SELECT * FROM both_ MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x, Y.v AS y
+      PATTERN (X Y) WITHIN INTERVAL '10' SECOND DEFINE X AS X.src = '{first}', Y AS Y.src = '{second}' AND Y.v > X.v)"""
     run = engine(text)
-    assert [a.row for a in run.push("b", events(2)) + run.push("a", events(1)) + run.finish()] == [
+    assert [a.row for a in run.push(second, events(2)) + run.push(first, events(1)) + run.finish()] == [
         {"k": "k", "x": 1.0, "y": 2.0}
     ]
 
@@ -108,3 +113,23 @@ def test_rules_on_a_stream_and_on_a_view_of_it_do_not_disturb_each_other():
     assert [(late.index, late.row.event_id, late.reason) for late in run.take_late()] == [(2, "e5", "late")]
     for n in range(2):
         assert [e for a in found if a.rule == f"r{n}" for e in a.events] == ["e10", "e12"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("source", ["a", "both_"])
+@pytest.mark.parametrize("restored", [False, True])
+def test_rows_go_in_order_whatever_the_disorder_the_batches_and_the_snapshots(source, seed, restored):
+    rng = random.Random(seed)
+    comes = sorted(range(60), key=lambda s: s + rng.uniform(0, 3))  # nobody later than the delay of three seconds
+    comes[20:40] = sorted(comes[20:40])  # order, disorder and order again
+    run = engine(f"SELECT k FROM {source}")
+    run.idle("b") if source == "both_" else None
+    found = []
+    while comes:
+        cut = rng.randrange(1, 12)
+        found += ids(run.push("a", events(*comes[:cut])))
+        comes = comes[cut:]
+        if restored:
+            run = m1cep.Engine.restore(run.rules, run.snapshot())
+    assert found + ids(run.finish()) == [f"e{s}" for s in range(60)]
+    assert run.take_late() == []

@@ -15,6 +15,7 @@ from streams.demo.synthetic import SyntheticFlow
 START = 1_777_689_381_000
 MINUTE = 60_000
 STREAMS_SQL = Path(__file__).parents[3] / "rules" / "streams.sql"
+UNUSED = {"request_id", "equity_usd", "maintenance_usd"}  # of platforms with approvals and margin: this one has neither
 
 
 def flow(seed=1, minutes=10, **options):
@@ -121,7 +122,7 @@ def test_every_event_fits_its_declared_stream():
         rows, errors, _ = streams[name].decode_many([orjson.dumps(event) for event in of(events, name)])
         assert errors == []
         assert len(rows) > 20
-        declared = {column.name for column in streams[name].columns}
+        declared = {column.name for column in streams[name].columns} - UNUSED
         assert {column for event in of(events, name) for column in event} == declared
 
 
