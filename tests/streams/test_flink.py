@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -15,13 +16,14 @@ from pathlib import Path
 import pytest
 
 from m1cep.sql.flink import Connector, flink_job
-from streams.files import load_streams, packaged_rules_dir
+from streams.files import load_rules, load_streams
 
 ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "bench" / "flink_runner.py"
 GOLDEN = ROOT / "tests" / "golden"
 PYTHON = os.environ.get("M1CEP_FLINK_PYTHON", sys.executable)
 STREAMS = load_streams()
+BASES = sorted(name for name, stream in STREAMS.items() if not stream.is_view)
 
 
 def missing():
@@ -106,12 +108,25 @@ FROM orders WHERE action = 'new' AND (qty > :least OR price IS NULL) AND side = 
         "O.event_id AS o, F.event_id AS f, O2.event_id AS o2",
         source="events",
     ),
-    "fleeting-orders": (packaged_rules_dir() / "market/fleeting-orders.sql").read_text(),
+    "tumble": """SELECT account, window_start, window_end, COUNT(*) AS n, SUM(qty) FILTER (WHERE side = 'buy') AS bought,
+  COUNT(DISTINCT symbol) AS symbols, AVG(LENGTH(side)) AS mean
+  FROM TABLE(TUMBLE(TABLE orders, DESCRIPTOR(ts), INTERVAL '7' SECOND))
+  WHERE qty > 0.5 GROUP BY account, window_start, window_end HAVING COUNT(*) > 5""",
+    "offset": """SELECT account, n, ends FROM (SELECT account, window_end AS ends, COUNT(*) AS n FROM TABLE(TUMBLE(
+  DATA => TABLE events, TIMECOL => DESCRIPTOR(ts), SIZE => INTERVAL '3' SECOND, OFFSET => INTERVAL '0.5' SECOND))
+  GROUP BY account, window_start, window_end) WHERE n > 3""",
+    "session": """SELECT account, window_start, window_end, COUNT(*) AS n FROM TABLE(SESSION(TABLE orders PARTITION BY account,
+  DESCRIPTOR(ts), INTERVAL '1.5' SECOND)) GROUP BY account, window_start, window_end""",
+    "join": """SELECT o.account, o.event_id AS o, f.event_id AS f, f.ts - o.ts AS span FROM orders o JOIN fills AS f
+  ON o.account = f.account AND f.ts BETWEEN o.ts AND o.ts + INTERVAL '2' SECOND AND O.side <> f.side WHERE o.qty > 1""",
+    "left-join": """SELECT o.account, o.event_id AS o FROM orders o LEFT JOIN fills f
+  ON o.account = f.account AND f.ts >= o.ts AND f.ts < o.ts + INTERVAL '5' SECOND WHERE f.event_id IS NULL""",
 }
+PACKAGED = {rule.id: rule for rule in load_rules(None, STREAMS)}
 
 
 def write_events(folder):
-    """Orders and fills of a few accounts, no two events at one time; what the packaged rules fire on."""
+    """Orders and fills of a few accounts, no two events at one time, and nothing in the other streams."""
     rng = random.Random(5)
     ts = 1_700_000_000_000
     lines = collections.defaultdict(list)
@@ -125,42 +140,74 @@ def write_events(folder):
         else:
             price = None if rng.random() < 0.1 else event["price"]
             lines["orders"].append(event | {"price": price, "action": rng.choice(("new", "new", "cancel"))})
-    for rule in ("fleeting-orders", "account-takeover"):
-        for line in map(json.loads, (GOLDEN / rule / "fires.ndjson").read_text().splitlines()):
-            lines[line["stream"]].append(line["event"])
-    for stream, events in lines.items():
-        text = "".join(json.dumps(e) + "\n" for e in sorted(events, key=lambda e: e["ts"]))
+    write_streams(folder, lines)
+
+
+def write_streams(folder, events):
+    """A file for each stream, in the order of time."""
+    for stream in BASES:
+        text = "".join(json.dumps(e) + "\n" for e in sorted(events.get(stream, []), key=lambda e: e["ts"]))
         (folder / f"{stream}.ndjson").write_text(text)
-    return sorted(lines)
+
+
+def golden_events(rule):
+    """What a packaged rule fires on; see tests/golden for lines that stand for several events."""
+    events = collections.defaultdict(list)
+    for line in map(json.loads, (GOLDEN / rule / "fires.ndjson").read_text().splitlines()):
+        event = line["event"]
+        if "times" not in line:
+            events[line["stream"]].append(event)
+        for n in range(line.get("times", 0)):
+            numbered = {name: f"{event[name]}-{n}" for name in ("event_id", "order_id") if name in event}
+            events[line["stream"]].append(event | numbered | {"ts": event["ts"] + n * line["step_ms"]})
+    return events
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     """By rule: the rows that replay found, and those that Flink found (or its error)."""
     folder = tmp_path_factory.mktemp("flink")
-    streams = write_events(folder)
+    write_events(folder)
     (folder / "rules").mkdir()
     jobs = []
     for name, text in RULES.items():
         (folder / "rules" / f"{name}.sql").write_text(text)
         (folder / name).mkdir()
-        for s in streams:
+        for s in BASES:
             (folder / name / f"{s}.ndjson").symlink_to(folder / f"{s}.ndjson")
-        job = flink_job(text, STREAMS, name=name, connector=Connector(folder=str(folder / name)))
-        assert job.problems == ()
-        jobs.append({"name": name, "statements": job.statements})
-    inputs = [a for s in streams for a in ("--events", f"{s}={folder / s}.ndjson")]
-    command = [sys.executable, "-m", "streams.cli", "replay", folder / "rules", *inputs]
-    replayed = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)
-    assert replayed.returncode == 0, replayed.stderr.decode()
-    ours = collections.defaultdict(list)
-    for alert in map(json.loads, replayed.stdout.splitlines()):
-        ours[alert["rule"]].append(alert["row"])
+        jobs.append(job_of(name, text, folder / name))
+        assert jobs[-1]["statements"], name
+    ours = replayed(folder / "rules", folder)
+    for name, rule in PACKAGED.items():
+        (folder / name).mkdir()
+        job = job_of(name, rule.text, folder / name)
+        if job["statements"]:
+            write_streams(folder / name, golden_events(name))
+            alerts = (GOLDEN / name / "alerts.json").read_text()
+            ours[name] = [json.loads(a)["row"] for a in re.findall(r"^\{$.*?^\}$", alerts, re.DOTALL | re.MULTILINE)]
+            jobs.append(job)
     (folder / "jobs.json").write_text(json.dumps(jobs))
     ran = subprocess.run([PYTHON, RUNNER, folder / "jobs.json"], capture_output=True, check=False, timeout=900)
     answers = {a["name"]: a for a in map(json.loads, ran.stdout.splitlines())}
-    assert answers.keys() == RULES.keys(), ran.stderr.decode()[-3000:]
-    return {name: (ours[name], flink_rows(folder / name, answers[name])) for name in RULES}
+    assert answers.keys() == {job["name"] for job in jobs}, ran.stderr.decode()[-3000:]
+    return {name: (ours[name], flink_rows(folder / name, answer)) for name, answer in answers.items()}
+
+
+def job_of(name, text, folder):
+    job = flink_job(text, STREAMS, name=name, connector=Connector(folder=str(folder)))
+    return {"name": name, "statements": job.statements}
+
+
+def replayed(rules, folder):
+    """Rows by rule, of ``m1cep replay``."""
+    inputs = [a for s in BASES for a in ("--events", f"{s}={folder / s}.ndjson")]
+    command = [sys.executable, "-m", "streams.cli", "replay", rules, *inputs]
+    run = subprocess.run(command, capture_output=True, check=False, cwd=ROOT)
+    assert run.returncode == 0, run.stderr.decode()
+    rows = collections.defaultdict(list)
+    for alert in map(json.loads, run.stdout.splitlines()):
+        rows[alert["rule"]].append(alert["row"])
+    return rows
 
 
 def flink_rows(folder, answer):
@@ -188,3 +235,14 @@ def test_flink_finds_what_replay_finds(found, name):
     assert isinstance(theirs, list), theirs
     assert ours, "the rule must find something"
     assert as_multiset(theirs) == as_multiset(ours)
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_packaged_rules_fire_on_flink_as_here(found, name):
+    """Flink does not know suppress, and then has more."""
+    if name not in found:
+        pytest.skip("Flink cannot run it: m1cep rules flink says why")
+    ours, theirs = found[name]
+    assert isinstance(theirs, list), theirs
+    here, there = as_multiset(ours), as_multiset(theirs)
+    assert here == there or (PACKAGED[name].matter.suppress and not here - there)
