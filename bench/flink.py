@@ -2,10 +2,11 @@
 
     python bench/flink.py [--events 1000000] [--runs 2] [--json]
 
-Rules, events and the loop over the file are those of ``bench/replay.py``. Flink runs the job that ``m1cep rules flink`` writes:
-filesystem source and sink, parallelism 1; its time is the job's own net running time, without start and planning, and the
-shortest of the runs, so that its compiler has warmed up. Slow rules run over a part of the events. ``m1cep`` is timed in this
-process before Flink starts, decoding included; the shortest of the runs as well.
+Rules, events and the loop over the file are those of ``m1cep bench``, which starts this with ``--flink``. Flink runs the job
+that ``m1cep rules flink`` writes: filesystem source and sink, parallelism 1; its time is the job's own net running time, without
+start and planning. ``m1cep`` is timed in this process before Flink starts, decoding included. Of each the shortest run, Flink's
+compiler having warmed up; both by the clock on the wall, so the machine should have nothing else to do. Slow rules run over a
+part of the events.
 
 Needs Java 17 and Flink: the extra ``flink``, or an environment with apache-flink in M1CEP_FLINK_PYTHON.
 """
@@ -18,21 +19,26 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from common import orders
-from replay import RULES, STREAMS, run, seconds
 from rich.console import Console
 from rich.table import Table
 
 import m1cep
 from m1cep.sql.flink import Connector, flink_job
+from streams.bench.data import write_orders
+from streams.bench.replays import replay_files
+from streams.bench.rules import KINDS
+from streams.files import load_streams
 
 PYTHON = os.environ.get("M1CEP_FLINK_PYTHON", sys.executable)
 RUNNER = Path(__file__).parent / "flink_runner.py"
-#: The rules of docs/benchmarks.md, and how many times fewer events each one gets: Flink takes minutes otherwise.
-SHARE = {"A B C in 10 s": 1, "A{3,} W in 60 s": 4, "A+ B with AVG, 60 s": 20}
+STREAMS = load_streams()
+RULES = {kind.name: kind.text for kind in KINDS if kind.times_flink is not None}
+#: How many times fewer events each one gets: Flink takes minutes otherwise.
+SHARE = {"A{3,} W in 60 s": 4, "A+ B with AVG, 60 s": 20}
 
 
 def compare(events: int, runs: int) -> list[dict[str, Any]]:
@@ -44,14 +50,14 @@ def compare(events: int, runs: int) -> list[dict[str, Any]]:
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        sizes = {rule: max(1, events // share) for rule, share in SHARE.items()}
-        write_events(folder, sizes)
+        sizes = {rule: max(1, events // share) for rule, share in ((r, SHARE.get(r, 1)) for r in RULES)}
+        for size in set(sizes.values()):
+            write_orders(input_of(folder, size), size)
         jobs = [job(folder, rule, size, attempt) for rule, size in sizes.items() for attempt in range(runs)]
         for rule, size in sizes.items():
             compiled = [m1cep.compile_rule(RULES[rule], STREAMS, rule)]
             file = input_of(folder, size)
-            alerts = run(compiled, file)
-            taken = min(seconds(lambda rules=compiled, file=file: run(rules, file)) for _ in range(runs))  # type: ignore[misc]
+            taken, alerts = min(timed(compiled, file) for _ in range(runs))
             found.append(
                 {"rule": rule, "events": size, "m1cep_events_per_s": round(size / taken), "m1cep_alerts": alerts}
             )
@@ -66,12 +72,11 @@ def compare(events: int, runs: int) -> list[dict[str, Any]]:
     return found
 
 
-def write_events(folder: Path, sizes: dict[str, int]) -> None:
-    """One file for each number of events: the first so many of the same orders."""
-    lines = [value + b"\n" for _, _, value in orders(max(sizes.values()))]
-    for size in set(sizes.values()):
-        with input_of(folder, size).open("wb") as out:
-            out.writelines(lines[:size])
+def timed(rules: list[m1cep.Rule], file: Path) -> tuple[float, int]:
+    """Seconds of a replay, and its alerts."""
+    started = time.perf_counter()
+    alerts = replay_files(rules, {"orders": file}).alerts
+    return time.perf_counter() - started, alerts
 
 
 def input_of(folder: Path, size: int) -> Path:
@@ -81,7 +86,7 @@ def input_of(folder: Path, size: int) -> Path:
 
 def place(folder: Path, rule: str, attempt: int) -> Path:
     """The folder of one run of a job."""
-    return folder / f"job{list(SHARE).index(rule)}-{attempt}"
+    return folder / f"job{list(RULES).index(rule)}-{attempt}"
 
 
 def job(folder: Path, rule: str, size: int, attempt: int) -> dict[str, Any]:

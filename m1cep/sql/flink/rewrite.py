@@ -150,7 +150,9 @@ class Rewriter:
         if node.name.lower() in names.bounds:
             bound = exp.column(node.name.lower())
             unit = names.column(node)[1].time_unit
-            return epoch_ms(bound) if unit == "ms" else exp.Mul(this=epoch_ms(bound), expression=exp.Literal.number(1000))
+            return (
+                epoch_ms(bound) if unit == "ms" else exp.Mul(this=epoch_ms(bound), expression=exp.Literal.number(1000))
+            )
         table = node.args.get("table")
         spelt = names.variables.get(table.name.lower(), table.name) if table is not None else None
         return exp.column(names.column(node)[0], table=spelt)
