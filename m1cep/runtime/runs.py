@@ -245,3 +245,4 @@ class RunMatcher(GroupMatcher):
 
 def _runs(saved: Any) -> Runs:
     return Runs(*map(tuple, saved))
+
