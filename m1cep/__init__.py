@@ -12,6 +12,7 @@ from m1cep.errors import EngineError, EventError, M1cepError, RuleError, RuleFai
 from m1cep.model.alert import Alert
 from m1cep.model.stream import Stream
 from m1cep.rule import Rule, compile_rule
+from m1cep.runtime.lookups import FixedLookups, Lookups, Parameter
 from m1cep.sql.ddl import parse_streams
 
 __all__ = [
@@ -19,8 +20,11 @@ __all__ = [
     "Engine",
     "EngineError",
     "EventError",
+    "FixedLookups",
     "Late",
+    "Lookups",
     "M1cepError",
+    "Parameter",
     "Rule",
     "RuleError",
     "RuleFailure",

@@ -11,6 +11,7 @@ from m1cep.codegen.view import view_converters
 from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
 from m1cep.model.alert import Alert, alert_id, clip_event_ids
 from m1cep.runtime.batch import Batch
+from m1cep.runtime.lookups import FixedLookups, bound
 from m1cep.runtime.merge import Merge
 from m1cep.snapshot import check_rules, decode, encode, fingerprint
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from m1cep.codegen.view import Convert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
+    from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.merge import LateRow
     from m1cep.runtime.outcome import Hit
 
@@ -46,8 +48,9 @@ class _Running:
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
         self.index = index
-        self.operator = rule.start()
-        self.key_dict = rule.module["key_dict"]
+        self.module = rule.module.instance()
+        self.operator = rule.start(self.module)
+        self.key_dict = self.module["key_dict"]
         self.alerts = 0
 
     def alert(self, hit: Hit) -> Alert:
@@ -148,12 +151,18 @@ class Engine:
         >>> [a.row for a in engine.push("orders", [{"event_id": "e1", "account": "a", "qty": 7, "ts": 1}])]
         [{'account': 'a', 'qty': 7.0}]
 
+    Args:
+        rules: what to run.
+        lookups: lists and parameters for IN_LIST, PARAM and ``:name``; looked at before each batch for a new revision.
+
     Raises:
-        EngineError: two rules have one id, or declare one stream differently.
+        EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
     """
 
-    def __init__(self, rules: Iterable[Rule]) -> None:
+    def __init__(self, rules: Iterable[Rule], lookups: Lookups | None = None) -> None:
         self._rules = tuple(rules)
+        self._lookups: Lookups = FixedLookups() if lookups is None else lookups
+        self._revision: int | None = None
         self._streams: dict[str, Stream] = {}
         self._known: set[str] = set()
         self._channels: dict[str, _Channel] = {}
@@ -169,6 +178,7 @@ class Engine:
                 )
             seen.add(rule.id)
             self._add(rule, index)
+        self._look_up()
 
     def _add(self, rule: Rule, index: int) -> None:
         self._known.update(rule.known_streams)
@@ -182,6 +192,18 @@ class Engine:
                     )
                 self._by_input.setdefault(stream.name, []).append(channel)
         channel.rules.append(_Running(rule, index))
+
+    def _look_up(self) -> None:
+        """Give the rules lists and parameters as they are now. Between batches only: within one they do not change."""
+        revision = self._lookups.revision
+        if revision == self._revision:
+            return
+        running = [r for c in self._channels.values() for r in c.rules if r.module.bindings or r.rule.matter.params]
+        values = [bound(r.rule.needs, self._lookups) for r in running]  # all of them before any is changed
+        for r, found in zip(running, values, strict=True):
+            if r.module.bindings:
+                r.module.namespace.update(found)
+        self._revision = revision
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -216,6 +238,7 @@ class Engine:
         """As ``push``, with rows that ``Stream.decode_many`` made. The list belongs to the engine from then on."""
         if self._stream(stream) is None or not rows:
             return []
+        self._look_up()
         self.events += len(rows)
         out: list[tuple[Any, ...]] = []
         late: dict[int, LateRow] = {}
@@ -240,6 +263,7 @@ class Engine:
 
     def finish(self) -> list[Alert]:
         """End of input: everything that waits goes to the rules; complete matches are reported, open ones dropped."""
+        self._look_up()
         out: list[tuple[Any, ...]] = []
         for channel in self._channels.values():
             channel.finish(out)
@@ -261,18 +285,21 @@ class Engine:
         return encode([self.events, self.late_events, sources, rules])
 
     @classmethod
-    def restore(cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False) -> Engine:
+    def restore(
+        cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False, lookups: Lookups | None = None
+    ) -> Engine:
         """An engine that goes on where ``snapshot`` was taken.
 
         Args:
             rules: the same as then, in any order.
             blob: the snapshot.
             changed: also take a snapshot of other rules: those that are the same go on, the others begin empty.
+            lookups: as for a new engine; a snapshot holds none.
 
         Raises:
             EngineError: the bytes are no snapshot, or it is of other rules or differently declared streams.
         """
-        engine = cls(rules)
+        engine = cls(rules, lookups)
         engine.events, engine.late_events, sources, saved = decode(blob)
         if not changed:
             check_rules(engine.rules, {rule_id: version for rule_id, version, *_ in saved})
@@ -306,6 +333,7 @@ class Engine:
     def _each(self, stream: str, act: Any) -> list[Alert]:
         if self._stream(stream) is None:
             return []
+        self._look_up()
         out: list[tuple[Any, ...]] = []
         for channel in self._by_input[stream]:
             act(channel)

@@ -11,6 +11,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_SHOWN = 160  # characters of a line
+
+
+def _printable(text: str) -> str:
+    """The text without what a terminal would act on or could not show."""
+    return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
 
 class M1cepError(Exception):
     """Base of every error that M1CEP raises on purpose."""
@@ -31,10 +38,12 @@ class SourceText:
         return line, offset - start + 1
 
     def excerpt(self, offset: int, length: int = 1) -> str:
-        """The line at ``offset`` with a caret below it."""
+        """The line at ``offset`` with a caret below it; of a long line the part around it. All of it is printable."""
         line, column = self.position(offset)
-        lines = self.text.splitlines()
-        shown = lines[line - 1] if line <= len(lines) else ""
+        shown = self.text.split("\n")[line - 1]
+        cut = max(0, column - _SHOWN // 2) if len(shown) > _SHOWN else 0
+        shown, column = shown[cut : cut + _SHOWN], column - cut
+        shown = _printable(shown)
         number = f"{line:>4} | "
         pad = "".join("\t" if c == "\t" else " " for c in shown[: column - 1])
         width = max(1, min(length, len(shown) - column + 1))
@@ -52,12 +61,11 @@ class RuleError(M1cepError):
     """
 
     def __init__(self, message: str, source: SourceText, offset: int = 0, *, length: int = 1, hint: str = "") -> None:
-        self.message = message
         self.name = source.name
         self.offset = offset
         self.length = length
-        self.hint = hint
         self.line, self.column = source.position(offset)
+        message, hint = self.message, self.hint = _printable(message), _printable(hint)
         text = f"{source.name}:{self.line}:{self.column}: {message}\n{source.excerpt(offset, length)}"
         if hint:
             text += f"\nhint: {hint}"

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from m1cep.codegen.expr import TooComplexError
 from m1cep.codegen.filtering import generate_filter
 from m1cep.codegen.join import generate_join
 from m1cep.codegen.match import generate_match
@@ -22,6 +23,7 @@ from m1cep.plan.sharing import way_to_follow
 from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.join import IntervalJoin
+from m1cep.runtime.lookups import Needs
 from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
@@ -61,7 +63,8 @@ class Rule:
         source: the stream or view that it reads; of a join both sides as one.
         inputs: that stream, or those that the view unites or the join reads.
         known_streams: every base stream that was declared when the rule was compiled.
-        start: makes a new running instance.
+        needs: the lists and parameters that it reads.
+        start: makes a new running instance of the module, or of an :meth:`instance` of it.
     """
 
     id: str
@@ -73,7 +76,8 @@ class Rule:
     source: Stream
     inputs: tuple[Stream, ...]
     known_streams: frozenset[str]
-    start: Callable[[], Operator] = field(repr=False)
+    needs: Needs
+    start: Callable[[Module], Operator] = field(repr=False)
 
     @property
     def severity(self) -> str:
@@ -111,18 +115,19 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
     source = SourceText(sql_text, name or "rule")
     try:
         matter = front_matter(source)
-        plan = plan_statement(source, matter, streams)
+        plan, fixed = plan_statement(source, matter, streams)
         rule_id = matter.id or _id_from(name) or f"rule-{version}"
         if isinstance(plan, JoinPlan):
             stream = join_source(streams[plan.left.stream], streams[plan.right.stream])
         else:
             stream = next(s for n, s in streams.items() if n == plan.source)
         module, start = _generate(plan, stream, name or rule_id, matter)
-    except RecursionError:
+    except (RecursionError, TooComplexError):
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
+    needs = Needs(rule_id, module.bindings, matter.typed_params(), fixed, matter.on_missing == "unknown")
     inputs = tuple(streams[n] for n in stream.inputs)
     known = frozenset(s.name for s in streams.values() if not s.is_view)
-    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, start)
+    return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, needs, start)
 
 
 def _id_from(name: str) -> str:
@@ -130,24 +135,26 @@ def _id_from(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-_")
 
 
-def _generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[], Operator]]:
+def _generate(
+    plan: Plan, stream: Stream, name: str, matter: FrontMatter
+) -> tuple[Module, Callable[[Module], Operator]]:
     suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
     match plan:
         case FilterPlan():
             module = generate_filter(plan, stream, name)
-            return module, lambda: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
+            return module, lambda module: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
+            return module, lambda module: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
         case JoinPlan():
             left, right = (stream.left, stream.right) if isinstance(stream, Joined) else (stream, stream)
             module = generate_join(plan, left, right, name)
             demands = any_of([plan.left.where, plan.right.where]) if stream == left else ()
-            return module, lambda: IntervalJoin(module, plan, Suppressor(suppress), demands)
+            return module, lambda module: IntervalJoin(module, plan, Suppressor(suppress), demands)
         case WindowPlan(shape=shape):
             module = generate_windows(plan, stream, name)
             windows = _WINDOWS[shape.kind]
-            return module, lambda: windows(module, shape, Suppressor(suppress), any_of([plan.where]))
+            return module, lambda module: windows(module, shape, Suppressor(suppress), any_of([plan.where]))
         case MatchPlan():
             return _generate_match(plan, stream, name, matter, suppress)
 
@@ -157,7 +164,7 @@ _MATCHERS = {"GROUPS": GroupMatcher, "RUNS": RunMatcher, "THREADS": ThreadMatche
 
 def _generate_match(
     plan: MatchPlan, stream: Stream, name: str, matter: FrontMatter, suppress: int | None
-) -> tuple[Module, Callable[[], Operator]]:
+) -> tuple[Module, Callable[[Module], Operator]]:
     program = compile_program(plan.pattern)
     module = generate_match(plan, program, stream, name)
     every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
@@ -165,7 +172,7 @@ def _generate_match(
     demands = any_of([plan.where])
     kind = _MATCHERS[way_to_follow(plan, program)]
 
-    def start() -> Operator:
+    def start(module: Module) -> Operator:
         return kind(
             plan,
             program,

@@ -82,6 +82,7 @@ class Settings(BaseSettings):
         allow_plaintext: permits a broker beyond this machine without TLS.
         home: folder of everything that is kept: data, logs, private copies of executables.
         state_dir: folder of the engine's snapshots and of Faust's own state; ``home``/state by default.
+        lookups: folder of lists and parameters; None means the packaged ones.
         web_port: of the web page; None means 8080, or the next free one.
         cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
     """
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     allow_plaintext: bool = False
     home: Folder = Field(default_factory=default_home)
     state_dir: Folder = Field(default_factory=lambda fields: fields.get("home", default_home()) / "state")
+    lookups: Folder | None = None
     web_port: Port | None = None
     cache_url: SecretStr | None = None
     db_write_url: SecretStr | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import orjson
 
-from m1cep import Alert, Engine, EventError, Rule
+from m1cep import Alert, Engine, EventError, Lookups, Rule
 from streams.codec import raw_value
 from streams.errors import ShellError
 
@@ -59,6 +59,7 @@ def replay(
     on_alert: Callable[[Alert], None],
     on_dead_letter: Callable[[bytes], None] = lambda _letter: None,
     on_bytes: Callable[[int], None] | None = None,
+    lookups: Lookups | None = None,
     strict: bool = False,
 ) -> Counts:
     """Run rules over files.
@@ -69,12 +70,13 @@ def replay(
         on_alert: called for each alert, in order.
         on_dead_letter: called with a JSON object for each line that is no event of its stream, and each late event.
         on_bytes: called with the number of bytes read, for a progress bar.
+        lookups: lists and parameters for the rules.
         strict: a bad line ends the replay.
 
     Raises:
         ShellError: strict, and a line is bad.
     """
-    engine, counts = Engine(rules), Counts()
+    engine, counts = Engine(rules, lookups), Counts()
 
     def emit(alerts: list[Alert]) -> None:
         for alert in alerts:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from m1cep import Rule, Stream
+    from m1cep import Lookups, Rule, Stream
     from streams.agents.host import Host
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +49,7 @@ class WorkerOptions:
     Attributes:
         agents: names from ``AGENTS``.
         rules, streams: compiled.
+        lookups: lists and parameters for the rules; None means that there are none.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: see :class:`AgentContext`.
         group: prefix of consumer groups.
@@ -69,6 +70,7 @@ class WorkerOptions:
     broker_timeout_s: float = 10.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
+    lookups: Lookups | None = None
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property
@@ -132,6 +134,7 @@ class _Worker:
             context = AgentContext(
                 rules=options.rules,
                 streams=options.streams,
+                lookups=options.lookups,
                 outbox=outbox,
                 stats=self._stats[name],
                 broker=options.broker,

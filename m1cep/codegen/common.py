@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 def identifier(name: str) -> str:
-    """A pattern variable as part of a Python name."""
-    return name if name.isidentifier() and name.isascii() else "v_" + name.encode().hex()
+    """A name that a person chose, as part of a Python name."""
+    return name if f"x{name}".isidentifier() and name.isascii() else "v_" + name.encode("utf-8", "surrogatepass").hex()
 
 
 def event_id_source(stream: Stream, row: str = "r") -> str:

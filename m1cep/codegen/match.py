@@ -51,6 +51,7 @@ class _Generator:
         self.shown = (*(o.expr for o in plan.select), plan.having)
         self.conditions = SlotWriter(plan, plan_slots(plan.define.values(), both_ways=True))
         self.measures = SlotWriter(plan, plan_slots(self.shown))
+        self.measures.writer.constants = self.conditions.writer.constants  # one module: names must not clash
         self.behind, self.ahead = reach([*plan.define.values(), *self.shown])
         self.out = Source()
 
@@ -78,7 +79,7 @@ class _Generator:
         out.add()
         self._show()
         add_key_dict(out, plan.key)
-        constants = self.conditions.writer.constants | self.measures.writer.constants
+        constants = self.conditions.writer.constants
         return load(out, filename, constants | ({"Kept": kept} if kept else {}))
 
     def _scan(self) -> None:

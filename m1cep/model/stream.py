@@ -30,8 +30,10 @@ class Column:
 
     @property
     def attr(self) -> str:
-        plain = self.name.isidentifier() and not keyword.iskeyword(self.name) and not self.name.startswith("_")
-        return self.name if plain else "c_" + "".join(c if c.isalnum() else f"_{ord(c):x}_" for c in self.name)
+        ascii_ = self.name.isascii()  # Python folds other letters: the name would not be found again
+        plain = ascii_ and self.name.isidentifier() and not keyword.iskeyword(self.name) and self.name[0] != "_"
+        escaped = (c if c.isascii() and c.isalnum() else f"_{ord(c):x}_" for c in self.name)
+        return self.name if plain else f"c_{''.join(escaped)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +100,27 @@ class Stream:
         return msgspec.defstruct(
             f"{self.name}_row",
             fields,
+            namespace=self._checks(),
             rename={c.attr: c.name for c in self.columns},
             gc=not all(
                 c.type.is_scalar for c in self.columns
             ),  # flat rows hold no cycles: keep them out of the collector
         )
+
+    def _checks(self) -> dict[str, Any]:
+        """What msgspec cannot say of a type: the digits of a DECIMAL."""
+        columns = [c for c in self.columns if c.type.has_decimals]
+        if self.is_view or not columns:
+            return {}
+
+        def check(row: Any) -> None:
+            for column in columns:
+                try:
+                    column.type.check_decimals(getattr(row, column.attr))
+                except ValueError as error:
+                    raise ValueError(f"{error} - at `$.{column.name}`") from None
+
+        return {"__post_init__": check}
 
     @cached_property
     def decoder(self) -> RecordDecoder:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_SQL_TIME = re.compile(
+    r"(\d{4}-\d{2}-\d{2})(?:[Tt ](\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?)\s?([Zz]|[+-]\d{2}:\d{2})?)?", re.ASCII
+)
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(us|ms|s|m|min|h|d)\s*", re.ASCII)
 _DURATION_US = {
     "us": 1,
@@ -39,9 +43,23 @@ def parse_rfc3339(text: str, unit: str) -> int:
         raise ValueError(msg)
     date, clock, fraction, offset = found.groups()
     moment = datetime.fromisoformat(f"{date}T{clock}{'+00:00' if offset in 'Zz' else offset}")
-    seconds = int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    seconds = int((moment - EPOCH).total_seconds())
     micros = seconds * 1_000_000 + int((fraction or "0").ljust(6, "0")[:6])
     return micros if unit == "us" else micros // 1000
+
+
+def parse_time(text: str, unit: str) -> int:
+    """Epoch time in ``unit`` of a date, or a date and time, as written in SQL; without an offset it is UTC.
+
+    Raises:
+        ValueError: the text is not a date or a date and time.
+    """
+    found = _SQL_TIME.fullmatch(text.strip())
+    if found is None:
+        msg = f"expected a date and time such as 2026-05-01 12:00:00, got {text[:40]!r}"
+        raise ValueError(msg)
+    date, clock, offset = found.groups()
+    return parse_rfc3339(f"{date}T{clock or '00:00:00'}{offset or 'Z'}", unit)
 
 
 def parse_duration_us(text: str) -> int:
@@ -65,6 +83,6 @@ def in_unit(micros: int, unit: str) -> int:
 def to_rfc3339(value: int, unit: str) -> str:
     """Epoch time in ``unit`` as RFC 3339 text in UTC."""
     micros = value if unit == "us" else value * 1000
-    moment = datetime.fromtimestamp(micros // 1_000_000, UTC)
+    moment = EPOCH + timedelta(seconds=micros // 1_000_000)
     digits = f"{micros % 1_000_000:06d}" if unit == "us" else f"{value % 1000:03d}"
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits}Z"
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{digits}Z".rjust(len("2026-05-01T12:00:00.Z") + len(digits), "0")

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
 US_PER_UNIT = {"ms": 1_000, "us": 1}
-_MAX_EPOCH_MS = 253_402_300_799_999  # the last millisecond of the year 9999
-_MAX_DOUBLE = 1.7976931348623157e308
+MIN_INT, MAX_INT = -(2**31), 2**31 - 1
+MIN_BIGINT, MAX_BIGINT = -(2**63), 2**63 - 1
+MIN_DOUBLE, MAX_DOUBLE = -1.7976931348623157e308, 1.7976931348623157e308
+MIN_DECIMAL, MAX_DECIMAL = Decimal(1 - 10**38), Decimal(10**38 - 1)
+# The years 1 to 9999. Computed times may be before 1970, those of events are not.
+MIN_TIME_MS, MAX_TIME_MS = -62_135_596_800_000, 253_402_300_799_999
+MIN_TIME_US, MAX_TIME_US = MIN_TIME_MS * 1000, MAX_TIME_MS * 1000 + 999
 
-_Double = Annotated[float, Meta(ge=-_MAX_DOUBLE, le=_MAX_DOUBLE)]  # refuses NaN and infinities, in C
-_Int = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
-_BigInt = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-_EpochMs = Annotated[int, Meta(ge=0, le=_MAX_EPOCH_MS)]
-_EpochUs = Annotated[int, Meta(ge=0, le=_MAX_EPOCH_MS * 1000 + 999)]
+_Double = Annotated[float, Meta(ge=MIN_DOUBLE, le=MAX_DOUBLE)]  # refuses NaN and infinities, in C
+_Int = Annotated[int, Meta(ge=MIN_INT, le=MAX_INT)]
+_BigInt = Annotated[int, Meta(ge=MIN_BIGINT, le=MAX_BIGINT)]
+_EpochMs = Annotated[int, Meta(ge=0, le=MAX_TIME_MS)]
+_EpochUs = Annotated[int, Meta(ge=0, le=MAX_TIME_US)]
 
 NUMERIC = frozenset({"INT", "BIGINT", "DOUBLE", "DECIMAL"})
 INTEGER = frozenset({"INT", "BIGINT"})
@@ -68,6 +73,33 @@ class SqlType:
         """``us`` for TIMESTAMP(6), else ``ms``."""
         return "us" if self.kind == "TIMESTAMP" and self.precision == 6 else "ms"
 
+    def check_decimals(self, value: Any) -> None:
+        """Refuse a DECIMAL, at any depth of ``value``, with more digits before the point than declared; NaN and infinity too.
+
+        Raises:
+            ValueError: there is one.
+        """
+        if value is None:
+            return
+        match self.kind:
+            case "DECIMAL":
+                if not value.is_finite() or (value and value.adjusted() >= (self.precision or 38) - (self.scale or 0)):
+                    raise ValueError(
+                        f"expected {self}, got {value:.20}" if value.is_finite() else f"expected {self}, got {value}"
+                    )
+            case "ARRAY" | "MAP" if self.element is not None:
+                for item in value if self.kind == "ARRAY" else value.values():
+                    self.element.check_decimals(item)
+            case "ROW":
+                for name, type_ in self.fields:
+                    type_.check_decimals(value.get(name))
+
+    @property
+    def has_decimals(self) -> bool:
+        """Whether it is, or holds, a DECIMAL."""
+        inner = [t for _, t in self.fields] + ([self.element] if self.element is not None else [])
+        return self.kind == "DECIMAL" or any(t.has_decimals for t in inner)
+
     def _element(self) -> Any:
         return self.element.python() | None if self.element else Any
 
@@ -79,7 +111,7 @@ class SqlType:
             case "MAP":
                 return dict[str, self._element()]  # type: ignore[misc]  # made at run time
             case "ROW":
-                return dict[str, Any]
+                return TypedDict("Row", {n: t.python() | None for n, t in self.fields}, total=False)  # type: ignore[operator]
             case "TIMESTAMP":
                 return _EpochUs if self.precision == 6 else _EpochMs
         return {

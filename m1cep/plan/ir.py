@@ -303,6 +303,20 @@ def walk(expr: Expr) -> Iterator[Expr]:
         yield from walk(child)
 
 
+def may_leave_type(expr: Expr) -> bool:
+    """Whether the result of + - * (or of the sign) may be beyond its type, where SQL's value is NULL.
+
+    A chain of them is computed through and looked at once, at its end: what is infinite stays so, integers are exact.
+    """
+    if isinstance(expr, Agg):
+        return expr.func == "SUM" and expr.type.kind != "DOUBLE"  # of DOUBLEs it is looked at where it is summed up
+    if not isinstance(expr, Call) or expr.op not in {"ADD", "SUB", "MUL", "NEG", "ABS"}:
+        return False
+    if expr.op in {"NEG", "ABS"} and not expr.type.is_integer:
+        return may_leave_type(expr.args[0])  # only integers have one negative number more than positive ones
+    return not all(a.type.kind == "TIMESTAMP" for a in expr.args)  # all times are within 10,000 years
+
+
 def conjuncts(expr: Expr) -> list[Expr]:
     """The parts of a conjunction, flattened; a constant TRUE has none."""
     if isinstance(expr, Call) and expr.op == "AND":

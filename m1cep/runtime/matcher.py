@@ -179,9 +179,11 @@ class PatternMatcher(Generic[P]):
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Decide what can only be decided by time, and drop what ran out of it."""
+        if self._within is not None:
+            self._wake(watermark, out)
         self._suppressor.forget(watermark)
-        if self._within is None:
-            return
+
+    def _wake(self, watermark: int, out: list[Hit]) -> None:
         wakes, again = self._wakes, []
         while wakes and wakes[0][0] <= watermark:
             key = heappop(wakes)[2]

@@ -61,6 +61,8 @@ class WindowTable(exp.Expression, exp.Func):
 class M1cepSql(Trino):
     """The dialect of rules and stream declarations."""
 
+    INDEX_OFFSET = 0  # sqlglot would rewrite the 1 of tags[1]; what is written stays
+
     class Tokenizer(Trino.Tokenizer):
         KEYWORDS = {**Trino.Tokenizer.KEYWORDS, "QUALIFY": TokenType.QUALIFY}
 
@@ -70,6 +72,23 @@ class M1cepSql(Trino):
             **Trino.Parser.CONSTRAINT_PARSERS,
             "WATERMARK": lambda self: self._parse_watermark(),
         }
+        # sqlglot takes the unit for a column and the last argument for the unit
+        FUNCTIONS = {
+            **Trino.Parser.FUNCTIONS,
+            "TIMESTAMPDIFF": lambda args: exp.Anonymous(this="TIMESTAMPDIFF", expressions=args),
+        }
+
+        def _warn_unsupported(self) -> None:
+            """sqlglot would take what it does not understand for an opaque command, and say so in a log."""
+            self.raise_error("expected SELECT, CREATE TABLE or CREATE VIEW in its usual form", self._curr or self._prev)
+
+        def _parse_placeholder(self) -> exp.Expr | None:
+            """Sqlglot keeps no position of placeholders."""
+            token = self._curr
+            found = super()._parse_placeholder()
+            if isinstance(found, exp.Placeholder) and token is not None:
+                found.update_positions(token)
+            return found
 
         def _parse_watermark(self) -> exp.Expr:
             self._match_text_seq("FOR")
@@ -86,7 +105,9 @@ class M1cepSql(Trino):
             self._match(TokenType.TABLE)
             self._match_l_paren()
             opening = self._curr
-            name = self._parse_id_var(any_token=True)
+            name = self._parse_id_var()
+            if name is None:
+                self.raise_error("expected TUMBLE, HOP, CUMULATE or SESSION in TABLE(...)", self._curr)
             self._match_l_paren()
             self._parse_argument_name()
             self._match(TokenType.TABLE)
@@ -238,7 +259,9 @@ def parse(source: SourceText) -> list[exp.Expr]:
         ) from None
     except TokenError as error:
         raise RuleError(f"not understood: {_first_line(error)}", source, 0) from None
-    except (RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
+    except RecursionError:
+        raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
+    except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
         # sqlglot on nonsense: some inputs end in these
         raise RuleError(f"not understood: {_first_line(error) or type(error).__name__}", source, 0) from None
     return [s for s in found if s is not None]

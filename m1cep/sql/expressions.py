@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
 from m1cep.errors import RuleError
-from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
-from m1cep.plan.ir import Call, Expr, Literal, Param
+from m1cep.model.time import parse_time
+from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
+from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
+from m1cep.sql import scalars
+from m1cep.sql.aggregates import is_aggregate
 from m1cep.sql.dialect import position
 from m1cep.sql.literals import interval, number, sql_type
-from m1cep.sql.navigation import AGGREGATES, aggregate, classifier, match_number, navigation, semantics
+from m1cep.sql.lookups import in_list, param
+from m1cep.sql.navigation import aggregate, classifier, match_number, navigation, semantics
 from m1cep.sql.scope import DefineScope, MeasureScope, nearest
+from m1cep.sql.types import arithmetic, common, comparable, fits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from m1cep.errors import SourceText
     from m1cep.sql.scope import Scope
 
 _COMPARE = {exp.EQ: "EQ", exp.NEQ: "NE", exp.LT: "LT", exp.LTE: "LE", exp.GT: "GT", exp.GTE: "GE"}
-_ARITHMETIC = {exp.Add: "ADD", exp.Sub: "SUB", exp.Mul: "MUL", exp.Div: "DIV", exp.Mod: "MOD"}
-# class: (operator, argument names, expected kind of the arguments, type of the result or None for the argument's)
-_FUNCTIONS: dict[type[exp.Expr], tuple[str, tuple[str, ...], str, SqlType | None]] = {
-    exp.Abs: ("ABS", ("this",), "numeric", None),
-    exp.Ceil: ("CEIL", ("this",), "numeric", None),
-    exp.Floor: ("FLOOR", ("this",), "numeric", None),
-    exp.Ln: ("LN", ("this",), "numeric", DOUBLE),
-    exp.Exp: ("EXP", ("this",), "numeric", DOUBLE),
-    exp.Sqrt: ("SQRT", ("this",), "numeric", DOUBLE),
-    exp.Pow: ("POWER", ("this", "expression"), "numeric", DOUBLE),
-    exp.Upper: ("UPPER", ("this",), "STRING", STRING),
-    exp.Lower: ("LOWER", ("this",), "STRING", STRING),
-    exp.Trim: ("TRIM", ("this",), "STRING", STRING),
-    exp.Length: ("LENGTH", ("this",), "STRING", BIGINT),
+_SIGNS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
+_ARITHMETIC: dict[type[exp.Expr], str] = {
+    exp.Add: "ADD",
+    exp.Sub: "SUB",
+    exp.Mul: "MUL",
+    exp.Div: "DIV",
+    exp.Mod: "MOD",
 }
-_MAY_BE_NULL = frozenset({"DIV", "MOD", "LN", "SQRT", "POWER", "EXP"})  # outside their domain they are NULL
+MAX_DEPTH = 40  # of nesting; Python takes 200 brackets within one another, and a level may need four
+MAX_TERMS = 100  # of one chain of + - * / %
+MAX_WEIGHT = 20_000  # parts of an expression as it runs
 
 
 @dataclass
 class ExpressionChecker:
-    """Checks the expressions of one rule. ``params`` are the front matter's."""
+    """Checks the expressions of one rule.
+
+    Attributes:
+        params: the front matter's.
+        may_lack: lists and parameters that are not there make a condition unknown, instead of the engine refusing the rule.
+        fixed_params: those of ``params`` whose value a plan needs (WITHIN, a frame): they cannot change at run time.
+    """
 
     source: SourceText
     params: Mapping[str, Any]
+    may_lack: bool = False
+    fixed_params: set[str] = field(default_factory=set)
+    _depth: int = 0
+    _weights: dict[int, tuple[Expr, int]] = field(default_factory=dict)
 
     def refuse(self, message: str, node: exp.Expr, hint: str = "") -> RuleError:
         """An error at a node's place."""
@@ -57,23 +67,47 @@ class ExpressionChecker:
         Raises:
             RuleError: a name is unknown, types do not fit, or the construct is not supported.
         """
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise self.refuse(f"expected at most {MAX_DEPTH} levels of nesting", node, "write it flatter")
+        found = self._check(node, scope)
+        self._depth -= 1
+        if self._weight(found) > MAX_WEIGHT:
+            raise self.refuse("this expression is too large", node, "CASE x, IN and BETWEEN repeat their first operand")
+        return found
+
+    def _check(self, node: exp.Expr, scope: Scope) -> Expr:
         kind = type(node)
         if kind in _COMPARE:
-            return self._comparison(_COMPARE[kind], node, scope)
+            return self._compared(_COMPARE[kind], node, self.check(node.this, scope), node.expression, scope)
         if kind in _ARITHMETIC:
-            return self._arithmetic(_ARITHMETIC[kind], node, scope)
-        if kind in _FUNCTIONS:
-            return self._function(node, scope)
-        if kind in AGGREGATES or kind is exp.Filter:
+            return self._arithmetic(node, scope)
+        if kind is exp.Filter or is_aggregate(node):
             return aggregate(self, node, scope)
         if kind in (exp.First, exp.Last, exp.Anonymous):
             return self._named(node, scope)
+        scalar = scalars.check_scalar(self, node, scope)
+        if scalar is not None:
+            return scalar
         method = getattr(self, f"_{kind.__name__.lower()}", None)
         if method is None:
             what = node.sql(dialect="trino")[:60]
             raise self.refuse(f"not supported: {what}", node, "see docs/rules.md for what a rule may say")
         result: Expr = method(node, scope)
         return result
+
+    def _weight(self, expr: Expr) -> int:
+        """Parts of an expression, shared ones counted each time."""
+        known = self._weights.get(id(expr))
+        if known is None:
+            known = self._weights[id(expr)] = (expr, 1 + sum(self._weight(c) for c in children(expr)))
+        return known[1]
+
+    def fix(self, expr: Expr) -> Expr:
+        """Note that a parameter's value became part of the plan."""
+        if isinstance(expr, Param):
+            self.fixed_params.add(expr.name)
+        return expr
 
     def condition(self, node: exp.Expr, scope: Scope) -> Expr:
         """A checked expression that must be BOOLEAN."""
@@ -90,9 +124,30 @@ class ExpressionChecker:
         pos = position(node)
         if isinstance(node.this, exp.Star):
             raise self.refuse("expected a column, got *", node)
-        if node.args.get("db") is not None:
-            raise self.refuse("expected column or variable.column", node, "fields of ROW columns are not supported yet")
-        return scope.column(node.args["table"].name if node.args.get("table") else None, node.name, pos)
+        assert isinstance(node, exp.Column)
+        names = [part.name for part in node.parts]
+        try:
+            if len(names) == 1:
+                return scope.column(None, names[0], pos)
+            found, rest = scope.column(names[0], names[1], pos), names[2:]
+        except RuleError:
+            row = self._row_column(names, pos, scope)
+            if row is None:
+                raise
+            found, rest = row, names[1:]
+        for name in rest:
+            found = scalars.field(self, found, name, node)
+        return found
+
+    def _row_column(self, names: Sequence[str], pos: int, scope: Scope) -> Expr | None:
+        """The ROW column that the first of ``names`` is, if it is one: address.country."""
+        if len(names) == 1:
+            return None
+        try:
+            found = scope.column(None, names[0], pos)
+        except RuleError:
+            return None
+        return found if found.type.kind == "ROW" else None
 
     def _paren(self, node: exp.Expr, scope: Scope) -> Expr:
         return self.check(node.this, scope)
@@ -100,7 +155,7 @@ class ExpressionChecker:
     def _literal(self, node: exp.Expr, _scope: Scope) -> Expr:
         if node.is_string:
             return Literal(node.this, STRING, position(node))
-        value, type_ = number(node.this)
+        value, type_ = number(node, self.source)
         return Literal(value, type_, position(node))
 
     def _boolean(self, node: exp.Expr, _scope: Scope) -> Expr:
@@ -121,7 +176,7 @@ class ExpressionChecker:
             raise RuleError(
                 f"parameter :{name} is not in the front matter's params",
                 self.source,
-                max(0, self.source.text.find(f":{name}")),  # sqlglot keeps no position of placeholders
+                position(node),
                 length=len(name) + 1,
                 hint=nearest(name, self.params) or "params: {name: value}",
             )
@@ -135,8 +190,17 @@ class ExpressionChecker:
         return self._logic("OR", node, scope)
 
     def _logic(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
-        args = (self.condition(node.this, scope), self.condition(node.expression, scope))
+        args = tuple(self.condition(part, scope) for part in self._chain(node))
         return Call(op, args, BOOLEAN, any(a.nullable for a in args), args[0].pos)
+
+    def _chain(self, node: exp.Expr) -> list[exp.Expr]:
+        """The operands of a AND b AND c ..., which sqlglot nests to the left."""
+        parts: list[exp.Expr] = []
+        kind, at = type(node), node
+        while type(at) is kind:
+            parts.append(at.expression)
+            at = at.this
+        return [at, *reversed(parts)]
 
     def _not(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.condition(node.this, scope)
@@ -146,9 +210,10 @@ class ExpressionChecker:
         arg = self.check(node.this, scope)
         if isinstance(arg, Literal) and arg.type.is_numeric:
             return Literal(-arg.value, arg.type, arg.pos)
-        if arg.type.kind != "INTERVAL":
-            self._expect(arg, "numeric", node, "-")
-        return Call("NEG", (arg,), arg.type, arg.nullable, arg.pos)
+        if arg.type != INTERVAL:
+            self.expect(arg, "numeric", node, "-")
+        call = Call("NEG", (arg,), arg.type, arg.nullable, arg.pos)
+        return replace(call, nullable=True) if may_leave_type(call) else call
 
     def _is(self, node: exp.Expr, scope: Scope) -> Expr:
         arg = self.check(node.this, scope)
@@ -167,8 +232,10 @@ class ExpressionChecker:
         return Call("NOT", (self._nullsafeneq(node, scope),), BOOLEAN, False, position(node))
 
     def _between(self, node: exp.Expr, scope: Scope) -> Expr:
-        low = self._compared("GE", node, node.this, node.args["low"], scope)
-        high = self._compared("LE", node, node.this, node.args["high"], scope)
+        scalars.only(self, node, "BETWEEN", "this", "low", "high")
+        arg = self.check(node.this, scope)
+        low = self._compared("GE", node, arg, node.args["low"], scope)
+        high = self._compared("LE", node, arg, node.args["high"], scope)
         return Call("AND", (low, high), BOOLEAN, low.nullable or high.nullable, low.pos)
 
     def _in(self, node: exp.Expr, scope: Scope) -> Expr:
@@ -177,18 +244,20 @@ class ExpressionChecker:
         arg = self.check(node.this, scope)
         items = [self.check(item, scope) for item in node.expressions]
         for item, item_node in zip(items, node.expressions, strict=True):
-            self._check_comparable(arg, item, item_node, "IN")
+            self.expect_comparable(arg, item, item_node, "IN")
         if all(isinstance(item, Literal) and item.value is not None for item in items):
             return Call("IN", (arg, *items), BOOLEAN, arg.nullable, arg.pos)
         parts = tuple(Call("EQ", (arg, i), BOOLEAN, arg.nullable or i.nullable, arg.pos) for i in items)
         return parts[0] if len(parts) == 1 else Call("OR", parts, BOOLEAN, any(p.nullable for p in parts), arg.pos)
 
     def _like(self, node: exp.Expr, scope: Scope, escape: str = "") -> Expr:
-        arg = self._expect(self.check(node.this, scope), "STRING", node, "LIKE")
+        arg = self.expect(self.check(node.this, scope), "STRING", node, "LIKE")
         pattern = self.check(node.expression, scope)
         if not isinstance(pattern, Literal) or not isinstance(pattern.value, str):
             raise self.refuse("expected a text constant after LIKE", node.expression)
-        return Call("LIKE", (arg, pattern, Literal(escape, STRING)), BOOLEAN, arg.nullable, arg.pos)
+        found = Call("LIKE", (arg, pattern, Literal(escape, STRING)), BOOLEAN, arg.nullable, arg.pos)
+        # sqlglot has NOT LIKE as a flag, and NOT x LIKE as a node
+        return Call("NOT", (found,), BOOLEAN, found.nullable, found.pos) if node.args.get("negate") else found
 
     def _escape(self, node: exp.Expr, scope: Scope) -> Expr:
         if not isinstance(node.this, exp.Like) or len(node.expression.name) != 1:
@@ -197,11 +266,11 @@ class ExpressionChecker:
 
     def _case(self, node: exp.Expr, scope: Scope) -> Expr:
         args: list[Expr] = []
+        operand = self.check(node.this, scope) if node.this is not None else None  # CASE x WHEN value
         for branch in node.args["ifs"]:
-            simple = node.this is not None  # CASE x WHEN value
             args += [
-                self._compared("EQ", branch, node.this, branch.this, scope)
-                if simple
+                self._compared("EQ", branch, operand, branch.this, scope)
+                if operand is not None
                 else self.condition(branch.this, scope),
                 self.check(branch.args["true"], scope),
             ]
@@ -229,49 +298,37 @@ class ExpressionChecker:
     _least = _greatest
 
     def _dpipe(self, node: exp.Expr, scope: Scope) -> Expr:
-        return self._concat_of((node.this, node.expression), scope)
+        return self._concat_of(self._chain(node), scope)
 
     def _concat(self, node: exp.Expr, scope: Scope) -> Expr:
-        return self._concat_of(tuple(node.expressions), scope)
+        return self._concat_of(node.expressions, scope)
 
-    def _concat_of(self, nodes: tuple[exp.Expr, ...], scope: Scope) -> Expr:
-        args = tuple(self._expect(self.check(n, scope), "STRING", n, "||") for n in nodes)
+    def _concat_of(self, nodes: Sequence[exp.Expr], scope: Scope) -> Expr:
+        args = tuple(self.expect(self.check(n, scope), "STRING", n, "||") for n in nodes)
         return Call("CONCAT", args, STRING, any(a.nullable for a in args), args[0].pos)
 
-    def _substring(self, node: exp.Expr, scope: Scope) -> Expr:
-        numbers = [node.args[n] for n in ("start", "length") if node.args.get(n) is not None]
-        args = [self._expect(self.check(node.this, scope), "STRING", node, "SUBSTRING")]
-        args += [self._expect(self.check(n, scope), "integer", node, "SUBSTRING") for n in numbers]
-        return Call("SUBSTRING", tuple(args), STRING, any(a.nullable for a in args), args[0].pos)
-
-    def _round(self, node: exp.Expr, scope: Scope) -> Expr:
-        arg = self._expect(self.check(node.this, scope), "numeric", node, "ROUND")
-        digits = node.args.get("decimals")
-        places = (
-            self._expect(self.check(digits, scope), "integer", node, "ROUND")
-            if digits is not None
-            else Literal(0, BIGINT)
-        )
-        return Call("ROUND", (arg, places), arg.type, arg.nullable or places.nullable, arg.pos)
-
-    def _extract(self, node: exp.Expr, scope: Scope) -> Expr:
-        arg = self._expect(self.check(node.expression, scope), "TIMESTAMP", node, "EXTRACT")
-        part = node.name.upper()
-        parts = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "DOW", "DAYOFWEEK", "EPOCH")
-        if part not in parts:
-            raise self.refuse(f"EXTRACT does not know {part}", node, nearest(part, parts))
-        return Call("EXTRACT", (Literal(part, STRING), arg), BIGINT, arg.nullable, arg.pos)
-
     def _cast(self, node: exp.Expr, scope: Scope) -> Expr:
-        arg = self.check(node.this, scope)
+        scalars.only(self, node, "CAST", "this", "to")
         to = sql_type(node.args["to"], self.source)
+        if isinstance(node.this, exp.Anonymous) and str(node.this.this).upper() == "PARAM":
+            return param(self, node.this, scope, to)
+        arg = self.check(node.this, scope)
+        if not to.is_scalar or not arg.type.is_scalar or "INTERVAL" in (to.kind, arg.type.kind):
+            raise self.refuse(f"cannot cast {arg.type} to {to}", node)
         if isinstance(arg, Literal) and arg.value is None:
             return Literal(None, to, arg.pos)
-        if not to.is_scalar or to.kind == "INTERVAL" or not arg.type.is_scalar:
-            raise self.refuse(f"cannot cast {arg.type} to {to}", node)
+        if isinstance(arg, Literal) and isinstance(arg.value, str) and to.kind == "TIMESTAMP":
+            return self._moment(arg, to, node)
         return Call("CAST", (arg,), to, True, arg.pos)
 
     _trycast = _cast
+
+    def _moment(self, text: Literal, to: SqlType, node: exp.Expr) -> Expr:
+        """TIMESTAMP '2026-05-01 12:00:00'."""
+        try:
+            return Literal(parse_time(text.value, to.time_unit), to, text.pos)
+        except ValueError as error:
+            raise self.refuse(str(error), node, "TIMESTAMP '2026-05-01 12:00:00' is in UTC") from None
 
     # helpers
 
@@ -283,96 +340,63 @@ class ExpressionChecker:
             if not isinstance(scope, DefineScope | MeasureScope):
                 raise self.refuse(f"{name} belongs into DEFINE or MEASURES of MATCH_RECOGNIZE", node)
             return navigation(self, name, node, scope)
-        later = {"IN_LIST", "PARAM"}
-        hint = (
-            "it is part of the language and not built yet" if name in later else "see docs/rules.md for the functions"
-        )
-        raise self.refuse(f"function {name} is not supported", node, hint)
+        if name == "IN_LIST":
+            return in_list(self, node, scope)
+        if name == "PARAM":
+            return param(self, node, scope, DOUBLE)
+        if name == "TIMESTAMPDIFF":
+            return scalars.timestampdiff(self, node, scope)
+        raise self.refuse(f"function {name} is not supported", node, "see docs/rules.md for the functions")
 
-    def _function(self, node: exp.Expr, scope: Scope) -> Expr:
-        op, names, expected, type_ = _FUNCTIONS[type(node)]
-        args = tuple(self._expect(self.check(node.args[n], scope), expected, node, op) for n in names)
-        nullable = op in _MAY_BE_NULL or any(a.nullable for a in args)
-        return Call(op, args, type_ or args[0].type, nullable, position(node))
-
-    def _expect(self, arg: Expr, expected: str, node: exp.Expr, what: str) -> Expr:
-        fits = {"numeric": arg.type.is_numeric, "integer": arg.type.is_integer}.get(expected, arg.type.kind == expected)
-        if not fits and arg.type.kind != "NULL":
+    def expect(self, arg: Expr, expected: str, node: exp.Expr, what: str) -> Expr:
+        """The argument, if it is of the type that ``what`` takes (see :func:`m1cep.sql.types.fits`)."""
+        if not fits(arg.type, expected):
             raise self.refuse(f"{what} expects {expected}, got {arg.type}", node, "CAST(x AS ...) converts")
         return arg
 
-    def _comparison(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
-        return self._compared(op, node, node.this, node.expression, scope)
+    def expect_comparable(
+        self, left: Expr, right: Expr, node: exp.Expr, what: str, left_type: SqlType | None = None
+    ) -> None:
+        """Refuse two values that cannot be compared."""
+        a = left_type or left.type
+        if not comparable(a, right.type):
+            hint = "CAST(x AS ...) converts; times compare with times, TIMESTAMP - TIMESTAMP with INTERVAL"
+            raise self.refuse(f"cannot compare {a} {what} {right.type}", node, hint)
 
-    def _compared(self, op: str, node: exp.Expr, a: exp.Expr, b: exp.Expr, scope: Scope) -> Expr:
-        left, right = self.check(a, scope), self.check(b, scope)
-        self._check_comparable(
-            left, right, node, {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}[op]
-        )
+    def _compared(self, op: str, node: exp.Expr, left: Expr, right_node: exp.Expr, scope: Scope) -> Expr:
+        right = self.check(right_node, scope)
+        self.expect_comparable(left, right, node, _SIGNS[op])
         return Call(op, (left, right), BOOLEAN, left.nullable or right.nullable, left.pos)
 
     def _comparable(self, node: exp.Expr, scope: Scope, what: str) -> tuple[Expr, Expr]:
         left, right = self.check(node.this, scope), self.check(node.expression, scope)
-        self._check_comparable(left, right, node, what)
+        self.expect_comparable(left, right, node, what)
         return left, right
 
-    def _check_comparable(self, left: Expr, right: Expr, node: exp.Expr, what: str) -> None:
-        a, b = left.type, right.type
-        if "NULL" in (a.kind, b.kind) or (a.is_numeric and b.is_numeric) or (a.kind == b.kind and a.is_scalar):
-            return
-        hint = "CAST(x AS ...) converts; times compare with times, TIMESTAMP - TIMESTAMP with INTERVAL"
-        raise self.refuse(f"cannot compare {a} {what} {b}", node, hint)
-
-    def _arithmetic(self, op: str, node: exp.Expr, scope: Scope) -> Expr:
-        left, right = self.check(node.this, scope), self.check(node.expression, scope)
-        type_ = _result(op, left.type, right.type)
-        if type_ is None:
-            sign = {"ADD": "+", "SUB": "-", "MUL": "*", "DIV": "/", "MOD": "%"}[op]
-            raise self.refuse(f"cannot compute {left.type} {sign} {right.type}", node, "CAST(x AS ...) converts")
-        return Call(op, (left, right), type_, op in _MAY_BE_NULL or left.nullable or right.nullable, left.pos)
-
-    def _common(self, args: tuple[Expr, ...] | list[Expr], node: exp.Expr) -> SqlType:
-        found = NULL
-        for arg in args:
-            if arg.type.kind == "NULL" or arg.type == found:
-                continue
-            if found.kind == "NULL":
-                found = arg.type
-            elif found.is_numeric and arg.type.is_numeric:
-                found = _wider(found, arg.type)
-            elif found.kind != arg.type.kind:
-                raise self.refuse(
-                    f"expected values of one type, got {found} and {arg.type}", node, "CAST(x AS ...) converts"
-                )
+    def _arithmetic(self, node: exp.Expr, scope: Scope) -> Expr:
+        """A + b - c ..., which sqlglot nests to the left."""
+        spine: list[exp.Expr] = []
+        at = node
+        while type(at) in _ARITHMETIC:
+            spine.append(at)
+            at = at.this
+        if len(spine) > MAX_TERMS:
+            raise self.refuse(f"expected at most {MAX_TERMS} operators in a row", node)
+        found = self.check(at, scope)
+        for part in reversed(spine):
+            op, right = _ARITHMETIC[type(part)], self.check(part.expression, scope)
+            type_ = arithmetic(op, found.type, right.type)
+            if type_ is None:
+                sign = {"ADD": "+", "SUB": "-", "MUL": "*", "DIV": "/", "MOD": "%"}[op]
+                raise self.refuse(f"cannot compute {found.type} {sign} {right.type}", part, "CAST(x AS ...) converts")
+            call = Call(op, (found, right), type_, found.nullable or right.nullable, found.pos)
+            found = replace(call, nullable=True) if op in {"DIV", "MOD"} or may_leave_type(call) else call
         return found
 
-
-def _wider(a: SqlType, b: SqlType) -> SqlType:
-    for kind in ("DOUBLE", "DECIMAL", "BIGINT"):
-        for t in (a, b):
-            if t.kind == kind:
-                return t
-    return a
-
-
-def _result(op: str, a: SqlType, b: SqlType) -> SqlType | None:
-    """The type of an arithmetic operation, or None where there is none."""
-    if a.kind == "NULL" or b.kind == "NULL":
-        return b if a.kind == "NULL" else a
-    if a.is_numeric and b.is_numeric:
-        wider = _wider(a, b)
-        return BIGINT if wider.kind == "INT" and op != "MOD" else wider
-    pair = (a.kind, b.kind)
-    if op == "SUB" and pair == ("TIMESTAMP", "TIMESTAMP"):
-        return INTERVAL
-    if op in {"ADD", "SUB"} and pair == ("TIMESTAMP", "INTERVAL"):
-        return a
-    if op == "ADD" and pair == ("INTERVAL", "TIMESTAMP"):
-        return b
-    if op in {"ADD", "SUB"} and pair == ("INTERVAL", "INTERVAL"):
-        return INTERVAL
-    if (op == "MUL" and "INTERVAL" in pair and (a.is_integer or b.is_integer)) or (
-        op == "DIV" and a.kind == "INTERVAL" and b.is_integer
-    ):
-        return INTERVAL
-    return None
+    def _common(self, args: Sequence[Expr], node: exp.Expr) -> SqlType:
+        found = common(a.type for a in args)
+        if isinstance(found, tuple):
+            raise self.refuse(
+                f"expected values of one type, got {found[0]} and {found[1]}", node, "CAST(x AS ...) converts"
+            )
+        return found

@@ -9,8 +9,8 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from m1cep.errors import RuleError, SourceText
+from m1cep.model.parameter import parameter
 from m1cep.model.time import parse_duration_us
-from m1cep.sql.literals import parameter
 from m1cep.sql.scope import nearest
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ class FrontMatter(BaseModel):
         action: what is to be done beyond the alert.
         params: named values that the SQL uses as ``:name``; text such as ``5 s`` is an INTERVAL.
         suppress: after an alert, further alerts of the same key are dropped and counted for this long (event time).
+        on_missing: what a list or parameter means that is not there: ``refuse``, the engine does not start; ``unknown``, it is
+            NULL, so that no condition on it is true.
         max_open: most attempts followed at once per key in a pattern without WITHIN whose conditions look at what a match has
             taken; the oldest beyond it is dropped and counted.
         max_rows: most rows kept per key in a pattern without WITHIN; beyond it the oldest attempt is dropped and counted.
@@ -51,6 +53,7 @@ class FrontMatter(BaseModel):
     action: Literal["alert", "freeze_account", "halt_grid", "hold_withdrawal"] = "alert"
     params: dict[str, Any] = Field(default_factory=dict)
     suppress: Annotated[str, AfterValidator(_duration)] | None = None
+    on_missing: Literal["refuse", "unknown"] = "refuse"
     max_open: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_MAX_OPEN
     max_rows: Annotated[int, Field(ge=2, le=10_000_000)] = DEFAULT_MAX_ROWS
 

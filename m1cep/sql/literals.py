@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from m1cep.errors import RuleError
-from m1cep.model.time import INTERVAL_US, parse_duration_us
-from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INT, INTERVAL, STRING, SqlType
+from m1cep.model.time import INTERVAL_US
+from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INT, MAX_BIGINT, STRING, SqlType
 from m1cep.sql.dialect import position
 
 if TYPE_CHECKING:
@@ -27,20 +28,43 @@ _SIMPLE = {
     "VARCHAR": STRING,
     "CHAR": STRING,
 }
+MAX_DIGITS = 38  # of a DECIMAL
 _TYPES = (
     "BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL(p,s), STRING, TIMESTAMP(3), TIMESTAMP(6), ARRAY<t>, MAP<STRING, t>, ROW<...>"
 )
 
 
-def number(text: str) -> tuple[int | float | Decimal, SqlType]:
-    """A numeric constant: an integer is BIGINT, with an exponent DOUBLE, else exact DECIMAL."""
-    if text.isdigit():
-        return int(text), BIGINT
-    if "e" in text.lower():
-        return float(text), DOUBLE
-    value = Decimal(text)
-    scale = max(0, -int(value.as_tuple().exponent))
-    return value, SqlType("DECIMAL", max(scale, len(value.as_tuple().digits)), scale)
+def number(node: exp.Expr, source: SourceText) -> tuple[int | float | Decimal, SqlType]:
+    """A numeric constant: an integer is BIGINT, with an exponent DOUBLE, else exact DECIMAL.
+
+    Raises:
+        RuleError: it is beyond its type.
+    """
+    text = node.name
+    try:
+        if text.isdecimal() and len(text) <= MAX_DIGITS:
+            whole = int(text)
+            if whole <= MAX_BIGINT:
+                return whole, BIGINT
+        elif "e" in text.lower():
+            double = float(text)
+            if math.isfinite(double):
+                return double, DOUBLE
+        else:
+            exact = Decimal(text)
+            scale = max(0, -int(exact.as_tuple().exponent))
+            digits = max(scale, len(exact.as_tuple().digits))
+            if digits <= MAX_DIGITS and not text.isdecimal():
+                return exact, SqlType("DECIMAL", digits, scale)
+    except (ArithmeticError, ValueError):
+        pass
+    raise RuleError(
+        "expected a number within its type",
+        source,
+        position(node),
+        length=len(text),
+        hint=f"integers up to {MAX_BIGINT}, decimals of up to {MAX_DIGITS} digits, 1e300 is a DOUBLE",
+    )
 
 
 def interval(node: exp.Expr, source: SourceText) -> int:
@@ -61,12 +85,14 @@ def interval(node: exp.Expr, source: SourceText) -> int:
         )
     text = node.this.name if node.this is not None else ""
     try:
-        amount = Decimal(text.strip())
-        exact = int(amount * micros)
+        amount = Decimal(text.strip()) * micros
+        exact = int(amount) if abs(amount) <= MAX_BIGINT else None
     except (ArithmeticError, ValueError):
+        exact = None
+    if exact is None:
         raise RuleError(
-            f"expected a number in INTERVAL, got {text!r}", source, position(node), hint="INTERVAL '5' SECOND"
-        ) from None
+            f"expected a number in INTERVAL, got {text[:40]!r}", source, position(node), hint="INTERVAL '5' SECOND"
+        )
     return exact
 
 
@@ -80,10 +106,11 @@ def sql_type(node: exp.Expr, source: SourceText) -> SqlType:
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     parts = node.expressions
-    numbers = [int(p.name) for p in parts if isinstance(p, exp.DataTypeParam) and p.name.isdigit()]
+    numbers = [int(p.name[:9]) for p in parts if isinstance(p, exp.DataTypeParam) and p.name.isdecimal()]
     if kind == "DECIMAL":
-        precision, scale = (*numbers, *(38, 0)[len(numbers) :])[:2]
-        return SqlType("DECIMAL", precision, scale)
+        precision, scale = (*numbers, *(MAX_DIGITS, 0)[len(numbers) :])[:2]
+        if 1 <= precision <= MAX_DIGITS and scale <= precision:
+            return SqlType("DECIMAL", precision, scale)
     if kind in {"TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPLTZ"}:
         precision = numbers[0] if numbers else 3
         if precision in (0, 3, 6):
@@ -102,24 +129,3 @@ def sql_type(node: exp.Expr, source: SourceText) -> SqlType:
     raise RuleError(
         f"type {node.sql(dialect='trino')[:40]} is not supported", source, position(node), hint=f"there are: {_TYPES}"
     )
-
-
-def parameter(value: Any) -> tuple[Any, SqlType]:
-    """A front-matter parameter with its SQL type; text such as "5 s" is an INTERVAL.
-
-    Raises:
-        ValueError: the value is of no SQL type.
-    """
-    if isinstance(value, bool):
-        return value, BOOLEAN
-    if isinstance(value, int):
-        return value, BIGINT
-    if isinstance(value, float):
-        return value, DOUBLE
-    if isinstance(value, str):
-        try:
-            return parse_duration_us(value), INTERVAL
-        except ValueError:
-            return value, STRING
-    msg = f"expected a number, text, a duration or true/false, got {value!r}"
-    raise ValueError(msg)

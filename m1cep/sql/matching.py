@@ -240,7 +240,7 @@ def _within(checker: ExpressionChecker, node: RowMatch, source: Source) -> int |
     if within is None:
         return None
     scope = RowScope(checker.source, "WITHIN", source.stream)
-    value = checker.check(within, scope)
+    value = checker.fix(checker.check(within, scope))
     if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL" or value.value <= 0:
         raise checker.refuse("WITHIN expects a positive INTERVAL", within, "WITHIN INTERVAL '5' SECOND")
     return in_unit(value.value, source.stream.time_unit)

@@ -21,7 +21,7 @@ from m1cep.plan.ir import (
     Windowed,
     conjunction,
 )
-from m1cep.sql.aggregates import window_aggregate
+from m1cep.sql.aggregates import aggregate_call
 from m1cep.sql.dialect import position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
@@ -53,7 +53,7 @@ def over_plan(planner: _Planner, select: exp.Select, inner: exp.Select | None) -
     checker = planner.checker
     windowed = inner if inner is not None and has_window(inner) else select
     planner._refuse_clauses(windowed)  # noqa: SLF001 - the planner of this very statement
-    source = planner.source_of(windowed.args["from_"].this)
+    source = planner._source(windowed)  # noqa: SLF001
     collector = _Windows(checker, windowed, source)
     scope = _WindowScope(collector, planner.row_scope(source, "SELECT"))
     where = planner._where(windowed, planner.row_scope(source, "WHERE"))  # noqa: SLF001
@@ -109,7 +109,7 @@ class _Windows:
         windowed = (
             self._lag(node.this, shape, scope)
             if isinstance(node.this, exp.Lag)
-            else Windowed(window_aggregate(self.checker, node.this, scope), self._frame(shape))
+            else Windowed(aggregate_call(self.checker, node.this, scope), self._frame(shape))
         )
         if windowed not in self.windows:
             self.windows.append(windowed)
@@ -132,7 +132,7 @@ class _Windows:
 
     def _rows(self, node: exp.Expr, what: str) -> int:
         """A constant number of rows."""
-        value = self.checker.check(node, RowScope(self.checker.source, what, self.source.stream))
+        value = self.checker.fix(self.checker.check(node, RowScope(self.checker.source, what, self.source.stream)))
         if not isinstance(value, Literal | Param) or not value.type.is_integer or not 0 <= value.value <= MAX_ROWS:
             raise self.checker.refuse(f"{what} must be a whole number of at most {MAX_ROWS:,}", node)
         return int(value.value)
@@ -186,7 +186,8 @@ class _Windows:
             return Frame(rows=self._rows(start, "a frame of ROWS"))
         if spec.args.get("kind") != "RANGE":
             raise self.checker.refuse(f"{spec.args.get('kind')} frames are not supported", shape, _HINT)
-        value = self.checker.check(start, RowScope(self.checker.source, "the frame", self.source.stream))
+        scope = RowScope(self.checker.source, "the frame", self.source.stream)
+        value = self.checker.fix(self.checker.check(start, scope))
         if not isinstance(value, Literal | Param) or value.type.kind != "INTERVAL" or value.value < 0:
             raise self.checker.refuse("a RANGE frame over event time expects an INTERVAL", shape, _HINT)
         return Frame(range=in_unit(value.value, self.source.stream.time_unit))

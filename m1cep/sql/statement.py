@@ -59,8 +59,10 @@ class Source:
     aliases: frozenset[str]
 
 
-def plan_statement(source: SourceText, matter: FrontMatter, streams: Mapping[str, Stream]) -> Plan:
-    """The plan of a rule text.
+def plan_statement(
+    source: SourceText, matter: FrontMatter, streams: Mapping[str, Stream]
+) -> tuple[Plan, frozenset[str]]:
+    """The plan of a rule text, and the parameters whose values became part of it.
 
     Raises:
         RuleError: the statement is not one of the forms that a rule has.
@@ -72,7 +74,9 @@ def plan_statement(source: SourceText, matter: FrontMatter, streams: Mapping[str
     select = statements[0]
     if not isinstance(select, exp.Select):
         raise RuleError(f"expected SELECT, got {type(select).__name__.upper()}", source, position(select))
-    return _Planner(source, streams, ExpressionChecker(source, matter.typed_params())).plan(select)
+    checker = ExpressionChecker(source, matter.typed_params(), may_lack=matter.on_missing == "unknown")
+    plan = _Planner(source, streams, checker).plan(select)
+    return plan, frozenset(checker.fixed_params)
 
 
 class _Planner:

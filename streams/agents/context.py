@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from m1cep import Rule, Stream
+    from m1cep import Lookups, Rule, Stream
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
     from streams.transport import BatchHandler
@@ -24,7 +24,7 @@ OUTPUT_TOPICS = (codec.ALERTS, codec.DEAD_LETTERS, codec.LATE)
 
 @dataclass(frozen=True)
 class AgentContext:
-    """Rules, streams, connections and settings.
+    """Rules, what they look up, streams, connections and settings.
 
     Attributes:
         broker: ``host:port``.
@@ -47,6 +47,7 @@ class AgentContext:
     commit_every_s: float
     session_timeout_s: float
     fetch_max_wait_ms: int
+    lookups: Lookups | None = None
 
     async def check_topics(self, topics: Iterable[str]) -> None:
         """Check that the topics exist, with as many partitions each, and that there is somewhere to write to.

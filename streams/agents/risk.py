@@ -132,7 +132,7 @@ async def build(context: AgentContext) -> Host:
     rules = tuple(context.rules)
     if not rules:
         raise ShellError("there is no rule to run", "give --rules a file or a folder with .sql rules")
-    inputs = [context.streams[name] for name in sorted(Engine(rules).inputs)]
+    inputs = [context.streams[name] for name in sorted(Engine(rules, context.lookups).inputs)]
     streams = {stream.topic: stream for stream in inputs}
     if len(streams) < len(inputs):
         names = ", ".join(stream.name for stream in inputs)
@@ -140,7 +140,7 @@ async def build(context: AgentContext) -> Host:
     await context.check_topics(streams)
 
     def new_partition(positions: Mapping[str, int]) -> RiskPartition:
-        return RiskPartition(positions, Engine(rules), streams)
+        return RiskPartition(positions, Engine(rules, context.lookups), streams)
 
     host = Host(
         "risk",

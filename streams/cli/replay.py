@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.config import load_settings
 from streams.errors import UsageError
 from streams.files import load_rules, load_streams
+from streams.lookups import load_lookups
 from streams.replay import BATCH_BYTES
 from streams.replay import replay as run
 
@@ -36,12 +38,17 @@ def replay(
     dead_letters: Annotated[
         str | None, typer.Option(help="Where lines that are no events go, with line number and reason.")
     ] = None,
+    lookups: Annotated[
+        Path | None,
+        typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
 ) -> None:
     """Run rules over recorded events and write the alerts.
 
     Example: m1cep replay my_rules/ --events orders=orders.ndjson --events fills=fills.ndjson --out alerts.ndjson
     """
+    known = load_lookups(load_settings(lookups=lookups).lookups)
     declared = load_streams(streams)
     compiled = load_rules(rules, declared)
     with ExitStack() as stack:
@@ -55,6 +62,7 @@ def replay(
             on_alert=lambda alert: alerts(alert.to_json()),
             on_dead_letter=letters,
             on_bytes=progress,
+            lookups=known,
             strict=strict,
         )
     _summary(counts)

@@ -17,6 +17,9 @@ Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
 ]
 Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
+Lookups = Annotated[
+    Path | None, typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones.")
+]
 StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as one JSON object.")]
 
 
@@ -24,6 +27,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
     rules: Rules = None,
     streams: Streams = None,
+    lookups: Lookups = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -51,13 +55,14 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.errors import UsageError
     from streams.files import load_rules, load_streams
     from streams.logs import configure_logs
+    from streams.lookups import load_lookups
     from streams.worker import WorkerOptions, run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
-    settings = load_settings()
+    settings = load_settings(lookups=lookups)
     configure_logs(log_level)
     local = is_loopback(settings.broker_host)
     declared = load_streams(streams)
@@ -66,6 +71,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             agents=[name.strip() for name in agents.split(",")],
             rules=load_rules(rules, declared),
             streams=declared,
+            lookups=load_lookups(settings.lookups),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             group=group,

@@ -11,9 +11,11 @@ import pytest
 from m1cep import Engine
 from streams.explain import plan_lines
 from streams.files import load_rules, load_streams
+from streams.lookups import load_lookups
 
 HERE = Path(__file__).parent
 STREAMS = load_streams()
+LOOKUPS = load_lookups()
 RULES = {rule.id: rule for rule in load_rules(None, STREAMS)}
 
 
@@ -34,7 +36,7 @@ def _lines_of(file):
 
 
 def alerts_of(rule, file, batch=10_000):
-    engine = Engine([rule])
+    engine = Engine([rule], LOOKUPS)
     found = []
     for name in rule.streams:  # stream after stream: the merge puts them in order of time
         events = [event for stream, event in events_of(file) if stream == name]

@@ -92,6 +92,26 @@ def test_late_events_are_counted_and_set_aside(m1cep, files, tmp_path):
     assert letter["reason"].startswith("late: older than the watermark 4800")
 
 
+def test_lists_and_parameters_come_from_a_folder(m1cep, files, tmp_path):
+    files(
+        "r.sql",
+        "/*\nparams: {limit: 5}\n*/ SELECT account FROM orders WHERE IN_LIST('watched', account) AND qty > :limit",
+    )
+    files("o.ndjson", [order(1, 1000), order(2, 2000, account="b")])
+    missing = m1cep("replay", "r.sql", "--events", "orders=o.ndjson")
+    assert missing.returncode == 1
+    assert "rule 'r' reads list 'watched', which is not there" in missing.stderr
+    (tmp_path / "own" / "lists").mkdir(parents=True)
+    files("own/lists/watched.txt", "b\n")
+    files("own/params.yaml", "rules: {r: {limit: 1}}\n")
+    done = m1cep("replay", "r.sql", "--events", "orders=o.ndjson", "--lookups", "own")
+    assert [line["row"] for line in lines(done.stdout)] == [{"account": "b"}]
+    files("own/params.yaml", "rules: {r: {limit: many}}\n")
+    wrong = m1cep("replay", "r.sql", "--events", "orders=o.ndjson", "--lookups", "own")
+    assert wrong.returncode == 1
+    assert "parameter :limit of rule 'r': expected BIGINT, got 'many'" in wrong.stderr
+
+
 def test_stdin(files, tmp_path):
     files("r.sql", RULE)
     done = subprocess.run(

@@ -70,7 +70,7 @@ def refused(text):
             "expected a frame",
             "RANGE BETWEEN INTERVAL",
         ),
-        ("SELECT a.x.y AS z FROM orders", None, "expected column or variable.column", ""),
+        ("SELECT a.x.y AS z FROM orders", (1, 8), "unknown table 'a'", "there are: orders"),
         ("SELECT account FROM orders WHERE qty > (SELECT 1)", None, "not supported", ""),
     ],
 )
