@@ -32,6 +32,7 @@ _COMPARE = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="
 _NEGATED = {"EQ": "NE", "NE": "EQ", "LT": "GE", "LE": "GT", "GT": "LE", "GE": "LT"}
 _MIRRORED = {"GT": "<", "GE": "<="}
 _INFIX = {"ADD": "+", "SUB": "-", "MUL": "*"}
+_WIDTH = {"INT": 0, "BIGINT": 1, "DECIMAL": 2, "DOUBLE": 3}  # whose values lie within whose
 MAX_WRITES = 100_000  # expressions of one rule
 
 
@@ -130,13 +131,13 @@ class ExprWriter:
             left, right = self._unify(args, sources)
             return "(" + " and ".join([*guards, f"{left} {_COMPARE[op]} {right}"]) + ")"
         bounds = [_bounds(a.type) for a in args]
-        if op == "NE":
-            for n in (0, 1):
-                if open_[n]:
-                    temp = self._temp()
-                    guards.append(f"{bounds[n][0]} <= ({temp} := {sources[n]}) <= {bounds[n][1]}")
-                    sources[n] = temp
-            return "(" + " and ".join([*guards, f"{sources[0]} != {sources[1]}"]) + ")"
+        for n in (0, 1):
+            # only a value of as narrow a type on the other side bounds this one as well
+            narrower = _WIDTH.get(args[n].type.kind, 1) < _WIDTH.get(args[1 - n].type.kind, 1)
+            if open_[n] and (op == "NE" or narrower):
+                temp = self._temp()
+                guards.append(f"{bounds[n][0]} <= ({temp} := {sources[n]}) <= {bounds[n][1]}")
+                sources[n], open_[n] = temp, False
         if op in _MIRRORED:  # the lesser first: "0 < a * b <= MAX_DOUBLE" leaves when the first comparison fails
             sources.reverse()
             bounds.reverse()
@@ -236,7 +237,7 @@ class ExprWriter:
     # one method for each operator that does not simply take operands that are not NULL
 
     def _call_is_null(self, e: Call) -> str:
-        return f"({self.value(e.args[0])} is None)"
+        return f"({self.value(e.args[0])} is None)" if e.args[0].nullable else "False"
 
     def _call_is_true(self, e: Call) -> str:
         return f"bool({self.truth(e.args[0])})"

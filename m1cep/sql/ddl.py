@@ -50,8 +50,9 @@ def _table(statement: exp.Create, source: SourceText) -> Stream:
     name = schema.this.name
     key, options = _properties(statement, source)
     columns = [_column(c, source) for c in schema.expressions if isinstance(c, exp.ColumnDef)]
+    _check_name(name, schema.this, source)
     by_name = {c.name.lower(): c for c in columns}
-    if len(by_name) != len(columns):
+    if len(by_name) != len(columns) or len({c.attr.lower() for c in columns}) != len(columns):
         raise RuleError(f"two columns of {name!r} have the same name", source, position(schema.this))
     time_column, delay = _watermark(schema, by_name, source)
     for k in key:
@@ -80,7 +81,17 @@ def _column(node: exp.ColumnDef, source: SourceText) -> Column:
     required = any(
         isinstance(c.args.get("kind"), exp.NotNullColumnConstraint) for c in node.args.get("constraints") or []
     )
-    return Column(node.name, sql_type(kind, source), nullable=not required)
+    _check_name(node.name, node, source)
+    type_ = sql_type(kind, source)
+    for name, _ in type_.fields:
+        _check_name(name, kind, source)
+    return Column(node.name, type_, nullable=not required)
+
+
+def _check_name(name: str, node: exp.Expr, source: SourceText) -> None:
+    """A name must be a member's name in JSON that can be written without escapes."""
+    if not name or not name.isprintable() or "\\" in name or '"' in name:
+        raise RuleError(f"expected a name of printable characters, got {name!r}", source, position(node))
 
 
 def _watermark(schema: exp.Schema, columns: dict[str, Column], source: SourceText) -> tuple[str, int]:
@@ -156,6 +167,10 @@ def _view(statement: exp.Create, streams: dict[str, Stream], source: SourceText)
     columns = tuple(
         _united(n, [s[n] for s in shapes], name, source, position(statement.this)) for n in range(len(shapes[0]))
     )
+    for column in columns:
+        _check_name(column.name, statement.this, source)
+    if len({c.attr.lower() for c in columns}) != len(columns):
+        raise RuleError(f"two columns of {name!r} have the same name", source, position(statement.this))
     times = {_time_at(streams[b.stream], b) for b in branches}
     place = times.pop() if len(times) == 1 else None
     if place is None:

@@ -78,6 +78,10 @@ class M1cepSql(Trino):
             "TIMESTAMPDIFF": lambda args: exp.Anonymous(this="TIMESTAMPDIFF", expressions=args),
         }
 
+        def _warn_unsupported(self) -> None:
+            """sqlglot would take what it does not understand for an opaque command, and say so in a log."""
+            self.raise_error("expected SELECT, CREATE TABLE or CREATE VIEW in its usual form", self._curr or self._prev)
+
         def _parse_placeholder(self) -> exp.Expr | None:
             """Sqlglot keeps no position of placeholders."""
             token = self._curr
@@ -101,7 +105,9 @@ class M1cepSql(Trino):
             self._match(TokenType.TABLE)
             self._match_l_paren()
             opening = self._curr
-            name = self._parse_id_var(any_token=True)
+            name = self._parse_id_var()
+            if name is None:
+                self.raise_error("expected TUMBLE, HOP, CUMULATE or SESSION in TABLE(...)", self._curr)
             self._match_l_paren()
             self._parse_argument_name()
             self._match(TokenType.TABLE)

@@ -21,7 +21,7 @@ from m1cep.plan.ir import (
     Windowed,
     conjunction,
 )
-from m1cep.sql.aggregates import window_aggregate
+from m1cep.sql.aggregates import aggregate_call
 from m1cep.sql.dialect import position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
@@ -53,7 +53,7 @@ def over_plan(planner: _Planner, select: exp.Select, inner: exp.Select | None) -
     checker = planner.checker
     windowed = inner if inner is not None and has_window(inner) else select
     planner._refuse_clauses(windowed)  # noqa: SLF001 - the planner of this very statement
-    source = planner.source_of(windowed.args["from_"].this)
+    source = planner._source(windowed)  # noqa: SLF001
     collector = _Windows(checker, windowed, source)
     scope = _WindowScope(collector, planner.row_scope(source, "SELECT"))
     where = planner._where(windowed, planner.row_scope(source, "WHERE"))  # noqa: SLF001
@@ -109,7 +109,7 @@ class _Windows:
         windowed = (
             self._lag(node.this, shape, scope)
             if isinstance(node.this, exp.Lag)
-            else Windowed(window_aggregate(self.checker, node.this, scope), self._frame(shape))
+            else Windowed(aggregate_call(self.checker, node.this, scope), self._frame(shape))
         )
         if windowed not in self.windows:
             self.windows.append(windowed)
