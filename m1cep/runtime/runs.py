@@ -245,4 +245,3 @@ class RunMatcher(GroupMatcher):
 
 def _runs(saved: Any) -> Runs:
     return Runs(*map(tuple, saved))
-

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BIGINT, DOUBLE, SqlType
 from m1cep.plan.ir import Agg, Expr
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
@@ -45,7 +45,7 @@ def window_aggregate(checker: ExpressionChecker, node: exp.Expr, scope: RowScope
     func = WINDOW_AGGREGATES.get(type(call))
     if func is None:
         names = ", ".join(sorted({f"{f}" for f in WINDOW_AGGREGATES.values()}))
-        raise checker.refuse(f"{call.sql()[:30]} is not an aggregate over a window", node, f"there are: {names}")
+        raise checker.refuse(f"{written(call)} is not an aggregate over a window", node, f"there are: {names}")
     scope.place = f"{func}(...)"
     expr, distinct = _argument(checker, func, call, scope)
     scope.place = "FILTER"

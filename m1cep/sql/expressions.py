@@ -12,7 +12,7 @@ from m1cep.model.time import parse_time
 from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
 from m1cep.sql import scalars
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
 from m1cep.sql.navigation import AGGREGATES, aggregate, classifier, match_number, navigation, semantics
@@ -90,7 +90,7 @@ class ExpressionChecker:
             return scalar
         method = getattr(self, f"_{kind.__name__.lower()}", None)
         if method is None:
-            what = node.sql(dialect="trino")[:60]
+            what = written(node)
             raise self.refuse(f"not supported: {what}", node, "see docs/rules.md for what a rule may say")
         result: Expr = method(node, scope)
         return result

@@ -11,7 +11,7 @@ from sqlglot import exp
 from m1cep.errors import RuleError
 from m1cep.model.time import INTERVAL_US
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INT, MAX_BIGINT, STRING, SqlType
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 
 if TYPE_CHECKING:
     from m1cep.errors import SourceText
@@ -126,6 +126,4 @@ def sql_type(node: exp.Expr, source: SourceText) -> SqlType:
             if isinstance(p, exp.ColumnDef) and p.args.get("kind")
         )
         return SqlType("ROW", fields=fields)
-    raise RuleError(
-        f"type {node.sql(dialect='trino')[:40]} is not supported", source, position(node), hint=f"there are: {_TYPES}"
-    )
+    raise RuleError(f"type {written(node)} is not supported", source, position(node), hint=f"there are: {_TYPES}")
