@@ -107,9 +107,9 @@ class M1cepSql(Trino):
             self._match(TokenType.TABLE)
             self._match_l_paren()
             opening = self._curr
-            name = self._parse_id_var(any_token=True)
+            name = self._parse_id_var()
             if name is None:
-                self.raise_error("expected TUMBLE, HOP, SESSION or CUMULATE after TABLE(", self._curr or self._prev)
+                self.raise_error("expected TUMBLE, HOP, CUMULATE or SESSION in TABLE(...)", self._curr)
             self._match_l_paren()
             self._parse_argument_name()
             self._match(TokenType.TABLE)

@@ -114,7 +114,12 @@ WHERE n > 3"""
         (("COUNT(*) AS n", "COUNT(*)"), "PATTERN", "expected AS name after a measure", ""),
         (("COUNT(*) AS n", "SUM(side) AS n"), "SUM", "SUM expects numeric, got STRING", ""),
         (("FROM orders", "FROM oders"), "oders", "there is no stream 'oders'", "did you mean 'orders'?"),
-        (("= 'sell'", "= 'sell' AND LENGHT(side) > 1"), "LENGHT", "function LENGHT is not supported", "docs/rules.md"),
+        (
+            ("= 'sell'", "= 'sell' AND LENGHT(side) > 1"),
+            "LENGHT",
+            "function LENGHT is not supported",
+            "did you mean 'LENGTH'?",
+        ),
         (("= 'sell'", "= :side"), ":side", "parameter :side is not in the front matter", "params"),
     ],
 )
