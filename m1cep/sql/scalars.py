@@ -282,72 +282,6 @@ def _clock(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     )
 
 
-#: For hints; sqlglot has more spellings of some.
-NAMES = tuple(
-    [
-        "ABS",
-        "CARDINALITY",
-        "CAST",
-        "CEIL",
-        "COALESCE",
-        "CONCAT",
-        "CONCAT_WS",
-        "CONTAINS",
-        "DATE_DIFF",
-        "DATE_TRUNC",
-        "ENDS_WITH",
-        "EXP",
-        "EXTRACT",
-        "FLOOR",
-        "GREATEST",
-        "HOUR",
-        "IN_LIST",
-        "LEAST",
-        "LEFT",
-        "LENGTH",
-        "LN",
-        "LOG",
-        "LOG10",
-        "LOG2",
-        "LOWER",
-        "LTRIM",
-        "MINUTE",
-        "MOD",
-        "NULLIF",
-        "PARAM",
-        "POSITION",
-        "POWER",
-        "REPLACE",
-        "REVERSE",
-        "RIGHT",
-        "ROUND",
-        "RTRIM",
-        "SECOND",
-        "SIGN",
-        "SPLIT_PART",
-        "SQRT",
-        "STARTS_WITH",
-        "STRPOS",
-        "SUBSTRING",
-        "TIMESTAMPDIFF",
-        "TRIM",
-        "TRUNCATE",
-        "UPPER",
-        "YEAR",
-        "COUNT",
-        "SUM",
-        "AVG",
-        "MIN",
-        "MAX",
-        "STDDEV",
-        "FIRST",
-        "LAST",
-        "PREV",
-        "NEXT",
-        "CLASSIFIER",
-        "MATCH_NUMBER",
-    ]
-)
 _SPECIAL: dict[type[exp.Expr], Special] = {
     exp.Abs: _abs,
     exp.Log: _log,
@@ -371,3 +305,21 @@ _SPECIAL: dict[type[exp.Expr], Special] = {
     exp.CurrentTime: _clock,
     **dict.fromkeys(_PART_FUNCTIONS, _extract),
 }
+_OTHERS = (
+    exp.Coalesce,
+    exp.Nullif,
+    exp.Greatest,
+    exp.Least,
+    exp.Concat,
+    exp.Cast,
+    exp.Count,
+    exp.Sum,
+    exp.Avg,
+    exp.Min,
+    exp.Max,
+)
+NAMES = sorted(
+    {"IN_LIST", "PARAM", "TIMESTAMPDIFF", "CLASSIFIER", "MATCH_NUMBER", "FIRST", "LAST", "PREV", "NEXT"}
+    | {name for kind in (*_PLAIN, *_SPECIAL, *_OTHERS) if issubclass(kind, exp.Func) for name in kind.sql_names()}
+)
+"""Functions, for hints."""

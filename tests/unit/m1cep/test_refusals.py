@@ -25,7 +25,7 @@ def refused(text):
         ("SELECT account + 1 AS x FROM orders", (1, 8), "cannot compute STRING + BIGINT", "CAST"),
         ("SELECT qty * 2 FROM orders", (1, 8), "expected AS name", ""),
         ("SELECT account FROM orders WHERE COUNT(*) > 3", (1, 34), "an aggregate cannot stand in WHERE", "OVER"),
-        ("SELECT account FROM orders WHERE FOO(qty) > 3", (1, 34), "FOO is not supported", "docs/rules.md"),
+        ("SELECT account FROM orders WHERE FROBNICATE(qty) > 3", (1, 34), "FROBNICATE is not supported", "docs/rules.md"),
         ("SELECT account FROM orders WHERE qty > :limit", (1, 40), ":limit is not in the front matter", "params"),
         ("SELECT account FROM orders GROUP BY account", None, "GROUP BY is not supported", ""),
         ("SELECT account FROM orders ORDER BY ts", None, "ORDER BY is not supported", ""),
