@@ -130,6 +130,10 @@ def _properties(statement: exp.Create, source: SourceText) -> tuple[list[exp.Exp
             key = list(item.this.expressions) or [item.this]
         elif isinstance(item, exp.Property):
             value = item.args.get("value")
+            if item.this is None or not item.this.name:
+                raise RuleError(
+                    "expected 'name' = 'value' in WITH (...)", source, position(item) or position(statement)
+                )
             options[item.this.name.lower()] = value.name if value is not None else ""
         else:
             raise RuleError(f"not supported in CREATE TABLE: {written(item)}", source, position(item))
