@@ -111,7 +111,7 @@ class Typer:
             case exp.Column():
                 return names.column(node)[1]
             case exp.Literal():
-                return STRING if node.is_string else number(node.this)[1]
+                return STRING if node.is_string else number(node, self.source)[1]
             case exp.Interval():
                 return INTERVAL
             case exp.Placeholder():
