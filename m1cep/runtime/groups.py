@@ -133,33 +133,40 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         p.ats.append(at)
         p.fits.append(fits)
         groups = p.groups
-        if len(groups) == 1 and not p.best:  # most often: one group, that moves on or ends
-            for node, starts in groups.items():
-                move = None if fits & node.asks else node.moves.get(fits)
-            if move is not None and move.done < 0:
-                if move.to is None:
-                    p.groups = {}
-                elif move.to is not node:
-                    p.groups = {move.to: starts}
-                covered = False
-            else:
+        covered = False
+        if len(groups) == 1 and not p.best:  # most often: one group, that stays, moves on or ends
+            (node,) = groups
+            move = None if fits & node.asks else node.moves.get(fits)
+            if move is None or move.done >= 0:
                 covered = self._move_all(p, row, number, fits)
-        else:
-            covered = bool(groups) and self._move_all(p, row, number, fits)
+                groups = p.groups
+            elif move.to is not node:
+                groups = p.groups = {} if move.to is None else {move.to: groups[node]}
+        elif groups:
+            after = None if p.best or self._only_oldest else _moved(groups, fits)
+            if after is None:
+                covered = self._move_all(p, row, number, fits)
+                groups = p.groups
+            else:
+                groups = p.groups = after
         if not covered:
             first = self._start
             move = None if fits & first.asks else first.moves.get(fits)
             if move is None:
                 move = self._begin_with(p, row, number, fits)
-            if move.to is not None or move.done >= 0:
+            to = move.to
+            if to is not None and to in groups and move.done < 0 and not self._only_oldest:
+                groups[to].append(number)
+            elif to is not None or move.done >= 0:
                 self._begin(p, time, number, move)
         if p.ready:
             self._decide(p, key, (time, 1, at), out)
-        if not p.groups and not p.ready:
+            groups = p.groups
+        if not groups and not p.ready:
             p.expires = NEVER
             self._leave(p, key)
             return
-        if p.armed == NEVER and (p.best or p.ready or self._absent):  # later starts run out of time later
+        if p.armed == NEVER and (self._absent or p.best or p.ready):  # later starts run out of time later
             self._arm(p, key)
         if not number & 31 and len(p.log) > 64:
             self._shorten(p)
@@ -440,6 +447,22 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _restored_end(self, end: Any) -> Any:
         return tuple(end)
+
+
+def _moved(groups: dict[Node, deque[int]], fits: int) -> dict[Node, deque[int]] | None:
+    """Groups after a row that completes nothing, asks nothing and is known; None for any other row."""
+    moves = [node.moves.get(fits) for node in groups]
+    for node, move in zip(groups, moves, strict=True):
+        if move is None or move.done >= 0 or fits & node.asks:
+            return None
+    after: dict[Node, deque[int]] = {}
+    for move, starts in zip(moves, groups.values(), strict=True):
+        to = move.to  # type: ignore[union-attr]  # none is None: see above
+        if to in after:
+            after[to] = _merged(after[to], starts)
+        elif to is not None:
+            after[to] = starts
+    return after
 
 
 def _merged(a: deque[int], b: deque[int]) -> deque[int]:

@@ -100,7 +100,8 @@ class RunMatcher(GroupMatcher):
     def _sorted(self, p: GroupPartition, row: Any, number: int, fits: int) -> list[tuple[Node, int, deque[int]]]:
         """Groups and the bits of the row for each, split by what the conditions that look back say of each attempt."""
         answers: list[tuple[Node, int, deque[int]]] = []
-        for node, starts in sorted(p.groups.items(), key=lambda item: item[1][0]):
+        groups = p.groups.items()
+        for node, starts in groups if len(groups) == 1 else sorted(groups, key=lambda item: item[1][0]):
             asked = fits & node.asks
             if not asked:
                 answers.append((node, fits, starts))
@@ -119,17 +120,19 @@ class RunMatcher(GroupMatcher):
         """
         log, j = p.log, number - p.base
         memories: dict[Runs, dict[int, Memory]] = {}
-        found: list[tuple[int, int]] = []
-        for start in starts:
-            bits = fits & ~asked
-            for place, state in enumerate(node.states):
-                bit = self._bit_of[state]
-                if not bit & asked or bits & bit:
-                    continue
+        asks = []
+        for place, state in enumerate(node.states):
+            if self._bit_of[state] & asked:
                 runs = node.runs[place]
                 if runs not in memories:
                     memories[runs] = self._memories(p, runs, starts, number)
-                if self._tries[state](row, memories[runs][start], log, j, state) is not None:
+                asks.append((self._bit_of[state], self._tries[state], memories[runs], state))
+        found: list[tuple[int, int]] = []
+        fits &= ~asked
+        for start in starts:
+            bits = fits
+            for bit, holds, memory, state in asks:
+                if not bits & bit and holds(row, memory[start], log, j, state) is not None:
                     bits |= bit
             found.append((start, bits))
             if self._past_last:
