@@ -23,7 +23,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         severity: info | low | medium | high | critical.
         key: the partition's columns and values.
         row: the SELECT list.
-        event_time: of the last contributing event, of the time-out, or of a window's last moment; an integer in the stream's unit.
+        event_time: of the last contributing event, of the time-out, or of a window's last moment, in the stream's unit.
         events: ids of the contributing events, oldest first, at most MAX_EVENT_IDS.
     """
 

@@ -21,6 +21,7 @@ from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.partition import Partition
 
 if TYPE_CHECKING:
+    from m1cep.runtime.matcher import Setup
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.report import When
 
@@ -66,9 +67,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
 
     new_partition = ThreadPartition
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        module = args[2]
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        module = setup.module
         self._tries = module["TRIES"]
         self._empty: Memory = module["EMPTY"]
         self._plain = (
