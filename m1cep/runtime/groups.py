@@ -262,8 +262,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             end = p.ends.pop(start)
             path = self._path(p, start, end)
             self._reporter.report(p, key, start, path, when, out, end[1] if self._absent else None)
+            following_start = self._reporter.next_start(start, path)
             if p.groups or p.ready:
-                self._skip(p, self._reporter.next_start(start, path))
+                self._skip(p, following_start)
 
     def _skip(self, p: GroupPartition, following: int) -> None:
         """Drop attempts that began before row number ``following``."""
