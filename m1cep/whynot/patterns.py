@@ -1,0 +1,213 @@
+"""The attempts of a row pattern that came nearest to a match."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from m1cep.plan.program import compile_program
+from m1cep.whynot.attempts import BROKEN, END, MATCH, PRESENT, TIMEOUT, Attempt, Budget, Tried, Walker, path_of
+from m1cep.whynot.probes import Probes
+from m1cep.whynot.questions import Answers
+from m1cep.whynot.report import Event, Near, Step
+from m1cep.whynot.wording import duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from m1cep.plan.ir import MatchPlan
+    from m1cep.whynot.asking import Asker
+    from m1cep.whynot.questions import Question
+
+SHOWN = 3
+_LOOKED_AT = 5_000  # rows that did not fit, of one attempt
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """An attempt that was no match, before it is put in words."""
+
+    attempt: Attempt
+    rank: tuple[Any, ...]
+    tried: Tried | None = None
+    values: Sequence[Any] = ()
+    questions: tuple[Question, ...] = ()
+
+
+class NearestAttempts:
+    """Finds the nearest attempts of a pattern's keys."""
+
+    def __init__(self, asker: Asker, plan: MatchPlan, answers: Answers, budget: Budget) -> None:
+        stream = asker.rule.source
+        self._plan = plan
+        self._program = compile_program(plan.pattern)
+        self._module, _ = asker.unsuppressed()
+        self._walker = Walker(plan, self._program, self._module, stream.time_attr)
+        self._probes = Probes(asker, plan, self._program)
+        self._answers = answers
+        self._budget = budget
+        self._time_of = attrgetter(stream.time_attr)
+        self._unit = stream.time_unit
+
+    def of(self, rows: Sequence[Any]) -> tuple[Near, ...]:
+        """The nearest attempts on a key's rows (those that WHERE lets through, in event-time order)."""
+        attempts = self._walker.walk(rows, self._budget)
+        found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, rows, n)]
+        found.sort(key=lambda c: c.rank)
+        near: dict[Any, Near] = {}
+        for candidate in found:
+            told = self._told(candidate, rows)
+            same = (told.variable, told.event, candidate.attempt.ending) if told.event else told.what
+            if same in near:
+                near[same] = replace(near[same], others=near[same].others + 1)
+            elif len(near) < SHOWN:
+                near[same] = told
+            elif len(found) > 10 * SHOWN:
+                break
+        return tuple(near.values())
+
+    def matches(self, rows: Sequence[Any]) -> list[tuple[int, list[int]]]:
+        """(first row, states) of every match, whatever WHERE says of it."""
+        return [(a.start, a.path) for a in self._walker.walk(rows, self._budget) if a.ending == MATCH]
+
+    def _candidates(self, a: Attempt, rows: Sequence[Any], number: int) -> Iterable[_Candidate]:
+        if a.ending == MATCH:
+            yield from self._refused_behind(a, rows, number)
+            return
+        if a.overtime:
+            within = self._plan.within or 1
+            over = self._over(a, rows) / within
+            yield _Candidate(a, (0, 1, over, 0, a.start))
+            return
+        best = self._best(a.tried[:_LOOKED_AT], rows)
+        if a.ending == PRESENT and best is not None:
+            left = self._left(a, rows)
+            yield replace(best, attempt=a, rank=(0, 1, left, 0, a.start))
+            return
+        if best is None:
+            yield _Candidate(a, (a.missing, 0, 1.0, a.start - a.last, a.start))
+        else:
+            failing, apart, taken, _ = best.rank
+            yield replace(best, attempt=a, rank=(a.missing, failing, apart, taken, a.start))
+
+    def _best(self, tried: Iterable[Tried], rows: Sequence[Any]) -> _Candidate | None:
+        """The row that came nearest to fitting: fewest conditions not true, then the closest values, then the most rows taken."""
+        best: _Candidate | None = None
+        for t in tried:
+            variable = self._program.labels[t.state]
+            questions = self._probes.questions[variable]
+            values = self._probes.ask(variable, rows[t.row], t.memory, rows, t.row, t.state)
+            scores = [q.score(values) for q in questions]
+            rank = (sum(s > 0 or values[q.index] is not True for s, q in zip(scores, questions, strict=True)), sum(scores))
+            rank = (*rank, -len(path_of(t.memory)), t.row)
+            if best is None or rank < best.rank:
+                best = _Candidate(Attempt(0), rank, t, values, questions)
+        return best
+
+    def _refused_behind(self, a: Attempt, rows: Sequence[Any], number: int) -> Iterable[_Candidate]:
+        """A match of which WHERE behind the pattern is not true."""
+        questions = self._probes.after_questions
+        if not questions or not a.path:
+            return
+        module, first = self._module, a.start
+        memories = [module["NOTHING"]]
+        for j, state in enumerate(a.path, first):
+            memories.append(module["MAPS"][state](rows[j], memories[-1], rows, j, state))
+        shown = range(len(a.path)) if self._plan.all_rows else [len(a.path) - 1]
+        key = module["key"](rows[first])
+        best: _Candidate | None = None
+        for i in shown:
+            values = self._probes.after(memories[i + 1], memories[-1], key, number, rows[first + i])
+            scores = [q.score(values) for q in questions]
+            failing = sum(values[q.index] is not True for q in questions)
+            if not failing:
+                return
+            rank = (0, failing, sum(scores), -len(a.path), a.start)
+            if best is None or rank < best.rank:
+                best = _Candidate(a, rank, None, values, questions)
+        if best is not None:
+            yield best
+
+    # in words
+
+    def _told(self, c: _Candidate, rows: Sequence[Any]) -> Near:
+        a, t = c.attempt, c.tried
+        variable = None if t is None else self._program.labels[t.state]
+        begin, within = self._time_of(rows[a.start]), self._plan.within
+        path = path_of(t.memory) if t is not None and a.ending != PRESENT else a.path
+        return Near(
+            what=self._what(a, rows, variable),
+            event=None if t is None else self._event(rows[t.row]),
+            variable=variable,
+            findings=self._answers.findings(c.questions, c.values),
+            steps=self._steps(a, path, rows),
+            missing=0 if a.overtime or a.ending == MATCH else a.missing,
+            bound=None if within is None else (begin, begin + within),
+            ended=self._ended(a, t, rows),
+            rank=c.rank,
+        )
+
+    def _steps(self, a: Attempt, path: Sequence[int], rows: Sequence[Any]) -> tuple[Step, ...]:
+        late = len(rows) if a.late is None else a.late
+        return tuple(
+            Step(self._program.labels[state], self._event(rows[n]), late=n >= late) for n, state in enumerate(path, a.start)
+        )
+
+    def _ended(self, a: Attempt, shown: Tried | None, rows: Sequence[Any]) -> Near | None:
+        """What came nearest on the row that broke an attempt, where that is not the one shown."""
+        if a.ending != BROKEN or shown is None or shown.row == a.last:
+            return None
+        best = self._best(a.refused, rows)
+        if best is None or best.tried is None:
+            return None
+        variable = self._program.labels[best.tried.state]
+        what = f"{self._id(rows[a.last])} is nearest to {variable}"
+        findings = self._answers.findings(best.questions, best.values)
+        return Near(what, self._event(rows[a.last]), variable, findings, rank=best.rank)
+
+    def _what(self, a: Attempt, rows: Sequence[Any], variable: str | None) -> str:
+        within = self._plan.within
+        begin = self._time_of(rows[a.start])
+        match a.ending:
+            case "match":
+                return "complete, but WHERE behind the pattern is not true of it"
+            case "present":
+                came = self._span(self._time_of(rows[a.tried[0].row]) - begin)
+                return f"{variable} came, {came} after the first event: its absence did not hold"
+            case "timeout" if a.overtime:
+                over, last = self._over(a, rows), self._id(rows[a.start + len(a.path) - 1])
+                if not over:
+                    return f"too late: {last} comes exactly {self._span(within or 0)} after the first event, and WITHIN excludes its end"
+                return f"too late: complete only with {last}, {self._span(over)} after WITHIN ({self._span(within or 0)}) had run out"
+            case "timeout":
+                return f"WITHIN ran out, {self._span(within or 0)} after the first event"
+            case "end":
+                rest = f", {self._span(begin + within - self._time_of(rows[a.last]))} before WITHIN runs out" if within else ""
+                return f"the events end here{rest}: it is still open"
+        if a.last == a.start and not self._taken(a):
+            return "no match begins here"
+        tried = dict.fromkeys(self._program.labels[t.state] for t in a.refused)
+        return f"{self._id(rows[a.last])} ended it: it is no {' and no '.join(tried)}"
+
+    def _taken(self, a: Attempt) -> bool:
+        return any(path_of(t.memory) for t in a.tried) or any(path_of(t.memory) for t in a.refused)
+
+    def _over(self, a: Attempt, rows: Sequence[Any]) -> int:
+        """How long after WITHIN had run out the last row came."""
+        last = self._time_of(rows[a.start + len(a.path) - 1])
+        return int(last - self._time_of(rows[a.start]) - (self._plan.within or 0))
+
+    def _left(self, a: Attempt, rows: Sequence[Any]) -> float:
+        """The share of WITHIN that an absence had still to hold."""
+        within = self._plan.within or 1
+        return float(1 - (self._time_of(rows[a.tried[0].row]) - self._time_of(rows[a.start])) / within)
+
+    def _span(self, units: int) -> str:
+        return duration(units, self._unit)
+
+    def _id(self, row: Any) -> str:
+        return str(self._module["event_id"](row))
+
+    def _event(self, row: Any) -> Event:
+        return Event(self._id(row), self._time_of(row))
