@@ -52,6 +52,7 @@ class Attempt:
         missing: fewest rows that it still wanted.
         tried: the rows that did not fit where it stood when it wanted fewest.
         refused: of an attempt that was broken, what was tried on the row that broke it.
+        reached, wanted: where it first wanted so few: its memory, and the state of the pattern in front of which it stood.
         late: number of the first row of ``path`` beyond WITHIN; None where there is none.
         overtime: WITHIN ran out, and with more time it would have been a match.
     """
@@ -63,6 +64,8 @@ class Attempt:
     missing: int = 1 << 30
     tried: list[Tried] = field(default_factory=list)
     refused: list[Tried] = field(default_factory=list)
+    reached: Memory | None = None
+    wanted: int | None = None
     late: int | None = None
     overtime: bool = False
 
@@ -87,19 +90,22 @@ class Walker:
         self._reporter = Reporter(module, plan, program, time_attr, Suppressor(None))
         self._distance = _distances(program)
 
-    def walk(self, rows: Sequence[Any], budget: Budget) -> list[Attempt]:
-        """The attempts on the rows of a key, in order; none begins where a match has taken the rows."""
+    def walk(self, rows: Sequence[Any], budget: Budget, until: int) -> list[Attempt]:
+        """The attempts on the rows of a key, in order; none begins where a match has taken the rows.
+
+        ``until`` is the event time that the events of all keys reach.
+        """
         found: list[Attempt] = []
         start = 0
         while start < len(rows) and budget.steps > 0:
-            attempt = self._attempt(rows, start, budget)
+            attempt = self._attempt(rows, start, budget, until)
             found.append(attempt)
             matched = attempt.ending == MATCH
             start = self._reporter.next_start(start, attempt.path) if matched else start + 1
         return found
 
-    def _attempt(self, rows: Sequence[Any], start: int, budget: Budget) -> Attempt:
-        walk = _Walk(self, rows, start, budget)
+    def _attempt(self, rows: Sequence[Any], start: int, budget: Budget, until: int) -> Attempt:
+        walk = _Walk(self, rows, start, budget, until)
         walk.run()
         if walk.attempt.ending == TIMEOUT:
             walk.run_over()
@@ -109,10 +115,11 @@ class Walker:
 class _Walk:
     """One attempt on its way."""
 
-    def __init__(self, walker: Walker, rows: Sequence[Any], start: int, budget: Budget) -> None:
+    def __init__(self, walker: Walker, rows: Sequence[Any], start: int, budget: Budget, until: int) -> None:
         self.w = walker
         self.rows = rows
         self.budget = budget
+        self.until = until
         self.attempt = Attempt(start, last=start)
         self.best: Any = None  # chain of the best match so far
         self.threads: list[Thread] = []
@@ -150,7 +157,7 @@ class _Walk:
         within = w._plan.within
         assert within is not None
         limit = w._time_of(self.rows[a.start]) + (1 + _OVERTIME) * within
-        missing, tried, last = a.missing, a.tried, a.last
+        missing, tried, reached, wanted, last = a.missing, a.tried, a.reached, a.wanted, a.last
         a.late = last + 1
         for number in range(last + 1, len(self.rows)):
             if not self.threads or self.best is not None or w._time_of(self.rows[number]) > limit:
@@ -158,7 +165,7 @@ class _Walk:
             self._move(number)
         if self.best is not None:
             a.path, a.overtime = _path(self.best), True
-        a.missing, a.tried, a.ending, a.last = missing, tried, TIMEOUT, last
+        a.missing, a.tried, a.reached, a.wanted, a.ending, a.last = missing, tried, reached, wanted, TIMEOUT, last
 
     def _time_is_up(self, ending: str) -> None:
         """No row comes any more that could go on with the attempt."""
@@ -170,7 +177,15 @@ class _Walk:
         if self.best is not None:
             self._matched(self.best)
         else:
-            self.attempt.ending = ending
+            self._open(ending)
+
+    def _open(self, ending: str) -> None:
+        """Not decided by a row. Where other keys' events have gone beyond WITHIN, that ended it."""
+        w, a = self.w, self.attempt
+        within = w._plan.within
+        if within is not None and self.until - w._time_of(self.rows[a.start]) >= within:
+            ending = TIMEOUT
+        a.ending = ending
 
     def _matched(self, chain: Any) -> None:
         self.attempt.ending, self.attempt.path = MATCH, _path(chain)
@@ -211,17 +226,18 @@ class _Walk:
                 self.best = after[0]
                 return True
             moved.append((following, after))
-            self._nearer(following)
+            self._nearer(following, after)
         return False
 
-    def _nearer(self, state: int) -> None:
+    def _nearer(self, state: int, memory: Memory) -> None:
         """A thread stands in front of ``state``."""
+        a = self.attempt
         distance = self.w._distance[state] if state >= 0 else 0
-        if distance < self.attempt.missing:
-            self.attempt.missing, self.attempt.tried = distance, []
+        if distance < a.missing:
+            a.missing, a.tried, a.reached, a.wanted = distance, [], memory, state
 
     def _note(self, tried: Tried) -> None:
-        self._nearer(tried.state)
+        self._nearer(tried.state, tried.memory)
         if self.w._distance[tried.state] == self.attempt.missing:
             self.attempt.tried.append(tried)
 

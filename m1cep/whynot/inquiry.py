@@ -80,6 +80,7 @@ class Inquiry:
         self._all = self._asker.unsuppressed()
         self._hits: tuple[list[Hit], list[Hit]] = ([], [])
         self._position = 0
+        self._until = 0  # event time of the newest row of any key
         self._keys: dict[Any, _Key] = {}
         self._right: list[Any] = []  # of a join: rows of the right, whatever their key
         self._kept = 0
@@ -125,6 +126,8 @@ class Inquiry:
         rows, watermark = self._merge.release()
         for row in rows:
             self._keep(row)
+        if rows:
+            self._until = attrgetter(self._source.time_attr)(rows[-1])
 
         def take(operator: Operator, out: list[Hit]) -> None:
             if rows:
@@ -237,7 +240,8 @@ class Inquiry:
             case WindowPlan():
                 nearest = lambda rows: nearest_windows(asker, told, plan, rows)  # noqa: E731
             case MatchPlan():
-                nearest = NearestAttempts(asker, plan, told, budget).of
+                attempts = NearestAttempts(asker, plan, told, budget)
+                nearest = lambda rows: attempts.of(rows, self._until)  # noqa: E731
             case JoinPlan():
                 pairs = NearestPairs(asker, plan)
                 right = pairs.entries(self._right)[1]

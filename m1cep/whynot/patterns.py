@@ -49,10 +49,15 @@ class NearestAttempts:
         self._budget = budget
         self._time_of = attrgetter(stream.time_attr)
         self._unit = stream.time_unit
+        self._until = 0
 
-    def of(self, rows: Sequence[Any]) -> tuple[Near, ...]:
-        """The nearest attempts on a key's rows (those that WHERE lets through, in event-time order)."""
-        attempts = self._walker.walk(rows, self._budget)
+    def of(self, rows: Sequence[Any], until: int) -> tuple[Near, ...]:
+        """The nearest attempts on a key's rows (those that WHERE lets through, in event-time order).
+
+        ``until`` is the event time that the events of all keys reach.
+        """
+        self._until = until
+        attempts = self._walker.walk(rows, self._budget, until)
         found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, rows, n)]
         found.sort(key=lambda c: c.rank)
         near: dict[Any, Near] = {}
@@ -66,10 +71,6 @@ class NearestAttempts:
             elif len(found) > 10 * SHOWN:
                 break
         return tuple(near.values())
-
-    def matches(self, rows: Sequence[Any]) -> list[tuple[int, list[int]]]:
-        """(first row, states) of every match, whatever WHERE says of it."""
-        return [(a.start, a.path) for a in self._walker.walk(rows, self._budget) if a.ending == MATCH]
 
     def _candidates(self, a: Attempt, rows: Sequence[Any], number: int) -> Iterable[_Candidate]:
         if a.ending == MATCH:
@@ -86,7 +87,8 @@ class NearestAttempts:
             yield replace(best, attempt=a, rank=(0, 1, left, 0, a.start))
             return
         if best is None:
-            yield _Candidate(a, (a.missing, 0, 1.0, a.start - a.last, a.start))
+            taken = 0 if a.reached is None else self._taken(path_of(a.reached))
+            yield _Candidate(a, (a.missing, 0, 0.0, -taken, a.start))
         else:
             failing, apart, taken, _ = best.rank
             yield replace(best, attempt=a, rank=(a.missing, failing, apart, taken, a.start))
@@ -100,7 +102,7 @@ class NearestAttempts:
             values = self._probes.ask(variable, rows[t.row], t.memory, rows, t.row, t.state)
             scores = [q.score(values) for q in questions]
             rank = (sum(s > 0 or values[q.index] is not True for s, q in zip(scores, questions, strict=True)), sum(scores))
-            rank = (*rank, -len(path_of(t.memory)), t.row)
+            rank = (*rank, -self._taken(path_of(t.memory)), t.row)
             if best is None or rank < best.rank:
                 best = _Candidate(Attempt(0), rank, t, values, questions)
         return best
@@ -129,24 +131,35 @@ class NearestAttempts:
         if best is not None:
             yield best
 
+    def _taken(self, path: Iterable[int]) -> int:
+        """Rows taken by variables that have a condition: OTHER*? says nothing."""
+        return sum(bool(self._probes.questions[self._program.labels[state]]) for state in path)
+
     # in words
 
     def _told(self, c: _Candidate, rows: Sequence[Any]) -> Near:
         a, t = c.attempt, c.tried
-        variable = None if t is None else self._program.labels[t.state]
+        state = a.wanted if t is None else t.state
+        variable = None if state is None or state < 0 or a.overtime or a.ending == MATCH else self._program.labels[state]
         begin, within = self._time_of(rows[a.start]), self._plan.within
-        path = path_of(t.memory) if t is not None and a.ending != PRESENT else a.path
         return Near(
             what=self._what(a, rows, variable),
             event=None if t is None else self._event(rows[t.row]),
             variable=variable,
             findings=self._answers.findings(c.questions, c.values),
-            steps=self._steps(a, path, rows),
+            steps=self._steps(a, self._path(a, t), rows),
             missing=0 if a.overtime or a.ending == MATCH else a.missing,
             bound=None if within is None else (begin, begin + within),
             ended=self._ended(a, t, rows),
             rank=c.rank,
         )
+
+    def _path(self, a: Attempt, t: Tried | None) -> Sequence[int]:
+        """The states of what is shown as taken."""
+        if a.overtime or a.ending in {MATCH, PRESENT}:
+            return a.path
+        memory = a.reached if t is None else t.memory
+        return [] if memory is None else path_of(memory)
 
     def _steps(self, a: Attempt, path: Sequence[int], rows: Sequence[Any]) -> tuple[Step, ...]:
         late = len(rows) if a.late is None else a.late
@@ -181,17 +194,14 @@ class NearestAttempts:
                     return f"too late: {last} comes exactly {self._span(within or 0)} after the first event, and WITHIN excludes its end"
                 return f"too late: complete only with {last}, {self._span(over)} after WITHIN ({self._span(within or 0)}) had run out"
             case "timeout":
-                return f"WITHIN ran out, {self._span(within or 0)} after the first event"
+                return f"no {variable} came before WITHIN ran out, {self._span(within or 0)} after the first event"
             case "end":
-                rest = f", {self._span(begin + within - self._time_of(rows[a.last]))} before WITHIN runs out" if within else ""
-                return f"the events end here{rest}: it is still open"
-        if a.last == a.start and not self._taken(a):
-            return "no match begins here"
+                rest = f", {self._span(begin + within - self._until)} before WITHIN runs out" if within else ""
+                return f"no {variable} came before the events end{rest}: it is still open"
+        if a.last == a.start:
+            return f"no match begins with {self._id(rows[a.start])}"
         tried = dict.fromkeys(self._program.labels[t.state] for t in a.refused)
         return f"{self._id(rows[a.last])} ended it: it is no {' and no '.join(tried)}"
-
-    def _taken(self, a: Attempt) -> bool:
-        return any(path_of(t.memory) for t in a.tried) or any(path_of(t.memory) for t in a.refused)
 
     def _over(self, a: Attempt, rows: Sequence[Any]) -> int:
         """How long after WITHIN had run out the last row came."""
