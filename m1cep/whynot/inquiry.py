@@ -45,6 +45,8 @@ MAX_ROWS = 100_000
 MAX_KEYS = 10
 """Keys told of."""
 
+_ELSEWHERE = 5  # other keys named when none is as asked
+
 
 @dataclass
 class _Key:
@@ -83,6 +85,7 @@ class Inquiry:
         self._until = 0  # event time of the newest row of any key
         self._keys: dict[Any, _Key] = {}
         self._right: list[Any] = []  # of a join: rows of the right, whatever their key
+        self._elsewhere: dict[tuple[Any, ...], None] = {}  # some keys that were not asked about
         self._kept = 0
         self._dropped = 0
         self._event_ids: dict[str, Callable[[Any], str]] = {s.name: _event_id(s) for s in rule.inputs}
@@ -153,6 +156,8 @@ class Inquiry:
             self._right.append(row)
             self._kept += not self._is_wanted(key)
         if not self._is_wanted(key):
+            if len(self._elsewhere) < _ELSEWHERE:
+                self._elsewhere[key] = None
             return
         if self._kept >= MAX_ROWS:
             self._dropped += 1
@@ -276,6 +281,9 @@ class Inquiry:
 
     def _notes(self, budget: Budget, pairs: NearestPairs | None) -> list[str]:
         notes = []
+        if not self._keys:
+            others = "; ".join(", ".join(f"{c.name}={v}" for c, v in zip(self._columns, k, strict=True)) for k in self._elsewhere)
+            notes.append("no event of such a key came" + (f"; there were others, such as {others}" if others else ""))
         if self._dropped:
             notes.append(
                 f"{self._dropped} rows beyond the first {MAX_ROWS} were not looked at for near misses: name a key, or give "

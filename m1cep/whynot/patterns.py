@@ -49,6 +49,7 @@ class NearestAttempts:
         self._budget = budget
         self._time_of = attrgetter(stream.time_attr)
         self._unit = stream.time_unit
+        self._rows: Sequence[Any] = ()
         self._until = 0
 
     def of(self, rows: Sequence[Any], until: int) -> tuple[Near, ...]:
@@ -56,13 +57,13 @@ class NearestAttempts:
 
         ``until`` is the event time that the events of all keys reach.
         """
-        self._until = until
+        self._rows, self._until = rows, until
         attempts = self._walker.walk(rows, self._budget, until)
-        found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, rows, n)]
+        found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, n)]
         found.sort(key=lambda c: c.rank)
         near: dict[Any, Near] = {}
         for candidate in found:
-            told = self._told(candidate, rows)
+            told = self._told(candidate)
             same = (told.variable, told.event, candidate.attempt.ending) if told.event else told.what
             if same in near:
                 near[same] = replace(near[same], others=near[same].others + 1)
@@ -72,34 +73,34 @@ class NearestAttempts:
                 break
         return tuple(near.values())
 
-    def _candidates(self, a: Attempt, rows: Sequence[Any], number: int) -> Iterable[_Candidate]:
+    def _candidates(self, a: Attempt, number: int) -> Iterable[_Candidate]:
         if a.ending == MATCH:
-            yield from self._refused_behind(a, rows, number)
+            yield from self._refused_behind(a, number)
             return
         if a.overtime:
             within = self._plan.within or 1
-            over = self._over(a, rows) / within
+            over = self._over(a) / within
             yield _Candidate(a, (0, 1, over, 0, a.start))
             return
-        best = self._best(a.tried[:_LOOKED_AT], rows)
+        best = self._best(a.tried[:_LOOKED_AT])
         if a.ending == PRESENT and best is not None:
-            left = self._left(a, rows)
+            left = self._left(a)
             yield replace(best, attempt=a, rank=(0, 1, left, 0, a.start))
             return
         if best is None:
             taken = 0 if a.reached is None else self._taken(path_of(a.reached))
-            yield _Candidate(a, (a.missing, 0, 0.0, -taken, a.start))
+            yield _Candidate(a, (a.missing, 1, 1.0, -taken, a.start))
         else:
             failing, apart, taken, _ = best.rank
             yield replace(best, attempt=a, rank=(a.missing, failing, apart, taken, a.start))
 
-    def _best(self, tried: Iterable[Tried], rows: Sequence[Any]) -> _Candidate | None:
+    def _best(self, tried: Iterable[Tried]) -> _Candidate | None:
         """The row that came nearest to fitting: fewest conditions not true, then the closest values, then the most rows taken."""
         best: _Candidate | None = None
         for t in tried:
             variable = self._program.labels[t.state]
             questions = self._probes.questions[variable]
-            values = self._probes.ask(variable, rows[t.row], t.memory, rows, t.row, t.state)
+            values = self._probes.ask(variable, self._rows[t.row], t.memory, self._rows, t.row, t.state)
             scores = [q.score(values) for q in questions]
             rank = (sum(s > 0 or values[q.index] is not True for s, q in zip(scores, questions, strict=True)), sum(scores))
             rank = (*rank, -self._taken(path_of(t.memory)), t.row)
@@ -107,7 +108,7 @@ class NearestAttempts:
                 best = _Candidate(Attempt(0), rank, t, values, questions)
         return best
 
-    def _refused_behind(self, a: Attempt, rows: Sequence[Any], number: int) -> Iterable[_Candidate]:
+    def _refused_behind(self, a: Attempt, number: int) -> Iterable[_Candidate]:
         """A match of which WHERE behind the pattern is not true."""
         questions = self._probes.after_questions
         if not questions or not a.path:
@@ -115,12 +116,12 @@ class NearestAttempts:
         module, first = self._module, a.start
         memories = [module["NOTHING"]]
         for j, state in enumerate(a.path, first):
-            memories.append(module["MAPS"][state](rows[j], memories[-1], rows, j, state))
+            memories.append(module["MAPS"][state](self._rows[j], memories[-1], self._rows, j, state))
         shown = range(len(a.path)) if self._plan.all_rows else [len(a.path) - 1]
-        key = module["key"](rows[first])
+        key = module["key"](self._rows[first])
         best: _Candidate | None = None
         for i in shown:
-            values = self._probes.after(memories[i + 1], memories[-1], key, number, rows[first + i])
+            values = self._probes.after(memories[i + 1], memories[-1], key, number, self._rows[first + i])
             scores = [q.score(values) for q in questions]
             failing = sum(values[q.index] is not True for q in questions)
             if not failing:
@@ -137,20 +138,20 @@ class NearestAttempts:
 
     # in words
 
-    def _told(self, c: _Candidate, rows: Sequence[Any]) -> Near:
+    def _told(self, c: _Candidate) -> Near:
         a, t = c.attempt, c.tried
         state = a.wanted if t is None else t.state
         variable = None if state is None or state < 0 or a.overtime or a.ending == MATCH else self._program.labels[state]
-        begin, within = self._time_of(rows[a.start]), self._plan.within
+        begin, within = self._time_of(self._rows[a.start]), self._plan.within
         return Near(
-            what=self._what(a, rows, variable),
-            event=None if t is None else self._event(rows[t.row]),
+            what=self._what(a, variable),
+            event=None if t is None else self._event(self._rows[t.row]),
             variable=variable,
             findings=self._answers.findings(c.questions, c.values),
-            steps=self._steps(a, self._path(a, t), rows),
+            steps=self._steps(a, self._path(a, t)),
             missing=0 if a.overtime or a.ending == MATCH else a.missing,
             bound=None if within is None else (begin, begin + within),
-            ended=self._ended(a, t, rows),
+            ended=self._ended(a, c),
             rank=c.rank,
         )
 
@@ -161,35 +162,34 @@ class NearestAttempts:
         memory = a.reached if t is None else t.memory
         return [] if memory is None else path_of(memory)
 
-    def _steps(self, a: Attempt, path: Sequence[int], rows: Sequence[Any]) -> tuple[Step, ...]:
-        late = len(rows) if a.late is None else a.late
+    def _steps(self, a: Attempt, path: Sequence[int]) -> tuple[Step, ...]:
+        late = len(self._rows) if a.late is None else a.late
         return tuple(
-            Step(self._program.labels[state], self._event(rows[n]), late=n >= late) for n, state in enumerate(path, a.start)
+            Step(self._program.labels[state], self._event(self._rows[n]), late=n >= late) for n, state in enumerate(path, a.start)
         )
 
-    def _ended(self, a: Attempt, shown: Tried | None, rows: Sequence[Any]) -> Near | None:
-        """What came nearest on the row that broke an attempt, where that is not the one shown."""
-        if a.ending != BROKEN or shown is None or shown.row == a.last:
+    def _ended(self, a: Attempt, shown: _Candidate) -> Near | None:
+        """What came nearest on the row that broke an attempt, where that tells more than what is shown."""
+        best = self._best(a.refused) if a.ending == BROKEN and shown.tried is not None else None
+        if best is None or best.tried is None or shown.tried is None:
             return None
-        best = self._best(a.refused, rows)
-        if best is None or best.tried is None:
+        if shown.tried.row == a.last and (best.tried.state == shown.tried.state or best.rank[:2] >= shown.rank[1:3]):
             return None
-        variable = self._program.labels[best.tried.state]
-        what = f"{self._id(rows[a.last])} is nearest to {variable}"
+        variable, row = self._program.labels[best.tried.state], self._rows[a.last]
         findings = self._answers.findings(best.questions, best.values)
-        return Near(what, self._event(rows[a.last]), variable, findings, rank=best.rank)
+        return Near(f"{self._id(row)} is nearest to {variable}", self._event(row), variable, findings, rank=best.rank)
 
-    def _what(self, a: Attempt, rows: Sequence[Any], variable: str | None) -> str:
+    def _what(self, a: Attempt, variable: str | None) -> str:
         within = self._plan.within
-        begin = self._time_of(rows[a.start])
+        begin = self._time_of(self._rows[a.start])
         match a.ending:
             case "match":
                 return "complete, but WHERE behind the pattern is not true of it"
             case "present":
-                came = self._span(self._time_of(rows[a.tried[0].row]) - begin)
+                came = self._span(self._time_of(self._rows[a.tried[0].row]) - begin)
                 return f"{variable} came, {came} after the first event: its absence did not hold"
             case "timeout" if a.overtime:
-                over, last = self._over(a, rows), self._id(rows[a.start + len(a.path) - 1])
+                over, last = self._over(a), self._id(self._rows[a.start + len(a.path) - 1])
                 if not over:
                     return f"too late: {last} comes exactly {self._span(within or 0)} after the first event, and WITHIN excludes its end"
                 return f"too late: complete only with {last}, {self._span(over)} after WITHIN ({self._span(within or 0)}) had run out"
@@ -199,19 +199,19 @@ class NearestAttempts:
                 rest = f", {self._span(begin + within - self._until)} before WITHIN runs out" if within else ""
                 return f"no {variable} came before the events end{rest}: it is still open"
         if a.last == a.start:
-            return f"no match begins with {self._id(rows[a.start])}"
+            return f"no match begins with {self._id(self._rows[a.start])}"
         tried = dict.fromkeys(self._program.labels[t.state] for t in a.refused)
-        return f"{self._id(rows[a.last])} ended it: it is no {' and no '.join(tried)}"
+        return f"{self._id(self._rows[a.last])} ended it: it is no {' and no '.join(tried)}"
 
-    def _over(self, a: Attempt, rows: Sequence[Any]) -> int:
+    def _over(self, a: Attempt) -> int:
         """How long after WITHIN had run out the last row came."""
-        last = self._time_of(rows[a.start + len(a.path) - 1])
-        return int(last - self._time_of(rows[a.start]) - (self._plan.within or 0))
+        last = self._time_of(self._rows[a.start + len(a.path) - 1])
+        return int(last - self._time_of(self._rows[a.start]) - (self._plan.within or 0))
 
-    def _left(self, a: Attempt, rows: Sequence[Any]) -> float:
+    def _left(self, a: Attempt) -> float:
         """The share of WITHIN that an absence had still to hold."""
         within = self._plan.within or 1
-        return float(1 - (self._time_of(rows[a.tried[0].row]) - self._time_of(rows[a.start])) / within)
+        return float(1 - (self._time_of(self._rows[a.tried[0].row]) - self._time_of(self._rows[a.start])) / within)
 
     def _span(self, units: int) -> str:
         return duration(units, self._unit)

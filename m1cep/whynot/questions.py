@@ -21,15 +21,17 @@ if TYPE_CHECKING:
     from m1cep.whynot.wording import Wording
 
 _LIKE_A_FILTER = {"IN", "LIKE"}
+_TAKES_NULL = {"COALESCE", "CASE", "IS_NULL", "IS_TRUE", "IS_FALSE", "DISTINCT", "AND", "OR", "CONCAT_WS"}
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A value that a condition names, and where in the answers it stands."""
+    """A value that a condition names, and where in the answers it stands; ``vital``: where it is NULL, what it is in is NULL."""
 
     sql: str
     index: int
     type: SqlType
+    vital: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +95,24 @@ class Questions:
         if op == "IN_LIST":
             compared = args[1:2]
         sides = tuple(self._part(a) for a in compared)
-        named = tuple(self._part(leaf) for leaf in dict.fromkeys(_named(e, self.wording)))
+        named = tuple(self._part(leaf, vital=vital) for leaf, vital in dict(_named(e, self.wording)).items())
         return Question(e, self.wording.sql(e), self.value(e), sides, named, parts)
 
-    def _part(self, e: Expr) -> Part:
-        return Part(self.wording.sql(e), self.value(e), e.type)
+    def _part(self, e: Expr, *, vital: bool = True) -> Part:
+        return Part(self.wording.sql(e), self.value(e), e.type, vital)
 
 
 def _op(e: Expr) -> str:
     return e.op if isinstance(e, Call) else ""
 
 
-def _named(e: Expr, wording: Wording) -> Iterable[Expr]:
-    """What a person would call by name in an expression."""
+def _named(e: Expr, wording: Wording, *, vital: bool = True) -> Iterable[tuple[Expr, bool]]:
+    """What a person would call by name in an expression, and whether it may not be NULL."""
     if isinstance(e, Col | Nav | Agg | Param | Prev | Label | MatchNumber) or wording.has_name(e):
-        yield e
+        yield e, vital
         return
     for child in children(e):
-        yield from _named(child, wording)
+        yield from _named(child, wording, vital=vital and _op(e) not in _TAKES_NULL)
 
 
 class Answers:
@@ -201,7 +203,8 @@ def _with(q: Question, values: Sequence[Any]) -> str:
 
 
 def _unknown(q: Question, values: Sequence[Any]) -> str:
-    missing = [p.sql for p in q.named if values[p.index] is None]
+    unknown = [p for p in q.named if values[p.index] is None]
+    missing = [p.sql for p in unknown if p.vital] or [p.sql for p in unknown]
     if not missing:
         missing = [s.sql for s in q.sides if values[s.index] is None]
     if not missing:

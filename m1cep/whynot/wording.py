@@ -226,15 +226,26 @@ def moment(time: int, unit: str) -> str:
 
 
 def duration(span: int, unit: str) -> str:
-    """A span of event time in ``unit``, in the unit that suits it.
+    """A span of event time in ``unit``, exact.
 
-    >>> duration(90_000, "ms"), duration(1_250, "ms"), duration(7, "us")
-    ('1.5 min', '1.25 s', '7 us')
+    >>> duration(90_000, "ms"), duration(1_250, "ms"), duration(1_799_999, "ms"), duration(7, "us")
+    ('1 min 30 s', '1.25 s', '29 min 59.999 s', '7 us')
     """
-    micros = span if unit == "us" else span * 1000
-    for name, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000), ("s", 1_000_000), ("ms", 1000)):
-        if abs(micros) >= size and micros * 1000 % size == 0:
-            return f"{micros / size:g} {name}"
-    if abs(micros) >= 1000:
-        return f"{micros / 1_000_000:.10g} s" if abs(micros) >= 1_000_000 else f"{micros / 1000:g} ms"
-    return f"{micros} us"
+    micros = abs(span) if unit == "us" else abs(span) * 1000
+    sign = "-" if span < 0 else ""
+    if micros < 1000:
+        return f"{sign}{micros} us" if micros else "0 s"
+    if micros < 1_000_000:
+        return f"{sign}{_plain(micros, 1000)} ms"
+    parts = []
+    for name, size in (("d", 86_400_000_000), ("h", 3_600_000_000), ("min", 60_000_000)):
+        if micros >= size:
+            parts.append(f"{micros // size} {name}")
+            micros %= size
+    if micros:
+        parts.append(f"{_plain(micros, 1_000_000)} s")
+    return sign + " ".join(parts)
+
+
+def _plain(value: int, size: int) -> str:
+    return f"{Decimal(value) / size:f}"
