@@ -135,9 +135,7 @@ def _id_from(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-_")
 
 
-def generate(
-    plan: Plan, stream: Stream, name: str, matter: FrontMatter
-) -> tuple[Module, Callable[[Module], Operator]]:
+def generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[Module], Operator]]:
     """The code of a plan over ``stream``, and what starts it."""
     suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
     match plan:

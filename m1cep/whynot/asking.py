@@ -73,16 +73,16 @@ def answers(hit: Hit) -> list[Any]:
     return list(hit.row.values())
 
 
-def aggregate_names(plan: OverPlan | WindowPlan, aggregates: Sequence[Agg], text: str) -> dict[Expr, str]:
-    """What to call the values of aggregates and the bounds of windows: as in the SELECT list, else what they are."""
-    names: dict[Expr, str] = {}
+def group_wording(plan: OverPlan | WindowPlan, aggregates: Sequence[Agg], text: str) -> Wording:
+    """Calls the values of aggregates and the bounds of windows as the SELECT list does, else what they are."""
+    plain: dict[Expr, str] = {}
     for expr in (plan.having, *(o.expr for o in plan.select)):
         for e in walk(expr):
             if isinstance(e, Col) and e.name.startswith(WINDOW_COLUMN):
-                names[e] = Wording(text).sql(aggregates[int(e.name.removeprefix(WINDOW_COLUMN))])
+                plain[e] = Wording(text).sql(aggregates[int(e.name.removeprefix(WINDOW_COLUMN))])
             elif isinstance(e, Col) and e.name in {WINDOW_START, WINDOW_END}:
-                names[e] = e.attr
-    return names | named_in(plan.select)
+                plain[e] = e.attr
+    return Wording(text, names=named_in(plan.select), plain=plain)
 
 
 def named_in(select: Iterable[Output]) -> Mapping[Expr, str]:

@@ -82,13 +82,13 @@ class Walker:
     """The attempts of a pattern, with the functions generated for the rule."""
 
     def __init__(self, plan: MatchPlan, program: Program, module: Module, time_attr: str) -> None:
-        self._plan = plan
-        self._program = program
-        self._tries = module["TRIES"]
-        self._empty: Memory = module["EMPTY"]
-        self._time_of = attrgetter(time_attr)
+        self.plan = plan
+        self.program = program
+        self.tries = module["TRIES"]
+        self.empty: Memory = module["EMPTY"]
+        self.time_of = attrgetter(time_attr)
         self._reporter = Reporter(module, plan, program, time_attr, Suppressor(None))
-        self._distance = _distances(program)
+        self.distance = _distances(program)
 
     def walk(self, rows: Sequence[Any], budget: Budget, until: int) -> list[Attempt]:
         """The attempts on the rows of a key, in order; none begins where a match has taken the rows.
@@ -123,23 +123,23 @@ class _Walk:
         self.attempt = Attempt(start, last=start)
         self.best: Any = None  # chain of the best match so far
         self.threads: list[Thread] = []
-        program = walker._program
+        program = walker.program
         for state in program.first if start == 0 else program.start:
             if state == DONE:
                 self.best = ()
                 break
             if state != AT_END:
-                self.threads.append((state, walker._empty))
+                self.threads.append((state, walker.empty))
 
     def run(self) -> None:
         """Until it is decided."""
         w, a = self.w, self.attempt
-        begin = w._time_of(self.rows[a.start])
-        within = w._plan.within
+        begin = w.time_of(self.rows[a.start])
+        within = w.plan.within
         for number in range(a.start, len(self.rows)):
             if not self.threads:
                 break
-            if within is not None and w._time_of(self.rows[number]) - begin >= within:
+            if within is not None and w.time_of(self.rows[number]) - begin >= within:
                 self._time_is_up(TIMEOUT)
                 return
             a.last = number
@@ -154,13 +154,13 @@ class _Walk:
     def run_over(self) -> None:
         """Go on beyond WITHIN, to see whether the attempt was only too slow."""
         w, a = self.w, self.attempt
-        within = w._plan.within
+        within = w.plan.within
         assert within is not None
-        limit = w._time_of(self.rows[a.start]) + (1 + _OVERTIME) * within
+        limit = w.time_of(self.rows[a.start]) + (1 + _OVERTIME) * within
         missing, tried, reached, wanted, last = a.missing, a.tried, a.reached, a.wanted, a.last
         a.late = last + 1
         for number in range(last + 1, len(self.rows)):
-            if not self.threads or self.best is not None or w._time_of(self.rows[number]) > limit:
+            if not self.threads or self.best is not None or w.time_of(self.rows[number]) > limit:
                 break
             self._move(number)
         if self.best is not None:
@@ -169,7 +169,7 @@ class _Walk:
 
     def _time_is_up(self, ending: str) -> None:
         """No row comes any more that could go on with the attempt."""
-        waits = self.w._program.waits
+        waits = self.w.program.waits
         for state, memory in self.threads:
             if state in waits or (state == AT_END and ending == END):
                 self._matched(memory[0])
@@ -182,8 +182,8 @@ class _Walk:
     def _open(self, ending: str) -> None:
         """Not decided by a row. Where other keys' events have gone beyond WITHIN, that ended it."""
         w, a = self.w, self.attempt
-        within = w._plan.within
-        if within is not None and self.until - w._time_of(self.rows[a.start]) >= within:
+        within = w.plan.within
+        if within is not None and self.until - w.time_of(self.rows[a.start]) >= within:
             ending = TIMEOUT
         a.ending = ending
 
@@ -199,8 +199,8 @@ class _Walk:
             if state == AT_END:
                 continue
             self.budget.steps -= 1
-            after = w._tries[state](row, memory, self.rows, number, state)
-            if state in w._program.waits:
+            after = w.tries[state](row, memory, self.rows, number, state)
+            if state in w.program.waits:
                 self._wait(state, memory, after, number, moved)
             elif after is None:
                 refused.append(Tried(state, memory, number))
@@ -221,7 +221,7 @@ class _Walk:
 
     def _take(self, state: int, after: Memory, moved: list[Thread]) -> bool:
         """The row is taken. True when the pattern is complete: threads less preferred end."""
-        for following in self.w._program.next[state]:
+        for following in self.w.program.next[state]:
             if following == DONE:
                 self.best = after[0]
                 return True
@@ -232,13 +232,13 @@ class _Walk:
     def _nearer(self, state: int, memory: Memory) -> None:
         """A thread stands in front of ``state``."""
         a = self.attempt
-        distance = self.w._distance[state] if state >= 0 else 0
+        distance = self.w.distance[state] if state >= 0 else 0
         if distance < a.missing:
             a.missing, a.tried, a.reached, a.wanted = distance, [], memory, state
 
     def _note(self, tried: Tried) -> None:
         self._nearer(tried.state, tried.memory)
-        if self.w._distance[tried.state] == self.attempt.missing:
+        if self.w.distance[tried.state] == self.attempt.missing:
             self.attempt.tried.append(tried)
 
     def _distinct(self, threads: list[Thread]) -> list[Thread]:

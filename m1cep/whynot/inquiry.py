@@ -171,9 +171,7 @@ class Inquiry:
             key = self._key_of(row)
             if self._is_wanted(key):
                 event = Event(self._event_ids[stream](late.row), late.time)
-                self._keys.setdefault(key, _Key()).late.append(
-                    LateEvent(event, stream, late.watermark, late.reason)
-                )
+                self._keys.setdefault(key, _Key()).late.append(LateEvent(event, stream, late.watermark, late.reason))
 
     def _note_matches(self) -> None:
         told = {(h.key, h.event_time, tuple(h.events), str(h.identity)) for h in self._hits[0]}
@@ -282,7 +280,9 @@ class Inquiry:
     def _notes(self, budget: Budget, pairs: NearestPairs | None) -> list[str]:
         notes = []
         if not self._keys:
-            others = "; ".join(", ".join(f"{c.name}={v}" for c, v in zip(self._columns, k, strict=True)) for k in self._elsewhere)
+            others = "; ".join(
+                ", ".join(f"{c.name}={v}" for c, v in zip(self._columns, k, strict=True)) for k in self._elsewhere
+            )
             notes.append("no event of such a key came" + (f"; there were others, such as {others}" if others else ""))
         if self._dropped:
             notes.append(

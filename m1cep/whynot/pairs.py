@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,15 @@ from m1cep.codegen.join import generate_join
 from m1cep.errors import SourceText
 from m1cep.model.joined import Joined
 from m1cep.plan.ir import TRUE, conjunction
-from m1cep.plan.join import LEFT, RIGHT
-from m1cep.whynot.questions import Answers, Questions
+from m1cep.plan.join import RIGHT
+from m1cep.whynot.questions import Answers, Questions, failing
 from m1cep.whynot.report import Event, Finding, Near
 from m1cep.whynot.wording import Wording, duration, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from m1cep.plan.join import JoinPlan
+    from m1cep.plan.join import JoinPlan, SideCol
     from m1cep.whynot.asking import Asker
 
     Entry = tuple[Any, ...]
@@ -99,9 +100,9 @@ class NearestPairs:
         outside = max(self._plan.lower - distance, distance - self._plan.upper, 0)
         scores = [q.score(values) for q in self._questions]
         unequal = sum(x is None or x != y for x, y in zip(self._key(a), self._key(b), strict=True))
-        failing = unequal + (outside > 0) + sum(values[q.index] is not True for q in self._questions)
+        untrue = unequal + (outside > 0) + failing(self._questions, values)
         late = outside / (outside + max(1, self._plan.upper - self._plan.lower))
-        return _Pair((0, failing, sum(scores) + late + unequal, 0, a[0], b[0]), a, b, values)
+        return _Pair((0, untrue, sum(scores) + late + unequal, 0, a[0], b[0]), a, b, values)
 
     def _key(self, entry: Entry) -> tuple[Any, ...]:
         return entry[1] if len(self._plan.key) > 1 else (entry[1],)
@@ -111,8 +112,7 @@ class NearestPairs:
     def _told(self, p: _Pair) -> Near:
         source = SourceText(self._rule.text, self._rule.id)
         findings = (*self._keys(p, source), self._time(p, source), *Answers(source).findings(self._questions, p.values))
-        after = duration(abs(p.b[0] - p.a[0]), self._unit)
-        where = f"{after} {'after' if p.b[0] >= p.a[0] else 'before'} it"
+        where = self._after(p.b[0] - p.a[0], "it")
         if self._plan.absence:
             what = f"{p.a[2]} has a partner: {p.b[2]}, {where}"
         else:
@@ -140,24 +140,32 @@ class NearestPairs:
         return found
 
     def _time(self, p: _Pair, source: SourceText) -> Finding:
+        """The bound on the two event times; it may be written in several parts, so it is told in words."""
         plan, distance = self._plan, p.b[0] - p.a[0]
-        sides = (plan.left, plan.right)
-        times = [sides[side].stream for side in (LEFT, RIGHT)]
+        a, b = (self._alias(side.key[0]) for side in (plan.left, plan.right))
         inside = plan.lower <= distance <= plan.upper
-        bounds = f"{_signed(plan.lower, self._unit)} to {_signed(plan.upper, self._unit)}"
         beyond = max(plan.lower - distance, distance - plan.upper, 0)
-        why = f"it came {_signed(distance, self._unit)} after"
+        why = f"{b} came {self._after(distance, a)}"
         why += "" if inside else f": {duration(beyond, self._unit)} too {'late' if distance > plan.upper else 'early'}"
-        sql = f"event time of {times[1]} from {bounds} after that of {times[0]}"
-        pos = max((c.pos for c in plan.right.key), default=0)
-        finding = _finding(source, pos, sql, inside, why)
+        sql = f"{b} comes from {_signed(plan.lower, self._unit)} to {_signed(plan.upper, self._unit)} after {a}"
+        column = self._streams[RIGHT].time_column
+        written = re.search(rf"\b{re.escape(b)}\s*\.\s*{re.escape(column)}\b", source.text, re.IGNORECASE)
+        pos, length = written.span() if written else (plan.right.key[0].pos, 0)
+        finding = _finding(source, pos, sql, inside, why, length - pos if written else 1)
         return replace(finding, values={"after": distance})
+
+    def _after(self, distance: int, what: str) -> str:
+        return f"{duration(abs(distance), self._unit)} {'before' if distance < 0 else 'after'} {what}"
+
+    def _alias(self, column: SideCol) -> str:
+        """What the rule calls the side of a column."""
+        return Wording(self._rule.text).sql(column).partition(".")[0]
 
 
 def _signed(span: int, unit: str) -> str:
     return f"{'-' if span < 0 else ''}{duration(abs(span), unit)}"
 
 
-def _finding(source: SourceText, pos: int, sql: str, holds: bool | None, why: str) -> Finding:
+def _finding(source: SourceText, pos: int, sql: str, holds: bool | None, why: str, length: int = 1) -> Finding:
     line, column = source.position(pos)
-    return Finding(sql, line, column, source.excerpt(pos), holds, why, {})
+    return Finding(sql, line, column, source.excerpt(pos, length), holds, why, {})

@@ -7,9 +7,8 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from m1cep.plan.program import compile_program
-from m1cep.whynot.attempts import BROKEN, END, MATCH, PRESENT, TIMEOUT, Attempt, Budget, Tried, Walker, path_of
+from m1cep.whynot.attempts import BROKEN, MATCH, PRESENT, Attempt, Budget, Tried, Walker, path_of
 from m1cep.whynot.probes import Probes
-from m1cep.whynot.questions import Answers
 from m1cep.whynot.report import Event, Near, Step
 from m1cep.whynot.wording import duration
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
     from m1cep.plan.ir import MatchPlan
     from m1cep.whynot.asking import Asker
-    from m1cep.whynot.questions import Question
+    from m1cep.whynot.questions import Answers, failing, Question
 
 SHOWN = 3
 _LOOKED_AT = 5_000  # rows that did not fit, of one attempt
@@ -61,6 +60,8 @@ class NearestAttempts:
         attempts = self._walker.walk(rows, self._budget, until)
         found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, n)]
         found.sort(key=lambda c: c.rank)
+        if found and self._has_begun(found[0]):
+            found = [c for c in found if self._has_begun(c)]
         near: dict[Any, Near] = {}
         for candidate in found:
             told = self._told(candidate)
@@ -72,6 +73,10 @@ class NearestAttempts:
             elif len(found) > 10 * SHOWN:
                 break
         return tuple(near.values())
+
+    def _has_begun(self, c: _Candidate) -> bool:
+        """Whether it took a row; every row that does not begin a match is an attempt that did not."""
+        return bool(self._path(c.attempt, c.tried))
 
     def _candidates(self, a: Attempt, number: int) -> Iterable[_Candidate]:
         if a.ending == MATCH:
@@ -91,8 +96,8 @@ class NearestAttempts:
             taken = 0 if a.reached is None else self._taken(path_of(a.reached))
             yield _Candidate(a, (a.missing, 1, 1.0, -taken, a.start))
         else:
-            failing, apart, taken, _ = best.rank
-            yield replace(best, attempt=a, rank=(a.missing, failing, apart, taken, a.start))
+            untrue, apart, taken, _ = best.rank
+            yield replace(best, attempt=a, rank=(a.missing, untrue, apart, taken, a.start))
 
     def _best(self, tried: Iterable[Tried]) -> _Candidate | None:
         """The row that came nearest to fitting: fewest conditions not true, then the closest values, then the most rows taken."""
@@ -101,9 +106,8 @@ class NearestAttempts:
             variable = self._program.labels[t.state]
             questions = self._probes.questions[variable]
             values = self._probes.ask(variable, self._rows[t.row], t.memory, self._rows, t.row, t.state)
-            scores = [q.score(values) for q in questions]
-            rank = (sum(s > 0 or values[q.index] is not True for s, q in zip(scores, questions, strict=True)), sum(scores))
-            rank = (*rank, -self._taken(path_of(t.memory)), t.row)
+            apart = sum(q.score(values) for q in questions)
+            rank = (failing(questions, values), apart, -self._taken(path_of(t.memory)), t.row)
             if best is None or rank < best.rank:
                 best = _Candidate(Attempt(0), rank, t, values, questions)
         return best
@@ -122,11 +126,10 @@ class NearestAttempts:
         best: _Candidate | None = None
         for i in shown:
             values = self._probes.after(memories[i + 1], memories[-1], key, number, self._rows[first + i])
-            scores = [q.score(values) for q in questions]
-            failing = sum(values[q.index] is not True for q in questions)
-            if not failing:
+            untrue = failing(questions, values)
+            if not untrue:
                 return
-            rank = (0, failing, sum(scores), -len(a.path), a.start)
+            rank = (0, untrue, sum(q.score(values) for q in questions), -len(a.path), a.start)
             if best is None or rank < best.rank:
                 best = _Candidate(a, rank, None, values, questions)
         if best is not None:
@@ -141,7 +144,9 @@ class NearestAttempts:
     def _told(self, c: _Candidate) -> Near:
         a, t = c.attempt, c.tried
         state = a.wanted if t is None else t.state
-        variable = None if state is None or state < 0 or a.overtime or a.ending == MATCH else self._program.labels[state]
+        variable = (
+            None if state is None or state < 0 or a.overtime or a.ending == MATCH else self._program.labels[state]
+        )
         begin, within = self._time_of(self._rows[a.start]), self._plan.within
         return Near(
             what=self._what(a, variable),
@@ -165,7 +170,8 @@ class NearestAttempts:
     def _steps(self, a: Attempt, path: Sequence[int]) -> tuple[Step, ...]:
         late = len(self._rows) if a.late is None else a.late
         return tuple(
-            Step(self._program.labels[state], self._event(self._rows[n]), late=n >= late) for n, state in enumerate(path, a.start)
+            Step(self._program.labels[state], self._event(self._rows[n]), late=n >= late)
+            for n, state in enumerate(path, a.start)
         )
 
     def _ended(self, a: Attempt, shown: _Candidate) -> Near | None:
@@ -190,9 +196,10 @@ class NearestAttempts:
                 return f"{variable} came, {came} after the first event: its absence did not hold"
             case "timeout" if a.overtime:
                 over, last = self._over(a), self._id(self._rows[a.start + len(a.path) - 1])
+                span = self._span(within or 0)
                 if not over:
-                    return f"too late: {last} comes exactly {self._span(within or 0)} after the first event, and WITHIN excludes its end"
-                return f"too late: complete only with {last}, {self._span(over)} after WITHIN ({self._span(within or 0)}) had run out"
+                    return f"too late: {last} comes exactly {span} after the first event, and WITHIN excludes its end"
+                return f"too late: complete only with {last}, {self._span(over)} after WITHIN ({span}) had run out"
             case "timeout":
                 return f"no {variable} came before WITHIN ran out, {self._span(within or 0)} after the first event"
             case "end":

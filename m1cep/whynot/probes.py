@@ -61,9 +61,7 @@ class Probes:
                 own = any(variable in self._plan.members(place.variable) for place in places(part))
                 first = len(asked.exprs)
                 found += asked.ask(part)
-                answers = [
-                    (i, self._conditions.writer.value(e)) for i, e in enumerate(asked.exprs[first:], first)
-                ]
+                answers = [(i, self._conditions.writer.value(e)) for i, e in enumerate(asked.exprs[first:], first)]
                 (after if own else before).extend(answers)
             memory = self._conditions.forward(variable)
         out = self._out

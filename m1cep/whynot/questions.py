@@ -9,18 +9,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.errors import SourceText
-from m1cep.plan.ir import Agg, Call, Col, Expr, Label, Literal, MatchNumber, Nav, Output, Param, Prev, children, conjuncts
+from m1cep.plan.ir import (
+    Agg,
+    Call,
+    Col,
+    Expr,
+    Label,
+    Literal,
+    MatchNumber,
+    Nav,
+    Output,
+    Param,
+    Prev,
+    children,
+    conjuncts,
+)
 from m1cep.whynot.report import Finding
 from m1cep.whynot.wording import SIGNS, clipped, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from m1cep.errors import SourceText
     from m1cep.model.types import SqlType
     from m1cep.whynot.wording import Wording
 
-_LIKE_A_FILTER = {"IN", "LIKE"}
+_ONE_SIDED = {"IN", "LIKE"}
 _TAKES_NULL = {"COALESCE", "CASE", "IS_NULL", "IS_TRUE", "IS_FALSE", "DISTINCT", "AND", "OR", "CONCAT_WS"}
 
 
@@ -36,10 +50,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A condition: ``sides`` of a comparison, ``named`` values, ``parts`` of AND, OR, NOT. ``index``: of its truth."""
+    """A condition: ``sides`` of a comparison, ``named`` values, ``parts`` of AND, OR, NOT. ``index``: of its truth.
+
+    ``sql`` uses the names of the SELECT list, ``written`` does not.
+    """
 
     expr: Expr
     sql: str
+    written: str
     index: int
     sides: tuple[Part, ...]
     named: tuple[Part, ...]
@@ -56,11 +74,16 @@ class Question:
             scores = [p.score(values) for p in self.parts]
             return min(scores) if self.expr.op == "OR" else sum(scores)
         numbers = [values[s.index] for s in self.sides if s.type.is_numeric or s.type.kind in {"INTERVAL", "TIMESTAMP"}]
-        if len(numbers) < 2 or _op(self.expr) in {"EQ"}:
+        if len(numbers) < 2 or _op(self.expr) == "EQ":
             return 1.0
         left, right = map(float, numbers)
         largest = max(abs(left), abs(right))
         return min(abs(left - right) / largest, 1.0) if largest else 0.0
+
+
+def failing(questions: Iterable[Question], values: Sequence[Any]) -> int:
+    """How many conditions are not true."""
+    return sum(values[q.index] is not True for q in questions)
 
 
 class Questions:
@@ -91,12 +114,13 @@ class Questions:
         op = _op(e)
         args = e.args if isinstance(e, Call) else ()
         parts = tuple(self._question(a) for a in args) if op in {"AND", "OR", "NOT"} else ()
-        compared = args if op in SIGNS or op == "DISTINCT" else args[:1] if op in _LIKE_A_FILTER | {"IS_NULL"} else ()
+        compared = args if op in SIGNS or op == "DISTINCT" else args[:1] if op in _ONE_SIDED | {"IS_NULL"} else ()
         if op == "IN_LIST":
             compared = args[1:2]
         sides = tuple(self._part(a) for a in compared)
         named = tuple(self._part(leaf, vital=vital) for leaf, vital in dict(_named(e, self.wording)).items())
-        return Question(e, self.wording.sql(e), self.value(e), sides, named, parts)
+        written = self.wording.without_names().sql(e)
+        return Question(e, self.wording.sql(e), written, self.value(e), sides, named, parts)
 
     def _part(self, e: Expr, *, vital: bool = True) -> Part:
         return Part(self.wording.sql(e), self.value(e), e.type, vital)
@@ -137,7 +161,9 @@ class Answers:
             sql=q.sql,
             line=line,
             column=column,
-            excerpt=self._source.excerpt(pos, _written_length(self._source.text, pos, q.sql)),
+            excerpt=self._source.excerpt(
+                pos, max(_written_length(self._source.text, pos, sql) for sql in (q.sql, q.written))
+            ),
             holds=values[q.index],
             why=_why(q, values),
             values={p.sql: values[p.index] for p in q.named},

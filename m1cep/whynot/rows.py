@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import BIGINT, TRUE, WINDOW_END, WINDOW_START, Col, FilterPlan, OverPlan, WindowPlan
-from m1cep.whynot.asking import aggregate_names, answers
-from m1cep.whynot.questions import Questions
+from m1cep.model.types import BIGINT
+from m1cep.plan.ir import TRUE, WINDOW_END, WINDOW_START, Col, FilterPlan, OverPlan, WindowPlan
+from m1cep.whynot.asking import answers, group_wording
+from m1cep.whynot.questions import Questions, failing
 from m1cep.whynot.report import Event, LeftOut, Near
-from m1cep.whynot.wording import Wording, moment
+from m1cep.whynot.wording import moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,10 +38,10 @@ def scored(questions: Sequence[Question], hits: Iterable[Hit]) -> list[Scored]:
     found: list[Scored] = []
     for hit in hits:
         values = answers(hit)
-        failing = sum(values[q.index] is not True for q in questions)
-        if failing:
-            apart = sum(q.score(values) for q in questions)
-            found.append(Scored((0, failing, apart, 0, hit.event_time, hit.position), hit, values))
+        untrue = failing(questions, values)
+        if untrue:
+            distance = sum(q.score(values) for q in questions)
+            found.append(Scored((0, untrue, distance, 0, hit.event_time, hit.position), hit, values))
     found.sort(key=lambda s: s.rank)
     return found
 
@@ -66,7 +67,9 @@ def left_out(
     questions = asked.ask(where)
     out = scored(questions, hits)
     gone = {s.hit.position for s in out}
-    nearest = [LeftOut(Event(s.hit.events[0], s.hit.event_time), told.findings(questions, s.values)) for s in out[:SHOWN]]
+    nearest = [
+        LeftOut(Event(s.hit.events[0], s.hit.event_time), told.findings(questions, s.values)) for s in out[:SHOWN]
+    ]
     return nearest, len(out), [row for i, row in enumerate(rows) if i not in gone]
 
 
@@ -87,8 +90,7 @@ def nearest_rows(asker: Asker, told: Answers, plan: FilterPlan, rows: Sequence[A
 
 def nearest_sums(asker: Asker, told: Answers, plan: OverPlan, rows: Sequence[Any]) -> list[Near]:
     """Of sliding aggregates: the rows at which they came nearest to the condition, no two of them within one frame."""
-    names = aggregate_names(plan, [w.agg for w in plan.windows], asker.rule.text)
-    asked = Questions(Wording(asker.rule.text, names=names))
+    asked = Questions(group_wording(plan, [w.agg for w in plan.windows], asker.rule.text))
     questions = asked.ask(plan.having)
     hits = asker.hits(replace(plan, having=TRUE, select=asked.outputs()), rows)
     span = max((w.frame.range or 0 for w in plan.windows), default=0)
@@ -112,8 +114,7 @@ def nearest_sums(asker: Asker, told: Answers, plan: OverPlan, rows: Sequence[Any
 
 def nearest_windows(asker: Asker, told: Answers, plan: WindowPlan, rows: Sequence[Any]) -> list[Near]:
     """Of group windows: those nearest to HAVING, no two of which overlap."""
-    names = aggregate_names(plan, plan.aggregates, asker.rule.text)
-    asked = Questions(Wording(asker.rule.text, names=names))
+    asked = Questions(group_wording(plan, plan.aggregates, asker.rule.text))
     questions = asked.ask(plan.having)
     unit = asker.rule.source.time_unit
     start = asked.value(Col(WINDOW_START, "window_start", BIGINT, nullable=False))

@@ -31,16 +31,28 @@ class Wording:
         text: of the rule; tells how its author calls the sides of a join.
         variable: the pattern variable whose condition is written, if it is one: its columns are written with it.
         names: what expressions are called: aggregates and measures that the SELECT list gives a name.
+        plain: what those are called that have no name of their own.
     """
 
-    def __init__(self, text: str, variable: str | None = None, names: Mapping[Expr, str] | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        variable: str | None = None,
+        names: Mapping[Expr, str] | None = None,
+        plain: Mapping[Expr, str] | None = None,
+    ) -> None:
+        self._plain = plain or {}
         self._text = text
         self._variable = variable
-        self._names = names or {}
+        self._names = {**self._plain, **(names or {})}
 
     def sql(self, e: Expr) -> str:
         """The expression as SQL; equal in meaning to what was written, not always letter by letter."""
         return self._write(e, _OR)
+
+    def without_names(self) -> Wording:
+        """As where the SELECT list's names cannot be used."""
+        return Wording(self._text, self._variable, plain=self._plain)
 
     def has_name(self, e: Expr) -> bool:
         """Whether the rule gives the expression a name."""
@@ -151,9 +163,7 @@ class Wording:
         if len(compared) == len(conditions) and len(set(compared)) == 1:  # CASE x WHEN value
             head = f"CASE {self._write(compared[0], _ADD)}"
             conditions = [c.args[1] for c in conditions if isinstance(c, Call)]
-        whens = "".join(
-            f" WHEN {self.sql(c)} THEN {self.sql(r)}" for c, r in zip(conditions, results, strict=True)
-        )
+        whens = "".join(f" WHEN {self.sql(c)} THEN {self.sql(r)}" for c, r in zip(conditions, results, strict=True))
         otherwise = "" if isinstance(default, Literal) and default.value is None else f" ELSE {self.sql(default)}"
         return f"{head}{whens}{otherwise} END"
 
