@@ -35,7 +35,8 @@ OWN = ROOT / ".m1cep"  # ours, not in git: the copy of uv, the lock, the set-up'
 OWN_UV = OWN / "uv"
 LOG = OWN / "setup.log"
 REQUIREMENTS = ROOT / "requirements.txt"
-EXPORT = "export --quiet --locked --all-extras --format requirements-txt --no-emit-project --no-header"
+EXTRAS = ("--all-extras", "--no-extra", "flink")  # Flink is 330 MB and for one test: see docs/flink.md
+EXPORT = f"export --quiet --locked {' '.join(EXTRAS)} --format requirements-txt --no-emit-project --no-header"
 
 UV_VERSION = "0.13.9"
 UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the work
@@ -166,7 +167,7 @@ def with_uv() -> None:
     env = {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
     if not any(os.environ.get(name) for name in UV_INDEX_VARIABLES):
         try:
-            run([uv, "sync", "--locked", "--all-extras", "--python", sys.executable], env)
+            run([uv, "sync", "--locked", *EXTRAS, "--python", sys.executable], env)
         except SetupError as error:
             if "needs to be updated" not in str(error):
                 raise

@@ -95,7 +95,9 @@ def render(asked: Asked, console: Console, *, one: bool) -> None:
     for note in answer.notes:
         console.print(Text(f"note: {note}", style="yellow"))
     if counts.dead_letters:
-        bad = f"note: {counts.dead_letters} lines are no events and were left out: m1cep replay --dead-letters tells why"
+        bad = (
+            f"note: {counts.dead_letters} lines are no events and were left out: m1cep replay --dead-letters tells why"
+        )
         console.print(Text(bad, style="yellow"))
 
 

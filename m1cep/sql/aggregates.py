@@ -1,4 +1,4 @@
-"""Aggregates over the rows of a window: COUNT(DISTINCT x) FILTER (WHERE ...) and its like, with OVER or GROUP BY."""
+"""Aggregates over the rows of a window, of a pattern's variable or of a match: COUNT(DISTINCT x) FILTER (WHERE ...) and its like."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from sqlglot import exp
 from m1cep.model.types import BIGINT, DOUBLE, SqlType
 from m1cep.plan.ir import Agg, Expr
 from m1cep.sql.dialect import position
+from m1cep.sql.scope import VariableScope
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.scope import RowScope
 
-WINDOW_AGGREGATES: dict[type[exp.Expr], str] = {
+AGGREGATES: dict[type[exp.Expr], str] = {
     exp.Count: "COUNT",
     exp.Sum: "SUM",
     exp.Avg: "AVG",
@@ -32,19 +33,19 @@ _NUMERIC_ONLY = frozenset({"SUM", "AVG", *SPREADS})
 
 def is_aggregate(node: exp.Expr) -> bool:
     """Whether a node is an aggregate call, with or without FILTER."""
-    return type(node.this if isinstance(node, exp.Filter) else node) in WINDOW_AGGREGATES
+    return type(node.this if isinstance(node, exp.Filter) else node) in AGGREGATES
 
 
-def window_aggregate(checker: ExpressionChecker, node: exp.Expr, scope: RowScope) -> Agg:
+def aggregate_call(checker: ExpressionChecker, node: exp.Expr, scope: RowScope | VariableScope) -> Agg:
     """The checked aggregate of a call over the rows of ``scope``.
 
     Raises:
         RuleError: it is not an aggregate, or its argument is not of a type it takes.
     """
     call, condition = (node.this, node.expression.this) if isinstance(node, exp.Filter) else (node, None)
-    func = WINDOW_AGGREGATES.get(type(call))
+    func = AGGREGATES.get(type(call))
     if func is None:
-        names = ", ".join(sorted({f"{f}" for f in WINDOW_AGGREGATES.values()}))
+        names = ", ".join(sorted({f"{f}" for f in AGGREGATES.values()}))
         raise checker.refuse(f"{call.sql()[:30]} is not an aggregate over a window", node, f"there are: {names}")
     scope.place = f"{func}(...)"
     expr, distinct = _argument(checker, func, call, scope)
@@ -53,7 +54,7 @@ def window_aggregate(checker: ExpressionChecker, node: exp.Expr, scope: RowScope
     return Agg(func, None, expr, _result_type(func, expr), where, position(call), distinct)
 
 
-def _argument(checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowScope) -> tuple[Expr | None, bool]:
+def _argument(checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowScope | VariableScope) -> tuple[Expr | None, bool]:
     """The argument, None for COUNT(*); and whether only different values count."""
     argument, distinct = call.this, False
     if isinstance(argument, exp.Distinct):
@@ -65,6 +66,8 @@ def _argument(checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowS
     if isinstance(argument, exp.Star) or (isinstance(argument, exp.Column) and isinstance(argument.this, exp.Star)):
         if func != "COUNT" or distinct:
             raise checker.refuse(f"{func}({'DISTINCT ' * distinct}*) is not SQL", call, f"{func}(column)")
+        if isinstance(scope, VariableScope):  # COUNT(A.*)
+            scope.note(argument.args["table"].name if argument.args.get("table") else None, position(call))
         return None, False
     expr = checker.check(argument, scope)
     if func in _NUMERIC_ONLY and not expr.type.is_numeric and not (func == "SUM" and expr.type.kind == "INTERVAL"):

@@ -12,10 +12,11 @@ from m1cep.model.time import parse_time
 from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
 from m1cep.sql import scalars
+from m1cep.sql.aggregates import is_aggregate
 from m1cep.sql.dialect import position
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
-from m1cep.sql.navigation import AGGREGATES, aggregate, classifier, match_number, navigation, semantics
+from m1cep.sql.navigation import aggregate, classifier, match_number, navigation, semantics
 from m1cep.sql.scope import DefineScope, MeasureScope, nearest
 from m1cep.sql.types import arithmetic, common, comparable, fits
 
@@ -81,7 +82,7 @@ class ExpressionChecker:
             return self._compared(_COMPARE[kind], node, self.check(node.this, scope), node.expression, scope)
         if kind in _ARITHMETIC:
             return self._arithmetic(node, scope)
-        if kind in AGGREGATES or kind is exp.Filter:
+        if kind is exp.Filter or is_aggregate(node):
             return aggregate(self, node, scope)
         if kind in (exp.First, exp.Last, exp.Anonymous):
             return self._named(node, scope)

@@ -14,7 +14,7 @@ from sqlglot import exp
 from m1cep.errors import RuleError
 from m1cep.model.joined import join_source
 from m1cep.model.types import BOOLEAN
-from m1cep.plan.ir import TRUE, Call, Expr, conjunction, conjuncts, walk
+from m1cep.plan.ir import TRUE, Call, Expr, Param, conjunction, conjuncts, walk
 from m1cep.plan.join import LEFT, RIGHT, JoinPlan, JoinSide, SideCol
 from m1cep.sql.dialect import position
 from m1cep.sql.joinscope import JoinScope
@@ -62,6 +62,8 @@ def join_plan(planner: _Planner, select: exp.Select) -> JoinPlan:
         found.sort(where)
         where = TRUE
     key, bounds = found.checked_key(), found.checked_bounds()
+    for parameter in found.bounding:
+        checker.fix(parameter)
     outputs = planner.outputs(_expand_stars(select, scope), JoinScope(source, "SELECT", (left, right), outer), {})
     where_left, where = _left_only(where)
     sides = [
@@ -161,6 +163,7 @@ class _Conditions:
     key: list[tuple[SideCol, SideCol]] = field(default_factory=list)
     alone: tuple[list[Expr], list[Expr]] = field(default_factory=lambda: ([], []))
     others: list[Expr] = field(default_factory=list)
+    bounding: list[Param] = field(default_factory=list)  # parameters whose values the bounds were worked out with
 
     def __post_init__(self) -> None:
         left, right = (s.stream for s in self.scope.sides)
@@ -170,6 +173,7 @@ class _Conditions:
         """Take the parts of a conjunction in."""
         for part in conjuncts(condition):
             if self.bounds.take(part):
+                self.bounding += [e for e in walk(part) if isinstance(e, Param)]
                 continue
             sides, pair = _sides(part), _equal_columns(part)
             if pair is not None and all(pair[LEFT].attr != k[LEFT].attr for k in self.key):

@@ -7,22 +7,15 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.model.types import BIGINT, DOUBLE, SqlType
 from m1cep.plan.ir import Agg, Expr, Label, Literal, MatchNumber, Nav, Prev, walk
+from m1cep.sql.aggregates import aggregate_call
 from m1cep.sql.dialect import Semantics, position
 from m1cep.sql.scope import DefineScope, MeasureScope, VariableScope, known_variable
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
-    from m1cep.sql.scope import RowScope, Scope
+    from m1cep.sql.scope import Scope
 
-AGGREGATES: dict[type[exp.Expr], str] = {
-    exp.Count: "COUNT",
-    exp.Sum: "SUM",
-    exp.Avg: "AVG",
-    exp.Min: "MIN",
-    exp.Max: "MAX",
-}
 MAX_OFFSET = 1_000
 
 
@@ -140,77 +133,15 @@ def _argument(checker: ExpressionChecker, node: exp.Expr, scope: DefineScope | M
 
 
 def aggregate(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    """COUNT, SUM, AVG, MIN, MAX over the rows of a variable, with an optional FILTER.
+    """An aggregate over the rows of a variable or of the match, with an optional FILTER.
 
     Raises:
         RuleError: it stands where no aggregate may, or its argument is not of a type it takes.
     """
-    call, condition = (node.this, node.expression.this) if isinstance(node, exp.Filter) else (node, None)
-    func = AGGREGATES.get(type(call))
-    if func is None:
-        raise checker.refuse("FILTER belongs to COUNT, SUM, AVG, MIN or MAX", node)
     if not isinstance(scope, DefineScope | MeasureScope):
         hint = "aggregates over time are windows: SUM(x) OVER (PARTITION BY ... ORDER BY ts RANGE ...)"
         if isinstance(scope, VariableScope):
             hint = "aggregates and FIRST, LAST, PREV do not stand inside one another"
         raise checker.refuse(f"an aggregate cannot stand in {scope.place}", node, hint)
     inner_scope = VariableScope(checker.source, scope.place, scope.stream, scope.variables)
-    distinct = isinstance(call.this, exp.Distinct) and len(call.this.expressions) == 1
-    if distinct:
-        call = call.copy()
-        call.set("this", call.this.expressions[0])
-    expr = aggregate_argument(checker, func, call, inner_scope)
-    where = checker.condition(condition, inner_scope) if condition is not None else None
-    return replace(aggregate_of(checker, func, expr, where, call, inner_scope.seen), distinct=distinct)
-
-
-def aggregate_argument(
-    checker: ExpressionChecker, func: str, call: exp.Expr, scope: VariableScope | RowScope
-) -> Expr | None:
-    """The checked argument; None for COUNT(*) and COUNT(A.*)."""
-    argument = call.this
-    if call.expressions:
-        raise checker.refuse(f"{func} expects one argument", call)
-    if isinstance(argument, exp.Distinct):
-        raise checker.refuse(f"{func}(DISTINCT ...) is not supported yet", call)
-    star = argument is None or isinstance(argument, exp.Star) or isinstance(argument.this, exp.Star)
-    if not star:
-        return checker.check(argument, scope)
-    if func != "COUNT":
-        raise checker.refuse(f"{func}(*) is not SQL", call, f"{func}(column)")
-    if isinstance(scope, VariableScope):
-        table = argument.args.get("table") if argument is not None else None
-        scope.note(table.name if table is not None else None, position(call))
-    return None
-
-
-def aggregate_of(
-    checker: ExpressionChecker,
-    func: str,
-    expr: Expr | None,
-    where: Expr | None,
-    node: exp.Expr,
-    variable: str | None = None,
-) -> Agg:
-    """An aggregate with the type of its result.
-
-    Raises:
-        RuleError: SUM or AVG of something that is not a number.
-    """
-    pos = position(node)
-    if func == "COUNT":
-        return Agg("COUNT", variable, expr, BIGINT, where, pos)
-    assert expr is not None
-    if func in {"SUM", "AVG"} and not expr.type.is_numeric and not (func == "SUM" and expr.type.kind == "INTERVAL"):
-        raise checker.refuse(f"{func} expects numeric, got {expr.type}", node)
-    if not expr.type.is_scalar:
-        raise checker.refuse(f"{func} expects a value, got {expr.type}", node)
-    return Agg(func, variable, expr, _result_type(func, expr.type), where, pos)
-
-
-def _result_type(func: str, argument: SqlType) -> SqlType:
-    if func == "AVG":
-        return argument if argument.kind == "DECIMAL" else DOUBLE
-    if func == "SUM" and argument.is_integer:
-        return BIGINT
-    return argument
+    return replace(aggregate_call(checker, node, inner_scope), variable=inner_scope.seen)

@@ -21,7 +21,7 @@ from m1cep.plan.ir import (
     Windowed,
     conjunction,
 )
-from m1cep.sql.aggregates import window_aggregate
+from m1cep.sql.aggregates import aggregate_call
 from m1cep.sql.dialect import position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
@@ -109,7 +109,7 @@ class _Windows:
         windowed = (
             self._lag(node.this, shape, scope)
             if isinstance(node.this, exp.Lag)
-            else Windowed(window_aggregate(self.checker, node.this, scope), self._frame(shape))
+            else Windowed(aggregate_call(self.checker, node.this, scope), self._frame(shape))
         )
         if windowed not in self.windows:
             self.windows.append(windowed)

@@ -23,7 +23,7 @@ from m1cep.plan.ir import (
     WindowShape,
     conjunction,
 )
-from m1cep.sql.aggregates import is_aggregate, window_aggregate
+from m1cep.sql.aggregates import aggregate_call, is_aggregate
 from m1cep.sql.dialect import WindowTable, position
 from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
 
@@ -188,7 +188,7 @@ class _GroupScope:
             raise self.checker.refuse("OVER cannot stand in a SELECT with GROUP BY", node)
         if not is_aggregate(node):
             return node
-        agg = window_aggregate(
+        agg = aggregate_call(
             self.checker, node, RowScope(self.source, "", self.rows.stream, self.rows.aliases | self.aliases)
         )
         if agg not in self.aggregates:

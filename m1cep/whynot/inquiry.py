@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from m1cep.codegen.common import event_id_source
 from m1cep.codegen.module import Source, load
 from m1cep.codegen.view import view_converters
-from m1cep.errors import EngineError, RuleFailure, SourceText
+from m1cep.errors import RuleFailure, SourceText
 from m1cep.model.joined import Joined
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.join import JoinPlan
@@ -22,6 +22,7 @@ from m1cep.runtime.lookups import FixedLookups
 from m1cep.runtime.merge import Merge
 from m1cep.whynot.asking import Asker
 from m1cep.whynot.attempts import Budget
+from m1cep.whynot.keys import AskedKeys
 from m1cep.whynot.pairs import NearestPairs
 from m1cep.whynot.patterns import NearestAttempts
 from m1cep.whynot.questions import Answers
@@ -74,7 +75,7 @@ class Inquiry:
         self._asker = Asker(rule, FixedLookups() if lookups is None else lookups)
         self._source = rule.source
         self._columns: tuple[Col, ...] = rule.plan.key
-        self._wanted = _wanted(self._columns, key or {})
+        self._asked = AskedKeys(rule, key or {})
         self._merge = Merge(rule.inputs, rule.source.time_attr)
         streams = {s.name: s for s in rule.inputs}
         self._convert = view_converters(rule.source, streams) if rule.source.is_view else {}
@@ -150,12 +151,12 @@ class Inquiry:
             raise RuleFailure(self._rule.id, source, None, error) from error
 
     def _keep(self, row: Any) -> None:
-        key = self._key_of(row)
-        right = self._is_right(row)
+        key = self._asked.key_of(row)
+        right = self._asked.is_right(row)
         if right and self._kept < MAX_ROWS:
             self._right.append(row)
-            self._kept += not self._is_wanted(key)
-        if not self._is_wanted(key):
+            self._kept += not self._asked.wants(key)
+        if not self._asked.wants(key):
             if len(self._elsewhere) < _ELSEWHERE:
                 self._elsewhere[key] = None
             return
@@ -168,36 +169,18 @@ class Inquiry:
     def _note_late(self, stream: str, late: LateRow) -> None:
         convert = self._convert.get(stream)
         for row in [late.row] if convert is None else convert([late.row]):
-            key = self._key_of(row)
-            if self._is_wanted(key):
+            key = self._asked.key_of(row)
+            if self._asked.wants(key):
                 event = Event(self._event_ids[stream](late.row), late.time)
                 self._keys.setdefault(key, _Key()).late.append(LateEvent(event, stream, late.watermark, late.reason))
 
     def _note_matches(self) -> None:
         told = {(h.key, h.event_time, tuple(h.events), str(h.identity)) for h in self._hits[0]}
         for h in self._hits[1]:
-            key = _as_tuple(h.key, self._columns)
-            if self._is_wanted(key):
+            key = self._asked.as_tuple(h.key)
+            if self._asked.wants(key):
                 quiet = (h.key, h.event_time, tuple(h.events), str(h.identity)) not in told
                 self._keys.setdefault(key, _Key()).matches.append(Match(h.event_time, tuple(h.events), h.row, quiet))
-
-    # keys
-
-    def _is_right(self, row: Any) -> bool:
-        plan = self._rule.plan
-        return isinstance(plan, JoinPlan) and (row.right is not None if isinstance(self._source, Joined) else True)
-
-    def _key_of(self, row: Any) -> tuple[Any, ...]:
-        """Values of the key's columns; of a row of a join's right side those by which it would pair."""
-        columns: Sequence[Any] = self._columns
-        plan = self._rule.plan
-        if isinstance(plan, JoinPlan) and isinstance(self._source, Joined):
-            columns = (plan.left if row.left is not None else plan.right).key
-            row = row.left if row.left is not None else row.right
-        return tuple(getattr(row, c.attr) for c in columns)
-
-    def _is_wanted(self, key: tuple[Any, ...]) -> bool:
-        return all(_same(key[i], value) for i, value in self._wanted.items())
 
     # the answer
 
@@ -299,41 +282,6 @@ class Inquiry:
         if dropped:
             notes.append(f"{dropped} attempts were given up at the rule's max_open or max_rows (see its front matter)")
         return notes
-
-
-def _wanted(columns: Sequence[Col], key: Mapping[str, Any]) -> dict[int, Any]:
-    """By place in the key, the value asked for."""
-    places = {c.name.lower(): i for i, c in enumerate(columns)}
-    for name in key:
-        if name.lower() not in places:
-            there = ", ".join(c.name for c in columns) or "(none: all rows together)"
-            raise EngineError(f"the rule has no key column {name!r}: expected one of {there}")
-    return {places[name.lower()]: value for name, value in key.items()}
-
-
-def _same(found: Any, asked: Any) -> bool:
-    """Whether a value of a key is the one asked for, perhaps as text: ``1.0`` and ``1`` are, ``NULL`` is None."""
-    if found == asked:
-        return True
-    if not isinstance(asked, str):
-        return False
-    if found is None:
-        return asked.upper() == "NULL"
-    if isinstance(found, bool):
-        return str(found).lower() == asked.lower()
-    if isinstance(found, str):
-        return False
-    try:
-        return bool(found == type(found)(asked))
-    except (ValueError, ArithmeticError):
-        return False
-
-
-def _as_tuple(key: Any, columns: Sequence[Col]) -> tuple[Any, ...]:
-    """A key as generated code makes it (see ``codegen.common.key_source``), as a tuple."""
-    if not columns:
-        return ()
-    return (key,) if len(columns) == 1 else key
 
 
 def _event_id(stream: Stream) -> Callable[[Any], str]:

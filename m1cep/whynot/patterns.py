@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from m1cep.plan.program import compile_program
 from m1cep.whynot.attempts import BROKEN, MATCH, PRESENT, Attempt, Budget, Tried, Walker, path_of
 from m1cep.whynot.probes import Probes
+from m1cep.whynot.questions import failing
 from m1cep.whynot.report import Event, Near, Step
 from m1cep.whynot.wording import duration
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from m1cep.plan.ir import MatchPlan
     from m1cep.whynot.asking import Asker
-    from m1cep.whynot.questions import Answers, failing, Question
+    from m1cep.whynot.questions import Answers, Question
 
 SHOWN = 3
 _LOOKED_AT = 5_000  # rows that did not fit, of one attempt

@@ -6,7 +6,9 @@ source: Regulation (EU) 2016/522, Annex II, section 1, 5(e) - orders withdrawn b
 params: {min_qty: 1.0}
 */
 SELECT symbol, order_id, side, price, qty, lifetime_us
-FROM market MATCH_RECOGNIZE (
+FROM (
+  SELECT * FROM market WHERE qty >= :min_qty   -- most orders are small: they are left aside at once
+) MATCH_RECOGNIZE (
   PARTITION BY symbol, order_id
   ORDER BY ts
   MEASURES
@@ -17,6 +19,6 @@ FROM market MATCH_RECOGNIZE (
   PATTERN (BORN GONE)
   WITHIN INTERVAL '0.1' SECOND
   DEFINE
-    BORN AS BORN.action = 'created' AND BORN.qty >= :min_qty,
+    BORN AS BORN.action = 'created',
     GONE AS GONE.action = 'deleted' AND GONE.qty = BORN.qty   -- nothing of it was executed
 )

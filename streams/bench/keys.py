@@ -30,6 +30,7 @@ MOST_BYTES_PER_KEY = 300
 MOST_BYTES_AFTER = 30  # "near zero": a tenth of that
 STATM = Path("/proc/self/statm")
 BATCH = 1_000
+SPREAD_MS = 5_000  # the keys come within half of the rule's ten seconds
 
 
 def keys(setup: Setup) -> Section:
@@ -61,7 +62,8 @@ def _measure(count: int, size: Callable[[], int]) -> dict[str, float]:
     engine.push("orders", [_order(0, "warm-up", 0)])  # what is made once is made now
     before = size()
     for first in range(1, count + 1, BATCH):
-        engine.push("orders", [_order(n, f"acc-{n:07d}", 1_000) for n in range(first, min(first + BATCH, count + 1))])
+        batch = range(first, min(first + BATCH, count + 1))
+        engine.push("orders", [_order(n, f"acc-{n:07d}", 1_000 + n * SPREAD_MS // count) for n in batch])
     engine.idle("orders")  # those within the stream's delay go to the rule as well
     open_bytes = size() - before
     engine.push("orders", [_order(count + 1, "later", 60_000), _order(count + 2, "later", 120_000)])

@@ -14,6 +14,7 @@ from streams.bench.figures import Row, Section, least, most
 from streams.bench.measure import by_turns, seconds
 from streams.bench.rules import KINDS, Kind, per_symbol
 from streams.files import load_rules, load_streams
+from streams.lookups import load_lookups
 from streams.replay import BATCH_BYTES, Counts, replay
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def replay_files(rules: Sequence[m1cep.Rule], files: Mapping[str, Path]) -> Coun
             name: (streams[name], stack.enter_context(file.open("rb", buffering=BATCH_BYTES)))
             for name, file in files.items()
         }
-        return replay(list(rules), inputs, on_alert=lambda _alert: None)
+        return replay(list(rules), inputs, on_alert=lambda _alert: None, lookups=load_lookups())
 
 
 def kinds(setup: Setup) -> Section:

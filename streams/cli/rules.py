@@ -1,4 +1,4 @@
-"""``m1cep rules``: check and explain."""
+"""``m1cep rules``: check and explain; ``cli.flink`` has the export."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from m1cep.errors import RuleError
+from streams.cli.flink import flink
 from streams.errors import ExitCode, UsageError
 from streams.files import load_streams, rule_files
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from streams.whynot import Asked
 
 app = typer.Typer(help="Check, explain and list rules.", no_args_is_help=True)
+app.command()(flink)
 
 Rules = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")]
 Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]

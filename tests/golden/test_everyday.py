@@ -4,6 +4,7 @@ from m1cep import Engine
 from streams.demo.score import RULE_OF
 from streams.demo.synthetic import SyntheticFlow
 from streams.files import load_rules, load_streams
+from streams.lookups import load_lookups
 
 START_MS = 1_777_689_381_000  # 02:36 UTC: the full hour is in it
 MINUTES = 30
@@ -12,7 +13,7 @@ MINUTES = 30
 def alerted(flow):
     """Rule and events of each alert."""
     rules = [rule for rule in load_rules(None, load_streams()) if "market" not in rule.streams]
-    engine = Engine(rules)
+    engine = Engine(rules, load_lookups())
     events = {"orders": [], "fills": [], "accounts": []}
     for stream, event in flow:
         events[stream].append(event)

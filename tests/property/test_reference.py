@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, event, given, settings
 from reference import strategies as some
 from reference.compare import check
 
-GROUPS = 8
+GROUPS = 9
 CASES = max(1, int(os.environ.get("M1CEP_CASES", "2400")) // GROUPS)
 thorough = settings(
     max_examples=CASES,
@@ -27,6 +27,12 @@ def test_conditions_on_the_row_at_hand(case):
 @thorough
 @given(some.cases({"past", "subset"}, limit=10))
 def test_conditions_on_rows_before(case):
+    event(check(*case))
+
+
+@thorough
+@given(some.cases({"runs"}, {"subset"}, {"skip"}, {"all"}, limit=10))
+def test_conditions_on_the_rows_of_a_loop_before(case):
     event(check(*case))
 
 
@@ -69,6 +75,7 @@ def test_absence(case):
         {"all", "exclude", "empty"},
         {"next", "past"},
         {"absent"},
+        {"runs"},
         limit=9,
         snapshot=True,
     )

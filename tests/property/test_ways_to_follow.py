@@ -16,7 +16,7 @@ LOOPS = {
     "A+ B+ C": {"C": "C.v < SUM(B.v) AND C.v > FIRST(A.v)"},
     "A+ B C?": {"A": "A.l <> 'C'", "B": "B.v > MAX(A.v) AND B.v > LAST(A.v, 1)"},
     "A{2,}? (B | C)": {"B": "B.v = COUNT(A.*)", "C": "C.v > FIRST(A.v, 1)"},
-    "A+ B* C": {"C": "C.v > AVG(A.v) AND C.v <> COUNT(DISTINCT B.v)"},
+    "A+ B* C": {"C": "C.v > STDDEV(A.v) AND C.v <> COUNT(DISTINCT B.v)"},
     "A+ X{2} B": {"B": "B.l <> 'A' AND B.v < AVG(X.v) + AVG(A.v)"},
     "A+ B": {"A": "A.l <> 'B' OR A.v > 2", "B": "B.v > 1.1 * AVG(A.v)"},
 }

@@ -91,6 +91,17 @@ def patterns(draw, extras=frozenset(), depth=2):
     return pattern
 
 
+@st.composite
+def _runs(draw):
+    """A loop of one variable, then others once each: what the engine follows in groups although conditions look back."""
+    first, *others = draw(st.permutations(NAMES))[: draw(st.integers(2, 4))]
+    parts = [p.Loop(p.Var(first), draw(st.sampled_from([1, 1, 2])), None, draw(st.integers(0, 3)) > 0)]
+    for name in others:
+        low, high = draw(st.sampled_from([(1, 1), (1, 1), (0, 1), (1, None), (0, None)]))
+        parts.append(p.Var(name) if high == low else p.Loop(p.Var(name), low, high, draw(st.booleans())))
+    return p.Seq(tuple(parts))
+
+
 # --- conditions and measures ------------------------------------------------------------------------------------------
 
 
@@ -193,14 +204,15 @@ def _measure(draw, variables, modes, ahead):
 
 @st.composite
 def queries(draw, features=frozenset()):
-    """A query; ``features`` are words: past next skip all empty anchor nothing permute exclude subset absent."""
+    """A query; ``features`` are words: past next skip all empty anchor nothing permute exclude subset absent runs."""
     features = frozenset(features)
     extras = features & {"empty", "anchor", "nothing", "permute", "exclude"}
     rows_per_match = ONE_ROW
     if "all" in features:
         rows_per_match = draw(st.sampled_from([ALL_ROWS, ALL_ROWS, OMIT_EMPTY, UNMATCHED]))
         extras -= {"exclude"} if rows_per_match == UNMATCHED else frozenset()
-    pattern = draw(patterns(extras))
+    runs = "runs" in features
+    pattern = draw(_runs() if runs else patterns(extras))
     names = p.names(pattern)
     subsets = {}
     if "subset" in features and len(names) > 1 and draw(st.booleans()):
@@ -209,7 +221,7 @@ def queries(draw, features=frozenset()):
     ahead = "next" in features
     define, loose = {}, draw(st.integers(0, 3)) == 0
     for name in names:
-        past = "past" in features and draw(st.booleans())
+        past = p.Var(name) in pattern.parts if runs else "past" in features and draw(st.booleans())
         condition = draw(_past(name, variables, ahead, loose=loose) if past else _static(name, loose=loose))
         if condition is not None:
             define[name] = condition

@@ -1,0 +1,12 @@
+/*
+id: sanctions-hit
+severity: critical
+summary: Money comes from, or is to go to, an address on the sanctions list.
+source: OFAC Sanctions Compliance Guidance for the Virtual Currency Industry (2021)
+action: freeze_account
+*/
+SELECT account, kind, address, asset, amount_usd, ts
+FROM accounts
+WHERE kind IN ('deposit', 'address_whitelisted', 'withdrawal_requested', 'withdrawal')
+  AND (IN_LIST('sanctions', address)
+    OR (address LIKE '0x%' OR address LIKE 'BC1%') AND IN_LIST('sanctions', LOWER(address)))   -- the same with capitals
