@@ -165,11 +165,12 @@ def _generate_match(
     plan: MatchPlan, stream: Stream, name: str, matter: FrontMatter, suppress: int | None
 ) -> tuple[Module, Callable[[Module], Operator]]:
     program = compile_program(plan.pattern)
-    module = generate_match(plan, program, stream, name)
+    way = way_to_follow(plan, program)
+    module = generate_match(plan, program, stream, name, way)
     every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
     begins = () if every_row else any_of(plan.define[program.labels[s]] for s in program.start)
     demands = any_of([plan.where])
-    kind = _MATCHERS[way_to_follow(plan, program)]
+    kind = _MATCHERS[way]
 
     def start(module: Module) -> Operator:
         return kind(

@@ -1,6 +1,7 @@
 """A row-pattern plan to Python.
 
-    bits(r, log, j)          which variables the row fits, as far as that does not depend on a match's past: one bit each
+    scan(...)                the loop over rows; ``b`` has a bit for each variable that the row fits, as far as that does not
+                             depend on a match's past
     try_A(r, c, log, j, s)   the memory ``c`` of a match with the row mapped to A in state ``s``, or None when A's condition is
                              not true; for conditions
     back_A(r, c, log, j)     the memory with the row put in front of those it has (for groups of matches that share their end)
@@ -36,15 +37,16 @@ if TYPE_CHECKING:
     from m1cep.plan.program import Program
 
 
-def generate_match(plan: MatchPlan, program: Program, stream: Stream, filename: str) -> Module:
-    """The module of a pattern: scan, bits, keep, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state; EMPTY and
+def generate_match(plan: MatchPlan, program: Program, stream: Stream, filename: str, way: str) -> Module:
+    """The module of a pattern, whose attempts are followed in a ``way`` (plan.sharing): scan, keep, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state; EMPTY and
     NOTHING, the memories before the first row; BEHIND and AHEAD, how far PREV and NEXT look; STATIC and DYNAMIC, bits.
     """
-    return _Generator(plan, program, stream).module(filename)
+    return _Generator(plan, program, stream, way).module(filename)
 
 
 class _Generator:
-    def __init__(self, plan: MatchPlan, program: Program, stream: Stream) -> None:
+    def __init__(self, plan: MatchPlan, program: Program, stream: Stream, way: str) -> None:
+        self.way = way
         self.plan = plan
         self.program = program
         self.stream = stream
@@ -66,7 +68,6 @@ class _Generator:
         out.add(f"return {key_source(plan.key)}", indent=1)
         out.add()
         self._scan()
-        self._bits()
         kept = self._keep()
         for variable, condition in plan.define.items():
             self._try(variable, condition)
@@ -75,6 +76,9 @@ class _Generator:
         for name, function in (("TRIES", "try"), ("BACKS", "back"), ("MAPS", "map")):
             listed = "".join(f"{function}_{identifier(v)}, " for v in self.program.labels)
             out.add(f"{name} = ({listed})  # by state of the pattern")
+        bits = {variable: 1 << n for n, variable in enumerate(plan.define)}
+        out.add(f"BITS = {bits!r}")
+        out.add(f"DYNAMIC = {sum(bits[v] for v, c in plan.define.items() if depends_on_past(c))}  # conditions look back")
         out.add(f"LABELS = {self.program.labels!r}")
         out.add()
         self._show()
@@ -99,7 +103,12 @@ class _Generator:
             out.add(f"if not ({gate}) and k not in cold:", indent=3)
             out.add("continue", indent=4)
         out.add("p = enter(k)", indent=3)
-        out.add("step(p, k, r, at, out)", indent=2)
+        out.add("log = p.log", indent=2)
+        out.add("log.append(r)", indent=2)
+        if self.behind:
+            out.add("j = len(log) - 1", indent=2)
+        self._fits()
+        out.add(f"step(p, k, r, r.{self.stream.time_attr}, at, b, out)", indent=2)
         out.add()
 
     def _gate(self) -> str:
@@ -120,23 +129,20 @@ class _Generator:
     def _static(self, condition: Expr) -> list[Expr]:
         return [p for p in conjuncts(condition) if not depends_on_past(p)]
 
-    def _bits(self) -> None:
-        out, always, dynamic = self.out, 0, 0
-        for n, condition in enumerate(self.plan.define.values()):
-            always |= 0 if self._static(condition) else 1 << n
-            dynamic |= 1 << n if len(self._static(condition)) < len(conjuncts(condition)) else 0
-        out.add(f"BITS = {dict((v, 1 << n) for n, v in enumerate(self.plan.define))!r}")  # noqa: C402 - shows as a dict
-        out.add(f"DYNAMIC = {dynamic}  # of variables whose conditions look at rows mapped before")
-        out.add("def bits(r, log, j):")
-        out.add(f"b = {always}", indent=1)
+    def _fits(self) -> None:
+        """Which variables a row fits, as bits, as far as the rows alone can tell."""
+        out = self.out
+        if self.way == "THREADS":  # asks each variable when its turn comes
+            out.add("b = 0", indent=2)
+            return
+        always = sum(1 << n for n, c in enumerate(self.plan.define.values()) if not self._static(c))
+        out.add(f"b = {always}", indent=2)
         for n, (variable, condition) in enumerate(self.plan.define.items()):
             if parts := self._static(condition):
                 with self.conditions.mapping(variable):
                     truth = " and ".join(self.conditions.writer.truth(p) for p in parts)
-                out.add(f"if {truth}:", indent=1, pos=_pos(condition))
-                out.add(f"b |= {1 << n}", indent=2)
-        out.add("return b", indent=1)
-        out.add()
+                out.add(f"if {truth}:", indent=2, pos=_pos(condition))
+                out.add(f"b |= {1 << n}  # {variable}", indent=3)
 
     def _keep(self) -> type[msgspec.Struct] | None:
         """``keep(r)``: the columns of a row that are looked at again later."""
@@ -192,7 +198,7 @@ class _Generator:
             self.out.add("return None", indent=2)
 
     def _back(self, variable: str) -> None:
-        if any(depends_on_past(c) for c in self.plan.define.values()):
+        if self.way == "RUNS":
             with self.conditions.mapping(variable):
                 self.out.add(f"def back_{identifier(variable)}(r, c, log, j):")
                 self.out.add(f"return {self.conditions.backward(variable)}", indent=1)

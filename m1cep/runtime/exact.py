@@ -19,6 +19,12 @@ def exact_add(parts: Parts | None, x: float) -> Parts:
     """The exact sum of ``parts`` and ``x`` as non-overlapping parts (Shewchuk 1997, as in math.fsum)."""
     if not parts:
         return (x,)
+    if len(parts) == 1:  # most often; two-sum (Knuth)
+        (y,) = parts
+        high = x + y
+        z = high - x
+        low = (x - (high - z)) + (y - z)
+        return (low, high) if low else (high,)
     kept: list[float] = []
     for y in parts:
         if abs(x) < abs(y):
@@ -36,15 +42,14 @@ def exact_value(parts: Parts | None) -> float | None:
     """The sum, correctly rounded; NULL of nothing and beyond DOUBLE."""
     if parts is None:
         return None
-    total = parts[0] if len(parts) == 1 else _total(parts)
+    if len(parts) == 1:
+        total = parts[0]
+    else:
+        try:
+            total = fsum(parts)
+        except (OverflowError, ValueError):  # beyond DOUBLE
+            return None
     return total if isfinite(total) else None
-
-
-def _total(parts: Parts) -> float:
-    try:
-        return fsum(parts)
-    except (OverflowError, ValueError):  # beyond DOUBLE
-        return float("inf")
 
 
 def average(parts: Parts | None, count: int) -> float | None:

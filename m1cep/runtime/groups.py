@@ -25,29 +25,51 @@ from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.partition import NEVER, Partition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from m1cep.runtime.outcome import Hit
-    from m1cep.runtime.report import When
 
     States = tuple[int, ...]
 
-START: tuple[int, ...] = ()
+
+class Node:
+    """A list of states, most preferred first. There is one Node for each list.
+
+    Attributes:
+        states: the list.
+        moves: by the bits of a row, what it does to attempts that stand here.
+        runs: how the rows of the attempts were labelled, by place in ``states``, where that is needed (see ``runs``).
+        asks: bits of the variables whose conditions look back.
+        completes: by the bits of a row, whether the pattern is complete with it.
+    """
+
+    __slots__ = ("asks", "completes", "moves", "runs", "states")
+
+    def __init__(self, states: States, runs: Any = (), asks: int = 0) -> None:
+        self.states = states
+        self.moves: dict[int, Move] = {}
+        self.runs = runs
+        self.asks = asks
+        self.completes: dict[int, bool] = {}
 
 
 class Move:
-    """What rows with certain bits do to a list of states.
+    """What a row does to the attempts of a node.
 
     Attributes:
-        to: the list after the row, or None when nothing is left.
+        to: where they stand after it, or None.
         parents: for each state of ``to``, the place in the list before of the state that took the row.
         done: the place of the state that completes the pattern, or -1.
+        end: what ``best`` notes of a match that ends here, beside the row's number.
     """
 
-    __slots__ = ("done", "parents", "to")
+    __slots__ = ("done", "end", "parents", "to")
 
-    def __init__(self, to: States | None, parents: tuple[int, ...], done: int) -> None:
+    def __init__(self, to: Node | None, parents: tuple[int, ...], done: int, end: Any = None) -> None:
         self.to = to
         self.parents = parents
         self.done = done
+        self.end = end
 
 
 class GroupPartition(Partition):
@@ -55,10 +77,10 @@ class GroupPartition(Partition):
 
     Attributes:
         fits: the bits of each row of the log.
-        groups: by list of states, the starts (row numbers) of the attempts there, ascending.
-        best: of attempts that have a complete match and may find a longer one, where it ends.
+        groups: by node, the starts (row numbers) of the attempts there, ascending.
+        best: of attempts that have a complete match and may find a longer one, (number of its last row, Move.end).
         ready: starts of attempts that are over and have a match; an older attempt may hold them back. Ascending.
-        ends: where the matches of ``ready`` end.
+        ends: of the attempts in ``ready``, what ``best`` was.
         expires: event time before which no attempt runs out of time.
     """
 
@@ -67,7 +89,7 @@ class GroupPartition(Partition):
     def __init__(self) -> None:
         super().__init__()
         self.fits: list[int] = []
-        self.groups: dict[States, deque[int]] = {}
+        self.groups: dict[Node, deque[int]] = {}
         self.best: dict[int, Any] = {}
         self.ready: list[int] = []
         self.ends: dict[int, Any] = {}
@@ -87,25 +109,45 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         module = args[2]
-        self._bits = module["bits"]
         self._bit_of = tuple(module["BITS"][label] for label in self._program.labels)
-        self._moves: dict[tuple[States, int], Move] = {}
+        self._nodes: dict[Any, Node] = {}
+        self._start = self._node(self._program.start)
         self._only_oldest = self._within is None and self._past_last
 
-    def _step(self, p: GroupPartition, key: Any, row: Any, at: int, out: list[Hit]) -> None:
-        time = self._time_of(row)
+    def _node(self, states: States) -> Node:
+        node = self._nodes.get(states)
+        if node is None:
+            node = self._nodes[states] = Node(states)
+        return node
+
+    def _step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
         if time >= p.expires:
             self._expire(p, key, time, out)
-        p.touched = self._round
         number = p.taken
         p.taken = number + 1
-        log = p.log
-        log.append(self._keep(row))
         p.ats.append(at)
-        fits = self._bits(row, log, len(log) - 1)
         p.fits.append(fits)
-        if not (p.groups and self._move_all(p, row, number, fits)):
-            self._begin(p, row, time, number, fits)
+        groups = p.groups
+        if len(groups) == 1 and not p.best:  # most often: one group, that moves on or ends
+            for node, starts in groups.items():
+                move = None if fits & node.asks else node.moves.get(fits)
+            if move is not None and move.done < 0:
+                if move.to is None:
+                    p.groups = {}
+                elif move.to is not node:
+                    p.groups = {move.to: starts}
+                covered = False
+            else:
+                covered = self._move_all(p, row, number, fits)
+        else:
+            covered = bool(groups) and self._move_all(p, row, number, fits)
+        if not covered:
+            first = self._start
+            move = None if fits & first.asks else first.moves.get(fits)
+            if move is None:
+                move = self._begin_with(p, row, number, fits)
+            if move.to is not None or move.done >= 0:
+                self._begin(p, time, number, move)
         if p.ready:
             self._decide(p, key, (time, 1, at), out)
         if not p.groups and not p.ready:
@@ -114,102 +156,108 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             return
         if p.best or p.ready:
             self._arm(p, key)
-        if len(log) > 64 and not number % 32:
+        if not number & 31 and len(p.log) > 64:
             self._shorten(p)
 
     def _shorten(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)
         if oldest is not None:
             p.forget_before(oldest - self._behind)
+        self._slim(p)
         if self._within is None and len(p.log) > self._max_rows:
             self._drop_oldest(p)
 
     def _drop_oldest(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)
-        for states, starts in list(p.groups.items()):
+        for node, starts in list(p.groups.items()):
             if starts[0] == oldest:
                 starts.popleft()
                 self._dropped += 1
                 if oldest in p.best:
                     self._over(p, oldest)
                 if not starts:
-                    del p.groups[states]
+                    del p.groups[node]
                 return
 
     # moving
 
+    def _sorted(self, p: GroupPartition, _row: Any, _number: int, fits: int) -> Iterable[tuple[Node, int, deque[int]]]:
+        """Groups and the bits of the row for each of them."""
+        return [(node, fits, starts) for node, starts in p.groups.items()]
+
     def _move_all(self, p: GroupPartition, row: Any, number: int, fits: int) -> bool:
         """Move every group on by one row. True when the row completes a match inside which no other may begin."""
-        moves = self._moves
-        after: dict[States, deque[int]] = {}
+        after: dict[Node, deque[int]] = {}
         completed: int | None = None
-        lost: list[deque[int]] = []
-        for states, starts in p.groups.items():
-            move = moves.get((states, fits)) or self._work_out(states, fits)
+        lost: list[int] = []
+        for node, bits, starts in self._sorted(p, row, number, fits):
+            move = node.moves.get(bits) or self._work_out(node, bits, number, after)
             if move.done >= 0:
-                if self._past_last:
-                    if completed is None or starts[0] < completed:
-                        completed = starts[0]
-                else:
+                if not self._past_last:
                     for start in starts:
-                        p.best[start] = number
-            if move.to is None:
-                lost.append(starts)
-            elif move.to in after:
-                after[move.to] = _merged(after[move.to], starts)
+                        p.best[start] = (number, move.end)
+                elif completed is None or starts[0] < completed:
+                    completed = starts[0]
+                    p.best[completed] = (number, move.end)
+            to = move.to
+            if to is None:
+                if p.best:
+                    lost.extend(starts)
+            elif to in after:
+                after[to] = _merged(after[to], starts)
             else:
-                after[move.to] = starts
+                after[to] = starts
         p.groups = after
         if completed is not None:
-            p.best[completed] = number
             self._cover(p, completed)
-        if p.best:
-            for starts in lost:
-                for start in starts:
-                    if start in p.best:
-                        self._over(p, start)
+        for start in lost:
+            if start in p.best:
+                self._over(p, start)
         if self._only_oldest:
             for starts in after.values():
                 if len(starts) > 1:
                     self._prune(p, starts)
         return completed is not None
 
-    def _work_out(self, states: States, fits: int) -> Move:
-        """The move of a list, or from before a match's first row."""
+    def _work_out(self, node: Node, fits: int, _number: int, _after: Iterable[Node]) -> Move:
+        """The move of a node, or of the start before a match's first row."""
+        to, parents, done = self._following(node.states, fits)
+        move = node.moves[fits] = Move(self._node(to) if to else None, parents, done)
+        return move
+
+    def _following(self, states: States, fits: int) -> tuple[States, tuple[int, ...], int]:
         to: list[int] = []
         parents: list[int] = []
-        done = -1
         for place, state in enumerate(states):
             if not fits & self._bit_of[state]:
                 continue
             for nxt in self._program.next[state]:
-                if nxt == DONE:
-                    done = place
-                    break
+                if nxt == DONE:  # less preferred states can no longer win
+                    return tuple(to), tuple(parents), place
                 if nxt not in to:
                     to.append(nxt)
                     parents.append(place)
-            if done >= 0:
-                break
-        move = self._moves[states, fits] = Move(tuple(to) or None, tuple(parents), done)
-        return move
+        return tuple(to), tuple(parents), -1
 
-    def _begin(self, p: GroupPartition, row: Any, time: int, number: int, fits: int) -> None:
-        states = self._program.start
-        move = self._moves.get((states, fits)) or self._work_out(states, fits)
-        if move.to is not None:
-            starts = p.groups.get(move.to)
+    def _begin_with(self, _p: GroupPartition, _row: Any, number: int, fits: int) -> Move:
+        """What a row does as the first of a match."""
+        return self._work_out(self._start, fits, number, ())
+
+    def _begin(self, p: GroupPartition, time: int, number: int, move: Move) -> None:
+        to = move.to
+        if to is not None:
+            starts = p.groups.get(to)
             if starts is None:
-                p.groups[move.to] = deque((number,))
+                p.groups[to] = deque((number,))
             else:
                 starts.append(number)
                 if self._only_oldest:
                     self._prune(p, starts)
-            if self._within is not None and p.expires == NEVER:
+            if p.expires == NEVER and self._within is not None:
                 p.expires = time + self._within
         if move.done >= 0:
-            p.best[number] = number
-            if move.to is None:
+            p.best[number] = (number, move.end)
+            if to is None:
                 self._over(p, number)
 
     def _over(self, p: GroupPartition, start: int) -> None:
@@ -219,33 +267,31 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _cover(self, p: GroupPartition, completed: int) -> None:
         """A match that begins at ``completed`` reaches to the present row: attempts that began after it would be skipped."""
-        for states, starts in list(p.groups.items()):
-            while starts and starts[-1] > completed:
-                starts.pop()
-            if not starts:
-                del p.groups[states]
+        for node, starts in list(p.groups.items()):
+            if starts[0] > completed:
+                del p.groups[node]
+            else:
+                while starts[-1] > completed:
+                    starts.pop()
         if len(p.best) > 1:
             p.best = {s: e for s, e in p.best.items() if s <= completed}
         while p.ready and p.ready[-1] > completed:
             del p.ends[p.ready.pop()]
 
     def _prune(self, p: GroupPartition, starts: deque[int]) -> None:
-        """Of attempts in one list without bound in time, those after the first that has no match find what it finds."""
-        kept: list[int] = []
-        found = False
-        for start in starts:
-            if start in p.best:
-                kept.append(start)
-            elif not found:
-                kept.append(start)
-                found = True
-        if len(kept) < len(starts):
-            starts.clear()
-            starts.extend(kept)
+        """Of attempts in one node without bound in time, those after the first that has no match find what it finds."""
+        if not p.best:
+            while len(starts) > 1:
+                starts.pop()
+            return
+        first = next((start for start in starts if start not in p.best), None)
+        kept = [start for start in starts if start in p.best or start == first]
+        starts.clear()
+        starts.extend(kept)
 
     # deciding
 
-    def _decide(self, p: GroupPartition, key: Any, when: When, out: list[Hit]) -> None:
+    def _decide(self, p: GroupPartition, key: Any, when: tuple[int, int, int], out: list[Hit]) -> None:
         """Report matches that no older attempt holds back."""
         while p.ready:
             start = p.ready[0]
@@ -254,34 +300,36 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             del p.ready[0]
             path = self._path(p, start, p.ends.pop(start))
             self._reporter.report(p, key, start, path, when, out)
-            self._skip(p, self._reporter.next_start(start, path))
+            if p.groups or p.ready:
+                self._skip(p, self._reporter.next_start(start, path))
 
     def _skip(self, p: GroupPartition, following: int) -> None:
         """Drop attempts that began before row number ``following``."""
-        for states, starts in list(p.groups.items()):
+        for node, starts in list(p.groups.items()):
             while starts and starts[0] < following:
                 p.best.pop(starts.popleft(), None)
             if not starts:
-                del p.groups[states]
+                del p.groups[node]
         while p.ready and p.ready[0] < following:
             del p.ends[p.ready.pop(0)]
 
     def _path(self, p: GroupPartition, start: int, end: Any) -> list[int]:
         """The states in which the rows of a match were taken."""
-        fits = p.fits[start - p.base : end - p.base + 1]
-        states, moves = self._program.start, self._moves
-        lists: list[States] = []
-        made: list[Move] = []
-        for bits in fits:
-            move = moves.get((states, bits)) or self._work_out(states, bits)
-            lists.append(states)
-            made.append(move)
-            states = move.to or START
-        place = made[-1].done
-        path = [lists[-1][place]]
-        for n in range(len(made) - 2, -1, -1):
-            place = made[n].parents[place]
-            path.append(lists[n][place])
+        node: Node | None = self._start
+        taken: list[tuple[Node, Move]] = []
+        for bits in p.fits[start - p.base : end[0] - p.base + 1]:
+            assert node is not None
+            move = node.moves.get(bits) or self._work_out(node, bits, 0, ())
+            taken.append((node, move))
+            node = move.to
+        node, move = taken.pop()
+        place = move.done
+        path = [node.states[place]]
+        parents = move.parents
+        for node, move in reversed(taken):
+            parents = move.parents
+            place = parents[place]
+            path.append(node.states[place])
         path.reverse()
         return path
 
@@ -293,31 +341,36 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         time_of = self._time_of
         while p.groups:
             expired = None  # the oldest first: each may let go what it held back
-            for states, starts in p.groups.items():
+            for node, starts in p.groups.items():
                 start = starts[0]
                 if time_of(log[start - base]) <= last and (expired is None or start < expired[0]):
-                    expired = (start, states)
+                    expired = (start, node)
             if expired is None:
                 break
-            start, states = expired
-            starts = p.groups[states]
+            start, node = expired
+            starts = p.groups[node]
             if p.best or p.ready:
                 starts.popleft()
                 if start in p.best:
                     self._over(p, start)
                 if not starts:
-                    del p.groups[states]
+                    del p.groups[node]
                 self._decide(p, key, (time_of(log[start - base]) + within, 0, p.ats[start - base]), out)
                 continue
             while starts and time_of(log[starts[0] - base]) <= last:
                 starts.popleft()
             if not starts:
-                del p.groups[states]
-        oldest = self._oldest(p)
-        p.expires = NEVER if oldest is None or not p.groups else time_of(log[oldest - base]) + within
+                del p.groups[node]
+        self._expect(p)
+
+    def _expect(self, p: GroupPartition) -> None:
+        """Note when the oldest open attempt runs out of time."""
+        p.expires = NEVER
+        if self._within is not None and p.groups:
+            p.expires = self._time_of(p.log[min(s[0] for s in p.groups.values()) - p.base]) + self._within
 
     def _close(self, p: GroupPartition, key: Any, out: list[Hit]) -> None:
-        starts = sorted([s for starts in p.groups.values() for s in starts if s in p.best])
+        starts = sorted(s for starts in p.groups.values() for s in starts if s in p.best)
         p.groups = {}
         for start in starts:
             self._over(p, start)
@@ -326,10 +379,11 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             self._decide(p, key, (self._time_of(p.log[first]), 0, p.ats[first]), out)
 
     def _oldest(self, p: GroupPartition) -> int | None:
-        starts = [starts[0] for starts in p.groups.values()]
-        if p.ready:
-            starts.append(p.ready[0])
-        return min(starts, default=None)
+        oldest = p.ready[0] if p.ready else None
+        for starts in p.groups.values():
+            if oldest is None or starts[0] < oldest:
+                oldest = starts[0]
+        return oldest
 
     def _waits(self, p: GroupPartition) -> bool:
         return bool(p.best or p.ready)
@@ -337,22 +391,33 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     def _open(self, p: GroupPartition) -> int:
         return sum(map(len, p.groups.values())) + len(p.ready)
 
+    def _reset(self, p: GroupPartition) -> None:
+        p.fits.clear()
+
+    # as plain values
+
     def _save(self, p: GroupPartition) -> Any:
-        groups = [[list(states), list(starts)] for states, starts in p.groups.items()]
+        groups = [[list(node.states), *self._save_runs(node), list(starts)] for node, starts in p.groups.items()]
         return [p.fits, groups, *([list(p.best.items()), list(p.ends.items())] if p.best or p.ready else [])]
+
+    def _save_runs(self, _node: Node) -> list[Any]:
+        return []
 
     def _restore(self, p: GroupPartition, saved: Any) -> None:
         p.fits, groups, *ends = saved
-        p.groups = {tuple(states): deque(starts) for states, starts in groups}
+        p.groups = {}
+        for states, *runs, starts in groups:
+            p.groups[self._restored(tuple(states), runs, p.groups)] = deque(starts)
         if ends:
-            p.best, p.ends = (dict(map(tuple, found)) for found in ends)
+            p.best, p.ends = ({start: self._restored_end(end) for start, end in found} for found in ends)
             p.ready = sorted(p.ends)
         self._expect(p)
 
-    def _expect(self, p: GroupPartition) -> None:
-        """Note when the oldest open attempt runs out of time."""
-        if self._within is not None and p.groups:
-            p.expires = min(self._time_of(p.log[s[0] - p.base]) for s in p.groups.values()) + self._within
+    def _restored(self, states: States, _runs: Any, _others: Iterable[Node]) -> Node:
+        return self._node(states)
+
+    def _restored_end(self, end: Any) -> Any:
+        return tuple(end)
 
 
 def _merged(a: deque[int], b: deque[int]) -> deque[int]:

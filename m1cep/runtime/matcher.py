@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from m1cep.runtime.suppress import Suppressor
 
 P = TypeVar("P", bound=Partition)
+_SPARE = 1_000
 _MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
@@ -86,14 +87,14 @@ class PatternMatcher(Generic[P]):
         self._cold: dict[Any, bytes] = {}
         self._wakes: list[tuple[int, int, Any]] = []  # (event time, position, key), a heap
         self._swept = -NEVER
-        self._round = 0
         self._many = _MANY
         self._dropped = 0
+        self._spare: list[P] = []  # partitions to use again: most matches are given up after a row or two
 
     # what a kind of matcher does
 
-    def _step(self, p: P, key: Any, row: Any, at: int, out: list[Hit]) -> None:
-        """Take a row into a partition."""
+    def _step(self, p: P, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
+        """Take a row in that was put into the partition's log; ``fits``: bits of the variables that it fits."""
         raise NotImplementedError
 
     def _expire(self, p: P, key: Any, time: int, out: list[Hit]) -> None:
@@ -116,6 +117,9 @@ class PatternMatcher(Generic[P]):
         """Open attempts."""
         raise NotImplementedError
 
+    def _reset(self, p: P) -> None:
+        """Make a partition without open attempts as good as new."""
+
     def _save(self, p: P) -> Any:
         """What the pattern remembers, as plain values."""
         raise NotImplementedError
@@ -128,7 +132,6 @@ class PatternMatcher(Generic[P]):
 
     def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order; ``alone`` says that an index of the batch would serve this rule only."""
-        self._round += 1
         if len(self._live) > self._many:
             self._pack_idle()
         self._scan(self._live, self._cold, self._enter, self._step, batch.all() if alone else self._rows(batch), out)
@@ -154,17 +157,35 @@ class PatternMatcher(Generic[P]):
 
     def _enter(self, key: Any) -> P:
         blob = self._cold.pop(key, None) if self._cold else None
-        p = self._live[key] = self.new_partition() if blob is None else self._thaw(blob)
+        if blob is None:
+            p = self._spare.pop() if self._spare else self.new_partition()
+        else:
+            p = self._thaw(blob)
+        self._live[key] = p
         return p
 
     def _leave(self, p: P, key: Any) -> None:
         """Drop or shorten a partition after a row: called when no attempt is open."""
         if not self._lasting:
             del self._live[key]
+            if len(self._spare) < _SPARE:
+                p.log.clear()
+                p.ats.clear()
+                p.base = p.taken = p.matches = p.covered = p.slim = p.touched = 0
+                p.armed = NEVER
+                self._reset(p)
+                self._spare.append(p)
             return
         surplus = p.taken - p.base - self._behind
         if surplus > 0:
             p.cut(surplus)
+
+    def _slim(self, p: P) -> None:
+        """Cut rows down to the columns that are needed: worth it for those that stay."""
+        log, keep = p.log, self._keep
+        for i in range(max(p.slim - p.base, 0), len(log)):
+            log[i] = keep(log[i])
+        p.slim = p.base + len(log)
 
     def _arm(self, p: P, key: Any) -> None:
         """Wake the partition when its oldest attempt runs out of time."""
@@ -242,23 +263,25 @@ class PatternMatcher(Generic[P]):
     def _pack_idle(self) -> None:
         """Pack keys that were not touched since the last time, unless time alone may bring them a match."""
         idle = [
-            k for k, p in self._live.items() if p.touched < self._round - 1 and p.armed == NEVER and not self._waits(p)
+            k for k, p in self._live.items() if p.touched == p.taken and p.armed == NEVER and not self._waits(p)
         ]
-        for key in idle:
+        for key in idle:  # no row since the last time
             self._cold[key] = self._freeze(self._live.pop(key))
+        for p in self._live.values():
+            p.touched = p.taken
         self._many = max(_MANY, 2 * len(self._live))
 
     def _freeze(self, p: P) -> bytes:
         """A partition as bytes; the first eight are the event time of its newest row."""
         newest = self._time_of(p.log[-1]) if p.log else 0
-        facts = [p.base, p.taken, p.matches, p.covered, p.ats, self._pack_rows(p.log), self._save(p)]
+        rows = self._pack_rows(list(map(self._keep, p.log)))
+        facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, self._save(p)]
         return newest.to_bytes(8, "big", signed=True) + pack(facts)
 
     def _thaw(self, blob: bytes) -> P:
         p = self.new_partition()
         p.base, p.taken, p.matches, p.covered, p.ats, rows, saved = unpack(blob[8:])
         p.log = self._unpack_rows(rows)
-        p.touched = self._round
         self._restore(p, saved)
         return p
 

@@ -17,10 +17,11 @@ class Partition:
         matches: found so far, for MATCH_NUMBER.
         covered: rows before this number belong to a match, for WITH UNMATCHED ROWS.
         armed: event time at which the partition is to be woken, or NEVER.
-        touched: the round of the matcher in which it last took a row.
+        slim: rows before this number have been cut down to the columns that are needed.
+        touched: ``taken`` when partitions without rows were looked for the last time.
     """
 
-    __slots__ = ("armed", "ats", "base", "covered", "log", "matches", "taken", "touched")
+    __slots__ = ("armed", "ats", "base", "covered", "log", "matches", "slim", "taken", "touched")
 
     def __init__(self) -> None:
         self.log: list[Any] = []
@@ -30,6 +31,7 @@ class Partition:
         self.matches = 0
         self.covered = 0
         self.armed = NEVER
+        self.slim = 0
         self.touched = 0
 
     def forget_before(self, number: int) -> None:

@@ -77,11 +77,8 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
 
-    def _step(self, p: ThreadPartition, key: Any, row: Any, at: int, out: list[Hit]) -> None:
-        time = self._time_of(row)
+    def _step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]) -> None:
         self._expire(p, key, time, out, row_follows=True)
-        p.touched = self._round
-        p.log.append(self._keep(row))
         p.ats.append(at)
         while len(p.log) + p.base - p.taken > self._ahead:
             taken = row if not self._ahead else p.log[p.taken - p.base]
@@ -96,7 +93,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             if p.taken == p.base + len(p.log) or self._lasting:
                 self._leave(p, key)
             return
-        p.forget_before(p.attempts[0].start - self._behind)
+        if len(p.log) > 64 and not p.taken & 31:
+            p.forget_before(p.attempts[0].start - self._behind)
+            self._slim(p)
         if p.waits:
             self._arm(p, key)
 
