@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from m1cep.plan.program import AT_END, DONE
-from m1cep.runtime.report import Reporter
+from m1cep.runtime.report import Reporter, SkipError
 from m1cep.runtime.suppress import Suppressor
 
 if TYPE_CHECKING:
@@ -100,8 +100,13 @@ class Walker:
         while start < len(rows) and budget.steps > 0:
             attempt = self._attempt(rows, start, budget, until)
             found.append(attempt)
-            matched = attempt.ending == MATCH
-            start = self._reporter.next_start(start, attempt.path) if matched else start + 1
+            if attempt.ending != MATCH:
+                start += 1
+                continue
+            try:
+                start = self._reporter.next_start(start, attempt.path)
+            except SkipError:  # an error in SQL: the search ends
+                break
         return found
 
     def _attempt(self, rows: Sequence[Any], start: int, budget: Budget, until: int) -> Attempt:
