@@ -25,8 +25,8 @@ from streams.errors import ShellError, UsageError
 CONFIG_FILE = "m1cep.toml"
 PREFIX = "M1CEP_"
 DEFAULT_PARTITIONS = 4  # of topics that we create
-# Set by run.py for the commands that it starts; not a setting.
-NOT_SETTINGS = frozenset({"M1CEP_UV"})
+# Set by run.py for the commands that it starts; read by `m1cep bench` and the tests that run Flink. Not settings.
+NOT_SETTINGS = frozenset({"M1CEP_UV", "M1CEP_FLINK_PYTHON"})
 # Kubernetes adds such variables to every container of a namespace that has a service called m1cep-something.
 _SERVICE_LINK = re.compile(r".*_SERVICE_(HOST|PORT.*)$|.*_PORT(_\d+_(TCP|UDP).*)?$")
 

@@ -27,7 +27,7 @@ def rows(text, *, key="k", times=None, values=None, start=0):
 
 def rule_text(pattern, *, define="", measures="COUNT(*) AS n", within="1 HOUR", select="*", where="", **letters):
     """A rule on the stream; a variable without a definition given stands for its own letter, but X for any."""
-    names = sorted({c for c in pattern if c.isupper()} - {"X"})
+    names = sorted({c for c in pattern.replace("ABSENT", "") if c.isupper()} - {"X"})
     defined = [f"{n} AS {letters.get(n) or f'{n}.l = {n!r}'}" for n in names]
     amount, unit = within.split() if within else ("", "")
     bound = f"WITHIN INTERVAL '{amount}' {unit}" if within else ""

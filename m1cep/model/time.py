@@ -72,7 +72,11 @@ def parse_duration_us(text: str) -> int:
     if found is None:
         msg = f"expected a duration such as '5 s' (units: {', '.join(_DURATION_US)}), got {text!r}"
         raise ValueError(msg)
-    return round(float(found[1]) * _DURATION_US[found[2]])
+    micros = float(found[1]) * _DURATION_US[found[2]]
+    if micros >= 2**63:
+        msg = f"expected a duration of less than 292,000 years, got {text[:40]!r}"
+        raise ValueError(msg)
+    return round(micros)
 
 
 def in_unit(micros: int, unit: str) -> int:

@@ -21,13 +21,15 @@ def way_to_follow(plan: MatchPlan, program: Program) -> str:
     """GROUPS where what an attempt can still do depends on its list of states alone; RUNS where it depends, besides, on runs of
     rows that attempts have in common; THREADS for all others.
     """
-    if program.waits or program.has_anchors or program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED":
+    if program.has_anchors or program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED":
         return "THREADS"
     exprs = [*plan.define.values(), *(o.expr for o in plan.select), plan.having]
     if reach(exprs)[1]:
         return "THREADS"
     if not any(depends_on_past(c) for c in plan.define.values()):
         return "GROUPS"
+    if program.waits:
+        return "THREADS"
     labels = any(isinstance(e, Label) for c in plan.define.values() for e in walk(c))
     asking = {s for s, label in enumerate(program.labels) if depends_on_past(plan.define[label])}
     if labels or not _begins_with_loop(plan.pattern) or any(_comes_again(program, s) for s in asking):

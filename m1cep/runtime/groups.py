@@ -41,12 +41,14 @@ class Node:
         runs: how the rows of the attempts were labelled, by place in ``states``, where that is needed (see ``runs``).
         asks: bits of the variables whose conditions look back.
         completes: by the bits of a row, whether the pattern is complete with it.
+        waits: the place of the most preferred state of ABSENT, or -1.
     """
 
-    __slots__ = ("asks", "completes", "moves", "runs", "states")
+    __slots__ = ("asks", "completes", "moves", "runs", "states", "waits")
 
-    def __init__(self, states: States, runs: Any = (), asks: int = 0) -> None:
+    def __init__(self, states: States, runs: Any = (), asks: int = 0, waits: int = -1) -> None:
         self.states = states
+        self.waits = waits
         self.moves: dict[int, Move] = {}
         self.runs = runs
         self.asks = asks
@@ -78,7 +80,8 @@ class GroupPartition(Partition):
     Attributes:
         fits: the bits of each row of the log.
         groups: by node, the starts (row numbers) of the attempts there, ascending.
-        best: of attempts that have a complete match and may find a longer one, (number of its last row, Move.end).
+        best: of attempts that have a complete match and may find a longer one, (number of its last row, Move.end); of an
+            absence that held, (number of the newest row, the event time at which it was over).
         ready: starts of attempts that are over and have a match; an older attempt may hold them back. Ascending.
         ends: of the attempts in ``ready``, what ``best`` was.
         expires: event time before which no attempt runs out of time.
@@ -110,6 +113,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         super().__init__(*args)
         module = args[2]
         self._bit_of = tuple(module["BITS"][label] for label in self._program.labels)
+        self._absent = self._program.waits
         self._nodes: dict[Any, Node] = {}
         self._start = self._node(self._program.start)
         self._only_oldest = self._within is None and self._past_last
@@ -117,7 +121,8 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     def _node(self, states: States) -> Node:
         node = self._nodes.get(states)
         if node is None:
-            node = self._nodes[states] = Node(states)
+            waits = next((place for place, state in enumerate(states) if state in self._absent), -1)
+            node = self._nodes[states] = Node(states, waits=waits)
         return node
 
     def _step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
@@ -154,7 +159,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             p.expires = NEVER
             self._leave(p, key)
             return
-        if p.best or p.ready:
+        if p.armed == NEVER and (p.best or p.ready or self._absent):  # later starts run out of time later
             self._arm(p, key)
         if not number & 31 and len(p.log) > 64:
             self._shorten(p)
@@ -229,7 +234,11 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         to: list[int] = []
         parents: list[int] = []
         for place, state in enumerate(states):
-            if not fits & self._bit_of[state]:
+            fit = fits & self._bit_of[state]
+            if state in self._absent and not fit and state not in to:  # goes on waiting, whatever row this is
+                to.append(state)
+                parents.append(place)
+            if state in self._absent or not fit:
                 continue
             for nxt in self._program.next[state]:
                 if nxt == DONE:  # less preferred states can no longer win
@@ -298,8 +307,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if p.groups and min(starts[0] for starts in p.groups.values()) < start:
                 return
             del p.ready[0]
-            path = self._path(p, start, p.ends.pop(start))
-            self._reporter.report(p, key, start, path, when, out)
+            end = p.ends.pop(start)
+            path = self._path(p, start, end)
+            self._reporter.report(p, key, start, path, when, out, end[1] if self._absent else None)
             if p.groups or p.ready:
                 self._skip(p, self._reporter.next_start(start, path))
 
@@ -315,21 +325,26 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _path(self, p: GroupPartition, start: int, end: Any) -> list[int]:
         """The states in which the rows of a match were taken."""
+        number, absent_at = end
         node: Node | None = self._start
         taken: list[tuple[Node, Move]] = []
-        for bits in p.fits[start - p.base : end[0] - p.base + 1]:
+        for bits in p.fits[start - p.base : number - p.base + 1]:
             assert node is not None
             move = node.moves.get(bits) or self._work_out(node, bits, 0, ())
             taken.append((node, move))
             node = move.to
-        node, move = taken.pop()
-        place = move.done
-        path = [node.states[place]]
-        parents = move.parents
-        for node, move in reversed(taken):
-            parents = move.parents
-            place = parents[place]
+        path: list[int] = []
+        if absent_at is None:
+            node, move = taken.pop()
+            place = move.done
             path.append(node.states[place])
+        else:
+            assert node is not None
+            place = node.waits
+        for node, move in reversed(taken):
+            place = move.parents[place]
+            if node.states[place] not in self._absent:  # else the row was passed over
+                path.append(node.states[place])
         path.reverse()
         return path
 
@@ -349,13 +364,16 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
                 break
             start, node = expired
             starts = p.groups[node]
-            if p.best or p.ready:
+            if p.best or p.ready or node.waits >= 0:
                 starts.popleft()
+                deadline = time_of(log[start - base]) + within
+                if node.waits >= 0:
+                    p.best[start] = (p.taken - 1, deadline)
                 if start in p.best:
                     self._over(p, start)
                 if not starts:
                     del p.groups[node]
-                self._decide(p, key, (time_of(log[start - base]) + within, 0, p.ats[start - base]), out)
+                self._decide(p, key, (deadline, 0, p.ats[start - base]), out)
                 continue
             while starts and time_of(log[starts[0] - base]) <= last:
                 starts.popleft()
@@ -370,6 +388,10 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             p.expires = self._time_of(p.log[min(s[0] for s in p.groups.values()) - p.base]) + self._within
 
     def _close(self, p: GroupPartition, key: Any, out: list[Hit]) -> None:
+        for node, waiting in p.groups.items():
+            if node.waits >= 0:
+                for start in waiting:
+                    p.best[start] = (p.taken - 1, self._time_of(p.log[start - p.base]) + (self._within or 0))
         starts = sorted(s for starts in p.groups.values() for s in starts if s in p.best)
         p.groups = {}
         for start in starts:
@@ -386,7 +408,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         return oldest
 
     def _waits(self, p: GroupPartition) -> bool:
-        return bool(p.best or p.ready)
+        return bool(p.best or p.ready or (self._absent and p.groups))
 
     def _open(self, p: GroupPartition) -> int:
         return sum(map(len, p.groups.values())) + len(p.ready)

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BIGINT, DOUBLE, SqlType
 from m1cep.plan.ir import Agg, Expr
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 from m1cep.sql.scope import VariableScope
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def aggregate_call(checker: ExpressionChecker, node: exp.Expr, scope: RowScope |
     func = AGGREGATES.get(type(call))
     if func is None:
         names = ", ".join(sorted({f"{f}" for f in AGGREGATES.values()}))
-        raise checker.refuse(f"{call.sql()[:30]} is not an aggregate over a window", node, f"there are: {names}")
+        raise checker.refuse(f"{written(call)} is not an aggregate over a window", node, f"there are: {names}")
     scope.place = f"{func}(...)"
     expr, distinct = _argument(checker, func, call, scope)
     scope.place = "FILTER"
@@ -54,7 +54,9 @@ def aggregate_call(checker: ExpressionChecker, node: exp.Expr, scope: RowScope |
     return Agg(func, None, expr, _result_type(func, expr), where, position(call), distinct)
 
 
-def _argument(checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowScope | VariableScope) -> tuple[Expr | None, bool]:
+def _argument(
+    checker: ExpressionChecker, func: str, call: exp.Expr, scope: RowScope | VariableScope
+) -> tuple[Expr | None, bool]:
     """The argument, None for COUNT(*); and whether only different values count."""
     argument, distinct = call.this, False
     if isinstance(argument, exp.Distinct):

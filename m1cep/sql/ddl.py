@@ -11,7 +11,7 @@ from sqlglot import exp
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.stream import Branch, Column, Stream
 from m1cep.model.time import in_unit
-from m1cep.sql.dialect import parse, position
+from m1cep.sql.dialect import parse, position, written
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.scope import nearest
 
@@ -130,9 +130,13 @@ def _properties(statement: exp.Create, source: SourceText) -> tuple[list[exp.Exp
             key = list(item.this.expressions) or [item.this]
         elif isinstance(item, exp.Property):
             value = item.args.get("value")
+            if item.this is None or not item.this.name:
+                raise RuleError(
+                    "expected 'name' = 'value' in WITH (...)", source, position(item) or position(statement)
+                )
             options[item.this.name.lower()] = value.name if value is not None else ""
         else:
-            raise RuleError(f"not supported in CREATE TABLE: {item.sql()[:40]}", source, position(item))
+            raise RuleError(f"not supported in CREATE TABLE: {written(item)}", source, position(item))
     return key, options
 
 
@@ -206,7 +210,7 @@ def _from(select: exp.Select, streams: dict[str, Stream], source: SourceText) ->
     stream = streams.get(table.name) if isinstance(table, exp.Table) else None
     if stream is None or stream.is_view:
         raise RuleError(
-            f"expected FROM a stream declared before, got {table.sql() if table else 'nothing'}",
+            f"expected FROM a stream declared before, got {written(table)}",
             source,
             position(table or select),
             hint=nearest(table.name if table else "", streams),

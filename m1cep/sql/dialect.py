@@ -17,6 +17,8 @@ from m1cep.errors import RuleError
 if TYPE_CHECKING:
     from m1cep.errors import SourceText
 
+_SHOWN = 60  # characters of SQL in a message
+
 
 class RowMatch(exp.Expression):
     """MATCH_RECOGNIZE (...), every clause as an argument; ``pattern`` is a Var whose meta has ``start``."""
@@ -79,7 +81,7 @@ class M1cepSql(Trino):
         }
 
         def _warn_unsupported(self) -> None:
-            """sqlglot would take what it does not understand for an opaque command, and say so in a log."""
+            """Refuse what sqlglot does not understand; it would take it for an opaque command, and say so in a log."""
             self.raise_error("expected SELECT, CREATE TABLE or CREATE VIEW in its usual form", self._curr or self._prev)
 
         def _parse_placeholder(self) -> exp.Expr | None:
@@ -166,7 +168,7 @@ class M1cepSql(Trino):
             self._match_l_paren()
             found: dict[str, Any] = {"partition_by": self._parse_partition_by(), "order": self._parse_order()}
             if self._match_text_seq("MEASURES"):
-                found["measures"] = self._parse_csv(self._parse_expression)
+                found["measures"] = self._parse_csv(self._parse_measure)
             found["rows"] = self._parse_rows_per_match()
             if self._match_text_seq("AFTER", "MATCH", "SKIP"):
                 found["after"], found["after_variable"] = self._parse_skip()
@@ -195,6 +197,13 @@ class M1cepSql(Trino):
                 node.update_positions(opening)
                 return node
             return super()._parse_unary()
+
+        def _parse_measure(self) -> exp.Expr:
+            """``expression AS name``: without AS, sqlglot would take the word after it for the name, be it PATTERN."""
+            measure = self._parse_disjunction()
+            if not self._match(TokenType.ALIAS):
+                self.raise_error("expected AS name after a measure", self._curr or self._prev)
+            return self.expression(exp.Alias(this=measure, alias=self._parse_id_var(any_token=True)))
 
         def _parse_rows_per_match(self) -> str | None:
             if self._match_text_seq("ONE", "ROW", "PER", "MATCH"):
@@ -279,6 +288,17 @@ def _offset(text: str, line: int | None, end_column: int | None, length: int) ->
     for _ in range(line - 1):
         begin = text.find("\n", begin) + 1
     return max(begin, begin + (end_column or 1) - max(length, 1))
+
+
+def written(node: exp.Expr | None) -> str:
+    """A node as SQL, cut to what fits a message; sqlglot cannot write everything that it reads."""
+    if node is None:
+        return "nothing"
+    try:
+        text = node.sql(dialect="trino")
+    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, IndexError):
+        return type(node).__name__.upper()
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def position(node: exp.Expr | None) -> int:

@@ -13,7 +13,7 @@ from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
 from m1cep.sql import scalars
 from m1cep.sql.aggregates import is_aggregate
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
 from m1cep.sql.navigation import aggregate, classifier, match_number, navigation, semantics
@@ -91,7 +91,7 @@ class ExpressionChecker:
             return scalar
         method = getattr(self, f"_{kind.__name__.lower()}", None)
         if method is None:
-            what = node.sql(dialect="trino")[:60]
+            what = written(node)
             raise self.refuse(f"not supported: {what}", node, "see docs/rules.md for what a rule may say")
         result: Expr = method(node, scope)
         return result
@@ -346,7 +346,9 @@ class ExpressionChecker:
             return param(self, node, scope, DOUBLE)
         if name == "TIMESTAMPDIFF":
             return scalars.timestampdiff(self, node, scope)
-        raise self.refuse(f"function {name} is not supported", node, "see docs/rules.md for the functions")
+        close = nearest(name, scalars.NAMES)
+        hint = close if close.startswith("did you mean") else "see docs/rules.md for the functions"
+        raise self.refuse(f"function {name} is not supported", node, hint)
 
     def expect(self, arg: Expr, expected: str, node: exp.Expr, what: str) -> Expr:
         """The argument, if it is of the type that ``what`` takes (see :func:`m1cep.sql.types.fits`)."""

@@ -79,6 +79,8 @@ def front_matter(source: SourceText) -> FrontMatter:
     begin = found.start(1)
     try:
         data = yaml.safe_load(found[1])
+    except ValueError as error:  # a number or a date that Python does not take
+        raise RuleError(f"front matter is not YAML: {error}", source, begin) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise RuleError(

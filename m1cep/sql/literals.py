@@ -11,7 +11,7 @@ from sqlglot import exp
 from m1cep.errors import RuleError
 from m1cep.model.time import INTERVAL_US
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INT, MAX_BIGINT, STRING, SqlType
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 
 if TYPE_CHECKING:
     from m1cep.errors import SourceText
@@ -35,36 +35,47 @@ _TYPES = (
 
 
 def number(node: exp.Expr, source: SourceText) -> tuple[int | float | Decimal, SqlType]:
-    """A numeric constant: an integer is BIGINT, with an exponent DOUBLE, else exact DECIMAL.
+    """A numeric constant, as :func:`typed_number`.
 
     Raises:
         RuleError: it is beyond its type.
     """
-    text = node.name
     try:
-        if text.isdecimal() and len(text) <= MAX_DIGITS:
-            whole = int(text)
-            if whole <= MAX_BIGINT:
-                return whole, BIGINT
-        elif "e" in text.lower():
-            double = float(text)
-            if math.isfinite(double):
-                return double, DOUBLE
-        else:
+        return typed_number(node.name)
+    except ValueError:
+        raise RuleError(
+            "expected a number within its type",
+            source,
+            position(node),
+            length=len(node.name),
+            hint=f"integers up to {MAX_BIGINT}, decimals of up to {MAX_DIGITS} digits, 1e300 is a DOUBLE",
+        ) from None
+
+
+def typed_number(text: str) -> tuple[int | float | Decimal, SqlType]:
+    """A number as it is written: an integer is BIGINT, with an exponent DOUBLE, else exact DECIMAL.
+
+    Raises:
+        ValueError: it is beyond its type.
+    """
+    if text.isdecimal():
+        whole = int(text) if len(text) <= MAX_DIGITS else MAX_BIGINT + 1
+        if whole <= MAX_BIGINT:
+            return whole, BIGINT
+    elif "e" in text.lower():
+        double = float(text)
+        if math.isfinite(double):
+            return double, DOUBLE
+    else:
+        try:
             exact = Decimal(text)
-            scale = max(0, -int(exact.as_tuple().exponent))
-            digits = max(scale, len(exact.as_tuple().digits))
-            if digits <= MAX_DIGITS and not text.isdecimal():
-                return exact, SqlType("DECIMAL", digits, scale)
-    except (ArithmeticError, ValueError):
-        pass
-    raise RuleError(
-        "expected a number within its type",
-        source,
-        position(node),
-        length=len(text),
-        hint=f"integers up to {MAX_BIGINT}, decimals of up to {MAX_DIGITS} digits, 1e300 is a DOUBLE",
-    )
+        except ArithmeticError:
+            raise ValueError(text) from None
+        scale = max(0, -int(exact.as_tuple().exponent))
+        digits = max(scale, len(exact.as_tuple().digits))
+        if digits <= MAX_DIGITS:
+            return exact, SqlType("DECIMAL", digits, scale)
+    raise ValueError(text)
 
 
 def interval(node: exp.Expr, source: SourceText) -> int:
@@ -126,6 +137,4 @@ def sql_type(node: exp.Expr, source: SourceText) -> SqlType:
             if isinstance(p, exp.ColumnDef) and p.args.get("kind")
         )
         return SqlType("ROW", fields=fields)
-    raise RuleError(
-        f"type {node.sql(dialect='trino')[:40]} is not supported", source, position(node), hint=f"there are: {_TYPES}"
-    )
+    raise RuleError(f"type {written(node)} is not supported", source, position(node), hint=f"there are: {_TYPES}")

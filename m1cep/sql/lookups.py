@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BOOLEAN, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal
-from m1cep.sql.dialect import position
+from m1cep.sql.dialect import position, written
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker
@@ -57,7 +57,7 @@ def param(checker: ExpressionChecker, node: exp.Expr, scope: Scope, type_: SqlTy
 def _name(checker: ExpressionChecker, node: exp.Expr, what: str) -> Literal:
     if not isinstance(node, exp.Literal) or not node.is_string or not _NAME.fullmatch(node.name):
         raise checker.refuse(
-            f"{what} expects a name as its first argument, got {node.sql(dialect='trino')[:40]}",
+            f"{what} expects a name as its first argument, got {written(node)}",
             node,
             "a text constant of letters, digits, _ . -",
         )

@@ -305,3 +305,21 @@ _SPECIAL: dict[type[exp.Expr], Special] = {
     exp.CurrentTime: _clock,
     **dict.fromkeys(_PART_FUNCTIONS, _extract),
 }
+_OTHERS = (
+    exp.Coalesce,
+    exp.Nullif,
+    exp.Greatest,
+    exp.Least,
+    exp.Concat,
+    exp.Cast,
+    exp.Count,
+    exp.Sum,
+    exp.Avg,
+    exp.Min,
+    exp.Max,
+)
+NAMES = sorted(
+    {"IN_LIST", "PARAM", "TIMESTAMPDIFF", "CLASSIFIER", "MATCH_NUMBER", "FIRST", "LAST", "PREV", "NEXT"}
+    | {name for kind in (*_PLAIN, *_SPECIAL, *_OTHERS) if issubclass(kind, exp.Func) for name in kind.sql_names()}
+)
+"""Functions, for hints."""

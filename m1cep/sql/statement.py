@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError, SourceText
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
-from m1cep.sql.dialect import RowMatch, WindowTable, parse, position
+from m1cep.sql.dialect import RowMatch, WindowTable, parse, position, written
 from m1cep.sql.expressions import ExpressionChecker
 from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
@@ -172,7 +172,7 @@ class _Planner:
             raise RuleError("a window table function is not supported here", self.source, position(table), hint=hint)
         if not isinstance(table, exp.Table) or table.args.get("db") is not None:
             raise RuleError(
-                f"expected a stream or a subquery after FROM, got {table.sql()[:40]}", self.source, position(table)
+                f"expected a stream or a subquery after FROM, got {written(table)}", self.source, position(table)
             )
         by_name = {n.lower(): s for n, s in self.streams.items()}
         stream = by_name.get(table.name.lower())

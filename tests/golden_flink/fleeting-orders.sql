@@ -58,7 +58,13 @@ FROM (
     price,
     qty,
     lifetime_us
-  FROM market
+  FROM (
+    SELECT
+      *
+    FROM market
+    WHERE
+      qty >= 1.0e0
+  )
   MATCH_RECOGNIZE (
     PARTITION BY symbol, order_id
     ORDER BY event_time
@@ -72,7 +78,7 @@ FROM (
     PATTERN (BORN GONE)
     WITHIN INTERVAL '0.100' SECOND
     DEFINE
-      BORN AS BORN.action = 'created' AND BORN.qty >= 1.0e0,
+      BORN AS BORN.action = 'created',
       GONE AS GONE.action = 'deleted' AND GONE.qty = BORN.qty
   )
 );

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import m1cep
 
 STREAMS = m1cep.parse_streams(
-    """CREATE TABLE s (k STRING, i BIGINT, j BIGINT, x DOUBLE, y DOUBLE NOT NULL, t STRING, u STRING NOT NULL, b BOOLEAN, ts TIMESTAMP(3),
-       WATERMARK FOR ts AS ts) PARTITIONED BY (k) WITH ('topic' = 's')"""
+    """CREATE TABLE s (k STRING, i BIGINT, j BIGINT, x DOUBLE, y DOUBLE NOT NULL, t STRING, u STRING NOT NULL, b BOOLEAN,
+       ts TIMESTAMP(3), WATERMARK FOR ts AS ts) PARTITIONED BY (k) WITH ('topic' = 's')"""
 )
 MAX = 2**63 - 1
 integers = st.one_of(st.integers(-3, 3), st.sampled_from([MAX, -MAX - 1, 2**31]), st.integers(-MAX - 1, MAX))

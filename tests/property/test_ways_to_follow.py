@@ -75,3 +75,15 @@ def test_conditions_on_the_row_alone(pattern, within, skip, monkeypatch):
         check(text, letters, monkeypatch, "GROUPS", cut)
 
     holds()
+
+
+@pytest.mark.parametrize("pattern", ["A ABSENT(B)", "A B? ABSENT(C)", "A+ ABSENT(B)", "A (B ABSENT(C) | C)", "A B*? ABSENT(C)"])
+def test_absence(pattern, monkeypatch):
+    text = rule_text(pattern, within="3 SECOND", measures="COUNT(*) AS n, SUM(A.v) AS s, LAST(A.v) AS l")
+
+    @settings(max_examples=80, deadline=None)
+    @given(st.lists(letter, max_size=25), st.integers(0, 25))
+    def holds(letters, cut):
+        check(text, letters, monkeypatch, "GROUPS", cut)
+
+    holds()

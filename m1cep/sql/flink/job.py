@@ -84,7 +84,7 @@ def flink_job(
     """
     source = SourceText(text, name)
     matter = front_matter(source)
-    plan = plan_statement(source, matter, streams)
+    plan, _ = plan_statement(source, matter, streams)
     report = Report(source)
     translator = Translator(report, matter.typed_params(), streams)
     statement = parse(source)[0]

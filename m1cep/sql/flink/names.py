@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.sql.dialect import Semantics
-from m1cep.sql.literals import number, sql_type
+from m1cep.sql.literals import sql_type, typed_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +111,7 @@ class Typer:
             case exp.Column():
                 return names.column(node)[1]
             case exp.Literal():
-                return STRING if node.is_string else number(node.this)[1]
+                return STRING if node.is_string else typed_number(node.this)[1]
             case exp.Interval():
                 return INTERVAL
             case exp.Placeholder():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from m1cep.sql.literals import number
+from m1cep.sql.literals import typed_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -84,7 +84,7 @@ def _own_column(node: exp.Expr, own: str) -> str | None:
 
 def _constant(node: exp.Expr, params: Mapping[str, Any]) -> Any:
     if isinstance(node, exp.Literal):
-        return node.this if node.is_string else number(node.this)[0]
+        return node.this if node.is_string else typed_number(node.this)[0]
     if isinstance(node, exp.Placeholder):
         return params.get(str(node.this))
     return None

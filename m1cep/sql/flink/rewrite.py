@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.model.time import in_unit
+from m1cep.model.time import in_unit, parse_time
 from m1cep.model.types import US_PER_UNIT, SqlType
 from m1cep.sql.flink.names import Names, Typer
 from m1cep.sql.flink.tables import flink_type, interval_ms, literal
@@ -68,7 +68,7 @@ _SAME = frozenset(
         *(exp.Sign, exp.Lag, exp.DataType),
     }
 )
-_COMPARISONS = (exp.EQ, exp.LT, exp.LTE, exp.GT, exp.GTE)
+_PARTS = ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "DOW", "EPOCH")
 _NO_DISTINCT = "aggregates over a variable's rows with DISTINCT are not supported by Flink"
 _AT_RUN_TIME = "it is read from the cache while the rule runs; in Flink it would be a lookup join with a table of yours"
 
@@ -261,12 +261,29 @@ class Rewriter:
         """A field of a time: of the number made a time; the job's time zone is UTC."""
         digits = 6 if self.typer.of(node.expression, names).time_unit == "us" else 3
         part = {"DAYOFWEEK": "DOW"}.get(node.name.upper(), node.name.upper())
+        if part not in _PARTS:
+            self.report.cannot(f"EXTRACT({part} ...) is not translated", node, f"there are: {', '.join(_PARTS)}")
         time = exp.func("TO_TIMESTAMP_LTZ", self.rewrite(node.expression, names), exp.Literal.number(digits))
         return exp.Extract(this=exp.var(part), expression=time)
+
+    def _floor(self, node: exp.Expr, names: Names) -> exp.Expr:
+        """Of numbers: FLOOR(time TO unit) is not."""
+        if self.typer.of(node.this, names).kind == "TIMESTAMP":
+            self.report.cannot(f"{node.key.upper()} of a time is not translated", node)
+        return self.children(node, names)
+
+    _ceil = _floor
+
+    def _trim(self, node: exp.Expr, names: Names) -> exp.Expr:
+        if any(value for key, value in node.args.items() if key != "this"):
+            self.report.cannot("TRIM of other characters than blanks is not translated", node)
+        return self.children(node, names)
 
     def _cast(self, node: exp.Expr, names: Names) -> exp.Expr:
         """CAST of a value without counterpart is NULL here, and ends the job in Flink."""
         to, of = sql_type(node.args["to"], self.report.source), self.typer.of(node.this, names)
+        if to.kind == "TIMESTAMP" and isinstance(node.this, exp.Literal) and node.this.is_string:
+            return exp.Literal.number(parse_time(node.this.name, to.time_unit))
         if "TIMESTAMP" in (to.kind, of.kind) and not isinstance(node.this, exp.Null):
             self.report.cannot("CAST of a time is not translated", node)
         if (of.kind, to.kind) in {("DOUBLE", "STRING"), ("DECIMAL", "STRING")}:

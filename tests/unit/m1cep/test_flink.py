@@ -183,6 +183,7 @@ class TestTranslation:
             ("ts + INTERVAL '2' SECOND", "ts + 2000"),
             ("ts - INTERVAL '1' MINUTE", "ts - 60000"),
             ("INTERVAL '2' SECOND", "2000000"),
+            ("TIMESTAMP '2026-05-01 12:00:00'", "1777636800000"),
             ("QTY", "qty AS QTY"),
             ("Orders.Qty", "orders.qty"),
         ],
@@ -323,6 +324,20 @@ SUM(qty) OVER ({frame.format(6)}) AS c FROM orders"""
         with pytest.raises(m1cep.RuleError, match="has no column"):
             job("SELECT nothing FROM orders")
 
+    @pytest.mark.parametrize(
+        ("expression", "what"),
+        [
+            ("IN_LIST('sanctions', account)", "IN_LIST"),
+            ("PARAM('most', account)", "PARAM"),
+            ("EXTRACT(WEEK FROM ts)", "EXTRACT(WEEK ...) is not translated"),
+            ("FLOOR(ts TO HOUR)", "FLOOR of a time is not translated"),
+            ("TRIM(LEADING 'x' FROM side)", "TRIM of other characters than blanks is not translated"),
+            ("REVERSE(side)", "not translated: REVERSE(side)"),
+        ],
+    )
+    def test_expressions(self, expression, what):
+        assert [p[2] for p in problems(f"SELECT {expression} AS x FROM orders")] == [what]
+
 
 class TestNotes:
     def test_none_where_conditions_exclude_each_other(self):
@@ -379,3 +394,38 @@ def test_whether_two_conditions_can_hold_for_one_row(a, b, both):
 
     left, right = (d.this for d in parse(SourceText(select, "r"))[0].args["match"].args["define"])
     assert can_both_hold(left, right, ("A", "B"), {"n": 3}) is both
+
+
+class TestWindowsAndJoins:
+    SELECT = "SELECT account, window_end FROM TABLE({}) GROUP BY account, window_start, window_end"
+
+    def test_a_window_function_takes_the_computed_time_and_its_bounds_become_numbers(self):
+        text = query(self.SELECT.format("TUMBLE(TABLE Orders, DESCRIPTOR(ts), INTERVAL '90' SECOND)"))
+        assert "TABLE( TUMBLE(TABLE orders, DESCRIPTOR(event_time), INTERVAL '90' SECOND) )" in text
+        assert (
+            "SELECT account, (UNIX_TIMESTAMP(CAST(window_end AS STRING)) * 1000 + EXTRACT(MILLISECOND FROM window_end)) AS"
+            in text
+        )
+        assert text.endswith("GROUP BY account, window_start, window_end")
+
+    @pytest.mark.parametrize(
+        ("function", "what"),
+        [
+            ("SESSION(TABLE orders, DESCRIPTOR(ts), INTERVAL '2' SECOND)", "SESSION without PARTITION BY"),
+            (
+                "HOP(TABLE orders, DESCRIPTOR(ts), INTERVAL '2' SECOND, INTERVAL '3' SECOND)",
+                "a window that is not a multiple of its slide",
+            ),
+        ],
+    )
+    def test_windows_that_flink_has_not(self, function, what):
+        assert [p[2] for p in problems(self.SELECT.format(function))] == [what]
+
+    def test_a_join_is_bounded_by_the_computed_times_and_nothing_else_is(self):
+        text = """SELECT o.account, f.ts - o.ts AS span FROM orders o JOIN fills AS f ON O.account = f.account
+          AND f.ts BETWEEN o.ts AND o.ts + INTERVAL '2' SECOND WHERE f.ts - o.ts > INTERVAL '1' SECOND"""
+        assert query(text) == (
+            "SELECT o.account, (f.ts - o.ts) * 1000 AS span FROM orders AS o JOIN fills AS f ON o.account = f.account"
+            " AND f.event_time BETWEEN o.event_time AND o.event_time + INTERVAL '2' SECOND"
+            " WHERE (f.ts - o.ts) * 1000 > 1000000"
+        )

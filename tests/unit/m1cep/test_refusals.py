@@ -25,7 +25,7 @@ def refused(text):
         ("SELECT account + 1 AS x FROM orders", (1, 8), "cannot compute STRING + BIGINT", "CAST"),
         ("SELECT qty * 2 FROM orders", (1, 8), "expected AS name", ""),
         ("SELECT account FROM orders WHERE COUNT(*) > 3", (1, 34), "an aggregate cannot stand in WHERE", "OVER"),
-        ("SELECT account FROM orders WHERE FOO(qty) > 3", (1, 34), "FOO is not supported", "docs/rules.md"),
+        ("SELECT account FROM orders WHERE XYZZY(qty) > 3", (1, 34), "XYZZY is not supported", "docs/rules.md"),
         ("SELECT account FROM orders WHERE qty > :limit", (1, 40), ":limit is not in the front matter", "params"),
         ("SELECT account FROM orders GROUP BY account", None, "GROUP BY is not supported", ""),
         ("SELECT account FROM orders ORDER BY ts", None, "ORDER BY is not supported", ""),
@@ -38,6 +38,9 @@ def refused(text):
         ("", None, "expected one SELECT", ""),
         ("/*\nid: x\nseverty: high\n*/\nSELECT account FROM orders", (3, 1), "no key 'severty'", "'severity'"),
         ("/*\nid: x\nseverity: bad\n*/\nSELECT account FROM orders", (3, 1), "severity", ""),
+        ("/*\nid: x\nsummary: 2026-13-01\n*/\nSELECT account FROM orders", (1, 3), "not YAML: month must be", ""),
+        ("/*\nid: x\nsuppress: 1e5 s\n*/\nSELECT account FROM orders", (3, 1), "expected a duration such as", ""),
+        (f"/*\nid: x\nsuppress: {'9' * 400} s\n*/\nSELECT account FROM orders", (3, 1), "less than 292,000 years", ""),
         ("/*\nid: [x\n*/\nSELECT account FROM orders", None, "not YAML", ""),
         (MATCH.format("A B", ", C AS C.qty > 2"), (1, 109), "'C', which is not a variable", ""),
         (MATCH.format("A B", ", B AS D.qty > 2"), None, "'D' is not a variable", ""),
@@ -82,6 +85,68 @@ def test_refusal(text, where, message, hint):
         assert (error.line, error.column) == where
     assert f"r.sql:{error.line}:{error.column}:" in str(error)
     assert "^" in str(error) or not text
+
+
+ONE_A_LINE = """SELECT account, n
+FROM orders MATCH_RECOGNIZE (
+  PARTITION BY account
+  ORDER BY ts
+  MEASURES COUNT(*) AS n
+  PATTERN (BUY BUY+ SELL)
+  WITHIN INTERVAL '5' SECOND
+  DEFINE BUY AS BUY.side = 'buy',
+    SELL AS SELL.side = 'sell'
+)
+WHERE n > 3"""
+
+
+@pytest.mark.parametrize(
+    ("change", "caret", "message", "hint"),
+    [
+        (("'buy'", "5"), "BUY.side = 5", "cannot compare STRING = BIGINT", "CAST"),
+        (("BUY.side", "BUY.sied"), "BUY.sied", "has no column 'sied'", "did you mean 'side'?"),
+        (("SELL AS SELL", "SEL AS SELL"), "SEL AS", "DEFINE names 'SEL', which is not a variable", "'SELL'"),
+        (("SELL.side", "SEL.side"), "SEL.side", "'SEL' is not a variable of the PATTERN", "did you mean 'SELL'?"),
+        (("ORDER BY ts\n", "\n"), "MATCH_RECOGNIZE", "must be ordered by event time", "ORDER BY ts"),
+        (("ORDER BY ts", "ORDER BY qty"), "qty", "must be ordered by event time", "ORDER BY ts"),
+        (("WHERE n > 3", "WHERE COUNT(*) > 3"), "COUNT", "an aggregate cannot stand in", "SUM(x) OVER"),
+        (("WHERE n", "WHERE m"), "m > 3", "there is no column 'm'", "there are: account, n"),
+        (("SECOND", "MONTH"), "'5' MONTH", "one unit of fixed length", "DAY"),
+        (("BUY+", "BUY+*"), "*", "expected one quantifier", "(A+)*"),
+        (("BUY+", "BUY{3,1}"), "{3,1}", "begins with the smaller count", "{1,3}"),
+        (("COUNT(*) AS n", "COUNT(*)"), "PATTERN", "expected AS name after a measure", ""),
+        (("COUNT(*) AS n", "SUM(side) AS n"), "SUM", "SUM expects numeric, got STRING", ""),
+        (("FROM orders", "FROM oders"), "oders", "there is no stream 'oders'", "did you mean 'orders'?"),
+        (
+            ("= 'sell'", "= 'sell' AND LENGHT(side) > 1"),
+            "LENGHT",
+            "function LENGHT is not supported",
+            "did you mean 'LENGTH'?",
+        ),
+        (("= 'sell'", "= :side"), ":side", "parameter :side is not in the front matter", "params"),
+    ],
+)
+def test_the_caret_stands_at_the_fault(change, caret, message, hint):
+    assert m1cep.compile_rule(ONE_A_LINE, STREAMS)  # without the fault
+    text = ONE_A_LINE.replace(*change)
+    error = refused(text)
+    assert message in error.message
+    assert hint in error.hint
+    lines = text.split("\n")
+    assert lines[error.line - 1][error.column - 1 :].startswith(caret)
+    _, shown, below, *rest = str(error).split("\n")
+    assert shown[below.index("^") :].startswith(caret)
+    assert rest == ([f"hint: {error.hint}"] if error.hint else [])
+
+
+def test_a_long_line_is_shown_in_part_and_nothing_a_terminal_would_act_on():
+    text = "SELECT account FROM orders WHERE " + "qty > 1 AND " * 200 + "\x1b[31m qtty > 1"
+    with pytest.raises(m1cep.RuleError) as caught:
+        m1cep.compile_rule(text, STREAMS, "r.sql")
+    _, shown, below, *_ = str(caught.value).split("\n")
+    assert len(shown) < 200
+    assert "\x1b" not in str(caught.value)
+    assert "^" in below
 
 
 def test_the_caret_stands_below_the_word():

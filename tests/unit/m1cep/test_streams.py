@@ -54,6 +54,7 @@ class TestDeclaration:
             ("CREATE TABLE t (x GEOMETRY, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)", "type GEOMETRY is not supported"),
             ("CREATE TABLE t (ts TIMESTAMP(3), WATERMARK FOR ts AS ts) PARTITIONED BY (nope)", "which is not a column"),
             ("SELECT 1", "expected CREATE TABLE or CREATE VIEW"),
+            ("CREATE TABLE t (ts TIMESTAMP(3), WATERMARK FOR ts AS ts) settings, more", "expected 'name' = 'value'"),
             ("", "expected at least one CREATE TABLE"),
             ("CREATE VIEW v AS SELECT a FROM nope", "expected FROM a stream declared before"),
         ],
