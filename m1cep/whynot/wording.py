@@ -115,6 +115,8 @@ class Wording:
             return f" {_INFIX[op]} ".join([self._write(first, own), *(self._write(a, own + 1) for a in rest)])
         if op == "NOT":
             return self._not(args[0])
+        if op == "CAST":
+            return f"CAST({self.sql(args[0])} AS {e.type})"
         special = getattr(self, f"_call_{op.lower()}", None)
         if special is not None:
             found: str = special(args)
@@ -175,6 +177,13 @@ class Wording:
 
     def _call_time_ceil(self, args: Sequence[Expr]) -> str:
         return f"CEIL({self.sql(args[1])} TO {_bare(args[0])})"
+
+    def _call_time_diff(self, args: Sequence[Expr]) -> str:
+        unit = next((u for u, micros in INTERVAL_US.items() if _bare(args[0]) == str(micros)), "MICROSECOND")
+        return f"TIMESTAMPDIFF({unit}, {self.sql(args[1])}, {self.sql(args[2])})"
+
+    def _call_trim(self, args: Sequence[Expr]) -> str:
+        return f"TRIM({'' if _bare(args[1]) == ' ' else f'{self.sql(args[1])} FROM '}{self.sql(args[0])})"
 
     def _call_field(self, args: Sequence[Expr]) -> str:
         return f"{self._write(args[0], _ATOM)}.{_bare(args[1])}"
