@@ -122,7 +122,7 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
             stream = join_source(streams[plan.left.stream], streams[plan.right.stream])
         else:
             stream = next(s for n, s in streams.items() if n == plan.source)
-        module, start = _generate(plan, stream, name or rule_id, matter)
+        module, start = generate(plan, stream, name or rule_id, matter)
     except (RecursionError, TooComplexError):
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
     needs = Needs(rule_id, module.bindings, matter.typed_params(), fixed, matter.on_missing == "unknown")
@@ -136,9 +136,8 @@ def _id_from(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in stem).strip("-_")
 
 
-def _generate(
-    plan: Plan, stream: Stream, name: str, matter: FrontMatter
-) -> tuple[Module, Callable[[Module], Operator]]:
+def generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tuple[Module, Callable[[Module], Operator]]:
+    """The code of a plan over ``stream``, and what starts it."""
     suppress = None if matter.suppress_us is None else in_unit(matter.suppress_us, stream.time_unit)
     match plan:
         case FilterPlan():

@@ -84,30 +84,49 @@ def replay(
             counts.by_rule[alert.rule] = counts.by_rule.get(alert.rule, 0) + 1
             on_alert(alert)
 
-    files = [_File(stream, lines) for stream, lines in inputs.values()]
     with rare_collections():
         for name in engine.inputs - set(inputs):
             emit(engine.end(name))  # no file for it: it holds nobody back
-        while files:
-            file = min(files, key=lambda f: f.time)
-            lines, first = file.batch()
-            if not lines:
-                files.remove(file)
-                emit(engine.end(file.stream.name))
+        for stream, rows, numbers in read(inputs, counts, on_dead_letter, on_bytes, strict=strict):
+            if rows is None:
+                emit(engine.end(stream.name))
                 continue
-            if on_bytes is not None:
-                on_bytes(sum(map(len, lines)))
-            rows, numbers = _decode(file.stream, lines, first, counts, on_dead_letter, strict=strict)
-            if rows:
-                counts.events += len(rows)
-                file.time = max(file.time, _time(file.stream, rows[-1]))
-                emit(engine.push_rows(file.stream.name, rows))
-                for late in engine.take_late():
-                    counts.late += 1
-                    number = numbers(late.index)
-                    on_dead_letter(_late_letter(file.stream, late.row, number, late.reason, late.watermark))
+            emit(engine.push_rows(stream.name, rows))
+            for late in engine.take_late():
+                counts.late += 1
+                number = numbers(late.index)
+                on_dead_letter(_late_letter(stream, late.row, number, late.reason, late.watermark))
         emit(engine.finish())
     return counts
+
+
+def read(
+    inputs: Mapping[str, tuple[Stream, BinaryIO]],
+    counts: Counts,
+    on_dead_letter: Callable[[bytes], None],
+    on_bytes: Callable[[int], None] | None = None,
+    *,
+    strict: bool = False,
+) -> Iterator[tuple[Stream, list[Any] | None, Callable[[int], int]]]:
+    """The rows of files, in batches of the file that is furthest behind in event time; None for rows at a file's end.
+
+    With them comes a function that gives a row's line number by its index. Events and dead letters are counted.
+    """
+    files = [_File(stream, lines) for stream, lines in inputs.values()]
+    while files:
+        file = min(files, key=lambda f: f.time)
+        lines, first = file.batch()
+        if not lines:
+            files.remove(file)
+            yield file.stream, None, int
+            continue
+        if on_bytes is not None:
+            on_bytes(sum(map(len, lines)))
+        rows, numbers = _decode(file.stream, lines, first, counts, on_dead_letter, strict=strict)
+        if rows:
+            counts.events += len(rows)
+            file.time = max(file.time, _time(file.stream, rows[-1]))
+            yield file.stream, rows, numbers
 
 
 @contextmanager

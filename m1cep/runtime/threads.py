@@ -78,9 +78,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
 
-    def _step(
-        self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]
-    ) -> None:
+    def _step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]) -> None:
         p.ats.append(at)
         if self._ahead:
             self._step_behind(p, key, time, at, out)

@@ -52,7 +52,7 @@ def replay(
     declared = load_streams(streams)
     compiled = load_rules(rules, declared)
     with ExitStack() as stack:
-        inputs = {name: (declared[name], _open(file, stack)) for name, file in _files(events, declared)}
+        inputs = {name: (declared[name], open_events(file, stack)) for name, file in event_files(events, declared)}
         alerts = _writer(out, stack)
         letters = _writer(dead_letters, stack) if dead_letters else lambda _letter: None
         progress = _progress([lines for _, lines in inputs.values()], stack)
@@ -68,7 +68,12 @@ def replay(
     _summary(counts)
 
 
-def _files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[str, str]]:
+def event_files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[str, str]]:
+    """Stream and file of each ``--events``.
+
+    Raises:
+        UsageError: there is none, or one names no stream or one that was named before.
+    """
     if not events:
         raise UsageError("expected events to replay", "--events NAME=FILE.ndjson, once for each stream")
     found: dict[str, str] = {}
@@ -85,7 +90,8 @@ def _files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[
     return list(found.items())
 
 
-def _open(file: str, stack: ExitStack) -> BinaryIO:
+def open_events(file: str, stack: ExitStack) -> BinaryIO:
+    """A file of events, closed with the stack; ``-`` is stdin."""
     if file == "-":
         return sys.stdin.buffer
     try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +13,12 @@ import typer
 
 from m1cep.errors import RuleError
 from streams.cli.flink import flink
-from streams.errors import ExitCode
+from streams.errors import ExitCode, UsageError
 from streams.files import load_streams, rule_files
 
 if TYPE_CHECKING:
-    from m1cep import Rule
+    from m1cep import Rule, Stream
+    from streams.whynot import Asked
 
 app = typer.Typer(help="Check, explain and list rules.", no_args_is_help=True)
 app.command()(flink)
@@ -60,20 +63,39 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
 
 @app.command()
 def explain(
-    rule: Annotated[Path, typer.Argument(help="A rule file.")], streams: Streams = None, json: Json = False
+    rule: Annotated[Path, typer.Argument(help="A rule file.")],
+    streams: Streams = None,
+    events: Annotated[
+        list[str] | None, typer.Option(help="NAME=FILE.ndjson: also why the rule did not fire on these events.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="COLUMN=VALUE[,...]: of these keys in full; default: a table of the nearest keys."),
+    ] = None,
+    lookups: Annotated[
+        Path | None,
+        typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
+    ] = None,
+    json: Json = False,
 ) -> None:
-    """Show a rule's plan and the Python that it runs as.
+    """Show a rule's plan and the Python that it runs as; with events, what came near to a match and what was missing.
 
-    Example: m1cep rules explain rules/trading/spoofing.sql
+    Example: m1cep rules explain rules/account/structuring.sql --events accounts=accounts.ndjson --key account=a1
     """
     from m1cep import compile_rule
     from streams.explain import plan_lines
     from streams.files import read_text
 
-    compiled = compile_rule(read_text(rule), load_streams(streams), rule.name)
+    if key is not None and not events:
+        raise UsageError("--key asks about events", "--events NAME=FILE.ndjson, once for each stream")
+    declared = load_streams(streams)
+    compiled = compile_rule(read_text(rule), declared, rule.name)
+    asked = _ask(compiled, declared, events, key, lookups) if events else None
     if json:
         facts = _facts(rule.name, compiled) | {"plan": plan_lines(compiled), "code": compiled.module.text}
-        sys.stdout.buffer.write(orjson.dumps(facts) + b"\n")
+        if asked is not None:
+            facts |= {"why_not": asked.answer.to_dict(), "read": asdict(asked.counts)}
+        sys.stdout.buffer.write(orjson.dumps(facts, default=str) + b"\n")
         return
     from rich.console import Console
     from rich.syntax import Syntax
@@ -84,6 +106,22 @@ def explain(
     for line in plan_lines(compiled):
         console.print(line, highlight=False, markup=False)
     console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
+    if asked is not None:
+        from streams.whynot import render
+
+        render(asked, console, one=key is not None)
+
+
+def _ask(rule: Rule, declared: dict[str, Stream], events: list[str], key: str | None, lookups: Path | None) -> Asked:
+    from streams.cli.replay import event_files, open_events
+    from streams.config import load_settings
+    from streams.lookups import load_lookups
+    from streams.whynot import ask, key_of
+
+    known = load_lookups(load_settings(lookups=lookups).lookups)
+    with ExitStack() as stack:
+        inputs = {name: (declared[name], open_events(file, stack)) for name, file in event_files(events, declared)}
+        return ask(rule, inputs, key_of(key), known)
 
 
 def _facts(name: str, rule: Rule) -> dict[str, Any]:

@@ -163,7 +163,7 @@ def test_explain_shows_plan_and_code(m1cep, files):
     done = m1cep("rules", "explain", "p.sql")
     assert done.returncode == 0
     assert "within 10000 ms" in done.stdout
-    assert "def try_A(r, c, h):" in done.stdout
+    assert "def try_A(" in done.stdout
 
 
 def test_the_packaged_rules_are_fine(m1cep):
