@@ -1,6 +1,6 @@
 r"""An engine's state as bytes, and the checks before it is taken over.
 
-M1CEP \x01  msgpack [events, late, sources, rules]
+M1CEP \x01  digest (8 bytes)  msgpack [events, late, sources, rules]
              sources  name, fingerprint of its declaration, rows let go so far, the merge: watermarks and rows that wait
              rules    id, version, source, alerts so far, the operator's state
 """
@@ -31,26 +31,31 @@ def fingerprint(streams: Iterable[Stream]) -> str:
 
 def encode(content: Any) -> bytes:
     """The bytes of a snapshot."""
-    return _MAGIC + bytes([VERSION]) + pack(content)
+    body = pack(content)
+    return _MAGIC + bytes([VERSION]) + _digest(body) + body
 
 
 def decode(blob: bytes) -> Any:
     """What ``encode`` was given.
 
     Raises:
-        EngineError: these are not the bytes of a snapshot, or those of another version.
+        EngineError: these are not the bytes of a snapshot, or those of another version, or not as they were written.
     """
-    if blob[:5] != _MAGIC or len(blob) < 7:
+    if blob[:5] != _MAGIC or len(blob) < 6:
         raise EngineError(f"expected a snapshot of an engine (it begins with {_MAGIC!r}), got {bytes(blob[:8])!r}")
     if blob[5] != VERSION:
         raise EngineError(
             f"expected a snapshot of version {VERSION}, got version {blob[5]}: restore it with the M1CEP that wrote it, "
             "or begin without it and replay the events"
         )
-    try:
-        return unpack(blob[6:])
-    except Exception as error:
-        raise EngineError(f"the snapshot is damaged ({error}): use the one before it") from error
+    digest, body = blob[6:14], blob[14:]
+    if digest != _digest(body):
+        raise EngineError(f"the snapshot is damaged ({len(blob)} bytes are here): use the one before it")
+    return unpack(body)
+
+
+def _digest(body: bytes) -> bytes:
+    return blake2b(body, digest_size=8).digest()
 
 
 def check_rules(rules: Iterable[Rule], saved: Mapping[str, str]) -> None:

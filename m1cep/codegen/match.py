@@ -28,7 +28,7 @@ from m1cep.codegen.common import (
 )
 from m1cep.codegen.module import Module, Source, load
 from m1cep.codegen.slots import SlotWriter
-from m1cep.plan.ir import TRUE, Agg, Col, Expr, MatchNumber, Nav, Prev, conjuncts, walk
+from m1cep.plan.ir import TRUE, Agg, Col, Expr, Label, MatchNumber, Nav, Prev, conjuncts, walk
 from m1cep.plan.slots import BASE, depends_on_past, places, plan_slots, reach
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class _Generator:
         self.shown = (*(o.expr for o in plan.select), plan.having)
         self.conditions = SlotWriter(plan, plan_slots(plan.define.values(), both_ways=True))
         self.measures = SlotWriter(plan, plan_slots(self.shown))
+        self.measures.chained = any(isinstance(e, Label) for x in self.shown for e in walk(x))
         self.measures.writer.constants = self.conditions.writer.constants  # one module: names must not clash
         self.behind, self.ahead = reach([*plan.define.values(), *self.shown])
         self.out = Source()
@@ -73,9 +74,10 @@ class _Generator:
         kept = self._keep()
         for variable, condition in plan.define.items():
             self._try(variable, condition)
-            self._back(variable)
+            if self.way == "RUNS":
+                self._back(variable)
             self._map(variable)
-        for name, function in (("TRIES", "try"), ("BACKS", "back"), ("MAPS", "map")):
+        for name, function in (("TRIES", "try"), ("MAPS", "map"), *([("BACKS", "back")] if self.way == "RUNS" else [])):
             listed = "".join(f"{function}_{identifier(v)}, " for v in self.program.labels)
             out.add(f"{name} = ({listed})  # by state of the pattern")
         bits = {variable: 1 << n for n, variable in enumerate(plan.define)}
@@ -202,12 +204,9 @@ class _Generator:
             self.out.add("return None", indent=2)
 
     def _back(self, variable: str) -> None:
-        if self.way == "RUNS":
-            with self.conditions.mapping(variable):
-                self.out.add(f"def back_{identifier(variable)}(r, c, log, j):")
-                self.out.add(f"return {self.conditions.backward(variable)}", indent=1)
-        else:
-            self.out.add(f"back_{identifier(variable)} = None")
+        with self.conditions.mapping(variable):
+            self.out.add(f"def back_{identifier(variable)}(r, c, log, j):")
+            self.out.add(f"return {self.conditions.backward(variable)}", indent=1)
         self.out.add()
 
     def _map(self, variable: str) -> None:

@@ -32,6 +32,7 @@ class SlotWriter:
 
     Attributes:
         columns: while the SELECT list is written, the source of each key column.
+        chained: whether the memory must know the states in which rows were taken.
         showing: whether the SELECT list is written: ``m`` is the memory at the row shown, ``z`` that at the match's end.
     """
 
@@ -39,6 +40,7 @@ class SlotWriter:
         self.plan = plan
         self.slots = slots
         self.writer = ExprWriter(leaf=self._leaf)
+        self.chained = True
         self.columns: dict[str, str] = {}
         self.showing = False
         self._variable: str | None = None
@@ -58,7 +60,8 @@ class SlotWriter:
     def forward(self, variable: str) -> str:
         """The memory with the row at hand as the newest."""
         updates = "".join(f", {self._update(slot, variable)}" for slot in self.slots.slots)
-        return f"((c[0], s){updates},)"
+        chain = "(c[0], s)" if self.chained else "None"
+        return f"({chain}{updates},)"
 
     def backward(self, variable: str) -> str:
         """The memory with the row at hand put in front of the oldest: FIRST and LAST change places."""

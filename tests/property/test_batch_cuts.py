@@ -1,4 +1,6 @@
-"""However the events are cut into batches, the alerts are the same, in the same order, with the same ids."""
+"""However the events are cut into batches, and wherever the engine is stopped and restored, the alerts are the same, in the same
+order, with the same ids.
+"""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -49,6 +51,13 @@ def test_batch_cuts_change_nothing(letters, cuts):
     for cut in [*cuts, len(events)]:
         found += engine.push("letters", events[at : at + cut])
         at += cut
+    found += engine.finish()
+    assert found == expected
+    engine, found, at = m1cep.Engine(COMPILED), [], 0
+    for cut in [*cuts, len(events)]:
+        found += engine.push("letters", events[at : at + cut])
+        at += cut
+        engine = m1cep.Engine.restore(COMPILED, engine.snapshot())
     found += engine.finish()
     assert found == expected
     assert len({a.id for a in found}) == len(found)
