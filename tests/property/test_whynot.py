@@ -1,4 +1,4 @@
-"""Why a rule did not fire: random patterns and rows. What is walked slowly is what the engine runs, and every answer has its reason."""
+"""Why a rule did not fire: the slow walk finds what the engine finds, and whatever failed on an event names its reason."""
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings

@@ -64,9 +64,12 @@ def test_says_how_far_the_nearest_attempt_got_and_which_condition_failed_on_whic
     assert "NEW     e1  2026-05-02T02:36:40.000Z" in told
     assert "CANCEL  e3  +2 s  does not fit" in told
     assert (
-        "✗ CANCEL.qty >= :min_unfilled * NEW.qty: 40.0 >= 45.0 is false, with :min_unfilled = 0.9, NEW.qty = 50.0" in told
+        "✗ CANCEL.qty >= :min_unfilled * NEW.qty: 40.0 >= 45.0 is false, with :min_unfilled = 0.9, NEW.qty = 50.0"
+        in told
     )
-    assert "  14 |     CANCEL AS action = 'cancel' AND order_id = NEW.order_id AND qty >= :min_unfilled * NEW.qty" in told
+    assert (
+        "  14 |     CANCEL AS action = 'cancel' AND order_id = NEW.order_id AND qty >= :min_unfilled * NEW.qty" in told
+    )
     assert "✓ CANCEL.order_id = NEW.order_id" in told
     assert "x1" not in told
     assert "def try_CANCEL" in done.stdout  # the code, as without events

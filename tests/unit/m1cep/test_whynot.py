@@ -86,7 +86,13 @@ class TestPackagedRules:
             ("layering", "same-side", "e30", "TAKE.side <> LAYER.side", "'buy' <> 'buy' is false"),
             ("wash-trade", "two-sisters", "e1029", "BACK.counterparty = THERE.counterparty", "'s2' = 's1' is false"),
             ("account-takeover", "own-address", "e24", "GONE.address = LISTED.address", "'old' = 'x1' is false"),
-            ("margin-breach", "exactly", "e10", "equity_usd < :min_cover * maintenance_usd", "10000.0 < 10000.0 is false"),
+            (
+                "margin-breach",
+                "exactly",
+                "e10",
+                "equity_usd < :min_cover * maintenance_usd",
+                "10000.0 < 10000.0 is false",
+            ),
             ("drawdown", "tiny", "e21", "peak_usd >= :min_peak_usd", "900.0 >= 1000 is false"),
             ("marking-the-close", "small", "e19", "traded_usd >= :min_usd", "240240.0 >= 250000 is false"),
             ("matched-orders", "seven", "e32", "trades >= :min_trades", "6 >= 8 is false"),
@@ -102,7 +108,12 @@ class TestPackagedRules:
     @pytest.mark.parametrize(
         ("rule_id", "account", "last", "said"),
         [
-            ("spoofing", "too-slow", "e43", "e43 comes exactly 10 s after the first event, and WITHIN excludes its end"),
+            (
+                "spoofing",
+                "too-slow",
+                "e43",
+                "e43 comes exactly 10 s after the first event, and WITHIN excludes its end",
+            ),
             ("layering", "slow", "e43", "complete only with e43, 50 ms after WITHIN (5 s) had run out"),
             ("deposit-and-out", "later", "e26", "e26 comes exactly 30 min after the first event"),
             ("momentum-ignition", "slow", "e72", "e72 comes exactly 30 s after the first event"),
@@ -138,7 +149,7 @@ class TestPackagedRules:
 
     def test_what_is_not_known(self):
         near = near_miss("margin-breach", {"account": "requirement-unknown"}).near[0]
-        [(sql, why)] = failed(near)
+        [(_, why)] = failed(near)
         assert why == "maintenance_usd is NULL, so the condition is unknown"
         assert near.failed[0].values == {"equity_usd": 9000.0, ":min_cover": 1.0, "maintenance_usd": None}
 
@@ -218,7 +229,12 @@ class TestPatterns:
 class TestOtherForms:
     def test_a_filter_tells_the_rows_with_the_fewest_untrue_conditions_the_closest_first(self):
         r = rule("SELECT k FROM t WHERE l = 'A' AND v > 10 AND b")
-        events = [t("e1", 0, l="B", v=1.0), t("e2", 1, l="A", v=5.0, b=True), t("e3", 2, l="A", v=9.0, b=True), t("e4", 3)]
+        events = [
+            t("e1", 0, l="B", v=1.0),
+            t("e2", 1, l="A", v=5.0, b=True),
+            t("e3", 2, l="A", v=9.0, b=True),
+            t("e4", 3),
+        ]
         near = answer(r, events).keys[0].near
         assert [n.event.id for n in near] == ["e3", "e2", "e1"]
         assert near[0].what == "2 of 3 conditions are true"
@@ -279,7 +295,9 @@ class TestJoins:
         assert failed(near) == [("b comes from 0 s to 2 s after a", "b came 2.5 s after a: 500 ms too late")]
 
     def test_a_partner_of_another_key(self):
-        near = answer(rule(self.JOIN), [t("a", 0, l="A", v=1.0), self.u("b", 1, "x", v=2.0)], {"k": "k"}).keys[0].near[0]
+        near = (
+            answer(rule(self.JOIN), [t("a", 0, l="A", v=1.0), self.u("b", 1, "x", v=2.0)], {"k": "k"}).keys[0].near[0]
+        )
         assert failed(near) == [("a.k = b.k", "'k' = 'x' is false")]
 
     def test_a_partner_of_which_another_condition_is_not_true(self):
@@ -304,7 +322,12 @@ class TestKeys:
     RULE = pattern("A B", "A AS l = 'A', B AS l = 'B'")
 
     def test_without_a_key_those_nearest_to_a_match_come_first(self):
-        events = [t("a", 0, "far", l="X"), t("b", 0, "near", l="A"), t("c", 0, "matched", l="A"), t("d", 1, "matched", l="B")]
+        events = [
+            t("a", 0, "far", l="X"),
+            t("b", 0, "near", l="A"),
+            t("c", 0, "matched", l="A"),
+            t("d", 1, "matched", l="B"),
+        ]
         found = answer(self.RULE, events)
         assert [k.key for k in found.keys] == [{"k": "near"}, {"k": "far"}, {"k": "matched"}]
         assert found.key_count == 3
@@ -336,7 +359,9 @@ class TestKeys:
     def test_too_many_attempts_are_said(self, monkeypatch):
         monkeypatch.setattr("m1cep.whynot.inquiry.Budget", lambda: Budget(3))
         found = answer(self.RULE, [t(f"e{i}", i, l="A") for i in range(9)])
-        assert found.notes == ("there are too many attempts to follow all of them: the later ones are missing; name a key",)
+        assert found.notes == (
+            "there are too many attempts to follow all of them: the later ones are missing; name a key, or give fewer events",
+        )
 
 
 @pytest.mark.parametrize(
