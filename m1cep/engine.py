@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.codegen.view import view_converters
-from m1cep.errors import EngineError, EventError, RuleFailure, SourceText
-from m1cep.model.alert import Alert, alert_id, clip_event_ids
-from m1cep.runtime.batch import Batch
+from m1cep.channel import Channel, Running
+from m1cep.errors import EngineError, EventError
 from m1cep.runtime.lookups import FixedLookups, bound
-from m1cep.runtime.merge import Merge
-from m1cep.snapshot import check_rules, decode, encode, fingerprint
+from m1cep.snapshot import check_rules, decode, encode
 
 if TYPE_CHECKING:
-    from m1cep.codegen.view import Convert
+    from m1cep.model.alert import Alert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
     from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.merge import LateRow
-    from m1cep.runtime.outcome import Hit
-
-_WORTH_AN_INDEX = 3  # rules on one source from which an index of each batch pays for itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,103 +33,6 @@ class Late:
     event_time: int
     watermark: int
     reason: str
-
-
-class _Running:
-    """A rule and its running instance."""
-
-    def __init__(self, rule: Rule, index: int) -> None:
-        self.rule = rule
-        self.index = index
-        self.module = rule.module.instance()
-        self.operator = rule.start(self.module)
-        self.key_dict = self.module["key_dict"]
-        self.alerts = 0
-
-    def alert(self, hit: Hit) -> Alert:
-        """The alert of a match."""
-        rule = self.rule
-        key = self.key_dict(hit.key)
-        self.alerts += 1
-        return Alert(
-            id=alert_id(rule.id, rule.version, key, hit.events if hit.identity is None else hit.identity),
-            rule=rule.id,
-            severity=rule.severity,
-            key=key,
-            row=hit.row,
-            event_time=hit.event_time,
-            events=clip_event_ids(hit.events),
-        )
-
-    def failure(self, error: Exception) -> RuleFailure:
-        """The error with the SQL that it came from."""
-        module, offset = self.rule.module, None
-        for frame in traceback.extract_tb(error.__traceback__):
-            if frame.filename == module.filename and frame.lineno is not None:
-                before = [line for line in module.offsets if line <= frame.lineno]
-                offset = module.offsets[max(before)] if before else None
-        return RuleFailure(self.rule.id, SourceText(self.rule.text, self.rule.id), offset, error)
-
-
-class _Channel:
-    """The rules on one source (a stream or a view), and the merge that orders its rows."""
-
-    def __init__(self, index: int, source: Stream, inputs: Sequence[Stream]) -> None:
-        self.index = index
-        self.source = source
-        self.inputs = inputs
-        self.merge = Merge(inputs, source.time_attr)
-        self.convert: dict[str, Convert] = (
-            view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
-        )
-        self.rules: list[_Running] = []
-        self.position = 0
-
-    def take(self, stream: str, rows: list[Any]) -> list[LateRow]:
-        return self.merge.take(stream, rows, self.convert.get(stream))
-
-    def run(self, out: list[tuple[Any, ...]]) -> None:
-        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""
-        rows, watermark = self.merge.release()
-        batch = Batch(rows, self.position)
-        alone = len(self.rules) < _WORTH_AN_INDEX
-        for running in self.rules:
-            hits: list[Hit] = []
-            try:
-                if rows:
-                    running.operator.feed(batch, hits, alone=alone)
-                running.operator.advance(watermark, hits)
-            except Exception as error:
-                raise running.failure(error) from error
-            self._collect(running, hits, out)
-        self.position += len(rows)
-
-    def finish(self, out: list[tuple[Any, ...]]) -> None:
-        """Let everything go and close what is open."""
-        for stream in self.merge.streams:
-            self.merge.end(stream.name)
-        self.run(out)
-        for running in self.rules:
-            hits: list[Hit] = []
-            try:
-                running.operator.finish(hits)
-            except Exception as error:
-                raise running.failure(error) from error
-            self._collect(running, hits, out)
-
-    def state(self) -> Any:
-        """Where the merge stands, and the rows that wait in it."""
-        sources = [self.source, *self.inputs] if self.source.is_view else [self.source]
-        return [self.source.name, fingerprint(sources), self.position, self.merge.state()]
-
-    def load(self, state: Any) -> None:
-        """The reverse."""
-        _, _, self.position, merge = state
-        self.merge.load(merge, self.source.row_type)
-
-    def _collect(self, running: _Running, hits: list[Hit], out: list[tuple[Any, ...]]) -> None:
-        for n, hit in enumerate(hits):
-            out.append((hit.time, hit.by_row, self.index, hit.position, running.index, n, running, hit))
 
 
 class Engine:
@@ -165,8 +61,8 @@ class Engine:
         self._revision: int | None = None
         self._streams: dict[str, Stream] = {}
         self._known: set[str] = set()
-        self._channels: dict[str, _Channel] = {}
-        self._by_input: dict[str, list[_Channel]] = {}
+        self._channels: dict[str, Channel] = {}
+        self._by_input: dict[str, list[Channel]] = {}
         self._late: list[Late] = []
         self.events = 0
         self.late_events = 0
@@ -184,14 +80,14 @@ class Engine:
         self._known.update(rule.known_streams)
         channel = self._channels.get(rule.source.name)
         if channel is None:
-            channel = self._channels[rule.source.name] = _Channel(len(self._channels), rule.source, rule.inputs)
+            channel = self._channels[rule.source.name] = Channel(len(self._channels), rule.source, rule.inputs)
             for stream in rule.inputs:
                 if self._streams.setdefault(stream.name, stream) != stream:
                     raise EngineError(
                         f"stream {stream.name!r} is declared differently by two rules: compile all with the same streams"
                     )
                 self._by_input.setdefault(stream.name, []).append(channel)
-        channel.rules.append(_Running(rule, index))
+        channel.rules.append(Running(rule, index))
 
     def _look_up(self) -> None:
         """Give the rules lists and parameters as they are now. Between batches only: within one they do not change."""

@@ -24,6 +24,7 @@ from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.join import IntervalJoin
 from m1cep.runtime.lookups import Needs
+from m1cep.runtime.matcher import Setup
 from m1cep.runtime.runs import RunMatcher
 from m1cep.runtime.simple import RowFilter, SlidingWindow
 from m1cep.runtime.suppress import Suppressor
@@ -158,7 +159,11 @@ def generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tupl
             return _generate_match(plan, stream, name, matter, suppress)
 
 
-_MATCHERS = {"GROUPS": GroupMatcher, "RUNS": RunMatcher, "THREADS": ThreadMatcher}
+_MATCHERS: dict[str, Callable[[Setup], Operator]] = {
+    "GROUPS": GroupMatcher,
+    "RUNS": RunMatcher,
+    "THREADS": ThreadMatcher,
+}
 
 
 def _generate_match(
@@ -174,16 +179,18 @@ def _generate_match(
 
     def start(module: Module) -> Operator:
         return kind(
-            plan,
-            program,
-            module,
-            stream.row_type,
-            stream.time_attr,
-            Suppressor(suppress),
-            matter.max_open,
-            matter.max_rows,
-            begins,
-            demands,
+            Setup(
+                plan,
+                program,
+                module,
+                stream.row_type,
+                stream.time_attr,
+                Suppressor(suppress),
+                matter.max_open,
+                matter.max_rows,
+                begins,
+                demands,
+            )
         )
 
     return module, start

@@ -1,6 +1,6 @@
-"""An engine's state as bytes, and the checks before it is taken over.
+r"""An engine's state as bytes, and the checks before it is taken over.
 
-M1CEP \\x01  msgpack [events, late, sources, rules]
+M1CEP \x01  msgpack [events, late, sources, rules]
              sources  name, fingerprint of its declaration, rows let go so far, the merge: watermarks and rows that wait
              rules    id, version, source, alerts so far, the operator's state
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from m1cep.plan.ir import LAG, FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.join import JoinPlan
 from m1cep.plan.program import AT_END, DONE, compile_program
+from m1cep.plan.sharing import way_to_follow
 
 if TYPE_CHECKING:
     from m1cep import Rule
@@ -80,10 +81,15 @@ def _window_line(plan: WindowPlan, unit: str) -> str:
 def _program_lines(plan: MatchPlan) -> list[str]:
     program = compile_program(plan.pattern)
     ends = {DONE: "end", AT_END: "end if no row follows"}
+    way = {
+        "GROUPS": "attempts in the same states are followed as one",
+        "RUNS": "attempts over the same run of rows are followed as one, and told apart when a condition looks back",
+        "THREADS": "each attempt is followed by itself",
+    }[way_to_follow(plan, program)]
 
     def names(states: tuple[int, ...]) -> str:
         return ", else ".join(ends.get(s) or f"{s} {program.labels[s]}" for s in states)
 
-    lines = [f"begins with {names(program.start)}"]
+    lines = [way, f"begins with {names(program.start)}"]
     lines += [f"  {s} {label:<12} then {names(program.next[s])}" for s, label in enumerate(program.labels[:200])]
     return lines

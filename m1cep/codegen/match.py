@@ -38,8 +38,10 @@ if TYPE_CHECKING:
 
 
 def generate_match(plan: MatchPlan, program: Program, stream: Stream, filename: str, way: str) -> Module:
-    """The module of a pattern, whose attempts are followed in a ``way`` (plan.sharing): scan, keep, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state; EMPTY and
-    NOTHING, the memories before the first row; BEHIND and AHEAD, how far PREV and NEXT look; STATIC and DYNAMIC, bits.
+    """The module of a pattern whose attempts are followed in a ``way`` (plan.sharing).
+
+    Functions: scan, key, keep, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state. EMPTY and NOTHING are the
+    memories before the first row, BEHIND and AHEAD how far PREV and NEXT look, BITS and DYNAMIC the variables' bits.
     """
     return _Generator(plan, program, stream, way).module(filename)
 
@@ -78,7 +80,9 @@ class _Generator:
             out.add(f"{name} = ({listed})  # by state of the pattern")
         bits = {variable: 1 << n for n, variable in enumerate(plan.define)}
         out.add(f"BITS = {bits!r}")
-        out.add(f"DYNAMIC = {sum(bits[v] for v, c in plan.define.items() if depends_on_past(c))}  # conditions look back")
+        out.add(
+            f"DYNAMIC = {sum(bits[v] for v, c in plan.define.items() if depends_on_past(c))}  # conditions look back"
+        )
         out.add(f"LABELS = {self.program.labels!r}")
         out.add()
         self._show()
@@ -166,7 +170,7 @@ class _Generator:
             return None
         wanted = {self.stream.time_attr, *ids}
         exprs = [*self.shown, *self.plan.define.values()]
-        inside = [e for x in exprs for e in walk(x) if isinstance(e, Nav | Agg | Prev)]
+        inside: list[Expr] = [e for x in exprs for e in walk(x) if isinstance(e, Nav | Agg | Prev)]
         if self.plan.all_rows:
             inside += self.shown
         if self.ahead:

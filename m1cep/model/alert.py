@@ -23,7 +23,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         severity: info | low | medium | high | critical.
         key: the partition's columns and values.
         row: the SELECT list.
-        event_time: of the last contributing event, of the time-out, or of a window's last moment; an integer in the stream's unit.
+        event_time: of the last contributing event, of the time-out, or of a window's last moment, in the stream's unit.
         events: ids of the contributing events, oldest first, at most MAX_EVENT_IDS.
     """
 
@@ -71,12 +71,10 @@ def alert_id(rule: str, version: str, key: Mapping[str, Any], discriminators: It
     The discriminators are the ids of the contributing events (or the window's bounds). Every part is preceded by its
     length, so that no two different lists give the same bytes.
     """
-    digest = blake2b(digest_size=16)
-    for part in (rule, version, *(f"{k}={v!r}" for k, v in key.items()), *discriminators):
-        data = part.encode("utf-8", "surrogatepass")
-        digest.update(len(data).to_bytes(4, "big"))
-        digest.update(data)
-    return digest.hexdigest()
+    parts = [rule, version, *[f"{k}={v!r}" for k, v in key.items()], *discriminators]
+    data = [part.encode("utf-8", "surrogatepass") for part in parts]
+    framed = b"".join([piece for part in data for piece in (len(part).to_bytes(4, "big"), part)])
+    return blake2b(framed, digest_size=16).hexdigest()
 
 
 def event_digest(row: msgspec.Struct) -> str:

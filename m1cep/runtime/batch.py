@@ -57,10 +57,8 @@ class Batch:
         best: list[int] | None = None
         for attr, values in constants:
             index = self.by(attr, attrgetter(attr))
-            if len(values) == 1:
-                found = index.get(values[0], [])
-            else:
-                found = sorted(i for value in values for i in index.get(value, ()))
+            one = len(values) == 1  # its indexes are in order already
+            found = index.get(values[0], []) if one else sorted(i for v in values for i in index.get(v, ()))
             if best is None or len(found) < len(best):
                 best = found
                 if not best:

@@ -20,58 +20,16 @@ from bisect import insort
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.program import DONE
 from m1cep.runtime.matcher import PatternMatcher
+from m1cep.runtime.nodes import Move, Node, following, merged, moved
 from m1cep.runtime.partition import NEVER, Partition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from m1cep.runtime.matcher import Setup
+    from m1cep.runtime.nodes import States
     from m1cep.runtime.outcome import Hit
-
-    States = tuple[int, ...]
-
-
-class Node:
-    """A list of states, most preferred first. There is one Node for each list.
-
-    Attributes:
-        states: the list.
-        moves: by the bits of a row, what it does to attempts that stand here.
-        runs: how the rows of the attempts were labelled, by place in ``states``, where that is needed (see ``runs``).
-        asks: bits of the variables whose conditions look back.
-        completes: by the bits of a row, whether the pattern is complete with it.
-        waits: the place of the most preferred state of ABSENT, or -1.
-    """
-
-    __slots__ = ("asks", "completes", "moves", "runs", "states", "waits")
-
-    def __init__(self, states: States, runs: Any = (), asks: int = 0, waits: int = -1) -> None:
-        self.states = states
-        self.waits = waits
-        self.moves: dict[int, Move] = {}
-        self.runs = runs
-        self.asks = asks
-        self.completes: dict[int, bool] = {}
-
-
-class Move:
-    """What a row does to the attempts of a node.
-
-    Attributes:
-        to: where they stand after it, or None.
-        parents: for each state of ``to``, the place in the list before of the state that took the row.
-        done: the place of the state that completes the pattern, or -1.
-        end: what ``best`` notes of a match that ends here, beside the row's number.
-    """
-
-    __slots__ = ("done", "end", "parents", "to")
-
-    def __init__(self, to: Node | None, parents: tuple[int, ...], done: int, end: Any = None) -> None:
-        self.to = to
-        self.parents = parents
-        self.done = done
-        self.end = end
 
 
 class GroupPartition(Partition):
@@ -109,9 +67,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     new_partition = GroupPartition
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        module = args[2]
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        module = setup.module
         self._bit_of = tuple(module["BITS"][label] for label in self._program.labels)
         self._absent = self._program.waits
         self._nodes: dict[Any, Node] = {}
@@ -125,7 +83,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             node = self._nodes[states] = Node(states, waits=waits)
         return node
 
-    def _step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
+    def _step(  # noqa: C901 - every row of every open key comes through here: a call less is a tenth of its cost
+        self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]
+    ) -> None:
         if time >= p.expires:
             self._expire(p, key, time, out)
         number = p.taken
@@ -133,33 +93,40 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         p.ats.append(at)
         p.fits.append(fits)
         groups = p.groups
-        if len(groups) == 1 and not p.best:  # most often: one group, that moves on or ends
-            for node, starts in groups.items():
-                move = None if fits & node.asks else node.moves.get(fits)
-            if move is not None and move.done < 0:
-                if move.to is None:
-                    p.groups = {}
-                elif move.to is not node:
-                    p.groups = {move.to: starts}
-                covered = False
-            else:
+        covered = False
+        if len(groups) == 1 and not p.best:  # most often: one group, that stays, moves on or ends
+            (node,) = groups
+            move = None if fits & node.asks else node.moves.get(fits)
+            if move is None or move.done >= 0:
                 covered = self._move_all(p, row, number, fits)
-        else:
-            covered = bool(groups) and self._move_all(p, row, number, fits)
+                groups = p.groups
+            elif move.to is not node:
+                groups = p.groups = {} if move.to is None else {move.to: groups[node]}
+        elif groups:
+            after = None if p.best or self._only_oldest else moved(groups, fits)
+            if after is None:
+                covered = self._move_all(p, row, number, fits)
+                groups = p.groups
+            else:
+                groups = p.groups = after
         if not covered:
             first = self._start
             move = None if fits & first.asks else first.moves.get(fits)
             if move is None:
                 move = self._begin_with(p, row, number, fits)
-            if move.to is not None or move.done >= 0:
+            to = move.to
+            if to is not None and to in groups and move.done < 0 and not self._only_oldest:
+                groups[to].append(number)
+            elif to is not None or move.done >= 0:
                 self._begin(p, time, number, move)
         if p.ready:
             self._decide(p, key, (time, 1, at), out)
-        if not p.groups and not p.ready:
+            groups = p.groups
+        if not groups and not p.ready:
             p.expires = NEVER
             self._leave(p, key)
             return
-        if p.armed == NEVER and (p.best or p.ready or self._absent):  # later starts run out of time later
+        if p.armed == NEVER and (self._absent or p.best or p.ready):  # later starts run out of time later
             self._arm(p, key)
         if not number & 31 and len(p.log) > 64:
             self._shorten(p)
@@ -209,7 +176,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
                 if p.best:
                     lost.extend(starts)
             elif to in after:
-                after[to] = _merged(after[to], starts)
+                after[to] = merged(after[to], starts)
             else:
                 after[to] = starts
         p.groups = after
@@ -219,34 +186,19 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if start in p.best:
                 self._over(p, start)
         if self._only_oldest:
-            for starts in after.values():
-                if len(starts) > 1:
-                    self._prune(p, starts)
+            self._prune_all(p)
         return completed is not None
+
+    def _prune_all(self, p: GroupPartition) -> None:
+        for starts in p.groups.values():
+            if len(starts) > 1:
+                self._prune(p, starts)
 
     def _work_out(self, node: Node, fits: int, _number: int, _after: Iterable[Node]) -> Move:
         """The move of a node, or of the start before a match's first row."""
-        to, parents, done = self._following(node.states, fits)
+        to, parents, done = following(self._program, self._bit_of, node.states, fits)
         move = node.moves[fits] = Move(self._node(to) if to else None, parents, done)
         return move
-
-    def _following(self, states: States, fits: int) -> tuple[States, tuple[int, ...], int]:
-        to: list[int] = []
-        parents: list[int] = []
-        for place, state in enumerate(states):
-            fit = fits & self._bit_of[state]
-            if state in self._absent and not fit and state not in to:  # goes on waiting, whatever row this is
-                to.append(state)
-                parents.append(place)
-            if state in self._absent or not fit:
-                continue
-            for nxt in self._program.next[state]:
-                if nxt == DONE:  # less preferred states can no longer win
-                    return tuple(to), tuple(parents), place
-                if nxt not in to:
-                    to.append(nxt)
-                    parents.append(place)
-        return tuple(to), tuple(parents), -1
 
     def _begin_with(self, _p: GroupPartition, _row: Any, number: int, fits: int) -> Move:
         """What a row does as the first of a match."""
@@ -310,8 +262,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             end = p.ends.pop(start)
             path = self._path(p, start, end)
             self._reporter.report(p, key, start, path, when, out, end[1] if self._absent else None)
+            following_start = self._reporter.next_start(start, path)
             if p.groups or p.ready:
-                self._skip(p, self._reporter.next_start(start, path))
+                self._skip(p, following_start)
 
     def _skip(self, p: GroupPartition, following: int) -> None:
         """Drop attempts that began before row number ``following``."""
@@ -440,14 +393,3 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _restored_end(self, end: Any) -> Any:
         return tuple(end)
-
-
-def _merged(a: deque[int], b: deque[int]) -> deque[int]:
-    """Starts of both, ascending."""
-    if a[-1] < b[0]:
-        a.extend(b)
-        return a
-    if b[-1] < a[0]:
-        b.extend(a)
-        return b
-    return deque(sorted([*a, *b]))

@@ -6,6 +6,7 @@ are packed into a few bytes each; those whose time has run out are dropped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -31,10 +32,11 @@ _SPARE = 1_000
 _MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
-class PatternMatcher(Generic[P]):
-    """Runs one row pattern (one rule) over all its keys.
+@dataclass(frozen=True)
+class Setup:
+    """What a matcher is made from.
 
-    Args:
+    Attributes:
         plan: of the rule.
         program: its pattern.
         module: its generated functions.
@@ -47,21 +49,25 @@ class PatternMatcher(Generic[P]):
         demands: constants of which every row of the rule has one.
     """
 
+    plan: MatchPlan
+    program: Program
+    module: Module
+    row_type: type[msgspec.Struct]
+    time_attr: str
+    suppressor: Suppressor
+    max_open: int
+    max_rows: int
+    begins: Constants
+    demands: Constants
+
+
+class PatternMatcher(Generic[P]):
+    """Runs one row pattern (one rule) over all its keys."""
+
     new_partition: Callable[[], P]
 
-    def __init__(
-        self,
-        plan: MatchPlan,
-        program: Program,
-        module: Module,
-        row_type: type[msgspec.Struct],
-        time_attr: str,
-        suppressor: Suppressor,
-        max_open: int,
-        max_rows: int,
-        begins: Constants,
-        demands: Constants,
-    ) -> None:
+    def __init__(self, setup: Setup) -> None:
+        plan, program, module, suppressor = setup.plan, setup.program, setup.module, setup.suppressor
         self._plan = plan
         self._program = program
         self._scan = module["scan"]
@@ -71,14 +77,14 @@ class PatternMatcher(Generic[P]):
         self._ahead: int = module["AHEAD"]
         self._within = plan.within
         self._past_last = plan.skip == "PAST LAST ROW"
-        self._time_of: Callable[[Any], int] = attrgetter(time_attr)
+        self._time_of: Callable[[Any], int] = attrgetter(setup.time_attr)
         self._suppressor = suppressor
-        self._max_open = max_open
-        self._max_rows = max_rows
-        self._begins = begins
-        self._demands = demands
-        self._reporter = Reporter(module, plan, program, time_attr, suppressor)
-        kept = module.namespace.get("Kept", row_type)
+        self._max_open = setup.max_open
+        self._max_rows = setup.max_rows
+        self._begins = setup.begins
+        self._demands = setup.demands
+        self._reporter = Reporter(module, plan, program, setup.time_attr, suppressor)
+        kept = module.namespace.get("Kept", setup.row_type)
         self._pack_rows = msgspec.msgpack.Encoder().encode
         self._unpack_rows = msgspec.msgpack.Decoder(list[kept]).decode  # type: ignore[valid-type]  # made at run time
         # Rows that PREV looks at, the partition's first row and the number of matches outlive every match.
@@ -156,11 +162,8 @@ class PatternMatcher(Generic[P]):
         return batch.at(sorted(i for key in keys for i in by_key[key]))
 
     def _enter(self, key: Any) -> P:
-        blob = self._cold.pop(key, None) if self._cold else None
-        if blob is None:
-            p = self._spare.pop() if self._spare else self.new_partition()
-        else:
-            p = self._thaw(blob)
+        known = key in self._cold
+        p = self._thaw(self._cold.pop(key)) if known else self._spare.pop() if self._spare else self.new_partition()
         self._live[key] = p
         return p
 
@@ -201,10 +204,10 @@ class PatternMatcher(Generic[P]):
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Decide what can only be decided by time, and drop what ran out of it."""
         if self._within is not None:
-            self._wake(watermark, out)
+            self._wake(watermark, self._within, out)
         self._suppressor.forget(watermark)
 
-    def _wake(self, watermark: int, out: list[Hit]) -> None:
+    def _wake(self, watermark: int, within: int, out: list[Hit]) -> None:
         wakes, again = self._wakes, []
         while wakes and wakes[0][0] <= watermark:
             key = heappop(wakes)[2]
@@ -218,18 +221,16 @@ class PatternMatcher(Generic[P]):
                     self._leave(p, key)
         for p, key in again:  # after the loop: what waits for a row that NEXT looks at may be due already
             self._arm(p, key)
-        if watermark - self._swept >= self._within:
-            self._sweep(watermark, out)
+        if watermark - self._swept >= within:
+            self._sweep(watermark, within, out)
 
-    def _sweep(self, watermark: int, out: list[Hit]) -> None:
+    def _sweep(self, watermark: int, within: int, out: list[Hit]) -> None:
         """Drop attempts whose time ran out and keys that have no other. Once a span of WITHIN: cheap per event."""
         self._swept = watermark
         for key, p in list(self._live.items()):
             self._expire(p, key, watermark, out)
             if self._oldest(p) is None and p.taken == p.base + len(p.log):
                 self._leave(p, key)
-        within = self._within
-        assert within is not None
         ended = [
             k for k, blob in self._cold.items() if int.from_bytes(blob[:8], "big", signed=True) + within <= watermark
         ]
@@ -262,9 +263,7 @@ class PatternMatcher(Generic[P]):
 
     def _pack_idle(self) -> None:
         """Pack keys that were not touched since the last time, unless time alone may bring them a match."""
-        idle = [
-            k for k, p in self._live.items() if p.touched == p.taken and p.armed == NEVER and not self._waits(p)
-        ]
+        idle = [k for k, p in self._live.items() if p.touched == p.taken and p.armed == NEVER and not self._waits(p)]
         for key in idle:  # no row since the last time
             self._cold[key] = self._freeze(self._live.pop(key))
         for p in self._live.values():

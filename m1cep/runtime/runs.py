@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from m1cep.runtime.groups import GroupMatcher, GroupPartition, Move, Node
+from m1cep.runtime.groups import GroupMatcher, GroupPartition
+from m1cep.runtime.nodes import Move, Node, following
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from m1cep.runtime.groups import States
+    from m1cep.runtime.matcher import Setup
+    from m1cep.runtime.nodes import States
 
     Memory = tuple[Any, ...]
 
@@ -53,14 +55,14 @@ NO_RUNS = Runs((), ())
 class RunMatcher(GroupMatcher):
     """As GroupMatcher, for patterns in which no two ways lead to one state and that begin with a loop."""
 
-    def __init__(self, *args: Any) -> None:
-        module, program = args[2], args[1]
+    def __init__(self, setup: Setup) -> None:
+        module, program = setup.module, setup.program
         same: dict[tuple[str, bool], int] = {}
         self._label = [
             same.setdefault((label, state in program.excluded), state) for state, label in enumerate(program.labels)
         ]
         self._dynamic: int = module["DYNAMIC"]
-        super().__init__(*args)
+        super().__init__(setup)
         self._tries = module["TRIES"]
         self._backs = module["BACKS"]
         self._empty: Memory = module["EMPTY"]
@@ -86,7 +88,7 @@ class RunMatcher(GroupMatcher):
         return node
 
     def _work_out(self, node: Node, fits: int, number: int, others: Iterable[Node]) -> Move:
-        to, parents, done = self._following(node.states, fits)
+        to, parents, done = following(self._program, self._bit_of, node.states, fits)
         states, runs, label = node.states, node.runs, self._label
         target = None
         if to:
@@ -100,7 +102,8 @@ class RunMatcher(GroupMatcher):
     def _sorted(self, p: GroupPartition, row: Any, number: int, fits: int) -> list[tuple[Node, int, deque[int]]]:
         """Groups and the bits of the row for each, split by what the conditions that look back say of each attempt."""
         answers: list[tuple[Node, int, deque[int]]] = []
-        for node, starts in sorted(p.groups.items(), key=lambda item: item[1][0]):
+        groups = p.groups.items()
+        for node, starts in groups if len(groups) == 1 else sorted(groups, key=lambda item: item[1][0]):
             asked = fits & node.asks
             if not asked:
                 answers.append((node, fits, starts))
@@ -119,23 +122,25 @@ class RunMatcher(GroupMatcher):
         """
         log, j = p.log, number - p.base
         memories: dict[Runs, dict[int, Memory]] = {}
-        found: list[tuple[int, int]] = []
-        for start in starts:
-            bits = fits & ~asked
-            for place, state in enumerate(node.states):
-                bit = self._bit_of[state]
-                if not bit & asked or bits & bit:
-                    continue
+        asks = []
+        for place, state in enumerate(node.states):
+            if self._bit_of[state] & asked:
                 runs = node.runs[place]
                 if runs not in memories:
                     memories[runs] = self._memories(p, runs, starts, number)
-                if self._tries[state](row, memories[runs][start], log, j, state) is not None:
+                asks.append((self._bit_of[state], self._tries[state], memories[runs], state))
+        found: list[tuple[int, int]] = []
+        fits &= ~asked
+        for start in starts:
+            bits = fits
+            for bit, holds, memory, state in asks:
+                if not bits & bit and holds(row, memory[start], log, j, state) is not None:
                     bits |= bit
             found.append((start, bits))
             if self._past_last:
                 completes = node.completes.get(bits)
                 if completes is None:
-                    completes = node.completes[bits] = self._following(node.states, bits)[2] >= 0
+                    completes = node.completes[bits] = following(self._program, self._bit_of, node.states, bits)[2] >= 0
                 if completes:
                     break
         return found
@@ -167,7 +172,7 @@ class RunMatcher(GroupMatcher):
                     fits |= bit
         return self._start.moves.get(fits) or self._work_out(self._start, fits, number, p.groups)
 
-    def _path(self, p: GroupPartition, start: int, end: Any) -> list[int]:
+    def _path(self, _p: GroupPartition, start: int, end: Any) -> list[int]:
         number, runs = end
         path: list[int] = runs.path(start, number)
         return path

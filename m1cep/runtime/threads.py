@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 from m1cep.model.pack import tuples
 from m1cep.plan.program import AT_END, DONE
 from m1cep.runtime.matcher import PatternMatcher
-from m1cep.runtime.partition import Partition
+from m1cep.runtime.partition import NEVER, Partition
 
 if TYPE_CHECKING:
+    from m1cep.runtime.matcher import Setup
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.report import When
 
@@ -66,9 +67,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
 
     new_partition = ThreadPartition
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        module = args[2]
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        module = setup.module
         self._tries = module["TRIES"]
         self._empty: Memory = module["EMPTY"]
         self._plain = (
@@ -77,14 +78,30 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
 
-    def _step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]) -> None:
-        self._expire(p, key, time, out, row_follows=True)
+    def _step(
+        self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]
+    ) -> None:
         p.ats.append(at)
+        if self._ahead:
+            self._step_behind(p, key, time, at, out)
+            return
+        attempts = p.attempts
+        if attempts and self._within is not None and time - attempts[0].time >= self._within:
+            self._expire_before(p, key, time, out, None, row_follows=True)
+        self._take(p, key, row, time, (time, 1, at), out)
+        self._settle(p, key)
+
+    def _step_behind(self, p: ThreadPartition, key: Any, time: int, at: int, out: list[Hit]) -> None:
+        """With NEXT the pattern takes a row in when those after it have come that NEXT may look at."""
+        self._expire(p, key, time, out, row_follows=True)
+        when = (time, 1, at)
         while len(p.log) + p.base - p.taken > self._ahead:
-            taken = row if not self._ahead else p.log[p.taken - p.base]
-            self._take(p, key, taken, (time, 1, at), out)
-            if self._ahead:
-                self._expire(p, key, time, out, (time, 1, at), row_follows=True)
+            row = p.log[p.taken - p.base]
+            taken_at = self._time_of(row)
+            if self._within is not None:
+                self._expire_before(p, key, taken_at, out, when, row_follows=True)
+            self._take(p, key, row, taken_at, when, out)
+            self._expire(p, key, time, out, when, row_follows=True)
         self._settle(p, key)
 
     def _settle(self, p: ThreadPartition, key: Any) -> None:
@@ -93,22 +110,20 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             if p.taken == p.base + len(p.log) or self._lasting:
                 self._leave(p, key)
             return
-        if len(p.log) > 64 and not p.taken & 31:
+        if not p.taken & 31 and len(p.log) > 64:
             p.forget_before(p.attempts[0].start - self._behind)
             self._slim(p)
-        if p.waits:
+        if p.waits and p.armed == NEVER:  # later attempts run out of time later
             self._arm(p, key)
 
-    def _take(self, p: ThreadPartition, key: Any, row: Any, when: When, out: list[Hit]) -> None:
+    def _take(self, p: ThreadPartition, key: Any, row: Any, time: int, when: When, out: list[Hit]) -> None:
         """The pattern takes a row in."""
-        number, time = p.taken, self._time_of(row)
-        p.taken += 1
-        if self._ahead and self._within is not None:
-            self._expire_before(p, key, time, out, when, row_follows=True)
-        covered = bool(p.attempts) and self._move_all(p, row, number)
-        if not covered:
+        number = p.taken
+        p.taken = number + 1
+        attempts = p.attempts
+        if not (attempts and self._move_all(p, row, number)):
             self._begin(p, row, time, number)
-        if p.attempts and not p.attempts[0].threads:
+        if attempts and not attempts[0].threads:
             self._decide(p, key, when, out)
 
     def _move_all(self, p: ThreadPartition, row: Any, number: int) -> bool:
@@ -261,7 +276,10 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         when = (self._time_of(p.log[-1]), 1, p.ats[-1]) if p.log else (0, 0, 0)
         while p.taken < p.base + len(p.log):  # rows for which NEXT has nothing more to see
             row = p.log[p.taken - p.base]
-            self._take(p, key, row, when, out)
+            time = self._time_of(row)
+            if self._within is not None:
+                self._expire_before(p, key, time, out, when, row_follows=True)
+            self._take(p, key, row, time, when, out)
         while p.attempts:
             attempt = p.attempts[0]
             if not self._ahead:  # else matches of this key may have been decided above, and these come after them

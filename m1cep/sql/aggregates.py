@@ -1,4 +1,4 @@
-"""Aggregates over the rows of a window, of a pattern's variable or of a match: COUNT(DISTINCT x) FILTER (WHERE ...) and its like."""
+"""Aggregates over the rows of a window, a variable or a match: COUNT(DISTINCT x) FILTER (WHERE ...) and its like."""
 
 from __future__ import annotations
 

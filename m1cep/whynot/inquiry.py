@@ -266,16 +266,13 @@ class Inquiry:
                 f"{self._dropped} rows beyond the first {MAX_ROWS} were not looked at for near misses: name a key, or give "
                 "fewer events; matches are complete"
             )
+        remedy = "the later ones are missing; name a key, or give fewer events"
         if budget.steps <= 0:
-            notes.append(
-                "there are too many attempts to follow all of them: the later ones are missing; name a key, or give fewer events"
-            )
+            notes.append(f"there are too many attempts to follow all of them: {remedy}")
         if budget.cut:
             notes.append("some attempts have too many ways to match: only the most preferred were followed")
         if cut:
-            notes.append(
-                "there are too many pairs to look at all of them: the later ones are missing; name a key, or give fewer events"
-            )
+            notes.append(f"there are too many pairs to look at all of them: {remedy}")
         dropped = self._told[1].counters().get("dropped", 0)
         if dropped:
             notes.append(f"{dropped} attempts were given up at the rule's max_open or max_rows (see its front matter)")

@@ -77,7 +77,9 @@ def test_conditions_on_the_row_alone(pattern, within, skip, monkeypatch):
     holds()
 
 
-@pytest.mark.parametrize("pattern", ["A ABSENT(B)", "A B? ABSENT(C)", "A+ ABSENT(B)", "A (B ABSENT(C) | C)", "A B*? ABSENT(C)"])
+@pytest.mark.parametrize(
+    "pattern", ["A ABSENT(B)", "A B? ABSENT(C)", "A+ ABSENT(B)", "A (B ABSENT(C) | C)", "A B*? ABSENT(C)"]
+)
 def test_absence(pattern, monkeypatch):
     text = rule_text(pattern, within="3 SECOND", measures="COUNT(*) AS n, SUM(A.v) AS s, LAST(A.v) AS l")
 
