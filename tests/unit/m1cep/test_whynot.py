@@ -248,6 +248,10 @@ class TestOtherForms:
             ("l NOT LIKE 'x%'", "'xy' LIKE 'x%' is true"),
         ]
 
+    def test_what_may_be_null_is_not_named_as_the_reason(self):
+        r = rule("SELECT k FROM t WHERE COALESCE(v, 0) + n > 1")
+        assert failed(answer(r, [t("e", 0)]).keys[0].near[0])[0][1] == "n is NULL, so the condition is unknown"
+
     def test_a_list(self):
         r = rule("SELECT k FROM t WHERE IN_LIST('bad', l)")
         lists = m1cep.FixedLookups({"bad": ["x"]})
@@ -370,6 +374,7 @@ class TestKeys:
         "v > 1 AND l = 'it''s' OR n <> 2 AND b",
         "(v > 1 OR b) AND NOT (n = 1 AND v < 2)",
         "v - (n - 1) * 2 / (v + 1) >= -v % 3",
+        "v - (n - 1) > n / (v / 2) AND -(v + 1) < 0",
         "l IN ('a', 'b') AND n NOT IN (1, 2)",
         "l LIKE 'a%' AND NOT l LIKE '_b'",
         "l IS NULL OR v IS NOT NULL OR b IS TRUE OR b IS NOT FALSE",
