@@ -124,16 +124,19 @@ class _Page:
         self._out.print(Text(" " * indent + text, style=style), soft_wrap=True)
 
     def _table(self) -> None:
-        """The keys that came nearest."""
-        table = Table("key", "events", "matches", "missing", "nearest", box=None, header_style="bold", pad_edge=False)
+        """The keys that came nearest; of a pattern with the rows that were missing."""
+        pattern = self._answer.form == "match"
+        table = Table(
+            "key", "events", "matches", *["missing"] * pattern, "nearest", box=None, header_style="bold", pad_edge=False
+        )
         for key in self._answer.keys:
             near = key.near[0] if key.near else None
-            missing = "" if near is None else f"{near.missing} rows" if near.missing != 1 else "1 row"
+            missing = "" if near is None else _count(near.missing, "row")
             table.add_row(
                 escape(_named(key.key)),
                 str(key.events),
                 str(sum(not m.suppressed for m in key.matches)),
-                missing if self._answer.form == "match" else "",
+                *[missing] * pattern,
                 escape(_headline(key, near)),
             )
         self._out.print(table)
@@ -161,6 +164,8 @@ class _Page:
                     if finding.holds is not True:
                         self._finding(finding, 6, excerpt=False)
         for number, near in enumerate(key.near, 1):
+            if number > 1:
+                self._out.print()
             self._near(number, near)
         if not key.near and not key.matches:
             self._line("nothing of it came near", "dim", 2)
@@ -236,7 +241,7 @@ class _Page:
     def _ruler(self, near: Near) -> None:
         """The same to scale."""
         begin = near.steps[0].event.time
-        marks = [(s.event.time, "●", s.variable) for s in near.steps]
+        marks = [(s.event.time, "·" if s.free else "●", "" if s.free else s.variable) for s in near.steps]
         if near.event is not None:
             marks.append((near.event.time, "✗", f"{near.variable}?"))
         last = marks[-1][0]
@@ -253,8 +258,8 @@ class _Page:
         labels = [" "] * (_RULER + 24)
         for time, mark, label in (marks[-1], *marks[:-1]):  # the last is what matters most
             at = round((time - begin) * scale)
-            line[at] = mark if line[at] != "✗" else "✗"
-            if not "".join(labels[max(at - 1, 0) : at + len(label) + 1]).strip():
+            line[at] = mark if line[at] not in {"✗", "●"} else line[at]
+            if label and not "".join(labels[max(at - 1, 0) : at + len(label) + 1]).strip():
                 labels[at : at + len(label)] = label
         self._line("".join(labels).rstrip(), "dim", 5)
         self._line("".join(line) + tail, "", 5)

@@ -22,14 +22,18 @@ if TYPE_CHECKING:
     from m1cep.plan.ir import Expr, OverPlan, Windowed
 
 
-def generate_over(plan: OverPlan, stream: Stream, filename: str) -> Module:
-    """The module of an OVER rule: State, feed(states, allows, rows, out), dump(s), revive(values), SPAN, key_dict(k)."""
-    return _Generator(plan, stream).module(filename)
+def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
+    """The module of an OVER rule: State, feed(states, allows, rows, out), dump(s), revive(values), SPAN, key_dict(k).
+
+    ``all_ids``: hits name every row that counts, not the present one alone.
+    """
+    return _Generator(plan, stream, all_ids=all_ids).module(filename)
 
 
 class _Generator:
-    def __init__(self, plan: OverPlan, stream: Stream) -> None:
+    def __init__(self, plan: OverPlan, stream: Stream, *, all_ids: bool) -> None:
         self.plan = plan
+        self.all_ids = all_ids
         self.stream = stream
         self.time = stream.time_attr
         self.lags = [(i, w) for i, w in enumerate(plan.windows) if w.agg.func == LAG]
@@ -92,7 +96,7 @@ class _Generator:
         for i, w in enumerate(plan.windows):
             out.add(f"w{i} = {self._read(i, w)}", indent=2, pos=w.agg.pos)
         out.add(f"if {self.writer.truth(plan.having)} and allows(k, t):", indent=2, pos=plan.having.pos)
-        out.add(f"ids = {self._ids()}", indent=3)
+        out.add(f"ids = {self._ids() if self.all_ids else '[e]'}", indent=3)
         out.add(f"out.append(Hit(t, 1, i, k, {row_dict(self.writer, plan.select)}, t, ids))", indent=3)
         out.add()
 

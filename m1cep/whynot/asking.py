@@ -5,19 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import TRUE, WINDOW_COLUMN, WINDOW_END, WINDOW_START, Agg, Col, FilterPlan, Literal, Param, walk
+from m1cep.codegen.over import generate_over
+from m1cep.plan.ir import WINDOW_COLUMN, WINDOW_END, WINDOW_START, Agg, Col, Literal, OverPlan, Param, walk
 from m1cep.rule import generate
 from m1cep.runtime.batch import Batch
 from m1cep.runtime.lookups import bound
-from m1cep.whynot.questions import Questions
+from m1cep.runtime.simple import SlidingWindow
+from m1cep.runtime.suppress import Suppressor
 from m1cep.whynot.wording import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Expr, Output, OverPlan, Plan, WindowPlan
+    from m1cep.plan.ir import Expr, Output, Plan, WindowPlan
     from m1cep.rule import Rule
     from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.outcome import Hit, Operator
@@ -42,30 +44,33 @@ class Asker:
         module = self.bind(self.rule.module)
         return module, self.rule.start(module)
 
-    def unsuppressed(self, plan: Plan | None = None, source: Stream | None = None) -> tuple[Module, Operator]:
-        """The rule, or another plan in its place, telling every match."""
-        matter = self.rule.matter.model_copy(update={"suppress": None})
-        wanted, stream = plan or self.rule.plan, source or self.rule.source
-        code, start = generate(wanted, stream, f"why not {self.rule.id}", matter)
-        module = self.bind(code)
+    def unsuppressed(self) -> tuple[Module, Operator]:
+        """The rule telling every match."""
+        module, start = self._generated(self.rule.plan, self.rule.source)
         return module, start(module)
 
-    def hits(self, plan: Plan, rows: Sequence[Any], source: Stream | None = None) -> list[Hit]:
-        """What a plan makes of rows in event-time order."""
-        _, operator = self.unsuppressed(plan, source)
-        out: list[Hit] = []
-        operator.feed(Batch(rows, 0), out)
-        operator.finish(out)
-        return out
+    def _generated(self, plan: Plan, source: Stream) -> tuple[Module, Callable[[Module], Operator]]:
+        if (
+            isinstance(plan, OverPlan) and plan is not self.rule.plan
+        ):  # every row answers: all ids of each would be too many
+            code = generate_over(plan, source, f"why not {self.rule.id}", all_ids=False)
+            return self.bind(code), lambda module: SlidingWindow(module, Suppressor(None), ())
+        matter = self.rule.matter.model_copy(update={"suppress": None})
+        code, start = generate(plan, source, f"why not {self.rule.id}", matter)
+        return self.bind(code), start
 
-    def each_row(
-        self, source: Stream, key: tuple[Col, ...], condition: Expr, rows: Sequence[Any]
-    ) -> tuple[Questions, list[Hit]]:
-        """A condition on rows one by one: of each row a hit with the answers."""
-        questions = Questions(Wording(self.rule.text))
-        questions.ask(condition)
-        plan = FilterPlan(source.name, key, TRUE, questions.outputs())
-        return questions, self.hits(plan, rows, source)
+    def prepare(self, plan: Plan, source: Stream | None = None) -> Callable[[Sequence[Any]], list[Hit]]:
+        """Makes code for a plan, and gives what tells what the plan makes of rows in event-time order."""
+        module, start = self._generated(plan, source or self.rule.source)
+
+        def hits(rows: Sequence[Any]) -> list[Hit]:
+            operator = start(module)
+            out: list[Hit] = []
+            operator.feed(Batch(rows, 0), out)
+            operator.finish(out)
+            return out
+
+        return hits
 
 
 def answers(hit: Hit) -> list[Any]:

@@ -29,7 +29,7 @@ MATCH, BROKEN, TIMEOUT, END, PRESENT = "match", "broken", "timeout", "end", "pre
 
 _MAX_THREADS = 500
 _OVERTIME = 2  # spans of WITHIN for which an attempt is followed after its time
-MAX_STEPS = 1_000_000  # rows tried for variables, of all keys together
+MAX_STEPS = 400_000  # rows tried for variables, of all keys together
 
 
 @dataclass(slots=True)

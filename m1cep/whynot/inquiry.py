@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from m1cep.codegen.common import event_id_source
 from m1cep.codegen.module import Source, load
 from m1cep.codegen.view import view_converters
 from m1cep.errors import RuleFailure, SourceText
 from m1cep.model.joined import Joined
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.ir import TRUE, FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.join import JoinPlan
 from m1cep.runtime.batch import Batch
 from m1cep.runtime.lookups import FixedLookups
@@ -27,7 +27,7 @@ from m1cep.whynot.pairs import NearestPairs
 from m1cep.whynot.patterns import NearestAttempts
 from m1cep.whynot.questions import Answers
 from m1cep.whynot.report import Event, KeyReport, LateEvent, Match, WhyNot
-from m1cep.whynot.rows import left_out, nearest_rows, nearest_sums, nearest_windows
+from m1cep.whynot.rows import LeftOutRows, NearestRows, NearestSums, NearestWindows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,6 +47,13 @@ MAX_KEYS = 10
 """Keys told of."""
 
 _ELSEWHERE = 5  # other keys named when none is as asked
+
+
+class _Nearest(Protocol):
+    """Finds what came nearest of a key's rows (those that WHERE lets through, in event-time order)."""
+
+    def of(self, rows: Sequence[Any]) -> Sequence[Near]:
+        """The nearest first."""
 
 
 @dataclass
@@ -73,6 +80,7 @@ class Inquiry:
     def __init__(self, rule: Rule, key: Mapping[str, Any] | None = None, lookups: Lookups | None = None) -> None:
         self._rule = rule
         self._asker = Asker(rule, FixedLookups() if lookups is None else lookups)
+        self._words = Answers(SourceText(rule.text, rule.id))
         self._source = rule.source
         self._columns: tuple[Col, ...] = rule.plan.key
         self._asked = AskedKeys(rule, key or {})
@@ -185,16 +193,17 @@ class Inquiry:
     # the answer
 
     def _answer(self) -> WhyNot:
-        nearest, left_out_of, notes = self._questions()
+        budget = Budget()
+        nearest, out_of = self._nearest(budget), self._left_out()
         reports: list[KeyReport] = []
         for key, seen in self._keys.items():
-            out, count, rows = left_out_of(seen.rows)
+            out, count, rows = out_of(seen.rows)
             reports.append(
                 KeyReport(
                     key={c.name: v for c, v in zip(self._columns, key, strict=True)},
                     events=len(seen.rows),
                     matches=tuple(seen.matches),
-                    near=tuple(nearest(rows)),
+                    near=tuple(nearest.of(rows)),
                     left_out=tuple(out),
                     left_out_count=count,
                     late=tuple(seen.late),
@@ -202,65 +211,50 @@ class Inquiry:
             )
         reports.sort(key=lambda r: (not r.near, r.near[0].rank[:3] if r.near else (), str(r.key)))
         form = type(self._rule.plan).__name__.removesuffix("Plan").lower()
-        unit = self._source.time_unit
-        return WhyNot(self._rule.id, form, unit, tuple(reports[:MAX_KEYS]), len(reports), tuple(notes()))
+        notes = self._notes(budget, cut=isinstance(nearest, NearestPairs) and nearest.cut)
+        return WhyNot(
+            self._rule.id, form, self._source.time_unit, tuple(reports[:MAX_KEYS]), len(reports), tuple(notes)
+        )
 
-    def _questions(
-        self,
-    ) -> tuple[
-        Callable[[Sequence[Any]], Sequence[Near]],
-        Callable[[Sequence[Any]], tuple[list[LeftOut], int, list[Any]]],
-        Callable[[], list[str]],
-    ]:
-        """How to find the nearest of a key's rows, what WHERE left out of them, and what to say at the end."""
-        asker, plan, source = self._asker, self._rule.plan, self._source
-        told = Answers(SourceText(self._rule.text, self._rule.id))
-        budget = Budget()
-        pairs: NearestPairs | None = None
-        nearest: Callable[[Sequence[Any]], Sequence[Near]]
+    def _nearest(self, budget: Budget) -> _Nearest:
+        """What finds the nearest of a key's rows."""
+        asker, plan = self._asker, self._rule.plan
         match plan:
             case FilterPlan():
-                nearest = lambda rows: nearest_rows(asker, told, plan, rows)  # noqa: E731 - one of five
+                return NearestRows(asker, self._words, plan)
             case OverPlan():
-                nearest = lambda rows: nearest_sums(asker, told, plan, rows)  # noqa: E731
+                return NearestSums(asker, self._words, plan)
             case WindowPlan():
-                nearest = lambda rows: nearest_windows(asker, told, plan, rows)  # noqa: E731
+                return NearestWindows(asker, self._words, plan)
             case MatchPlan():
-                attempts = NearestAttempts(asker, plan, told, budget)
-                nearest = lambda rows: attempts.of(rows, self._until)  # noqa: E731
+                return NearestAttempts(asker, plan, self._words, budget, self._until)
             case JoinPlan():
-                pairs = NearestPairs(asker, plan)
-                right = pairs.entries(self._right)[1]
-                nearest = lambda rows: pairs.of(pairs.entries(rows)[0], right)  # noqa: E731
+                return NearestPairs(asker, plan, self._right)
 
-        def out_of(rows: Sequence[Any]) -> tuple[list[LeftOut], int, list[Any]]:
-            if isinstance(plan, JoinPlan):
-                return self._left_out_of_join(plan, told, rows)
-            if isinstance(plan, FilterPlan):
-                return [], 0, list(rows)
-            return left_out(asker, told, source, plan.key, plan.where, rows)
+    def _left_out(self) -> Callable[[Sequence[Any]], tuple[list[LeftOut], int, list[Any]]]:
+        """What tells what WHERE leaves out of a key's rows."""
+        plan, source = self._rule.plan, self._source
+        if isinstance(plan, JoinPlan):
+            return self._left_out_of_sides(plan)
+        where = TRUE if isinstance(plan, FilterPlan) else plan.where  # of a filter it is what is asked about
+        return LeftOutRows(self._asker, self._words, source, plan.key, where).of
 
-        return nearest, out_of, lambda: self._notes(budget, pairs)
-
-    def _left_out_of_join(
-        self, plan: JoinPlan, told: Answers, rows: Sequence[Any]
-    ) -> tuple[list[LeftOut], int, list[Any]]:
-        """What the subqueries of the two sides left out."""
+    def _left_out_of_sides(self, plan: JoinPlan) -> Callable[[Sequence[Any]], tuple[list[LeftOut], int, list[Any]]]:
+        """What the subqueries of a join's two sides leave out."""
         source = self._source
         if not isinstance(source, Joined):
-            return [], 0, list(rows)  # a row that one side leaves out may be of the other
-        found: list[LeftOut] = []
-        count = 0
-        for side, stream, own in (
-            (plan.left, source.left, [r.left for r in rows if r.left is not None]),
-            (plan.right, source.right, [r.right for r in rows if r.right is not None]),
-        ):
-            out, number, _ = left_out(self._asker, told, stream, side.key, side.where, own)
-            found += out
-            count += number
-        return found, count, list(rows)
+            return lambda rows: ([], 0, list(rows))  # a row that one side leaves out may be of the other
+        left = LeftOutRows(self._asker, self._words, source.left, plan.left.key, plan.left.where)
+        right = LeftOutRows(self._asker, self._words, source.right, plan.right.key, plan.right.where)
 
-    def _notes(self, budget: Budget, pairs: NearestPairs | None) -> list[str]:
+        def of(rows: Sequence[Any]) -> tuple[list[LeftOut], int, list[Any]]:
+            out, count, _ = left.of([r.left for r in rows if r.left is not None])
+            more, further, _ = right.of([r.right for r in rows if r.right is not None])
+            return out + more, count + further, list(rows)
+
+        return of
+
+    def _notes(self, budget: Budget, *, cut: bool) -> list[str]:
         notes = []
         if not self._keys:
             others = "; ".join(
@@ -272,12 +266,13 @@ class Inquiry:
                 f"{self._dropped} rows beyond the first {MAX_ROWS} were not looked at for near misses: name a key, or give "
                 "fewer events; matches are complete"
             )
+        remedy = "the later ones are missing; name a key, or give fewer events"
         if budget.steps <= 0:
-            notes.append("there are too many attempts to follow all of them: the later ones are missing; name a key")
+            notes.append(f"there are too many attempts to follow all of them: {remedy}")
         if budget.cut:
             notes.append("some attempts have too many ways to match: only the most preferred were followed")
-        if pairs is not None and pairs.cut:
-            notes.append("there are too many pairs to look at all of them: the later ones are missing; name a key")
+        if cut:
+            notes.append(f"there are too many pairs to look at all of them: {remedy}")
         dropped = self._told[1].counters().get("dropped", 0)
         if dropped:
             notes.append(f"{dropped} attempts were given up at the rule's max_open or max_rows (see its front matter)")

@@ -38,9 +38,15 @@ class _Pair:
 
 
 class NearestPairs:
-    """Finds the nearest pairs of a join; of one that tells absences, the partners that were there."""
+    """Of a join: the nearest pairs; of one that tells absences, the partners that were there.
 
-    def __init__(self, asker: Asker, plan: JoinPlan) -> None:
+    Args:
+        asker: the rule.
+        plan: its plan.
+        rows: all rows that may be of the right side, in event-time order.
+    """
+
+    def __init__(self, asker: Asker, plan: JoinPlan, rows: Iterable[Any]) -> None:
         self._plan = plan
         self._rule = asker.rule
         source = asker.rule.source
@@ -53,29 +59,29 @@ class NearestPairs:
         module = asker.bind(generate_join(open_, *self._streams, f"why not {asker.rule.id}"))
         self._feed, self._values = module["feed"], module["pair"]
         self.cut = False
+        self._budget = MAX_PAIRS
+        self._right = self._entries(rows)[1]
+        self._times = [b[0] for b in self._right]
+        self._by_key: dict[Any, list[Entry]] = {}
+        for b in self._right:
+            self._by_key.setdefault(b[1], []).append(b)
 
-    def entries(self, rows: Iterable[Any]) -> tuple[list[Entry], list[Entry]]:
+    def _entries(self, rows: Iterable[Any]) -> tuple[list[Entry], list[Entry]]:
         """What the join keeps of rows that take part, left and right."""
         left: list[Entry] = []
         right: list[Entry] = []
         self._feed(lambda e, _i, _out: left.append(e), lambda e, _i, _out: right.append(e), enumerate(rows), [])
         return left, right
 
-    def of(self, left: Sequence[Entry], right: Sequence[Entry]) -> list[Near]:
-        """The nearest pairs of some left rows with any right rows (in event-time order)."""
-        by_key: dict[Any, list[Entry]] = {}
-        for b in right:
-            by_key.setdefault(b[1], []).append(b)
-        times = [b[0] for b in right]
-        budget = MAX_PAIRS
+    def of(self, rows: Sequence[Any]) -> list[Near]:
+        """The nearest pairs of a key's left rows."""
         found: list[_Pair | Entry] = []
-        for a in left:
-            if budget <= 0:
+        for a in self._entries(rows)[0]:
+            if self._budget <= 0:
                 self.cut = True
                 break
-            partners = by_key.get(a[1], [])[:budget]
-            partners = partners + self._close(a, right, times)
-            budget -= len(partners)
+            partners = self._by_key.get(a[1], [])[: self._budget] + self._close(a)
+            self._budget -= len(partners)
             best = min((self._pair(a, b) for b in partners if b[2] != a[2]), key=lambda p: p.rank, default=None)
             if self._plan.absence and (best is None or best.rank[1]):
                 continue  # nothing came: the rule told it
@@ -87,10 +93,10 @@ class NearestPairs:
         lonely = [a for a in found if not isinstance(a, _Pair)]
         return [self._told(p) for p in pairs[:SHOWN]] + [self._nobody(a) for a in lonely[: SHOWN - len(pairs)]]
 
-    def _close(self, a: Entry, right: Sequence[Entry], times: Sequence[int]) -> list[Entry]:
+    def _close(self, a: Entry) -> list[Entry]:
         """Right rows of other keys within the bounds, the closest in time."""
         low, high = a[0] + self._plan.lower, a[0] + self._plan.upper
-        inside = right[bisect_left(times, low) : bisect_right(times, high)]
+        inside = self._right[bisect_left(self._times, low) : bisect_right(self._times, high)]
         others = [b for b in inside if b[1] != a[1]]
         return sorted(others, key=lambda b: abs(b[0] - a[0]))[:_NEIGHBOURS]
 

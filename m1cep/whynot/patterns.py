@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from m1cep.whynot.questions import Answers, Question
 
 SHOWN = 3
-_LOOKED_AT = 5_000  # rows that did not fit, of one attempt
+_LOOKED_AT = 1_000  # rows that did not fit, of one attempt
 
 
 @dataclass(slots=True)
@@ -36,9 +36,17 @@ class _Candidate:
 
 
 class NearestAttempts:
-    """Finds the nearest attempts of a pattern's keys."""
+    """Of a pattern: the attempts that wanted the fewest rows more.
 
-    def __init__(self, asker: Asker, plan: MatchPlan, answers: Answers, budget: Budget) -> None:
+    Args:
+        asker: the rule.
+        plan: its plan.
+        answers: puts conditions in words.
+        budget: steps that may be taken, over all keys.
+        until: the event time that the events of all keys reach.
+    """
+
+    def __init__(self, asker: Asker, plan: MatchPlan, answers: Answers, budget: Budget, until: int) -> None:
         stream = asker.rule.source
         self._plan = plan
         self._program = compile_program(plan.pattern)
@@ -50,15 +58,12 @@ class NearestAttempts:
         self._time_of = attrgetter(stream.time_attr)
         self._unit = stream.time_unit
         self._rows: Sequence[Any] = ()
-        self._until = 0
+        self._until = until
 
-    def of(self, rows: Sequence[Any], until: int) -> tuple[Near, ...]:
-        """The nearest attempts on a key's rows (those that WHERE lets through, in event-time order).
-
-        ``until`` is the event time that the events of all keys reach.
-        """
-        self._rows, self._until = rows, until
-        attempts = self._walker.walk(rows, self._budget, until)
+    def of(self, rows: Sequence[Any]) -> tuple[Near, ...]:
+        """The nearest attempts on a key's rows (those that WHERE lets through, in event-time order)."""
+        self._rows = rows
+        attempts = self._walker.walk(rows, self._budget, self._until)
         found = [c for n, a in enumerate(attempts, 1) for c in self._candidates(a, n)]
         found.sort(key=lambda c: c.rank)
         if found and self._has_begun(found[0]):
@@ -170,10 +175,12 @@ class NearestAttempts:
 
     def _steps(self, a: Attempt, path: Sequence[int]) -> tuple[Step, ...]:
         late = len(self._rows) if a.late is None else a.late
-        return tuple(
-            Step(self._program.labels[state], self._event(self._rows[n]), late=n >= late)
-            for n, state in enumerate(path, a.start)
-        )
+        steps = []
+        for n, state in enumerate(path, a.start):
+            variable = self._program.labels[state]
+            free = not self._probes.questions[variable]
+            steps.append(Step(variable, self._event(self._rows[n]), late=n >= late, free=free))
+        return tuple(steps)
 
     def _ended(self, a: Attempt, shown: _Candidate) -> Near | None:
         """What came nearest on the row that broke an attempt, where that tells more than what is shown."""

@@ -38,11 +38,17 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An event that a pattern took in, and the variable to which it was mapped."""
+    """An event that a pattern took in, and the variable to which it was mapped.
+
+    Attributes:
+        late: after WITHIN had run out.
+        free: the variable takes any event.
+    """
 
     variable: str
     event: Event
-    late: bool = False  # after WITHIN had run out
+    late: bool = False
+    free: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ class Near:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A match; ``quiet`` is the event time until which the rule's ``suppress`` keeps it from being an alert."""
+    """A match; ``suppressed``: the rule's ``suppress`` kept it from being an alert."""
 
     event_time: int
     events: tuple[str, ...]

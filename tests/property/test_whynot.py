@@ -1,4 +1,4 @@
-"""Why a rule did not fire: random patterns and rows. The slow walk finds what the engine finds, and gives reasons."""
+"""Why a rule did not fire: the slow walk finds what the engine finds, and whatever failed on an event names its reason."""
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings

@@ -149,7 +149,7 @@ class TestPackagedRules:
 
     def test_what_is_not_known(self):
         near = near_miss("margin-breach", {"account": "requirement-unknown"}).near[0]
-        [(_sql, why)] = failed(near)
+        [(_, why)] = failed(near)
         assert why == "maintenance_usd is NULL, so the condition is unknown"
         assert near.failed[0].values == {"equity_usd": 9000.0, ":min_cover": 1.0, "maintenance_usd": None}
 
@@ -247,6 +247,10 @@ class TestOtherForms:
             ("v > 10 OR n IN (1, 2)", "none is true: 1.0 > 10 is false; 3 IN (1, 2) is false"),
             ("l NOT LIKE 'x%'", "'xy' LIKE 'x%' is true"),
         ]
+
+    def test_what_may_be_null_is_not_named_as_the_reason(self):
+        r = rule("SELECT k FROM t WHERE COALESCE(v, 0) + n > 1")
+        assert failed(answer(r, [t("e", 0)]).keys[0].near[0])[0][1] == "n is NULL, so the condition is unknown"
 
     def test_a_list(self):
         r = rule("SELECT k FROM t WHERE IN_LIST('bad', l)")
@@ -360,7 +364,7 @@ class TestKeys:
         monkeypatch.setattr("m1cep.whynot.inquiry.Budget", lambda: Budget(3))
         found = answer(self.RULE, [t(f"e{i}", i, l="A") for i in range(9)])
         assert found.notes == (
-            "there are too many attempts to follow all of them: the later ones are missing; name a key",
+            "there are too many attempts to follow all of them: the later ones are missing; name a key, or give fewer events",
         )
 
 
@@ -370,6 +374,7 @@ class TestKeys:
         "v > 1 AND l = 'it''s' OR n <> 2 AND b",
         "(v > 1 OR b) AND NOT (n = 1 AND v < 2)",
         "v - (n - 1) * 2 / (v + 1) >= -v % 3",
+        "v - (n - 1) > n / (v / 2) AND -(v + 1) < 0",
         "l IN ('a', 'b') AND n NOT IN (1, 2)",
         "l LIKE 'a%' AND NOT l LIKE '_b'",
         "l IS NULL OR v IS NOT NULL OR b IS TRUE OR b IS NOT FALSE",
