@@ -108,10 +108,16 @@ class RunMatcher(GroupMatcher):
             if not asked:
                 answers.append((node, fits, starts))
                 continue
-            split: dict[int, deque[int]] = {}
-            for start, bits in self._answers(p, node, starts, row, number, fits, asked):
-                split.setdefault(bits, deque()).append(start)
-            answers.extend((node, bits, found) for bits, found in split.items())
+            found = self._answers(p, node, starts, row, number, fits, asked)
+            if len(found) == 1 and len(starts) > 1:  # the oldest completes: the others do not count
+                answers.append((node, found[0][1], deque((found[0][0],))))
+            elif all(bits == found[0][1] for _, bits in found) and len(found) == len(starts):
+                answers.append((node, found[0][1], starts))
+            else:
+                split: dict[int, deque[int]] = {}
+                for start, bits in found:
+                    split.setdefault(bits, deque()).append(start)
+                answers.extend((node, bits, some) for bits, some in split.items())
         return answers
 
     def _answers(

@@ -108,7 +108,7 @@ def expected(rows):
 
 def run(rule, rows, sizes):
     """Hits of a rule; after every batch the operator is replaced by a fresh one with its state."""
-    operator, hits, at = rule.start(), [], 0
+    operator, hits, at = rule.start(rule.module), [], 0
     for size in [*sizes, len(rows)]:
         batch = rows[at : at + size]
         if not batch:
@@ -117,7 +117,7 @@ def run(rule, rows, sizes):
         at += len(batch)
         operator.advance(batch[-1].ts, hits)
         state = unpack(pack(operator.state()))
-        operator = rule.start()
+        operator = rule.start(rule.module)
         operator.load(state)
         assert unpack(pack(operator.state())) == state
     operator.finish(hits)
