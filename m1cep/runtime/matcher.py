@@ -235,10 +235,14 @@ class PatternMatcher(Generic[P]):
             k for k, blob in self._cold.items() if int.from_bytes(blob[:8], "big", signed=True) + within <= watermark
         ]
         for key in ended:
-            p = self._thaw(self._cold.pop(key))
+            blob = self._cold.pop(key)
             if self._lasting:
-                self._live[key] = p
+                p = self._live[key] = self._thaw(blob)
                 self._expire(p, key, watermark, out)
+        if ended:
+            self._cold = dict(self._cold)  # as large as it must be: deleting does not give memory back
+        if not self._live:
+            self._live = {}
 
     def finish(self, out: list[Hit]) -> None:
         """End of every partition: what is complete is reported, the rest is dropped."""
@@ -268,7 +272,7 @@ class PatternMatcher(Generic[P]):
             self._cold[key] = self._freeze(self._live.pop(key))
         for p in self._live.values():
             p.touched = p.taken
-        self._many = max(_MANY, 2 * len(self._live))
+        self._many = len(self._live) + max(_MANY, len(self._live) // 4)
 
     def _freeze(self, p: P) -> bytes:
         """A partition as bytes; the first eight are the event time of its newest row."""

@@ -313,7 +313,7 @@ def test_it_listens_on_no_port_and_writes_nothing_to_the_working_directory(kafka
 
 
 def test_a_rule_that_fails_ends_the_process_with_one_line_and_commits_nothing(kafka, tmp_path, command_env):
-    """No rule in SQL is known to fail at run time, so this one is made to, in a real worker."""
+    """In SQL only AFTER MATCH SKIP can fail at run time; this rule is made to, in a real worker."""
     script = tmp_path / "failing.py"
     script.write_text(
         textwrap.dedent("""
@@ -328,14 +328,14 @@ def test_a_rule_that_fails_ends_the_process_with_one_line_and_commits_nothing(ka
 
         class Failing:
             def __init__(self, operator): self.operator = operator
-            def feed(self, rows, base, out):
-                if any(row.qty == 13 for row in rows): raise ZeroDivisionError("as asked")
-                self.operator.feed(rows, base, out)
+            def feed(self, batch, out, **options):
+                if any(row.qty == 13 for row in batch.rows): raise ZeroDivisionError("as asked")
+                self.operator.feed(batch, out, **options)
             def __getattr__(self, name): return getattr(self.operator, name)
 
         streams = load_streams()
         rule = compile_rule(sys.argv[2], streams, "big.sql")
-        rule = replace(rule, start=lambda start=rule.start: Failing(start()))
+        rule = replace(rule, start=lambda module, start=rule.start: Failing(start(module)))
         configure_logs("info")
         options = dict(agents=["risk"], rules=[rule], streams=streams, client={"bootstrap_servers": sys.argv[1]})
         try:
