@@ -116,12 +116,12 @@ class Engine:
 
         Args:
             stream: name of a base stream.
-            events: mappings or JSON texts, in any number. All or nothing: after an error the engine is as before.
+            events: mappings or JSON texts, in any number. All or nothing with a bad event: the engine is as before.
 
         Raises:
             EventError: an event does not fit the stream; ``index`` says which.
             EngineError: there is no such stream.
-            RuleFailure: a rule failed on an event.
+            RuleFailure: a rule failed on an event. Some rules have seen the events and some have not: restore a snapshot.
         """
         known = self._stream(stream)
         if isinstance(events, Mapping | bytes | bytearray | memoryview | str):

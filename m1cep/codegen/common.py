@@ -34,12 +34,27 @@ def event_id_attrs(stream: Stream) -> tuple[str, ...] | None:
 
 
 def key_source(key: tuple[Col, ...], row: str = "r") -> str:
-    """Source of the partition key: the value itself for one column, a tuple for several, None for none."""
+    """Source of the partition key: the value itself for one column, a tuple for several, None for none.
+
+    Equal numbers that are written differently (1.0 and 1.00, 0.0 and -0.0) are one key, and spelt alike in the alert.
+    """
     if not key:
         return "None"
     if len(key) == 1:
-        return f"{row}.{key[0].attr}"
-    return "(" + ", ".join(f"{row}.{k.attr}" for k in key) + ")"
+        return _key_part(key[0], row)
+    return "(" + ", ".join(_key_part(k, row) for k in key) + ")"
+
+
+def _key_part(column: Col, row: str) -> str:
+    source = f"{row}.{column.attr}"
+    match column.type.kind:
+        case "DECIMAL":
+            source, guarded = f"plain_decimal({source})", source
+        case "DOUBLE":
+            source, guarded = f"({source} + 0.0)", source
+        case _:
+            return source
+    return f"(None if {guarded} is None else {source})" if column.nullable else source
 
 
 def key_parts(key: tuple[Col, ...], variable: str = "k") -> dict[str, str]:

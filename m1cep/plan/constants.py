@@ -23,7 +23,7 @@ def constants(condition: Expr) -> dict[str, tuple[Any, ...]]:
         if isinstance(column, Literal) and len(values) == 1:
             column, values = values[0], [column]
         if isinstance(column, Col) and column.type.kind in _EXACT and all(_fits(v, column) for v in values):
-            found.setdefault(column.attr, tuple(v.value for v in values if isinstance(v, Literal)))
+            found.setdefault(column.attr, tuple(dict.fromkeys(v.value for v in values if isinstance(v, Literal))))
     return found
 
 

@@ -331,8 +331,3 @@ def conjunction(parts: list[Expr]) -> Expr:
     if len(parts) == 1:
         return parts[0]
     return Call("AND", tuple(parts), BOOLEAN, any(p.nullable for p in parts), parts[0].pos)
-
-
-def count_star(variable: str | None = None) -> Agg:
-    """COUNT(variable.*)."""
-    return Agg("COUNT", variable, None, BIGINT)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    Constants = tuple[tuple[str, tuple[Any, ...]], ...]
+    from m1cep.plan.constants import Constants
 
 
 class Batch:

@@ -6,25 +6,34 @@ which they were added, so that every way of finding a match gives the same digit
 
 from __future__ import annotations
 
-from math import fsum, isfinite, sqrt
+from fractions import Fraction
+from math import fsum, sqrt
 from typing import Any
 
-Parts = tuple[float, ...]
+Parts = tuple[float, ...]  # an int counts as a float to mypy
 Moments = tuple[int, int, int]
 NO_MOMENTS: Moments = (0, 0, 0)
+_HUGE = 2.0**970  # the sum of as many smaller values as a match can have does not overflow
 _UNIT = 1075  # every DOUBLE is a whole multiple of 2**-1074
 
 
 def exact_add(parts: Parts | None, x: float) -> Parts:
-    """The exact sum of ``parts`` and ``x`` as non-overlapping parts (Shewchuk 1997, as in math.fsum)."""
+    """The exact sum of ``parts`` and ``x`` as non-overlapping parts (Shewchuk 1997, as in math.fsum).
+
+    What could overflow is a whole number and kept as one, an int behind the others.
+    """
     if not parts:
-        return (x,)
-    if len(parts) == 1:  # most often; two-sum (Knuth)
+        return (x,) if -_HUGE < x < _HUGE else (int(x),)
+    if len(parts) == 1 and type(parts[0]) is float:  # most often; two-sum (Knuth)
         (y,) = parts
         high = x + y
-        z = high - x
-        low = (x - (high - z)) + (y - z)
-        return (low, high) if low else (high,)
+        if -_HUGE < high < _HUGE:
+            z = high - x
+            low = (x - (high - z)) + (y - z)
+            return (low, high) if low else (high,)
+    huge: float = 0
+    if type(parts[-1]) is int:
+        *parts, huge = parts  # type: ignore[assignment]
     kept: list[float] = []
     for y in parts:
         if abs(x) < abs(y):
@@ -34,22 +43,23 @@ def exact_add(parts: Parts | None, x: float) -> Parts:
         if low:
             kept.append(low)
         x = high
-    kept.append(x)
-    return tuple(kept)
+    if -_HUGE < x < _HUGE:
+        kept.append(x)
+    else:
+        huge += int(x)
+    return (*kept, huge) if huge else tuple(kept)
 
 
 def exact_value(parts: Parts | None) -> float | None:
     """The sum, correctly rounded; NULL of nothing and beyond DOUBLE."""
     if parts is None:
         return None
-    if len(parts) == 1:
-        total = parts[0]
-    else:
+    if type(parts[-1]) is int:
         try:
-            total = fsum(parts)
-        except (OverflowError, ValueError):  # beyond DOUBLE
+            return float(sum(map(Fraction, parts)))
+        except OverflowError:
             return None
-    return total if isfinite(total) else None
+    return parts[0] if len(parts) == 1 else fsum(parts)
 
 
 def average(parts: Parts | None, count: int) -> float | None:
@@ -92,9 +102,12 @@ def distinct_sum(values: frozenset[Any]) -> Any:
     """The sum of distinct values; NULL of none. DOUBLEs are rounded once."""
     if not values:
         return None
-    if isinstance(next(iter(values)), float):
-        return exact_value(tuple(values))
-    return sum(values)
+    if not isinstance(next(iter(values)), float):
+        return sum(values)
+    parts: Parts | None = None
+    for value in values:
+        parts = exact_add(parts, value)
+    return exact_value(parts)
 
 
 def distinct_average(values: frozenset[Any]) -> Any:

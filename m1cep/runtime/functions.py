@@ -147,11 +147,6 @@ def _at_digit(x: Any, digits: int, rounding: str) -> Any:
     return _finite(float(rounded)) if isinstance(x, float) else _whole(int(rounded))
 
 
-def to_double(x: Any) -> float | None:
-    """A number as DOUBLE."""
-    return None if x is None else float(x)
-
-
 def to_decimal(x: Any) -> Decimal | None:
     """A whole number as DECIMAL."""
     return None if x is None else Decimal(x)
@@ -198,3 +193,14 @@ def _to_timestamp(value: Any, source: str, source_unit: str, target_unit: str) -
         found = found * 1000 if target_unit == "us" else found // 1000
     low, high = (MIN_TIME_US, MAX_TIME_US) if target_unit == "us" else (MIN_TIME_MS, MAX_TIME_MS)
     return found if low <= found <= high else None
+
+
+def to_double(x: Any) -> float | None:
+    """A number as DOUBLE."""
+    return None if x is None else float(x)
+
+
+def plain_decimal(x: Decimal) -> Decimal:
+    """The same number without zeros at its end: 1.0 and 1.00 are 1, 100 stays 100."""
+    x = x.normalize()
+    return x.quantize(Decimal(1)) if x.as_tuple().exponent > 0 else x  # type: ignore[operator]  # finite: an int

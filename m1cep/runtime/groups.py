@@ -62,8 +62,11 @@ class GroupPartition(Partition):
         del self.fits[:count]
 
 
+MAX_NODES = 10_000  # lists of states remembered, with what rows do to them
+
+
 class GroupMatcher(PatternMatcher[GroupPartition]):
-    """Follows attempts in groups. For patterns without look at the past, look-ahead, anchors, absence and empty matches."""
+    """Follows attempts in groups. For patterns without look at the past, look-ahead, anchors and empty matches."""
 
     new_partition = GroupPartition
 
@@ -80,7 +83,15 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         node = self._nodes.get(states)
         if node is None:
             waits = next((place for place, state in enumerate(states) if state in self._absent), -1)
-            node = self._nodes[states] = Node(states, waits=waits)
+            node = self._remember(states, Node(states, waits=waits))
+        return node
+
+    def _remember(self, name: Any, node: Node) -> Node:
+        """Keep a node for the next time, unless a pattern has so many that nobody comes back to most of them."""
+        if len(self._nodes) >= MAX_NODES:
+            self._nodes.clear()
+            self._start.moves.clear()
+        self._nodes[name] = node
         return node
 
     def _step(  # noqa: C901 - every row of every open key comes through here: a call less is a tenth of its cost
@@ -133,11 +144,12 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _shorten(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)
+        while self._within is None and p.groups and oldest is not None and p.taken - oldest > self._max_rows:
+            self._drop_oldest(p)
+            oldest = self._oldest(p)
         if oldest is not None:
             p.forget_before(oldest - self._behind)
         self._slim(p)
-        if self._within is None and len(p.log) > self._max_rows:
-            self._drop_oldest(p)
 
     def _drop_oldest(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)

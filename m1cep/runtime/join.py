@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from m1cep.codegen.module import Module
+    from m1cep.plan.constants import Constants
     from m1cep.plan.join import JoinPlan
-    from m1cep.runtime.batch import Batch, Constants
+    from m1cep.runtime.batch import Batch
     from m1cep.runtime.suppress import Suppressor
 
     Entry = tuple[Any, ...]

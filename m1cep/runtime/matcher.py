@@ -7,7 +7,7 @@ are packed into a few bytes each; those whose time has run out are dropped.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from m1cep.codegen.module import Module
+    from m1cep.plan.constants import Constants
     from m1cep.plan.ir import MatchPlan
     from m1cep.plan.program import Program
-    from m1cep.runtime.batch import Batch, Constants
+    from m1cep.runtime.batch import Batch
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 
@@ -190,16 +191,20 @@ class PatternMatcher(Generic[P]):
             log[i] = keep(log[i])
         p.slim = p.base + len(log)
 
-    def _arm(self, p: P, key: Any) -> None:
-        """Wake the partition when its oldest attempt runs out of time."""
+    def _arm(self, p: P, key: Any, watermark: int = -NEVER) -> None:
+        """Wake the partition when its oldest attempt runs out of time. One that is due already waits for a row or the end."""
         oldest = self._oldest(p)
         if oldest is None or self._within is None:
             return
         j = oldest - p.base
         deadline = self._time_of(p.log[j]) + self._within
-        if deadline < p.armed:
+        if watermark < deadline < p.armed:
             p.armed = deadline
             heappush(self._wakes, (deadline, p.ats[j], key))
+            if len(self._wakes) > 2 * len(self._live) + 1_000:  # most are of matches that were decided long ago
+                live = self._live
+                self._wakes = [w for w in self._wakes if w[2] in live and live[w[2]].armed == w[0]]
+                heapify(self._wakes)
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Decide what can only be decided by time, and drop what ran out of it."""
@@ -208,9 +213,9 @@ class PatternMatcher(Generic[P]):
         self._suppressor.forget(watermark)
 
     def _wake(self, watermark: int, within: int, out: list[Hit]) -> None:
-        wakes, again = self._wakes, []
-        while wakes and wakes[0][0] <= watermark:
-            key = heappop(wakes)[2]
+        again = []
+        while self._wakes and self._wakes[0][0] <= watermark:
+            key = heappop(self._wakes)[2]
             p = self._live.get(key)
             if p is not None:
                 p.armed = NEVER
@@ -219,8 +224,8 @@ class PatternMatcher(Generic[P]):
                     again.append((p, key))
                 elif self._oldest(p) is None and p.taken == p.base + len(p.log):
                     self._leave(p, key)
-        for p, key in again:  # after the loop: what waits for a row that NEXT looks at may be due already
-            self._arm(p, key)
+        for p, key in again:
+            self._arm(p, key, watermark)
         if watermark - self._swept >= within:
             self._sweep(watermark, within, out)
 
@@ -239,6 +244,9 @@ class PatternMatcher(Generic[P]):
             if self._lasting:
                 p = self._live[key] = self._thaw(blob)
                 self._expire(p, key, watermark, out)
+                if self._oldest(p) is None and p.taken == p.base + len(p.log):
+                    self._leave(p, key)
+                    self._cold[key] = self._freeze(self._live.pop(key))
         if ended:
             self._cold = dict(self._cold)  # as large as it must be: deleting does not give memory back
         if not self._live:
@@ -275,8 +283,9 @@ class PatternMatcher(Generic[P]):
         self._many = len(self._live) + max(_MANY, len(self._live) // 4)
 
     def _freeze(self, p: P) -> bytes:
-        """A partition as bytes; the first eight are the event time of its newest row."""
-        newest = self._time_of(p.log[-1]) if p.log else 0
+        """A partition as bytes; the first eight are the event time of its newest row, or NEVER where nothing is open."""
+        waiting = self._oldest(p) is not None or p.taken < p.base + len(p.log)
+        newest = self._time_of(p.log[-1]) if waiting else NEVER
         rows = self._pack_rows(list(map(self._keep, p.log)))
         facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, self._save(p)]
         return newest.to_bytes(8, "big", signed=True) + pack(facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NEVER = 2**63
+NEVER = 2**63 - 1
 
 
 class Partition:

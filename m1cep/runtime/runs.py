@@ -84,7 +84,7 @@ class RunMatcher(GroupMatcher):
                 asks |= self._bit_of[state] & self._dynamic
             node = Node(states, runs, asks)
             if not fleeting:
-                self._nodes[states, runs] = node
+                self._remember((states, runs), node)
         return node
 
     def _work_out(self, node: Node, fits: int, number: int, others: Iterable[Node]) -> Move:

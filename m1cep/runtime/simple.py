@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from m1cep.codegen.module import Module
-    from m1cep.runtime.batch import Batch, Constants
+    from m1cep.plan.constants import Constants
+    from m1cep.runtime.batch import Batch
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 

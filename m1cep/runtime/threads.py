@@ -111,6 +111,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         if not p.taken & 31 and len(p.log) > 64:
             p.forget_before(p.attempts[0].start - self._behind)
             self._slim(p)
+            if self._within is None and p.taken - p.attempts[0].start > self._max_rows:
+                p.attempts[0].threads = []  # it is decided with the next row, and those like it one after the other
+                self._dropped += 1
         if p.waits and p.armed == NEVER:  # later attempts run out of time later
             self._arm(p, key)
 
@@ -154,7 +157,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             return
         p.attempts.append(attempt)
         p.waits = p.waits or attempt.best is not None or self._unmatched
-        if self._within is None and (len(p.attempts) > self._max_open or len(p.log) > self._max_rows):
+        if self._within is None and len(p.attempts) > self._max_open:
             p.attempts[0].threads = []  # it is decided next: a match that is complete is still reported
             self._dropped += 1
 
@@ -194,8 +197,12 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             for thread in threads:
                 seen.setdefault(thread[0], thread)
         else:
-            for thread in threads:
-                seen.setdefault((thread[0], thread[1][1:]), thread)
+            try:
+                for thread in threads:
+                    seen.setdefault((thread[0], thread[1][1:]), thread)
+            except TypeError:  # an ARRAY, MAP or ROW is remembered
+                seen = {(state, repr(memory[1:])): (state, memory) for state, memory in reversed(threads)}
+                seen = dict(reversed(seen.items()))
         if len(seen) < len(threads):
             threads = list(seen.values())
         if len(threads) > MAX_THREADS:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from m1cep.codegen.module import Module
+    from m1cep.plan.constants import Constants
     from m1cep.plan.ir import WindowShape
-    from m1cep.runtime.batch import Batch, Constants
+    from m1cep.runtime.batch import Batch
     from m1cep.runtime.suppress import Suppressor
 
     Groups = dict[Any, Any]  # group key -> the generated Group, in order of the key's first row

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from m1cep.codegen.common import identifier, key_parts
 from m1cep.codegen.module import Source, load
 from m1cep.codegen.slots import SlotWriter
-from m1cep.plan.ir import conjuncts, walk
+from m1cep.plan.ir import conjuncts
 from m1cep.plan.slots import places, plan_slots
 from m1cep.whynot.asking import named_in
 from m1cep.whynot.questions import Question, Questions
@@ -89,8 +89,3 @@ class Probes:
         self._out.add("def after(m, z, k, n, r):")
         self._out.add(f"return [{', '.join(measures.writer.value(e) for e in asked.exprs)}]", indent=1)
         return found
-
-
-def has_condition(condition: Expr) -> bool:
-    """Whether a variable's condition can fail at all."""
-    return any(True for part in conjuncts(condition) for _ in walk(part))
