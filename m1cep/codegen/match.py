@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def generate_match(plan: MatchPlan, program: Program, stream: Stream, filename: str, way: str) -> Module:
     """The module of a pattern whose attempts are followed in a ``way`` (plan.sharing).
 
-    Functions: scan, key, keep, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state. EMPTY and NOTHING are the
+    Functions: scan, key, having, select, event_id, key_dict; TRIES, BACKS and MAPS by state. EMPTY and NOTHING are the
     memories before the first row, BEHIND and AHEAD how far PREV and NEXT look, BITS and DYNAMIC the variables' bits.
     """
     return _Generator(plan, program, stream, way).module(filename)
@@ -71,7 +71,7 @@ class _Generator:
         out.add(f"return {key_source(plan.key)}", indent=1)
         out.add()
         self._scan()
-        kept = self._keep()
+        kept = self._kept()
         for variable, condition in plan.define.items():
             self._try(variable, condition)
             if self.way == "RUNS":
@@ -150,17 +150,12 @@ class _Generator:
                 out.add(f"if {truth}:", indent=2, pos=_pos(condition))
                 out.add(f"b |= {1 << n}  # {variable}", indent=3)
 
-    def _keep(self) -> type[msgspec.Struct] | None:
-        """``keep(r)``: the columns of a row that are looked at again later."""
+    def _kept(self) -> type[msgspec.Struct] | None:
+        """The columns of a row that are looked at again later; None where that is all of them."""
         wanted = self._kept_attrs()
         columns = [c for c in self.stream.columns if wanted is None or c.attr in wanted]
-        self.out.add("def keep(r):")
-        if wanted is None or len(columns) == len(self.stream.columns):
-            self.out.add("return r", indent=1)
-            self.out.add()
+        if len(columns) == len(self.stream.columns):
             return None
-        self.out.add(f"return Kept({', '.join(f'r.{c.attr}' for c in columns)})", indent=1)
-        self.out.add()
         fields = [(c.attr, (c.type.python() | None) if c.nullable else c.type.python()) for c in columns]
         flat = all(c.type.is_scalar for c in columns)
         return msgspec.defstruct("Kept", fields, array_like=True, gc=not flat)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
+from itertools import starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -73,7 +74,6 @@ class PatternMatcher(Generic[P]):
         self._program = program
         self._scan = module["scan"]
         self._key_of: Callable[[Any], Any] = module["key"]
-        self._keep = module["keep"]
         self._behind: int = module["BEHIND"]
         self._ahead: int = module["AHEAD"]
         self._within = plan.within
@@ -86,6 +86,8 @@ class PatternMatcher(Generic[P]):
         self._demands = setup.demands
         self._reporter = Reporter(module, plan, program, setup.time_attr, suppressor)
         kept = module.namespace.get("Kept", setup.row_type)
+        self._kept = None if kept is setup.row_type else kept
+        self._columns = attrgetter(*kept.__struct_fields__)
         self._pack_rows = msgspec.msgpack.Encoder().encode
         self._unpack_rows = msgspec.msgpack.Decoder(list[kept]).decode  # type: ignore[valid-type]  # made at run time
         # Rows that PREV looks at, the partition's first row and the number of matches outlive every match.
@@ -186,10 +188,14 @@ class PatternMatcher(Generic[P]):
 
     def _slim(self, p: P) -> None:
         """Cut rows down to the columns that are needed: worth it for those that stay."""
-        log, keep = p.log, self._keep
-        for i in range(max(p.slim - p.base, 0), len(log)):
-            log[i] = keep(log[i])
-        p.slim = p.base + len(log)
+        if self._kept is not None:
+            first = max(p.slim - p.base, 0)
+            p.log[first:] = self._cut_down(p.log[first:])
+            p.slim = p.base + len(p.log)
+
+    def _cut_down(self, rows: list[Any]) -> list[Any]:
+        """Rows with the columns that are needed alone. An event's id and its time are two at least."""
+        return rows if self._kept is None else list(starmap(self._kept, map(self._columns, rows)))
 
     def _arm(self, p: P, key: Any, watermark: int = -NEVER) -> None:
         """Wake the partition when its oldest attempt runs out of time. One that is due already waits for a row or the end."""
@@ -286,7 +292,7 @@ class PatternMatcher(Generic[P]):
         """A partition as bytes; the first eight are the event time of its newest row, or NEVER where nothing is open."""
         waiting = self._oldest(p) is not None or p.taken < p.base + len(p.log)
         newest = self._time_of(p.log[-1]) if waiting else NEVER
-        rows = self._pack_rows(list(map(self._keep, p.log)))
+        rows = self._pack_rows(self._cut_down(p.log))
         facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, self._save(p)]
         return newest.to_bytes(8, "big", signed=True) + pack(facts)
 
