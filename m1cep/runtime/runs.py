@@ -52,6 +52,9 @@ class Runs(NamedTuple):
 NO_RUNS = Runs((), ())
 
 
+_LARGE = 32  # attempts in a group from which it pays to ask the oldest alone first
+
+
 class RunMatcher(GroupMatcher):
     """As GroupMatcher, for patterns in which no two ways lead to one state and that begin with a loop."""
 
@@ -124,8 +127,12 @@ class RunMatcher(GroupMatcher):
         self, p: GroupPartition, node: Node, starts: deque[int], row: Any, number: int, fits: int, asked: int
     ) -> list[tuple[int, int]]:
         """(start, bits) of each attempt of a group, oldest first, up to the first that completes where those after it do not
-        count.
+        count. Of a large group the oldest is asked first: if it completes, the memories of the others are not needed.
         """
+        if self._past_last and len(starts) > _LARGE:
+            oldest = self._answers(p, node, deque((starts[0],)), row, number, fits, asked)
+            if node.completes[oldest[0][1]]:
+                return oldest
         log, j = p.log, number - p.base
         memories: dict[Runs, dict[int, Memory]] = {}
         asks = []

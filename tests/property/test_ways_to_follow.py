@@ -54,6 +54,8 @@ def test_conditions_that_look_back_over_runs(pattern, within, skip, monkeypatch)
     text = rule_text(pattern, within=within, measures="COUNT(*) AS n, SUM(A.v) AS s, LAST(A.v) AS l", **LOOPS[pattern])
     text = text.replace("PATTERN (", f"AFTER MATCH SKIP {skip} PATTERN (")
 
+    monkeypatch.setattr("m1cep.runtime.runs._LARGE", 3)  # rows of a test are few
+
     @settings(max_examples=25, deadline=None)
     @given(st.lists(letter, max_size=25), st.integers(0, 25))
     def holds(letters, cut):
