@@ -1,5 +1,15 @@
 """Options of the whole suite."""
 
+import os
+
+from hypothesis import settings
+
+# The suite tries the same random cases on every run: what fails, fails again. M1CEP_RANDOM=1 looks for others, and so does
+# asking for more of them (M1CEP_CASES, M1CEP_MUTANTS).
+settings.register_profile("same", derandomize=True, database=None)
+if not any(os.environ.get(f"M1CEP_{name}") for name in ("RANDOM", "CASES", "MUTANTS")):
+    settings.load_profile("same")
+
 
 def pytest_addoption(parser):
     parser.addoption(
