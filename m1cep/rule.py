@@ -172,8 +172,7 @@ def _generate_match(
     program = compile_program(plan.pattern)
     way = way_to_follow(plan, program)
     module = generate_match(plan, program, stream, name, way)
-    every_row = program.may_be_empty or plan.rows == "ALL ROWS WITH UNMATCHED"
-    begins = () if every_row else any_of(plan.define[program.labels[s]] for s in program.start)
+    begins = any_of(plan.define[program.labels[s]] for s in program.start if s >= 0)
     demands = any_of([plan.where])
     kind = _MATCHERS[way]
 

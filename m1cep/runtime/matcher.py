@@ -6,6 +6,7 @@ are packed into a few bytes each; those whose time has run out are dropped.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 from itertools import starmap
@@ -63,7 +64,7 @@ class Setup:
     demands: Constants
 
 
-class PatternMatcher(Generic[P]):
+class PatternMatcher(ABC, Generic[P]):
     """Runs one row pattern (one rule) over all its keys."""
 
     new_partition: Callable[[], P]
@@ -74,6 +75,7 @@ class PatternMatcher(Generic[P]):
         self._program = program
         self._scan = module["scan"]
         self._key_of: Callable[[Any], Any] = module["key"]
+        self._every_row: bool = module["EVERY_ROW"]
         self._behind: int = module["BEHIND"]
         self._ahead: int = module["AHEAD"]
         self._within = plan.within
@@ -102,40 +104,40 @@ class PatternMatcher(Generic[P]):
 
     # what a kind of matcher does
 
+    @abstractmethod
     def _step(self, p: P, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
         """Take a row in that was put into the partition's log; ``fits``: bits of the variables that it fits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _expire(self, p: P, key: Any, time: int, out: list[Hit]) -> None:
         """Decide what can no longer go on at ``time``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _close(self, p: P, key: Any, out: list[Hit]) -> None:
         """End of the partition."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _oldest(self, p: P) -> int | None:
         """Number of the first row of the oldest open attempt."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _waits(self, p: P) -> bool:
         """Whether time alone can bring a match about, or let one go that is found."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _open(self, p: P) -> int:
         """Open attempts."""
-        raise NotImplementedError
 
     def _reset(self, p: P) -> None:
         """Make a partition without open attempts as good as new."""
 
+    @abstractmethod
     def _save(self, p: P) -> Any:
         """What the pattern remembers, as plain values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _restore(self, p: P, saved: Any) -> None:
         """The reverse."""
-        raise NotImplementedError
 
     # the operator
 
@@ -148,7 +150,7 @@ class PatternMatcher(Generic[P]):
     def _rows(self, batch: Batch) -> Any:
         """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
         demanded = batch.candidates(self._demands)
-        beginning = batch.candidates(self._begins) if not self._lasting else None
+        beginning = None if self._every_row else batch.candidates(self._begins)
         if beginning is None:
             return batch.all() if demanded is None else batch.at(demanded)
         rows, key_of = batch.rows, self._key_of

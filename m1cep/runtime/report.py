@@ -78,7 +78,7 @@ class Reporter:
         log, first, number = partition.log, start - partition.base, partition.matches
         if not path:
             if self._plan.rows != "ALL ROWS OMIT EMPTY":
-                self._row(log[first], self._nothing, self._nothing, key, number, when, [], out)
+                self._row(log[first], key, number, when, [], out)
             return
         memories = [self._nothing]
         for j, state in enumerate(path, first):
@@ -99,21 +99,13 @@ class Reporter:
     def unmatched(self, partition: Partition, key: Any, number: int, when: When, out: list[Hit]) -> None:
         """A row that belongs to no match."""
         row = partition.log[number - partition.base]
-        self._row(row, self._nothing, self._nothing, key, None, when, [self._event_id(row)], out)
+        self._row(row, key, None, when, [self._event_id(row)], out)
 
-    def _row(
-        self,
-        row: Any,
-        memory: Any,
-        last: Any,
-        key: Any,
-        number: int | None,
-        when: When,
-        events: list[str],
-        out: list[Hit],
-    ) -> None:
-        if self._having(memory, last, key, number, row) and self._suppressor.allows(key, self._time_of(row)):
-            out.append(self._hit(row, memory, last, key, number, when, events, ["", self._event_id(row)]))
+    def _row(self, row: Any, key: Any, number: int | None, when: When, events: list[str], out: list[Hit]) -> None:
+        """A row without measures: of an empty match, or of none."""
+        nothing = self._nothing
+        if self._having(nothing, nothing, key, number, row) and self._suppressor.allows(key, self._time_of(row)):
+            out.append(self._hit(row, nothing, nothing, key, number, when, events, ["", self._event_id(row)]))
 
     def _hit(
         self,

@@ -6,6 +6,7 @@ TUMBLE, CUMULATE and SESSION are here, HOP in ``runtime.hopping``.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ class Windows:
         return groups
 
 
-class Aligned(Windows):
+class Aligned(Windows, ABC):
     """Windows that begin and end at the same times for all keys. Rows go into ``groups`` until ``due``."""
 
     def __init__(self, module: Module, shape: WindowShape, suppressor: Suppressor, demands: Constants) -> None:
@@ -126,13 +127,13 @@ class Aligned(Windows):
         if self.due <= time:
             self.due = self.boundary(time)
 
+    @abstractmethod
     def is_open(self) -> bool:
         """Whether some window has a row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, end: int, out: list[Hit]) -> None:
         """All rows before ``end`` are there."""
-        raise NotImplementedError
 
     def boundary(self, time: int) -> int:
         """The first start or end of a window after ``time``."""

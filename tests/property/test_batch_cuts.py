@@ -2,6 +2,7 @@
 order, with the same ids.
 """
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from letters import LETTERS, rule_text
@@ -61,3 +62,23 @@ def test_batch_cuts_change_nothing(letters, cuts):
     found += engine.finish()
     assert found == expected
     assert len({a.id for a in found}) == len(found)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(letter, max_size=40), st.lists(st.integers(1, 9), max_size=40))
+def test_rules_together_find_what_each_finds_alone(letters, cuts):
+    """Together they are called only for rows that may matter to them, found by constants and by keys in memory."""
+    events, time = [], 0
+    for n, (name, key, gap, value) in enumerate(letters):
+        time += gap
+        events.append({"event_id": f"e{n}", "k": f"{key}{n % 7}", "l": name, "v": value, "ts": time})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("m1cep.runtime.matcher._MANY", 1)  # keys are packed as soon as they rest
+        together, found, at = m1cep.Engine(COMPILED), [], 0
+        for cut in [*cuts, len(events)]:
+            found += together.push("letters", events[at : at + cut])
+            at += cut
+        found += together.finish()
+    for rule in COMPILED:
+        alone = m1cep.Engine([rule])
+        assert [a for a in found if a.rule == rule.id] == alone.push("letters", events) + alone.finish()
