@@ -24,9 +24,6 @@ class Batch:
         self.base = base
         self._indexes: dict[str, Mapping[Any, list[int]]] = {}
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
     def all(self) -> Iterator[tuple[int, Any]]:
         """(position, row) of every row."""
         return enumerate(self.rows, self.base)

@@ -75,6 +75,8 @@ class PatternMatcher(ABC, Generic[P]):
         self._program = program
         self._scan = module["scan"]
         self._key_of: Callable[[Any], Any] = module["key"]
+        # Under this name rules with the same key share a batch's index; the space keeps it apart from a column's.
+        self._key_name = "key " + " ".join(column.attr for column in plan.key)
         self._every_row: bool = module["EVERY_ROW"]
         self._behind: int = module["BEHIND"]
         self._ahead: int = module["AHEAD"]
@@ -154,7 +156,7 @@ class PatternMatcher(ABC, Generic[P]):
         if beginning is None:
             return batch.all() if demanded is None else batch.at(demanded)
         rows, key_of = batch.rows, self._key_of
-        by_key = batch.by(f"key {self._plan.key!r}", key_of)
+        by_key = batch.by(self._key_name, key_of)
         keys = {key_of(rows[i]) for i in beginning}
         if self._live:
             keys.update(by_key.keys() & self._live.keys())
