@@ -45,8 +45,8 @@ def test_it_ends_after_the_seconds_asked_for(m1cep):
 
 
 def processes(pid):
-    """Every process below ``pid``: (pid, command line). Numbers wrap around, so a child's may be below its parent's."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
+    """Every process below ``pid``: (pid, whole command line; without -ww it is cut at $COLUMNS). Numbers wrap around."""
+    listed = subprocess.run(["ps", "-ww", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True)
     lines = [line.split(None, 2) for line in listed.stdout.splitlines()[1:]]
     below = {pid}
     while more := {int(child) for child, parent, *_ in lines if int(parent) in below} - below:
@@ -63,7 +63,9 @@ def running_demo(start_m1cep, eventually):
 
 def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_demo, eventually, alive):
     below = processes(running_demo.pid)
-    os.kill(next(p for p, c in below if "tansu" in c and "guard" not in c), signal.SIGKILL)
+    brokers = [p for p, c in below if "tansu" in c and "guard" not in c]
+    assert len(brokers) == 1, below
+    os.kill(brokers[0], signal.SIGKILL)
     _, errors = running_demo.communicate(timeout=60)
     assert running_demo.returncode == 3
     [line] = [line for line in errors.splitlines() if line.startswith("m1cep: ")]
