@@ -42,6 +42,7 @@ class WorkerOptions:
         idle_timeout_s: a topic silent for so long no longer holds back others.
         snapshot_every_s: how often an agent saves what has changed and commits, at most.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
+        stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
     """
 
@@ -56,6 +57,7 @@ class WorkerOptions:
     idle_timeout_s: float = 0.1
     snapshot_every_s: float = 1.0
     broker_timeout_s: float = 10.0
+    stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None

@@ -231,6 +231,15 @@ class Host:
             if self._idle.became_idle(tp, position, end, now_s):
                 await self._send(owned, owned.partition.idle(topic))
 
+    def positions(self) -> dict[TP, int]:
+        """The next offset to process of everything that is owned and started."""
+        return {
+            TP(topic, number): at
+            for number, owned in self._owned.items()
+            if owned.partition is not None
+            for topic, at in owned.partition.positions.items()
+        }
+
     # -- snapshots -----------------------------------------------------------------------------------------------
 
     async def save(self) -> None:

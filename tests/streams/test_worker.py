@@ -435,3 +435,57 @@ def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, wo
     assert running.process.returncode == 3, err
     assert "another Kafka cluster answers" in err.strip().splitlines()[-1]
     assert "Traceback" not in err
+
+
+HANGING = {
+    "the rules": """
+        from streams.agents.risk import RiskPartition
+        take = RiskPartition.take
+        def hang(self, batch):
+            if b"hang" in batch.records[0].value:
+                time.sleep(60)
+            return take(self, batch)
+        RiskPartition.take = hang
+        """,
+    "the consumer": """
+        from streams.transport.thread import BatchConsumerThread
+        read = BatchConsumerThread._fetch_records
+        async def hang(self, *arguments, **options):
+            found = await read(self, *arguments, **options)
+            if any(b"hang" in record.value for batches in found.values() for b in batches for record in b.records):
+                await asyncio.sleep(60)
+            return found
+        BatchConsumerThread._fetch_records = hang
+        """,
+}
+
+
+@pytest.mark.parametrize("where", HANGING)
+def test_a_worker_that_stands_still_while_events_come_ends(kafka, rule, eventually, tmp_path, command_env, where):
+    script = tmp_path / "hanging.py"
+    lines = "import asyncio, sys, time\n" + textwrap.dedent(HANGING[where])
+    script.write_text(lines + "from streams.cli import main\nmain()\n")
+    stats = tmp_path / "stats.json"
+    options = ["--rules", rule(BIG), "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2]
+    process = subprocess.Popen(
+        [sys.executable, script, "worker", *map(str, options), "--stall-timeout", "3"],
+        env=command_env | {"M1CEP_BROKER": kafka.address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    running = Worker(process, stats)
+    try:
+        eventually(running.ready, 30)
+        kafka.send(ORDERS, order(1), partition=0)
+        eventually(lambda: running.stats["events"] == 1)
+        for n in range(30):
+            if process.poll() is not None:
+                break
+            kafka.send(ORDERS, order(n + 2, symbol="hang"), partition=0)
+            time.sleep(0.5)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1, err
+    assert "has not moved" in err or "does not answer" in err
+    assert "Traceback" not in err
