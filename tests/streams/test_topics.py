@@ -9,7 +9,6 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer
 
 from streams.config import Settings
-from streams.embedded import EmbeddedBroker
 from streams.errors import ServerError, ShellError
 from streams.topics import BUILT_IN, Topic, create_topics, list_topics
 
@@ -26,25 +25,17 @@ CREATE TABLE transfers (
 
 
 @pytest.fixture
-def empty_broker(tmp_path):
-    """A broker of this test alone, for what looks at all topics."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with EmbeddedBroker(folder) as server:
-        yield server
+def settings(own_broker, home):
+    return Settings(broker=own_broker.address, home=home)
 
 
 @pytest.fixture
-def settings(empty_broker, home):
-    return Settings(broker=empty_broker.address, home=home)
-
-
-@pytest.fixture
-def produce(empty_broker):
+def produce(own_broker, settings):
     """Sends (topic, key, value, headers) records and waits for the broker's answer to each."""
-    producer = KafkaProducer(bootstrap_servers=empty_broker.address, acks="all", enable_idempotence=False)
+    producer = KafkaProducer(bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False)
 
     def send(topic, *records, partition=None):
+        create_topics(settings, [Topic(topic)])
         for key, value, headers in records:
             producer.send(topic, key=key, value=value, headers=headers, partition=partition).get(10)
 
@@ -164,21 +155,21 @@ class TestTail:
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
 
-    def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, empty_broker):
+    def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, own_broker):
         create_topics(settings, [Topic("m1cep.alerts.v1")])
         done = m1cep("topics", "tail", "m1cep.alert.v1", M1CEP_BROKER=settings.broker)
         assert done.returncode == 2
         assert "no topic 'm1cep.alert.v1'; did you mean m1cep.alerts.v1?" in done.stderr
-        admin = KafkaAdminClient(bootstrap_servers=empty_broker.address)
+        admin = KafkaAdminClient(bootstrap_servers=own_broker.address)
         assert admin.list_topics() == ["m1cep.alerts.v1"]
         admin.close()
 
     @pytest.mark.slow
-    def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, empty_broker, produce):
+    def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, own_broker, produce):
         produce("t", (None, b"1", []))
         process = start_m1cep("topics", "tail", "t", M1CEP_BROKER=settings.broker)
         process.stderr.readline()
-        empty_broker.stop()
+        own_broker.stop()
         _, err = process.communicate(timeout=40)
         assert process.returncode == 3
         assert f"no Kafka broker answers at {settings.broker}" in err
