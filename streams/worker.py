@@ -138,6 +138,7 @@ class _Worker:
                 outbox=outbox,
                 stats=self._stats[name],
                 broker=options.broker,
+                client=options.client,
                 group=options.group,
                 state_dir=options.state_dir,
                 idle_timeout_s=options.idle_timeout_s,

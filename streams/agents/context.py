@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from streams import codec
 from streams.errors import ServerError, ShellError
+from streams.security import faust_credentials
 from streams.transport import BatchApp
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class AgentContext:
 
     Attributes:
         broker: ``host:port``.
+        client: settings of Kafka clients: TLS and SASL.
         group: prefix of the agents' consumer groups.
         state_dir: folder for what must survive a restart.
         idle_timeout_s: a topic silent for so long no longer holds back others.
@@ -47,6 +49,7 @@ class AgentContext:
     commit_every_s: float
     session_timeout_s: float
     fetch_max_wait_ms: int
+    client: Mapping[str, Any] = field(default_factory=dict)
     lookups: Lookups | None = None
 
     async def check_topics(self, topics: Iterable[str]) -> None:
@@ -77,6 +80,7 @@ class AgentContext:
             topics=topics,
             handler=handler,
             broker=self.broker,
+            credentials=faust_credentials(self.client),
             data_dir=self.state_dir / "faust",
             fetch_max_wait_ms=self.fetch_max_wait_ms,
             session_timeout_s=self.session_timeout_s,

@@ -19,6 +19,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
 
 from streams.errors import ServerError
+from streams.security import explain_refusal, for_aiokafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,9 +53,10 @@ class Outbox:
     """
 
     def __init__(self, client: Mapping[str, Any], name: str) -> None:
+        self._client = client
         self._broker = str(client["bootstrap_servers"])
         self._producer = AIOKafkaProducer(
-            **client,
+            **for_aiokafka(client),
             client_id=name,
             acks="all",
             enable_idempotence=False,
@@ -70,6 +72,7 @@ class Outbox:
             await self._producer.start()
         except KafkaConnectionError:
             await self._producer.stop()
+            await explain_refusal(self._client)
             raise ServerError(
                 f"no Kafka broker answers at {self._broker}",
                 "start one with `m1cep broker`, or say where it is in M1CEP_BROKER",

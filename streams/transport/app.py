@@ -168,6 +168,7 @@ class BatchApp(faust.App):
         topics: the topics to read in batches.
         handler: keeps the state of the partitions.
         broker: ``host:port``.
+        credentials: Faust's, see ``streams.security``; None: plaintext.
         data_dir: where Faust would keep tables. It keeps none, and nothing is made there.
         fetch_max_wait_ms: how long the broker may wait for new data before it answers.
         max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
@@ -177,7 +178,7 @@ class BatchApp(faust.App):
     logger = _logger
     BootStrategy = _ConsumerOnly
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a decision of the caller's
         self,
         group: str,
         *,
@@ -185,6 +186,7 @@ class BatchApp(faust.App):
         handler: BatchHandler,
         broker: str,
         data_dir: Path,
+        credentials: Any = None,
         fetch_max_wait_ms: int = 20,
         max_poll_records: int = 4000,
         session_timeout_s: float = 6.0,
@@ -196,6 +198,7 @@ class BatchApp(faust.App):
             group,
             broker=f"aiokafka://{broker}",
             broker_client_id=group,
+            broker_credentials=credentials,
             broker_max_poll_records=max_poll_records,
             broker_session_timeout=session_timeout_s,
             broker_heartbeat_interval=session_timeout_s / 4,

@@ -16,7 +16,7 @@ JAVA_AT_LEAST = 17
 FETCH_TIMEOUT_S = 300
 
 
-class Missing(Exception):
+class Missing(Exception):  # noqa: N818 - no error: the tests are skipped
     """This machine cannot run Apache Kafka; says why in one line."""
 
 
