@@ -49,6 +49,7 @@ class KafkaServer:
         properties: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
+        self.certificates = certificates
         self.java, self.classpath = jars.java(), jars.classpath()
         names = ("PLAINTEXT", "CONTROLLER", *(_TLS_LISTENERS if certificates else ()))
         self.listeners = {name: any_free_port() for name in names}
@@ -87,13 +88,17 @@ class KafkaServer:
         self.process.stop()
 
     def clear(self) -> None:
-        """Delete every topic, and with them what groups have committed."""
+        """Delete every grant and every topic, and with them what groups have committed."""
         from kafka import KafkaAdminClient
+        from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType
+        from kafka.admin import ResourcePatternFilter, ResourceType
 
         admin = KafkaAdminClient(bootstrap_servers=self.address)
         topics = [name for name in admin.list_topics() if not name.startswith("__")]
         if topics:
             admin.delete_topics(topics)
+        any_pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
+        admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, any_pattern)])
         admin.close()
 
     def alive(self) -> bool:

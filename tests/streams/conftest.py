@@ -13,7 +13,7 @@ from streams.config import PREFIX
 from streams.embedded import EmbeddedBroker
 
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
-USERS = {name: f"{name}-open:sesame'7%" for name in ("worker", "producer", "signer-1", "signer-2", "nobody")}
+USERS = {name: f"{name}-open:sesame'7%" for name in ("admin", "producer", "worker", "reader", "signer-1", "signer-2")}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
@@ -59,6 +59,18 @@ def broker(request, tmp_path_factory):
         return
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
         yield server
+
+
+@pytest.fixture
+def secure_kafka(kafka_server):
+    """Apache Kafka, with TLS, users and grants; for tests that are ``kafka_only``."""
+    return kafka_server
+
+
+@pytest.fixture
+def users():
+    """Names and passwords of Kafka's users."""
+    return USERS
 
 
 @pytest.fixture
