@@ -23,7 +23,8 @@ _dict_tracebacks = structlog.processors.ExceptionRenderer(
 def hide(secret: str) -> None:
     """Leave the text out of every log line from now on: libraries log requests, and one of them is the login."""
     if secret:
-        _secrets.update((secret, dumps(secret)[1:-1], repr(secret)[1:-1], repr(secret.encode())[2:-1]))
+        written = {secret, repr(secret)[1:-1], repr(secret.encode())[2:-1]}
+        _secrets.update(written | {dumps(text)[1:-1] for text in written})
 
 
 class _WithoutSecrets(structlog.stdlib.ProcessorFormatter):

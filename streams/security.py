@@ -173,8 +173,7 @@ def check_access(client: Mapping[str, Any]) -> None:
     Raises:
         ServerError: TLS fails, or the broker refuses the user; not when nothing listens there at all.
     """
-    if client.get("security_protocol", "PLAINTEXT") != "PLAINTEXT":
-        asyncio.run(explain_refusal(client))
+    asyncio.run(explain_refusal(client))
 
 
 async def explain_refusal(client: Mapping[str, Any]) -> None:
@@ -221,7 +220,8 @@ def _refusal(address: str, client: Mapping[str, Any], error: Exception) -> Serve
         case ConnectionResetError() | KafkaConnectionError() if encrypted:
             message = f"the broker at {address} ends the connection during the TLS or SASL handshake"
             remedy = (
-                "does its listener want a client certificate (M1CEP_TLS_CERT, M1CEP_TLS_KEY) or a user (M1CEP_SASL)?"
+                "is it a TLS listener? does it want a client certificate (M1CEP_TLS_CERT, M1CEP_TLS_KEY) or a user "
+                "(M1CEP_SASL)?"
             )
         case ConnectionResetError() | KafkaConnectionError():
             message = f"what listens at {address} ends the connection at the first request"

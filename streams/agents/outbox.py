@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
 
@@ -89,10 +89,16 @@ class Outbox:
 
         Raises:
             KafkaError: it does not answer.
+            ServerError: it does not permit us to see some of them.
         """
         client = self._producer.client
         request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
         answer = await client.send(client.get_random_node(), request)
+        if denied := [topic for error, topic, *_ in answer.topics if error == TopicAuthorizationFailedError.errno]:
+            raise ServerError(
+                f"the broker at {self._broker} does not permit us to use {', '.join(sorted(denied))}",
+                "docs/security.md lists the grants that a worker needs",
+            )
         partitions = {topic: len(found) for error, topic, _, found in answer.topics if error == 0}
         return Cluster(answer.cluster_id, partitions)
 

@@ -132,6 +132,10 @@ class BatchConsumer(driver.Consumer):
         """
         return bool(await self._commit(positions))
 
+    def trouble(self) -> BaseException | None:
+        """What keeps the consumer from its group: not permitted, for one. Faust would wait for partitions for ever."""
+        return self._thread.trouble()
+
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """How far ``tp`` is written, by the last answer of the broker."""
         return self._thread.end_of(tp)
@@ -234,6 +238,10 @@ class BatchApp(faust.App):
 
         topic = self.topic(*sorted(self.batch_topics), acks=False, schema=BatchSchema(), maxsize=_QUEUED_BATCHES)
         self.agent(topic, name="batches", concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(batches)
+
+    def trouble(self) -> BaseException | None:
+        """See :meth:`BatchConsumer.trouble`; None before the consumer exists."""
+        return self.batch_consumer.trouble() if self.started else None
 
     @property
     def batch_consumer(self) -> BatchConsumer:

@@ -9,7 +9,9 @@ from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
-_ROW = re.compile(r"^\| (?P<role>[\w-]+) \| (?P<kind>topic|group) (?P<names>`[^|]+`) \| (?P<operations>[\w, ]+) \|", re.MULTILINE)
+_ROW = re.compile(
+    r"^\| (?P<role>[\w-]+) \| (?P<kind>topic|group) (?P<names>`[^|]+`) \| (?P<operations>[\w, ]+) \|", re.MULTILINE
+)
 
 
 def of_role(role: str) -> list[ACL]:

@@ -90,8 +90,14 @@ class KafkaServer:
     def clear(self) -> None:
         """Delete every grant and every topic, and with them what groups have committed."""
         from kafka import KafkaAdminClient
-        from kafka.admin import ACLFilter, ACLOperation, ACLPermissionType, ACLResourcePatternType
-        from kafka.admin import ResourcePatternFilter, ResourceType
+        from kafka.admin import (
+            ACLFilter,
+            ACLOperation,
+            ACLPermissionType,
+            ACLResourcePatternType,
+            ResourcePatternFilter,
+            ResourceType,
+        )
 
         admin = KafkaAdminClient(bootstrap_servers=self.address)
         topics = [name for name in admin.list_topics() if not name.startswith("__")]

@@ -124,13 +124,13 @@ def start_m1cep(command_env, tmp_path):
     """Starts ``m1cep ARGUMENTS``; what still runs at the test's end is killed."""
     started = []
 
-    def start(*arguments, **env):
+    def start(*arguments, stderr=subprocess.PIPE, **env):
         process = subprocess.Popen(
             [*M1CEP, *map(str, arguments)],
             env=command_env | env,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         started.append(process)

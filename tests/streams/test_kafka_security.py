@@ -3,14 +3,16 @@
 import base64
 import json
 import ssl
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from apache_kafka import grants
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation
+from kafka.errors import TopicAuthorizationFailedError
 
+from apache_kafka import grants
 from streams.config import load_settings
 from streams.topics import Topic, create_topics
 
@@ -56,7 +58,8 @@ def orders(tmp_path):
     file = tmp_path / "orders.ndjson"
     base = {"symbol": "BTC-USD", "action": "new", "side": "buy", "price": 64_000.5}
     lines = [
-        base | {"event_id": f"o{n}", "account": f"a{n % 5}", "order_id": f"r{n}", "ts": START_MS + n * 1000}
+        base
+        | {"event_id": f"o{n}", "account": f"a{n % 5}", "order_id": f"r{n}", "ts": START_MS + n * 1000}
         | {"qty": 101.0 if n % 10 == 0 else 1.0}
         for n in range(100)
     ]
@@ -68,10 +71,10 @@ def orders(tmp_path):
 def worker(start_m1cep, rules, tmp_path, eventually):
     """Starts a worker with the settings given and waits until it is ready."""
 
-    def start(env, *arguments, wait=True):
+    def start(env, *arguments, wait=True, stderr=subprocess.PIPE):
         stats = tmp_path / "stats.json"
         options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
-        process = start_m1cep("worker", *options, *arguments, **env)
+        process = start_m1cep("worker", *options, *arguments, stderr=stderr, **env)
 
         def ready():
             assert process.poll() is None, process.communicate()[1]
@@ -119,7 +122,9 @@ def test_each_role_does_its_work_over_tls_with_its_own_grants_alone(server, as_u
 
 
 @pytest.mark.parametrize("way", ["SCRAM-SHA-256", "PLAIN", "password file", "token", "client certificate"])
-def test_every_way_to_log_in_works_for_both_client_libraries(server, as_user, m1cep, orders, worker, users, way, tmp_path):
+def test_every_way_to_log_in_works_for_both_client_libraries(
+    server, as_user, m1cep, orders, worker, users, way, tmp_path
+):
     secret = tmp_path / "secret"
 
     def env(role):
@@ -153,10 +158,10 @@ COMMANDS = {
     ("what", "said"),
     [
         ("password", "refuses user 'worker' with SCRAM-SHA-512: "),
-        ("authority", "is not trusted: self-signed certificate in certificate chain; M1CEP_TLS_CA names|is not trusted: unable to"),
-        ("plain port", "does not speak TLS as we do"),
+        ("authority", "is not trusted: unable to get local issuer certificate; M1CEP_TLS_CA names"),
+        ("plain port", "ends the connection during the TLS or SASL handshake; is it a TLS listener?"),
         ("no tls", "ends the connection at the first request; is it a TLS listener?"),
-        ("no certificate", "does its listener want a client certificate|does not speak TLS as we do: .*CERTIFICATE_REQUIRED"),
+        ("no certificate", "does it want a client certificate (M1CEP_TLS_CERT, M1CEP_TLS_KEY)"),
         ("token", "refuses the token with OAUTHBEARER"),
     ],
 )
@@ -165,58 +170,60 @@ def test_a_refusal_is_one_line_that_says_which_and_exit_code_3(server, as_user, 
     secret = tmp_path / "secret"
     secret.write_text("no token at all")
     nobody = {"SASL": None, "SASL_USER": None, "SASL_PASSWORD": None}
-    env = as_user("worker", **{
-        "password": {"SASL_PASSWORD": "a-wrong-password"},
-        "authority": {"TLS_CA": server.certificates.strange_ca},
-        "plain port": {"BROKER": server.address},
-        "no tls": {**nobody, "TLS_CA": None},
-        "no certificate": {**nobody, "BROKER": server.at("SSL")},
-        "token": {**nobody, "SASL": "OAUTHBEARER", "SASL_TOKEN_FILE": secret},
-    }[what])
+    env = as_user(
+        "worker",
+        **{
+            "password": {"SASL_PASSWORD": "a-wrong-password"},
+            "authority": {"TLS_CA": server.certificates.strange_ca},
+            "plain port": {"BROKER": server.address},
+            "no tls": {**nobody, "TLS_CA": None},
+            "no certificate": {**nobody, "BROKER": server.at("SSL")},
+            "token": {**nobody, "SASL": "OAUTHBEARER", "SASL_TOKEN_FILE": secret},
+        }[what],
+    )
     done = m1cep(*COMMANDS[command], **env)
     assert done.returncode == 3, done.stderr
     last = done.stderr.strip().splitlines()[-1]
-    assert any(part in last for part in said.split("|")) or __import__("re").search(said, last), done.stderr
     assert last.startswith("m1cep: ")
+    assert said in last
     assert "Traceback" not in done.stderr
     assert "a-wrong-password" not in done.stderr
     assert "no token at all" not in done.stderr
 
 
 class TestGrants:
-    def reader_of(self, server, users, user, topic):
-        """Read a topic as a user to its end; the error's name when that is refused."""
-        consumer = KafkaConsumer(
-            bootstrap_servers=server.at("SASL_SSL"),
-            security_protocol="SASL_SSL",
-            ssl_context=ssl.create_default_context(cafile=str(server.certificates.ca)),
-            sasl_mechanism="SCRAM-SHA-512",
-            sasl_plain_username=user,
-            sasl_plain_password=users[user],
-            enable_auto_commit=False,
-        )
-        try:
-            consumer.assign([TopicPartition(topic, 0)])
-            consumer.seek_to_beginning()
-            return [record.value for records in consumer.poll(2000).values() for record in records]
-        finally:
-            consumer.close()
+    def read(self, server, users, user, topic):
+        """What a user gets of a topic, and what the broker says to a request for it (0: nothing against it)."""
+        client = {
+            "bootstrap_servers": server.at("SASL_SSL"),
+            "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=str(server.certificates.ca)),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": user,
+            "sasl_plain_password": users[user],
+        }
+        admin = KafkaAdminClient(**client)
+        (answer,) = admin.describe_topics([topic])
+        admin.close()
+        consumer = KafkaConsumer(**client, enable_auto_commit=False)
+        consumer.assign([TopicPartition(topic, 0)])
+        consumer.seek_to_beginning()
+        values = [record.value for records in consumer.poll(1500).values() for record in records]
+        consumer.close()
+        return values, answer["error_code"]
 
     def test_a_signer_reads_its_own_topic_and_not_anothers(self, server, users):
-        from kafka import KafkaProducer
-        from kafka.errors import TopicAuthorizationFailedError
-
         names = ["m1cep.custody.signer-1.v1", "m1cep.custody.signer-2.v1"]
         create_topics(load_settings(broker=server.address), [Topic(name, partitions=1) for name in names])
         producer = KafkaProducer(bootstrap_servers=server.address)
         for name in names:
             producer.send(name, b"share").get(10)
         producer.close()
-        assert self.reader_of(server, users, "signer-1", names[0]) == [b"share"]
-        assert self.reader_of(server, users, "signer-2", names[1]) == [b"share"]
+        denied = TopicAuthorizationFailedError.errno
+        assert self.read(server, users, "signer-1", names[0]) == ([b"share"], 0)
+        assert self.read(server, users, "signer-2", names[1]) == ([b"share"], 0)
         for user, topic in (("signer-1", names[1]), ("signer-2", names[0]), ("worker", names[0])):
-            with pytest.raises(TopicAuthorizationFailedError):
-                self.reader_of(server, users, user, topic)
+            assert self.read(server, users, user, topic) == ([], denied)
 
     @pytest.mark.parametrize(
         "missing", ["m1cep.orders.v1", "m1cep.alerts.v1", "m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"]
@@ -277,12 +284,16 @@ class TestGrants:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
-def test_no_password_in_logs_at_debug_or_on_the_command_line(server, as_user, worker, users, mechanism):
-    running = worker(as_user("worker", SASL=mechanism), "--log-level", "debug")
-    arguments = Path(f"/proc/{running.pid}/cmdline").read_bytes()
-    err = ended(running)
+@pytest.mark.usefixtures("server")
+def test_no_password_in_logs_at_debug_or_on_the_command_line(as_user, worker, users, mechanism, tmp_path):
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        running = worker(as_user("worker", SASL=mechanism), "--log-level", "debug", stderr=file)
+        arguments = Path(f"/proc/{running.pid}/cmdline").read_bytes()
+        ended(running)
+    err = log.read_text()
     assert b"worker" in arguments
-    assert "ApiVersionRequest" in err or "Authenticated as worker" in err, "the libraries' own debug lines are there"
+    assert "SaslAuthenticateRequest" in err, "the libraries' own lines are there, the login's among them"
     for text in (users["worker"], json.dumps(users["worker"])[1:-1], repr(users["worker"].encode())[2:-1]):
         assert text not in err
         assert text.encode() not in arguments

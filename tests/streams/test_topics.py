@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.config import Settings
 from streams.errors import ServerError, ShellError
@@ -58,6 +59,22 @@ class TestCreate:
     def test_every_built_in_stream_has_its_topic_among_the_inputs(self):
         declared = set(re.findall(r"'topic' = '([^']+)'", CONTRACT.read_text()))
         assert declared == {t.name for t in BUILT_IN if t.is_input}
+
+    @pytest.mark.kafka_only
+    def test_on_kafka_they_have_the_partitions_replication_and_settings_that_are_declared(self, m1cep, settings):
+        assert m1cep("topics", "create", "--partitions", 6, M1CEP_BROKER=settings.broker).returncode == 0
+        admin = KafkaAdminClient(bootstrap_servers=settings.broker)
+        made = {t["name"]: t["partitions"] for t in admin.describe_topics([t.name for t in BUILT_IN])}
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t.name) for t in BUILT_IN])["topic"]
+        admin.close()
+        for topic in BUILT_IN:
+            assert len(made[topic.name]) == (topic.partitions or 6), topic.name
+            # -1 was asked for, which the broker takes as its default.replication.factor
+            assert {len(p["replica_nodes"]) for p in made[topic.name]} == {1}, topic.name
+            assert {name: setting["value"] for name, setting in found[topic.name].items()} == topic.config, topic.name
+        assert found["m1cep.orders.v1"]["retention.ms"]["value"] == "604800000"
+        assert found["m1cep.custody.releases.v1"]["retention.ms"]["value"] == "-1"
+        assert found["m1cep.grids.v1"]["cleanup.policy"]["value"] == "compact"
 
     def test_only_what_is_missing_is_made(self, settings):
         create_topics(settings, [Topic("a", is_input=True)], partitions=2)
