@@ -5,9 +5,9 @@ order, with the same ids.
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from letters import LETTERS, rule_text
 
 import m1cep
-from letters import LETTERS, rule_text
 
 RULES = [
     rule_text("A X*? B", within="4 SECOND"),

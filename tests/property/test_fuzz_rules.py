@@ -10,10 +10,10 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-import m1cep
 from letters import LETTERS, rule_text
 from mutants import WORDS, mutant
+
+import m1cep
 from streams.files import load_rules, load_streams, packaged_rules_dir, read_text
 from streams.lookups import load_lookups
 

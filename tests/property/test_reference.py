@@ -6,7 +6,6 @@ M1CEP_CASES sets how many cases a run tries in all (default 2,400).
 import os
 
 from hypothesis import HealthCheck, event, given, settings
-
 from reference import strategies as some
 from reference.compare import check
 

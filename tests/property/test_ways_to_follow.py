@@ -3,9 +3,9 @@
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from letters import LETTERS, rule_text
 
 import m1cep
-from letters import LETTERS, rule_text
 from m1cep import rule as compiling
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow

@@ -2,16 +2,16 @@
 
 import pytest
 from hypothesis import HealthCheck, event, given, settings
+from reference import strategies as some
+from reference.compare import STREAMS, by_key, engine_alerts, expected_of
+from reference.patterns import TooHardError
+from reference.query import ONE_ROW, SkipError
 
 import m1cep
 from m1cep.plan.program import compile_program
 from m1cep.whynot import Inquiry
 from m1cep.whynot.asking import Asker
 from m1cep.whynot.attempts import MATCH, Budget, Walker
-from reference import strategies as some
-from reference.compare import STREAMS, by_key, engine_alerts, expected_of
-from reference.patterns import TooHardError
-from reference.query import ONE_ROW, SkipError
 
 FEATURES = [
     {"past", "subset"},

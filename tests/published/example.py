@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import m1cep
 from reference import expressions as x
 from reference import patterns as p
+
+import m1cep
 
 STREAMS = m1cep.parse_streams(
     """

@@ -1,9 +1,10 @@
 """Flink: the page Pattern Recognition."""
 
-from published.example import Example, at, compare, first, last, plus, seq, star
 from reference import expressions as x
 from reference import patterns as p
 from reference.query import Query
+
+from published.example import Example, at, compare, first, last, plus, seq, star
 
 FLINK = "https://nightlies.apache.org/flink/flink-docs-stable/docs/dev/table/sql/queries/match_recognize/"
 

@@ -3,10 +3,11 @@
 Oracle Database Data Warehousing Guide, SQL for Pattern Matching.
 """
 
-from published.example import Example, at, compare, count, falls, first, last, plus, rises, seq, star
 from reference import expressions as x
 from reference import patterns as p
 from reference.query import ALL_ROWS, Query
+
+from published.example import Example, at, compare, count, falls, first, last, plus, rises, seq, star
 
 ORACLE = "https://docs.oracle.com/en/database/oracle/oracle-database/21/dwhsg/sql-pattern-matching-data-warehouses.html"
 TICKER = [

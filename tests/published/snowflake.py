@@ -5,10 +5,11 @@ the match's edges; SQL's PREV and NEXT, and ours, at the partition's: the page's
 NULL at the edges for that reason, and is not here.
 """
 
-from published.example import UP_DOWN, Example, at, compare, count, falls, first, last, plus, rises, seq, star
 from reference import expressions as x
 from reference import patterns as p
 from reference.query import ALL_ROWS, OMIT_EMPTY, UNMATCHED, Query
+
+from published.example import UP_DOWN, Example, at, compare, count, falls, first, last, plus, rises, seq, star
 
 SNOWFLAKE = "https://docs.snowflake.com/en/user-guide/match-recognize-introduction"
 SNOWFLAKE_REFERENCE = "https://docs.snowflake.com/en/sql-reference/constructs/match_recognize"

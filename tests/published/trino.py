@@ -4,10 +4,11 @@ The announcement prints one result; the reference page states what each clause d
 are put to the announcement's data.
 """
 
-from published.example import UP_DOWN, Example, at, compare, count, falls, last, plus, rises, seq
 from reference import expressions as x
 from reference import patterns as p
 from reference.query import ALL_ROWS, Query
+
+from published.example import UP_DOWN, Example, at, compare, count, falls, last, plus, rises, seq
 
 TRINO_BLOG = "https://trino.io/blog/2021/05/19/row_pattern_matching"
 TRINO = "https://trino.io/docs/current/sql/match-recognize.html"

@@ -1,12 +1,12 @@
 """The reference matcher itself: what it says is the standard's, shown on letters."""
 
 import pytest
-
-import m1cep
 from reference.compare import STREAMS, check
 from reference.expressions import Aggregate, And, Binary, Classifier, Field, IsNull, Literal, Nav, Not, Or, Shift, View
 from reference.patterns import Absent, Alt, Anchor, Exclude, Loop, Nothing, Permute, Seq, TooHardError, Var
 from reference.query import ALL_ROWS, OMIT_EMPTY, UNMATCHED, Query, SkipError
+
+import m1cep
 
 A, B, C, X = Var("A"), Var("B"), Var("C"), Var("X")
 LETTERS = {name: Binary("=", Field("l"), Literal(name)) for name in "ABC"}

@@ -1,9 +1,9 @@
 """What a row pattern matches. Times are seconds from the first row."""
 
 import pytest
+from letters import LETTERS, alerts, matches, rows, rule_text
 
 import m1cep
-from letters import LETTERS, alerts, matches, rows, rule_text
 
 
 class TestQuantifiers:

@@ -5,9 +5,9 @@ import statistics
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from letters import LETTERS, alerts, rows
 
 import m1cep
-from letters import LETTERS, alerts, rows
 from m1cep.runtime.sliding import Extreme, Moments, Total
 
 OVER = "OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '10' SECOND PRECEDING AND CURRENT ROW)"

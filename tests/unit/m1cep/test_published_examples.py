@@ -6,11 +6,11 @@ The examples are in tests/published. Each runs through the engine and, stated as
 from itertools import islice
 
 import pytest
-
-import m1cep
 from published import flink, oracle, snowflake, trino
 from published.example import STREAMS, Example
 from reference.compare import by_key
+
+import m1cep
 
 EXAMPLES = {
     name: value

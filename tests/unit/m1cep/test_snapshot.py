@@ -1,9 +1,9 @@
 """An engine's memory as bytes: what it goes on with, and what is refused."""
 
 import pytest
+from letters import LETTERS, rows, rule_text
 
 import m1cep
-from letters import LETTERS, rows, rule_text
 
 PAIR = "/*\nid: pair\n*/" + rule_text("A X*? B")
 TRIPLE = "/*\nid: triple\n*/" + rule_text("A B C")

@@ -1,9 +1,9 @@
 """Group windows. A window holds [start, end): its start is inclusive, its end exclusive. Times in seconds."""
 
 import pytest
+from letters import LETTERS, alerts, rows
 
 import m1cep
-from letters import LETTERS, alerts, rows
 from m1cep.model.alert import MAX_EVENT_IDS
 from streams.explain import plan_lines
 
