@@ -17,7 +17,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from m1cep import M1cepError
 from streams.agents import AGENTS
@@ -127,6 +127,11 @@ class _Worker:
             for host in self._hosts:
                 if host.app.crashed:
                     raise host.app.crash_reason or ShellError(f"agent {host.name} crashed without a reason")
+                if isinstance(trouble := host.app.trouble(), GroupAuthorizationFailedError):
+                    raise ServerError(
+                        f"the broker at {self._options.broker} does not permit us to use group {host.app.conf.id}",
+                        "docs/security.md lists the grants that a worker needs",
+                    ) from trouble
             await asyncio.sleep(_PROBE_EVERY_S / 10)
 
     async def _watch_broker(self, outbox: Outbox) -> None:

@@ -10,6 +10,7 @@ from streams import codec
 from streams.agents.host import Host
 from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
+from streams.security import faust_credentials
 from streams.snapshots import FolderStore
 from streams.topics import topic_ids
 from streams.transport import BatchApp
@@ -113,6 +114,7 @@ class AgentContext:
                 topics=inputs,
                 handler=host,
                 broker=options.broker,
+                credentials=faust_credentials(options.client),
                 data_dir=options.state_dir / "faust",
                 fetch_max_wait_ms=options.fetch_max_wait_ms,
                 session_timeout_s=options.session_timeout_s,

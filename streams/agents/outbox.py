@@ -14,13 +14,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
 from faust.types import TP
 
 from streams.errors import ServerError
+from streams.security import explain_refusal, for_aiokafka
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -55,9 +56,10 @@ class Outbox:
     """
 
     def __init__(self, client: Mapping[str, Any], name: str) -> None:
+        self._client = client
         self._broker = str(client["bootstrap_servers"])
         self._producer = AIOKafkaProducer(
-            **client,
+            **for_aiokafka(client),
             client_id=name,
             acks="all",
             enable_idempotence=False,
@@ -73,6 +75,7 @@ class Outbox:
             await self._producer.start()
         except KafkaConnectionError:
             await self._producer.stop()
+            await explain_refusal(self._client)
             raise ServerError(
                 f"no Kafka broker answers at {self._broker}",
                 "start one with `m1cep broker`, or say where it is in M1CEP_BROKER",
@@ -89,10 +92,16 @@ class Outbox:
 
         Raises:
             KafkaError: it does not answer.
+            ServerError: it does not permit us to see some of them.
         """
         client = self._producer.client
         request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
         answer = await client.send(client.get_random_node(), request)
+        if denied := [topic for error, topic, *_ in answer.topics if error == TopicAuthorizationFailedError.errno]:
+            raise ServerError(
+                f"the broker at {self._broker} does not permit us to use {', '.join(sorted(denied))}",
+                "docs/security.md lists the grants that a worker needs",
+            )
         partitions = {topic: len(found) for error, topic, _, found in answer.topics if error == 0}
         return Cluster(answer.cluster_id, partitions)
 

@@ -8,6 +8,7 @@ import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -42,7 +43,7 @@ def order(n, *, account="acc-1", qty=1.0, ts=None, **more):
 class Kafka:
     """A broker of the test's own, with all topics."""
 
-    broker: EmbeddedBroker
+    broker: Any  # embedded or Apache Kafka
     producer: KafkaProducer
     sent: list = field(default_factory=list)
 
@@ -87,15 +88,13 @@ class Kafka:
 
 
 @pytest.fixture
-def kafka(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        create_topics(load_settings(broker=broker.address))
-        producer = KafkaProducer(
-            bootstrap_servers=broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
-        )
-        yield Kafka(broker, producer)
-        producer.close(timeout=1)
+def kafka(own_broker):
+    create_topics(load_settings(broker=own_broker.address))
+    producer = KafkaProducer(
+        bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
+    )
+    yield Kafka(own_broker, producer)
+    producer.close(timeout=1)
 
 
 @pytest.fixture
@@ -397,13 +396,12 @@ def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
     assert "m1cep topics create" in done.stderr
 
 
-def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
-    with EmbeddedBroker(tmp_path) as broker:
-        settings = load_settings(broker=broker.address)
-        create_topics(settings, [Topic(FILLS, partitions=3)])
-        create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
-        rules = rule("SELECT account FROM events WHERE qty > 100")
-        done = m1cep("worker", "--rules", rules, M1CEP_BROKER=broker.address)
+def test_unequal_partition_counts_are_refused(m1cep, rule, own_broker):
+    settings = load_settings(broker=own_broker.address)
+    create_topics(settings, [Topic(FILLS, partitions=3)])
+    create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
+    rules = rule("SELECT account FROM events WHERE qty > 100")
+    done = m1cep("worker", "--rules", rules, M1CEP_BROKER=own_broker.address)
     assert done.returncode == 1
     assert f"different numbers of partitions: m1cep.accounts.v1 4, {FILLS} 3, {ORDERS} 4" in done.stderr
 
@@ -426,6 +424,7 @@ def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
     assert time.monotonic() - started_s < 20
 
 
+@pytest.mark.embedded_only("it keeps what it holds over a restart")
 def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, worker, tmp_path):
     running = worker(kafka, rule(BIG))
     port = kafka.broker.port
