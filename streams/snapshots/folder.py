@@ -40,8 +40,10 @@ class FolderStore:
         try:
             folder = self._partition(partition)
             while True:
-                owner = max(_claims(folder), default=0)
-                if owner and owner == mine:
+                claims = _claims(folder)
+                # Snapshots count as well: whoever brings them back from elsewhere may not have brought the claim.
+                owner = max([*claims, *(_numbers(name)[0] for name in _snapshots(folder))], default=0)
+                if owner == mine and owner in claims:
                     return owner
                 with suppress(FileExistsError):  # another was faster: look again
                     create(folder / f"claim-{owner + 1:010}", b"")

