@@ -1,4 +1,4 @@
-"""Files that outlive a crash of the machine, whole or not at all, for their owner's eyes alone (0600)."""
+"""Files that outlive a crash of the machine, whole or not at all, for their owner's eyes alone (0600, folders 0700)."""
 
 from __future__ import annotations
 
@@ -40,3 +40,11 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def private_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are missing."""
+    if not path.is_dir():
+        private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)  # with parents=True those would get the umask's mode
+        sync_folder(path.parent)

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from pydantic import SecretStr
 
-from streams.durable import replace, sync_folder
+from streams.durable import private_folder, replace, sync_folder
 from streams.embedded.ports import LOOPBACK, any_free_port, is_free
 from streams.embedded.postgres_programs import postgres_programs
 from streams.embedded.process import Process
@@ -97,7 +97,7 @@ class EmbeddedPostgres:
             )
         user = server_user()
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            private_folder(self.folder)
             self.place = place_for(self.folder, user)
             self._lock = _locked(self.place)
             programs = postgres_programs(self.place, user)

@@ -13,7 +13,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from streams.durable import create, replace, sync_folder
+from streams.durable import create, private_folder, replace, sync_folder
 from streams.snapshots.store import KEPT, Saved, StoreError, SupersededError
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class FolderStore:
 
     def _partition(self, partition: int) -> Path:
         folder = self._folder / str(partition)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         return folder
 
     def _failed(self, done: str, error: OSError) -> StoreError:
