@@ -191,6 +191,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from streams.snapshots import PartitionSnapshot, encode, open_store
 url, folder, cluster, group, size = sys.argv[1:]
+if url:
+    import streams.snapshots.postgres  # once, and not after every fork
 for first in sys.stdin:
     pid = os.fork()
     if pid:
