@@ -54,6 +54,7 @@ class WorkerOptions:
         state_dir: see :class:`AgentContext`.
         group: prefix of consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
+        idle_timeout_s, silence_s, seen, max_waiting, commit_every_s: see :class:`AgentContext`.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
     """
 
@@ -66,6 +67,9 @@ class WorkerOptions:
     stats_file: Path | None = None
     stats_every_s: float = 1.0
     idle_timeout_s: float = 0.1
+    silence_s: float = 5.0
+    seen: int = 10_000
+    max_waiting: int = 20_000
     commit_every_s: float = 1.0
     broker_timeout_s: float = 10.0
     session_timeout_s: float = 6.0
@@ -141,6 +145,9 @@ class _Worker:
                 group=options.group,
                 state_dir=options.state_dir,
                 idle_timeout_s=options.idle_timeout_s,
+                silence_s=options.silence_s,
+                seen=options.seen,
+                max_waiting=options.max_waiting,
                 commit_every_s=options.commit_every_s,
                 session_timeout_s=options.session_timeout_s,
                 fetch_max_wait_ms=options.fetch_max_wait_ms,

@@ -31,6 +31,9 @@ class AgentContext:
         group: prefix of the agents' consumer groups.
         state_dir: folder for what must survive a restart.
         idle_timeout_s: a topic silent for so long no longer holds back others.
+        silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
+        seen: how many events of a topic and partition are remembered to drop repetitions; 0 drops none.
+        max_waiting: a topic with so many events that wait for other topics is not read further for now.
         commit_every_s: how often an agent commits, at most.
         session_timeout_s: see :class:`BatchApp`.
         fetch_max_wait_ms: see :class:`BatchApp`.
@@ -48,6 +51,9 @@ class AgentContext:
     session_timeout_s: float
     fetch_max_wait_ms: int
     lookups: Lookups | None = None
+    silence_s: float = 5.0
+    seen: int = 10_000
+    max_waiting: int = 20_000
 
     async def check_topics(self, topics: Iterable[str]) -> None:
         """Check that the topics exist, with as many partitions each, and that there is somewhere to write to.

@@ -16,7 +16,7 @@ import structlog
 from faust.types import TP
 
 from streams.agents.commits import CommitLog
-from streams.agents.idle import IdleWatch
+from streams.agents.flow import Flow
 from streams.errors import ServerError, ShellError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Host:
         new_partition: makes the empty state of a partition, given the positions to start from.
         outbox: where messages go.
         stats: counters to keep.
-        idle_timeout_s: see :class:`IdleWatch`.
+        flow: its settings.
         commit_every_s: how often to commit, at most.
     """
 
@@ -55,7 +55,7 @@ class Host:
         new_partition: Callable[[Mapping[str, int]], Partition],
         outbox: Outbox,
         stats: AgentStats,
-        idle_timeout_s: float = 0.1,
+        flow: Flow | None = None,
         commit_every_s: float = 1.0,
     ) -> None:
         self.name = name
@@ -72,8 +72,7 @@ class Host:
         self._committing = asyncio.Lock()
         self._log = CommitLog()
         self._committed: dict[TP, int] = {}
-        self._idle = IdleWatch(idle_timeout_s)
-        self._idle_tick_s = max(0.01, idle_timeout_s / 4)
+        self._flow = flow or Flow()
         self._commit_every_s = commit_every_s
         self._tasks: list[asyncio.Task[None]] = []
         #: Done with an exception when the agent cannot go on.
@@ -85,7 +84,7 @@ class Host:
         app.serve_batches(self.take)
         self._tasks = [
             asyncio.create_task(self._repeat(self._commit_every_s, self.commit)),
-            asyncio.create_task(self._repeat(self._idle_tick_s, self._look_for_idle)),
+            asyncio.create_task(self._repeat(self._flow.tick_s, self._look_for_idle)),
         ]
 
     def abandon(self) -> None:
@@ -157,7 +156,7 @@ class Host:
             if any(positions.values()):  # nothing was missed by starting at the very beginning
                 _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
         self._epoch = start.epoch
-        self._idle.forget()
+        self._flow.start(self._partitions)
         self._taking = True
         self._ready()
 
@@ -205,14 +204,17 @@ class Host:
         stats.records += len(batch.records)
         stats.largest_batch = max(stats.largest_batch, len(batch.records))
         stats.events[batch.topic] += outcome.events
+        stats.duplicates.update(outcome.duplicates)
         await self._send(batch.partition, partition, outcome)
+        self._flow.took(batch.partition, partition, len(batch.records), time.perf_counter() - started_s)
+        self._flow.steer(self._partitions, self.app.batch_consumer, stats)
 
     async def _send(self, number: int, partition: Partition, outcome: Outcome) -> None:
         if outcome.messages:
             stats = self.stats
             stats.alerts.update(outcome.rules)
             stats.dead_letters += outcome.dead_letters
-            stats.late += outcome.late
+            stats.late.update(outcome.late)
             pending = [await self._outbox.send(message) for message in outcome.messages]
         else:
             pending = []
@@ -221,9 +223,9 @@ class Host:
         self._log.add({TP(topic, number): at for topic, at in outcome.committable.items()}, pending)
 
     async def _look_for_idle(self) -> None:
+        now_s = self._flow.look()
         if not self._taking or self._working.locked():
             return
-        now_s = time.monotonic()
         async with self._working:
             for number, partition in list(self._partitions.items()):
                 for topic, position in partition.positions.items():
@@ -231,8 +233,12 @@ class Host:
                     end = self.app.batch_consumer.end_of(tp)
                     if end is not None and end.offset < position:
                         raise _made_anew(tp, position, end, self.app.conf.id)
-                    if self._idle.became_idle(tp, position, end, now_s):
+                    if self._flow.idle.became_idle(tp, position, end, now_s):
                         await self._send(number, partition, partition.idle(topic))
+                time_us = self._flow.silent_us(number, partition, now_s)
+                if time_us is not None:
+                    await self._send(number, partition, partition.advance(time_us))
+            self._flow.steer(self._partitions, self.app.batch_consumer, self.stats)
 
     async def commit(self) -> None:
         """Commit what is safe and not committed yet."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from m1cep import Engine, RuleFailure
 from streams import codec
+from streams.agents.flow import Flow
 from streams.agents.held import Held
 from streams.agents.host import Host
 from streams.agents.partition import Outcome
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from streams.transport import Batch, Record
 
 _SOURCE = "/m1cep/risk"
+#: Rules are told of time in silence at most so often, by event time.
+_STEP_US = 100_000
 
 
 class RiskPartition:
@@ -43,6 +46,9 @@ class RiskPartition:
             for topic, stream in streams.items()
         }
         self._held = Held({topic: stream.delay * self._times[topic][1] for topic, stream in streams.items()})
+        self._names = {topic: stream.name for topic, stream in streams.items()}
+        # An event may be as much behind as its stream declares, and be in time.
+        self._delay_us = max(stream.delay * self._times[topic][1] for topic, stream in streams.items())
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
 
     def take(self, batch: Batch) -> Outcome:
@@ -86,13 +92,37 @@ class RiskPartition:
             raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
         return outcome
 
+    def advance(self, time_us: int) -> Outcome:
+        """Let the rules know that time has gone on."""
+        outcome = Outcome()
+        time_us -= self._delay_us
+        newest_us = self._engine.newest_us
+        if newest_us is None or time_us < newest_us + _STEP_US:
+            return outcome
+        try:
+            self._add(self._engine.advance(time_us), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"events before offsets {self.positions}, in the silence after them") from failure
+        return outcome
+
+    @property
+    def newest_us(self) -> int | None:
+        """Where event time stands."""
+        return self._engine.newest_us
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows of a topic wait for others."""
+        return {topic: self._engine.waiting(name) for topic, name in self._names.items()}
+
     def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> int | None:
         """Take records in; the highest event time among them, in microseconds."""
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events = len(rows)
         time_of, to_us = self._times[batch.topic]
         newest_us = max(map(time_of, rows)) * to_us if rows else None
+        before = self._engine.duplicates
         self._add(self._engine.push_rows(stream.name, rows), outcome)
+        outcome.duplicates[batch.topic] = self._engine.duplicates - before
         for position, error in errors:
             record = _source(batch, records[position])
             outcome.messages.append(codec.dead_letter(record, error.reason, _SOURCE, column=error.column))
@@ -100,7 +130,7 @@ class RiskPartition:
         for late in self._engine.take_late():
             record = _source(batch, records[late.index if index is None else index[late.index]])
             outcome.messages.append(codec.late_event(record, late, _SOURCE))
-            outcome.late += 1
+            outcome.late[batch.topic, late.reason] += 1
         return newest_us
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
@@ -140,7 +170,7 @@ async def build(context: AgentContext) -> Host:
     await context.check_topics(streams)
 
     def new_partition(positions: Mapping[str, int]) -> RiskPartition:
-        return RiskPartition(positions, Engine(rules, context.lookups), streams)
+        return RiskPartition(positions, Engine(rules, context.lookups, context.seen), streams)
 
     host = Host(
         "risk",
@@ -148,7 +178,7 @@ async def build(context: AgentContext) -> Host:
         new_partition,
         context.outbox,
         context.stats,
-        idle_timeout_s=context.idle_timeout_s,
+        flow=Flow(context.idle_timeout_s, context.silence_s, context.max_waiting),
         commit_every_s=context.commit_every_s,
     )
     host.attach(context.new_app("risk", host, streams))
