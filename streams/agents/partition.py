@@ -1,4 +1,4 @@
-"""What an agent brings: the state of a partition, and what it says follows from a batch."""
+"""What an agent keeps for one partition number, and what follows from a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ class Outcome:
     Attributes:
         late: late events, by topic and reason.
         duplicates: repetitions of events, by topic.
-        committable: positions by topic, once the messages are acknowledged.
     """
 
     events: int = 0
@@ -29,7 +28,6 @@ class Outcome:
     late: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     messages: list[Message] = field(default_factory=list)
-    committable: dict[str, int] = field(default_factory=dict)
 
 
 class Partition(Protocol):
@@ -55,3 +53,6 @@ class Partition(Protocol):
 
     def waiting(self) -> Mapping[str, int]:
         """How many rows of a topic wait for other topics; 0 of one that others wait for."""
+
+    def snapshot(self) -> bytes:
+        """The state as of ``positions``, which are not part of it."""
