@@ -11,6 +11,7 @@ from streams.agents.flow import Flow
 from streams.agents.host import Host
 from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
+from streams.security import faust_credentials
 from streams.snapshots import FolderStore
 from streams.topics import topic_ids
 from streams.transport import BatchApp
@@ -46,6 +47,7 @@ class WorkerOptions:
         max_waiting: a topic with so many events that wait for other topics is not read further for now.
         snapshot_every_s: how often an agent saves what has changed and commits, at most.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
+        stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
     """
 
@@ -63,6 +65,7 @@ class WorkerOptions:
     max_waiting: int = 20_000
     snapshot_every_s: float = 1.0
     broker_timeout_s: float = 10.0
+    stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
@@ -118,6 +121,7 @@ class AgentContext:
                 topics=inputs,
                 handler=host,
                 broker=options.broker,
+                credentials=faust_credentials(options.client),
                 data_dir=options.state_dir / "faust",
                 fetch_max_wait_ms=options.fetch_max_wait_ms,
                 session_timeout_s=options.session_timeout_s,

@@ -242,6 +242,15 @@ class Host:
             if outcome.messages:  # that time went on is not worth a snapshot
                 await self._send(owned, outcome)
 
+    def positions(self) -> dict[TP, int]:
+        """The next offset to process of everything that is owned and started."""
+        return {
+            TP(topic, number): at
+            for number, owned in self._owned.items()
+            if owned.partition is not None
+            for topic, at in owned.partition.positions.items()
+        }
+
     # -- snapshots -----------------------------------------------------------------------------------------------
 
     async def save(self) -> None:

@@ -49,6 +49,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     broker_timeout: Annotated[
         float, typer.Option(min=1, help="Give up on a broker that has been silent for so many seconds.")
     ] = 10.0,
+    stall_timeout: Annotated[
+        float, typer.Option(min=1, help="End a worker that stands still for so many seconds while events come.")
+    ] = 60.0,
     session_timeout: Annotated[
         float | None,
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
@@ -93,6 +96,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             seen=seen,
             max_waiting=max_waiting,
             broker_timeout_s=broker_timeout,
+            stall_timeout_s=stall_timeout,
             session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )

@@ -132,6 +132,10 @@ class BatchConsumer(driver.Consumer):
         """
         return bool(await self._commit(positions))
 
+    def trouble(self) -> BaseException | None:
+        """What keeps the consumer from its group: not permitted, for one. Faust would wait for partitions for ever."""
+        return self._thread.trouble()
+
     def steer(self, held_back: frozenset[TP], max_records: int) -> None:
         """Say what is read from the next fetch on; what was read before still comes.
 
@@ -177,6 +181,7 @@ class BatchApp(faust.App):
         topics: the topics to read in batches.
         handler: keeps the state of the partitions.
         broker: ``host:port``.
+        credentials: Faust's, see ``streams.security``; None: plaintext.
         data_dir: where Faust would keep tables. It keeps none, and nothing is made there.
         fetch_max_wait_ms: how long the broker may wait for new data before it answers.
         max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
@@ -186,7 +191,7 @@ class BatchApp(faust.App):
     logger = _logger
     BootStrategy = _ConsumerOnly
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a decision of the caller's
         self,
         group: str,
         *,
@@ -194,6 +199,7 @@ class BatchApp(faust.App):
         handler: BatchHandler,
         broker: str,
         data_dir: Path,
+        credentials: Any = None,
         fetch_max_wait_ms: int = 20,
         max_poll_records: int = 4000,
         session_timeout_s: float = 6.0,
@@ -205,6 +211,7 @@ class BatchApp(faust.App):
             group,
             broker=f"aiokafka://{broker}",
             broker_client_id=group,
+            broker_credentials=credentials,
             broker_max_poll_records=max_poll_records,
             broker_session_timeout=session_timeout_s,
             broker_heartbeat_interval=session_timeout_s / 4,
@@ -240,6 +247,10 @@ class BatchApp(faust.App):
 
         topic = self.topic(*sorted(self.batch_topics), acks=False, schema=BatchSchema(), maxsize=_QUEUED_BATCHES)
         self.agent(topic, name="batches", concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(batches)
+
+    def trouble(self) -> BaseException | None:
+        """See :meth:`BatchConsumer.trouble`; None before the consumer exists."""
+        return self.batch_consumer.trouble() if self.started else None
 
     @property
     def batch_consumer(self) -> BatchConsumer:

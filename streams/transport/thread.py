@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
@@ -164,6 +165,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 offset = first[tp]
             positions[tp] = offset
         return positions, expired
+
+    def trouble(self) -> BaseException | None:
+        """The error with which aiokafka's part in the group has ended, or that it would raise at the next fetch.
+
+        Called from the main thread: it only reads. Without partitions there is no next fetch, and nobody would hear of it.
+        """
+        coordinator = self._consumer._coordinator if self._consumer is not None else None
+        if not isinstance(coordinator, GroupCoordinator):
+            return None
+        found: BaseException | None = coordinator._pending_exception
+        task = coordinator._coordination_task
+        if found is None and task.done() and not task.cancelled():
+            found = task.exception()
+        return found
 
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """What the last fetch said about the end of a partition; None before the first answer or when not assigned.

@@ -1,4 +1,4 @@
-"""Real processes for the stream tests: one embedded broker for the whole run, and the ``m1cep`` command."""
+"""Real processes for the stream tests: one broker for the whole run (see --broker), and the ``m1cep`` command."""
 
 import os
 import subprocess
@@ -8,16 +8,83 @@ from pathlib import Path
 
 import pytest
 
+from apache_kafka import Certificates, KafkaServer, Missing
 from streams.config import PREFIX
 from streams.embedded import EmbeddedBroker
 
+#: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
+USERS = {name: f"{name}-open:sesame'7%" for name in ("admin", "producer", "worker", "reader", "signer-1", "signer-2")}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
+#: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
+BROKERS = {"broker", "own_broker", "secure_kafka"}
+
+
+def pytest_collection_modifyitems(config, items):
+    """Choose the tests of this broker: on Kafka those that use it, elsewhere all but those that need Kafka."""
+    on_kafka = config.getoption("--broker") == "kafka"
+    left_out = []
+    for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        if on_kafka and not BROKERS & set(item.fixturenames):
+            left_out.append(item)
+        elif on_kafka and (only := item.get_closest_marker("embedded_only")):
+            item.add_marker(pytest.mark.skip(reason=f"not on Kafka: {only.args[0]}"))
+        elif not on_kafka and item.get_closest_marker("kafka_only"):
+            item.add_marker(pytest.mark.skip(reason="needs Apache Kafka itself: --broker kafka"))
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory):
-    """An embedded broker on a free port, shared: use topic names of your own."""
+def kafka_server(tmp_path_factory):
+    """Apache Kafka with TLS, users and access control, one for the whole run; skips where it cannot be run."""
+    folder = tmp_path_factory.mktemp("kafka")
+    try:
+        server = KafkaServer(folder, certificates=Certificates(folder / "tls"), users=USERS)
+    except Missing as why:
+        pytest.skip(f"Apache Kafka cannot be run here: {why}")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker(request, tmp_path_factory):
+    """A broker on a free port, shared: use topic names of your own."""
+    if request.config.getoption("--broker") == "kafka":
+        yield request.getfixturevalue("kafka_server")
+        return
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture
+def secure_kafka(kafka_server):
+    """Apache Kafka, with TLS, users and grants; for tests that are ``kafka_only``."""
+    return kafka_server
+
+
+@pytest.fixture
+def users():
+    """Names and passwords of Kafka's users."""
+    return USERS
+
+
+@pytest.fixture
+def own_broker(request, broker, tmp_path):
+    """A broker with nothing in it, for this test alone, which may stop it."""
+    if request.config.getoption("--broker") == "kafka":
+        broker.clear()  # a new one would take three seconds
+        yield broker
+        if not broker.alive():
+            broker.start()
+        return
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with EmbeddedBroker(folder) as server:
         yield server
 
 
@@ -57,13 +124,13 @@ def start_m1cep(command_env, tmp_path):
     """Starts ``m1cep ARGUMENTS``; what still runs at the test's end is killed."""
     started = []
 
-    def start(*arguments, **env):
+    def start(*arguments, stderr=subprocess.PIPE, **env):
         process = subprocess.Popen(
             [*M1CEP, *map(str, arguments)],
             env=command_env | env,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         started.append(process)

@@ -11,6 +11,7 @@ import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -47,7 +48,7 @@ def order(n, *, account="acc-1", qty=1.0, ts=None, **more):
 class Kafka:
     """A broker of the test's own, with all topics."""
 
-    broker: EmbeddedBroker
+    broker: Any  # embedded or Apache Kafka
     producer: KafkaProducer
     sent: list = field(default_factory=list)
 
@@ -92,15 +93,13 @@ class Kafka:
 
 
 @pytest.fixture
-def kafka(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        create_topics(load_settings(broker=broker.address))
-        producer = KafkaProducer(
-            bootstrap_servers=broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
-        )
-        yield Kafka(broker, producer)
-        producer.close(timeout=1)
+def kafka(own_broker):
+    create_topics(load_settings(broker=own_broker.address))
+    producer = KafkaProducer(
+        bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
+    )
+    yield Kafka(own_broker, producer)
+    producer.close(timeout=1)
 
 
 @pytest.fixture
@@ -403,13 +402,12 @@ def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
     assert "m1cep topics create" in done.stderr
 
 
-def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
-    with EmbeddedBroker(tmp_path) as broker:
-        settings = load_settings(broker=broker.address)
-        create_topics(settings, [Topic(FILLS, partitions=3)])
-        create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
-        rules = rule("SELECT account FROM events WHERE qty > 100")
-        done = m1cep("worker", "--rules", rules, M1CEP_BROKER=broker.address)
+def test_unequal_partition_counts_are_refused(m1cep, rule, own_broker):
+    settings = load_settings(broker=own_broker.address)
+    create_topics(settings, [Topic(FILLS, partitions=3)])
+    create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
+    rules = rule("SELECT account FROM events WHERE qty > 100")
+    done = m1cep("worker", "--rules", rules, M1CEP_BROKER=own_broker.address)
     assert done.returncode == 1
     assert f"different numbers of partitions: m1cep.accounts.v1 4, {FILLS} 3, {ORDERS} 4" in done.stderr
 
@@ -432,6 +430,7 @@ def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
     assert time.monotonic() - started_s < 20
 
 
+@pytest.mark.embedded_only("it keeps what it holds over a restart")
 def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, worker, tmp_path):
     running = worker(kafka, rule(BIG))
     port = kafka.broker.port
@@ -440,6 +439,60 @@ def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, wo
         _, err = running.process.communicate(timeout=25)
     assert running.process.returncode == 3, err
     assert "another Kafka cluster answers" in err.strip().splitlines()[-1]
+    assert "Traceback" not in err
+
+
+HANGING = {
+    "the rules": """
+        from streams.agents.risk import RiskPartition
+        take = RiskPartition.take
+        def hang(self, batch):
+            if b"hang" in batch.records[0].value:
+                time.sleep(60)
+            return take(self, batch)
+        RiskPartition.take = hang
+        """,
+    "the consumer": """
+        from streams.transport.thread import BatchConsumerThread
+        read = BatchConsumerThread._fetch_records
+        async def hang(self, *arguments, **options):
+            found = await read(self, *arguments, **options)
+            if any(b"hang" in record.value for batches in found.values() for b in batches for record in b.records):
+                await asyncio.sleep(60)
+            return found
+        BatchConsumerThread._fetch_records = hang
+        """,
+}
+
+
+@pytest.mark.parametrize("where", HANGING)
+def test_a_worker_that_stands_still_while_events_come_ends(kafka, rule, eventually, tmp_path, command_env, where):
+    script = tmp_path / "hanging.py"
+    lines = "import asyncio, sys, time\n" + textwrap.dedent(HANGING[where])
+    script.write_text(lines + "from streams.cli import main\nmain()\n")
+    stats = tmp_path / "stats.json"
+    options = ["--rules", rule(BIG), "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2]
+    process = subprocess.Popen(
+        [sys.executable, script, "worker", *map(str, options), "--stall-timeout", "3"],
+        env=command_env | {"M1CEP_BROKER": kafka.address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    running = Worker(process, stats)
+    try:
+        eventually(running.ready, 30)
+        kafka.send(ORDERS, order(1), partition=0)
+        eventually(lambda: running.stats["events"] == 1)
+        for n in range(30):
+            if process.poll() is not None:
+                break
+            kafka.send(ORDERS, order(n + 2, symbol="hang"), partition=0)
+            time.sleep(0.5)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1, err
+    assert "has not moved" in err or "does not answer" in err
     assert "Traceback" not in err
 
 
