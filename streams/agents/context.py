@@ -12,13 +12,15 @@ from streams.agents.host import Host
 from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
 from streams.security import faust_credentials
-from streams.snapshots import FolderStore
+from streams.snapshots import open_store
 from streams.topics import topic_ids
 from streams.transport import BatchApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from pydantic import SecretStr
 
     from m1cep import Lookups, Rule, Stream
     from streams.agents.keeper import OpenPartition
@@ -39,6 +41,7 @@ class WorkerOptions:
         lookups: lists and parameters for the rules; None means that there are none.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
+        state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
@@ -69,6 +72,8 @@ class WorkerOptions:
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
+    state_url: SecretStr | None = None
+    allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property
@@ -105,7 +110,9 @@ class AgentContext:
         ids = await asyncio.to_thread(topic_ids, options.client, inputs)
         group = f"{options.group}-{agent}"
         # By cluster: the embedded broker is a new one at every start, and offsets of another cluster mean nothing here.
-        store = FolderStore(options.state_dir / "snapshots" / (cluster or "cluster") / group)
+        store = open_store(
+            options.state_url, options.state_dir, cluster or "", group, allow_plaintext=options.allow_plaintext
+        )
         host = Host(
             agent,
             frozenset(inputs),

@@ -95,6 +95,7 @@ class Host:
         self._taking = False
         for task in self._tasks:
             task.cancel()
+        self._keeper.close()
 
     async def close(self) -> None:
         """Stop taking, save, commit. What cannot be saved in time is read again next time."""

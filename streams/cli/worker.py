@@ -88,6 +88,8 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             lookups=load_lookups(settings.lookups),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
+            state_url=settings.state_url,
+            allow_plaintext=settings.allow_plaintext,
             group=group,
             stats_file=stats_file,
             stats_every_s=stats_every_ms / 1000,
