@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from streams.agents.flow import Flow
     from streams.agents.keeper import Keeper, Owned
     from streams.agents.outbox import Outbox
-    from streams.agents.partition import Outcome, Partition
+    from streams.agents.partition import Outcome
     from streams.agents.stats import AgentStats
     from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
@@ -164,7 +164,7 @@ class Host:
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
         self._epoch = start.epoch
-        self._flow.start(self._partitions())
+        self._flow.start({number: o.partition for number, o in self._owned.items() if o.partition is not None})
         self._taking = True
         self._ready()
 
@@ -201,10 +201,7 @@ class Host:
         stats.duplicates.update(outcome.duplicates)
         await self._send(owned, outcome)
         self._flow.took(batch.partition, owned.partition, len(batch.records), time.perf_counter() - started_s)
-        self._flow.steer(self._partitions(), self.app.batch_consumer, stats)
-
-    def _partitions(self) -> dict[int, Partition]:
-        return {number: owned.partition for number, owned in self._owned.items() if owned.partition is not None}
+        self._flow.steer(self.app.batch_consumer, stats)
 
     async def _send(self, owned: Owned, outcome: Outcome) -> None:
         owned.changed = True
@@ -226,7 +223,7 @@ class Host:
                 for number, owned in list(self._owned.items()):
                     if owned.partition is not None:
                         await self._tell_idle(number, owned, now_s)
-                self._flow.steer(self._partitions(), self.app.batch_consumer, self.stats)
+                self._flow.steer(self.app.batch_consumer, self.stats)
 
     async def _tell_idle(self, number: int, owned: Owned, now_s: float) -> None:
         assert owned.partition is not None
