@@ -191,6 +191,17 @@ def test_a_refusal_is_one_line_that_says_which_and_exit_code_3(server, as_user, 
     assert "no token at all" not in done.stderr
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.usefixtures("rules", "orders")
+def test_a_port_that_leads_to_another_machine_is_no_broker_on_this_one(secure_kafka, m1cep, command):
+    done = m1cep(*COMMANDS[command], M1CEP_BROKER=secure_kafka.at("ELSEWHERE"))
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "sends clients on to kafka.invalid:" in last
+    assert "M1CEP_ALLOW_PLAINTEXT=true if the network between is trusted" in last
+    assert "Traceback" not in done.stderr
+
+
 class TestGrants:
     def read(self, server, users, user, topic):
         """What a user gets of a topic, and what the broker says to a request for it (0: nothing against it)."""
