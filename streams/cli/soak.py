@@ -18,7 +18,8 @@ def soak(  # noqa: PLR0913, PLR0917 - the options of a command
         str, typer.Option(help="kill,pause,join,leave,burst,damage,repeat: some of them; all; none.")
     ] = "all",
     rules: Annotated[
-        list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
+        list[Path] | None,
+        typer.Option(help="A rule file or folder; may be repeated. Default: the packaged ones and more."),
     ] = None,
     broker: Annotated[
         str | None,

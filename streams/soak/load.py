@@ -4,8 +4,9 @@
 
 The files, one a stream, hold what was sent in the order in which it was sent: ``m1cep replay`` makes of them the alerts that are
 expected. Event time runs SPEED times as fast as the clock, so that windows of an hour are full after a minute and memory can be
-flat. Events are sent out of order by less than the delay that the streams declare. In the end, or on SIGTERM, each partition
-gets an event of many days later, which closes every window and every wait.
+flat. Events are sent out of order by less than the delay that the streams declare. Each partition gets an event before all
+others, so that no topic counts as silent when these come, and in the end, or on SIGTERM, one of many days later, which closes
+every window and every wait.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ STREAMS = ("orders", "fills", "accounts", "market")
 SPEED = 60  # event time to the clock
 START_MS = 1_777_689_380_000  # event time of the beginning; any would do
 PASS_MS = 1_800_000  # of event time, after which the flow goes on with another seed
+OPENED_BEFORE_MS = 60_000  # so much before the others
+OPENED_S = 1.0  # and then the workers have so long to take them
 CLOSED_AFTER_MS = 8 * 86_400_000  # the last events are so much later than the others: longer than rules wait
 DISORDER_MS = 150  # of event time; the streams declare 200
 PULSE_MS = 6_000  # of event time: in no partition the accounts are silent for longer
@@ -169,18 +172,19 @@ def _damaged(chance: random.Random, number: int, time_ms: int) -> tuple[str, byt
     return stream, damaged(kinds[number % len(kinds)], stream, number, time_ms)
 
 
-def closing(options: LoadOptions, time_ms: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The last events: stream, key, event; one in each partition of each stream."""
+def everywhere(options: LoadOptions, name: str, time_ms: int) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The first or the last events: stream, key, event; one in each partition of each stream."""
+    one: dict[str, Any] = {"order_id": name, "trade_id": name, "symbol": "SOAK", "price": 1.0, "qty": 1.0}
     more: dict[str, dict[str, Any]] = {
-        "orders": {"order_id": "soak-end", "symbol": "SOAK", "action": "new", "side": "buy", "price": 1.0, "qty": 1.0},
-        "fills": {"order_id": "soak-end", "trade_id": "soak-end", "symbol": "SOAK", "side": "buy", "price": 1.0, "qty": 1.0},
+        "orders": {**one, "action": "new", "side": "buy"},
+        "fills": {**one, "side": "buy"},
         "accounts": {"kind": "pulse"},
-        "market": {"action": "deleted", "order_id": "soak-end", "side": "bid", "price": 1.0, "qty": 0.0},
-    }  # fmt: skip
+        "market": {**one, "action": "deleted", "side": "bid"},
+    }
     for stream in options.streams:
         for key in keys_of_partitions(options.partitions):
             owner = {"symbol": key} if stream == "market" else {"account": key}
-            yield stream, key, {"event_id": f"{key}-end", **owner, **more[stream], "ts": time_ms}
+            yield stream, key, {"event_id": f"{key}-{name}", **more[stream], **owner, "ts": time_ms}
 
 
 def due(options: LoadOptions, elapsed_s: float) -> float:
@@ -236,20 +240,28 @@ class _Sender:
     def mark(self) -> None:
         self._marks.write(orjson.dumps([self.newest_ms, time.time(), self.sent]) + b"\n")
 
-    def finish(self) -> None:
+    def open(self) -> None:
+        """Send the first events."""
+        self._everywhere("begin", START_MS - OPENED_BEFORE_MS)
+        time.sleep(OPENED_S)
+
+    def close(self) -> None:
         """Send the last events, and say that everything was sent and acknowledged."""
         self.send_copies(all_of_them=True)
         self._producer.flush()
         self.mark()
         self.end.closed_ms = self.newest_ms + CLOSED_AFTER_MS
-        for stream, key, event in closing(self._options, self.end.closed_ms):
+        self._everywhere("end", self.end.closed_ms)
+        for file in self._files.values():
+            file.flush()
+        self._marks.write(orjson.dumps({"end": asdict(self.end)}) + b"\n")
+
+    def _everywhere(self, name: str, time_ms: int) -> None:
+        for stream, key, event in everywhere(self._options, name, time_ms):
             self._files[stream].write(orjson.dumps(event) + b"\n")
             self._producer.send(stream, event, key.encode())
             self.end.events += 1
         self._producer.flush()
-        for file in self._files.values():
-            file.flush()
-        self._marks.write(orjson.dumps({"end": asdict(self.end)}) + b"\n")
 
 
 def load(options: LoadOptions) -> LoadEnd:
@@ -260,6 +272,7 @@ def load(options: LoadOptions) -> LoadEnd:
     with ExitStack() as stack:
         producer = stack.enter_context(Producer(load_settings().client_settings(), load_streams(), linger_ms=2))
         sender = _Sender(options, producer, stack)
+        sender.open()
         started_s, allowed = time.monotonic(), 0.0
         for _, stream, what in items(options):
             while sender.sent >= allowed and not stopped:
@@ -274,7 +287,7 @@ def load(options: LoadOptions) -> LoadEnd:
                 break
             if stream in options.streams:
                 sender.send(stream, what)
-        sender.finish()
+        sender.close()
     return sender.end
 
 

@@ -36,7 +36,7 @@ class SoakOptions:
         rate: events per second.
         workers: how many processes share the work.
         faults: names of FAULTS.
-        rules: rule files and folders; None: the packaged rules.
+        rules: rule files and folders; None: the packaged rules, and those of the soak.
         broker: whether to use the broker of the settings; False: an embedded one of our own.
     """
 

@@ -26,7 +26,7 @@ from streams.demo.tail import AlertTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
 from streams.errors import ServerError, ShellError
-from streams.files import load_rules, load_streams
+from streams.files import load_rules, load_streams, packaged_rules_dir
 from streams.lookups import load_lookups
 from streams.soak.compare import compare
 from streams.soak.crew import Crew
@@ -48,7 +48,9 @@ STUCK_S = 90.0  # after the load: nothing has moved for so long, so nothing more
 LOOK_EVERY_S = 0.05
 #: A topic that is silent for so long of the clock no longer holds the others back. Everything that is decided by the clock may
 #: differ from a replay, so this is longer than any hiccup of the load.
-IDLE_MS = 3000
+IDLE_MS = 5000
+#: Rules of every kind that alert often: those that come with M1CEP rarely do, and what has no alert misses none.
+OWN_RULES = Path(__file__).with_name("rules")
 
 
 class Soak:
@@ -74,7 +76,8 @@ class Soak:
         self._tell = tell
         self._group = f"m1cep-soak-{os.getpid()}-{int(time.time())}"
         self._streams = load_streams()
-        self._rules = load_rules(options.rules, self._streams)
+        self._paths = [str(path.absolute()) for path in options.rules or (packaged_rules_dir(), OWN_RULES)]
+        self._rules = load_rules(self._paths, self._streams)
         self._inputs = self._base_streams()
 
     def run(self) -> dict[str, Any]:
@@ -190,11 +193,10 @@ class Soak:
 
     def _worker_command(self) -> list[str]:
         command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk", "--group", self._group]
-        command += ["--idle-timeout-ms", str(IDLE_MS), "--session-timeout", str(SESSION_S), "--log-level", "warning"]
-        return command + self._rule_options()
-
-    def _rule_options(self) -> list[str]:
-        return [word for path in self._options.rules or () for word in ("--rules", str(path.absolute()))]
+        # A replay knows no silence: time goes on by events alone.
+        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0"]
+        command += ["--session-timeout", str(SESSION_S), "--log-level", "warning"]
+        return command + [word for path in self._paths for word in ("--rules", path)]
 
     def _load_options(self, folder: Path, partitions: int) -> LoadOptions:
         options = self._options
@@ -221,7 +223,7 @@ class Soak:
         self._tell("replaying what was sent", 1.0)
         out = folder / "expected.ndjson"
         command = [sys.executable, "-m", "streams.cli", "replay"]
-        command += [str(path.absolute()) for path in self._options.rules or ()]
+        command += self._paths
         command += [word for name in self._inputs for word in ("--events", f"{name}={folder / name}.ndjson")]
         with Process("the replay", folder / "replay.log") as replay:
             replay.start([*command, "--out", str(out)], env=environment(self._settings))
