@@ -108,7 +108,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.
-        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items()}
+        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
+
+    def _is_sought(self, tp: TopicPartition) -> bool:
+        """Whether we have said where to read from. A fetch that was under way during a rebalance may bring records of partitions
+        that are new to us; after the seek they come again, from the right position on.
+        """
+        return tp.topic not in self.app.batch_topics or tp in self._next
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:
