@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -107,6 +107,8 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             )
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
+        except NoOffsetForPartitionError:
+            return {}  # of a partition that is new to us, where nobody has committed yet: the seek is to come
         # No await from here on: the position must be the one right after these records.
         return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
 

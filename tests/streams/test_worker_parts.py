@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
@@ -278,3 +279,13 @@ def test_what_was_fetched_of_a_partition_before_it_is_sought_is_left_to_be_read_
     fetched = asyncio.run(thread._fetch_records(SimpleNamespace(_subscription=subscription), {new, ours}))
 
     assert [(tp, batch.prev_next, batch.next) for tp, [batch] in fetched.items()] == [(ours, 7, 8)]
+
+
+def test_a_new_partition_where_nobody_has_committed_is_no_failure_before_it_is_sought(monkeypatch):
+    async def fetch(*_arguments, **_options):
+        raise NoOffsetForPartitionError(TopicPartition("t", 0))
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+
+    assert asyncio.run(thread._fetch_records(None, {TopicPartition("t", 0)})) == {}
