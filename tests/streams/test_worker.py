@@ -97,7 +97,11 @@ class Kafka:
 def kafka(own_broker):
     create_topics(load_settings(broker=own_broker.address))
     producer = KafkaProducer(
-        bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
+        bootstrap_servers=own_broker.address,
+        acks="all",
+        enable_idempotence=False,
+        max_in_flight_requests_per_connection=1,  # so that a retry, usual on a topic just made, makes no event late
+        max_request_size=4 << 20,
     )
     yield Kafka(own_broker, producer)
     producer.close(timeout=1)
