@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streams import codec
+from streams.agents.flow import Flow
 from streams.agents.host import Host
 from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
@@ -44,6 +45,9 @@ class WorkerOptions:
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
+        silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
+        seen: how many events of a topic and partition are remembered to drop repetitions; 0 drops none.
+        max_waiting: a topic with so many events that wait for other topics is not read further for now.
         snapshot_every_s: how often an agent saves what has changed and commits, at most.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
         stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
@@ -59,6 +63,9 @@ class WorkerOptions:
     stats_file: Path | None = None
     stats_every_s: float = 1.0
     idle_timeout_s: float = 0.1
+    silence_s: float = 5.0
+    seen: int = 10_000
+    max_waiting: int = 20_000
     snapshot_every_s: float = 1.0
     broker_timeout_s: float = 10.0
     stall_timeout_s: float = 60.0
@@ -112,7 +119,7 @@ class AgentContext:
             Keeper(agent, store, open_partition, ids, rules),
             self.outbox,
             self.stats,
-            idle_timeout_s=options.idle_timeout_s,
+            flow=Flow(options.idle_timeout_s, options.silence_s, options.max_waiting),
             snapshot_every_s=options.snapshot_every_s,
         )
         host.attach(

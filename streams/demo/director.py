@@ -151,6 +151,8 @@ class Demo:
         options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", "50", "--log-level", "warning"]
         if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
             options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
+        elif self._options.speed < 1:  # event time is slower than the clock, which can say nothing about it
+            options += ["--silence-ms", "0"]
         worker.start([*command, *options], env=self._environment(broker, folder))
         return worker
 

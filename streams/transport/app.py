@@ -136,6 +136,15 @@ class BatchConsumer(driver.Consumer):
         """What keeps the consumer from its group: not permitted, for one. Faust would wait for partitions for ever."""
         return self._thread.trouble()
 
+    def steer(self, held_back: frozenset[TP], max_records: int) -> None:
+        """Say what is read from the next fetch on; what was read before still comes.
+
+        Args:
+            held_back: partitions that are not to be read for now. When that would be all of them, all are read.
+            max_records: most records that a fetch gives out.
+        """
+        self._thread.held_back, self._thread.max_records = held_back, max_records
+
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """How far ``tp`` is written, by the last answer of the broker."""
         return self._thread.end_of(tp)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from streams.transport.app import BatchApp
 
 
+_HELD_BACK_WAIT_S = 0.05
+
+
 class _DaemonThread(WorkerThread):
     """A consumer that hangs in a call to a dead broker must not keep the process alive after its error was reported."""
 
@@ -53,6 +56,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     logger = get_logger("faust.batches")  # with Faust's own, not with ours
     Worker = _DaemonThread
     app: BatchApp
+
+    #: Set by the main thread, read here: see :meth:`BatchConsumer.steer`.
+    held_back: frozenset[TP] = frozenset()
+    max_records: int | None = None
 
     _epoch = 0
     _next: dict[TopicPartition, int]
@@ -86,6 +93,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is Faust's
         max_records: int | None = None,
     ) -> dict[TP, list[Any]]:
+        held = self.held_back & active_partitions
+        if held and held != active_partitions:
+            # aiokafka keeps what it has fetched of the others, a megabyte of each at most, and fetches no more of them. They
+            # may be wanted again at any time, so the wait for records is short.
+            active_partitions = active_partitions - held
+            timeout = None if timeout is None else min(timeout, _HELD_BACK_WAIT_S)
+        if max_records is not None and self.max_records is not None:
+            max_records = min(max_records, self.max_records)
         try:
             fetched = await super()._fetch_records(
                 consumer, active_partitions, timeout=timeout, max_records=max_records

@@ -1,6 +1,9 @@
 """``m1cep worker`` as a process on a real broker: what comes out, in what order it is committed, how it ends."""
 
+import asyncio
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +16,8 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from streams import codec
+from streams.agents.outbox import Outbox
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
 from streams.topics import BUILT_IN, Topic, create_topics
@@ -139,6 +144,7 @@ def worker(start_m1cep, tmp_path, eventually):
         count += 1
         stats = tmp_path / f"stats-{count}.json"
         options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
+        options += ("--silence-ms", 0)  # event time here has nothing to do with the clock
         process = start_m1cep("worker", *options, *arguments, M1CEP_BROKER=kafka.address, **env)
         running = Worker(process, stats)
         if wait:
@@ -424,6 +430,19 @@ def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
     assert time.monotonic() - started_s < 20
 
 
+@pytest.mark.kafka_only
+def test_a_broker_that_restarts_with_all_that_it_held_is_no_reason_to_end(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(THREE, "three"), "--broker-timeout", 60)
+    kafka.send(ORDERS, order(1, qty=101.0), order(2, qty=101.0))
+    eventually(lambda: running.stats["events"] == 2)
+    kafka.broker.stop()
+    kafka.broker.start()
+    kafka.send(ORDERS, order(3, qty=101.0))
+    eventually(lambda: running.stats["alerts"] == 1, 60)
+    assert running.end()[0] == 0
+    assert [(a["row"]["first_id"], a["row"]["last_id"]) for a in kafka.alerts()] == [("o1", "o3")]
+
+
 @pytest.mark.embedded_only("it keeps what it holds over a restart")
 def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, worker, tmp_path):
     running = worker(kafka, rule(BIG))
@@ -488,3 +507,162 @@ def test_a_worker_that_stands_still_while_events_come_ends(kafka, rule, eventual
     assert process.returncode == 1, err
     assert "has not moved" in err or "does not answer" in err
     assert "Traceback" not in err
+
+
+# -- time in silence, repetitions, topics that are ahead, a slow sink
+
+UNANSWERED = """
+SELECT account, first_id FROM orders MATCH_RECOGNIZE (
+  PARTITION BY account ORDER BY ts MEASURES A.event_id AS first_id
+  PATTERN (A ABSENT(B)) WITHIN INTERVAL '{within}' SECOND DEFINE A AS A.qty > 100, B AS B.action = 'cancel'
+)
+"""
+
+
+def test_an_absence_fires_on_an_idle_topic_and_what_then_comes_too_late_is_told(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(UNANSWERED.format(within=1)), "--silence-ms", 400)
+    kafka.send(ORDERS, order(0, qty=101.0), partition=0)
+    eventually(lambda: running.stats["alerts"] == 1)
+    kafka.send(ORDERS, order(1, ts=START_MS + 500), partition=0)  # within its lateness, had time not gone on
+    eventually(lambda: running.stats["late_by_topic"] == {ORDERS: {"silence": 1}})
+    assert running.end()[0] == 0
+    [alert] = kafka.alerts()
+    assert (alert["row"]["first_id"], alert["event_time"]) == ("o0", START_MS + 1000)
+    [late] = kafka.read(LATE)
+    assert json.loads(late.value)["reason"] == "silence"
+
+
+def test_a_silent_partition_goes_on_with_the_others(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(UNANSWERED.format(within=3600)), "--silence-ms", 500)
+    kafka.send(ORDERS, order(0, qty=101.0), partition=0)
+    steps = iter(range(1, 10_000))
+
+    def an_hour_has_passed_elsewhere():
+        n = next(steps)
+        kafka.send(ORDERS, order(n, account="acc-2", ts=START_MS + 10 * 60_000 * n), partition=1)
+        time.sleep(0.05)
+        return running.stats["alerts"] == 1
+
+    eventually(an_hour_has_passed_elsewhere)
+    assert running.end()[0] == 0
+    assert [alert["row"]["first_id"] for alert in kafka.alerts()] == ["o0"]
+
+
+def test_a_repetition_is_dropped_and_counted_also_after_a_restart(kafka, rule, worker, eventually):
+    rules = rule(BIG)
+    running = worker(kafka, rules)
+    kafka.send(ORDERS, *[order(0, qty=101.0)] * 3, order(1, qty=101.0), partition=0)
+    eventually(lambda: running.stats["duplicates"] == 2 and running.stats["alerts"] == 2)
+    assert running.end()[0] == 0
+    again = worker(kafka, rules)
+    kafka.send(ORDERS, order(0, qty=101.0), order(2, qty=101.0), partition=0)
+    eventually(lambda: again.stats["duplicates_by_topic"] == {ORDERS: 1} and again.stats["alerts"] == 1)
+    assert again.end()[0] == 0
+    assert sorted(alert["events"][0] for alert in kafka.alerts()) == ["o0", "o1", "o2"]
+
+
+def test_a_topic_that_is_far_ahead_is_not_read_further_until_the_others_follow(kafka, rule, worker, eventually):
+    rules = rule("SELECT o.account FROM orders o JOIN fills f ON o.account = f.account AND f.ts = o.ts")
+    count = 60_000
+    kafka.send(FILLS, order(0, trade_id="t0"), partition=0)
+    raw = json.dumps(order(0, ts=0)).encode().replace(b'"o0"', b'"o%d"').replace(b'"ts": 0', b'"ts": %d')
+    kafka.send(ORDERS, *(raw % (n, START_MS + 1000 + n) for n in range(count)), partition=0)
+    running = worker(kafka, rules, "--idle-timeout-ms", 60_000, "--max-waiting", 500)
+    eventually(lambda: running.stats["held_back"] == [f"{ORDERS}/0"])
+    eventually(lambda: running.stats["events_by_topic"].get(FILLS) == 1)
+    time.sleep(1)  # whatever was on its way comes
+    taken = running.stats["events_by_topic"][ORDERS]
+    time.sleep(1)
+    assert running.stats["events_by_topic"][ORDERS] == taken < count * 0.8
+    later = [START_MS + 1000 + count // 2, START_MS + 2000 + count]
+    kafka.send(FILLS, *(order(n, ts=ts, trade_id=f"t{n}") for n, ts in enumerate(later, 1)), partition=0)
+    eventually(lambda: running.stats["events_by_topic"][ORDERS] == count)
+    assert running.stats["held_back"] == []
+    assert running.end()[0] == 0
+    assert len(kafka.alerts()) == 1
+
+
+def test_a_slow_sink_makes_the_worker_slow_not_large_and_it_stays_in_its_group(
+    kafka, eventually, tmp_path, command_env
+):
+    """Every event is an alert, and the outbox is slow for each until it is told to hurry: a batch takes longer than a session."""
+    slow, stats, script = tmp_path / "slow", tmp_path / "stats.json", tmp_path / "slow_sink.py"
+    slow.touch()
+    script.write_text(
+        textwrap.dedent("""
+        import asyncio, sys
+        from pathlib import Path
+        from m1cep import compile_rule
+        from streams.agents.outbox import Outbox
+        from streams.files import load_streams
+        from streams.logs import configure_logs
+        from streams.worker import WorkerOptions, run_worker
+
+        quick, slow = Outbox.send, Path(sys.argv[4])
+
+        async def send(self, message):
+            if slow.exists():
+                await asyncio.sleep(0.0005)
+            return await quick(self, message)
+
+        Outbox.send = send
+        streams = load_streams()
+        configure_logs("info")
+        run_worker(WorkerOptions(
+            agents=["risk"], rules=[compile_rule(sys.argv[2], streams, "big.sql")], streams=streams,
+            client={"bootstrap_servers": sys.argv[1]}, state_dir=Path(sys.argv[3]), session_timeout_s=2.0,
+            stats_file=Path(sys.argv[5]), stats_every_s=0.05, silence_s=0,
+        ))
+        """)
+    )
+    count = 30_000
+    kafka.send(ORDERS, *(order(n, ts=START_MS + n, qty=101.0) for n in range(count)), partition=0)
+    arguments = [sys.executable, script, kafka.address, BIG, tmp_path, slow, stats]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(arguments, env=command_env, stderr=log)
+    try:
+        running = Worker(process, stats)
+        eventually(lambda: running.ready() and running.stats["records"] > 0, 30)
+        before_kb = _resident_kb(process.pid)
+        time.sleep(4.5)  # two sessions
+        eventually(lambda: running.stats["batch_size"] < 4000)
+        assert running.stats["state"] == "ready"
+        assert running.stats["records"] < count / 2
+        assert _resident_kb(process.pid) - before_kb < 40_000
+        slow.unlink()
+        eventually(lambda: running.stats["alerts"] == count, 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "log").read_text().count("worker.ready") == 1  # it never had to join again
+    assert len({alert["id"] for alert in kafka.alerts()}) == count
+
+
+def _resident_kb(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_a_broker_that_stands_still_holds_the_outbox_within_bounds(kafka):
+    async def run():
+        async with Outbox({"bootstrap_servers": kafka.address}, "bounds") as outbox:
+            message = codec.Message(ALERTS, b"k", b"x" * 1000, [])
+            await (await outbox.send(message))
+            os.kill(kafka.broker.process.pid, signal.SIGSTOP)
+            sent = []
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2):
+                        while len(sent) < 20_000:
+                            sent.append(await outbox.send(message))
+                            await asyncio.sleep(0)
+            finally:
+                os.kill(kafka.broker.process.pid, signal.SIGCONT)
+            assert 100 < len(sent) < 1_000  # a batch on its way, and one that fills: 256 kB each
+            await asyncio.gather(*sent)
+            return len(sent)
+
+    count = asyncio.run(run())
+    assert len(kafka.read(ALERTS)) == count + 1
