@@ -27,14 +27,18 @@ def hide(secret: str) -> None:
         _secrets.update(written | {dumps(text)[1:-1] for text in written})
 
 
+def without_secrets(text: str) -> str:
+    """The text with stars where a secret stands."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 class _WithoutSecrets(structlog.stdlib.ProcessorFormatter):
-    """Writes stars where a secret would stand, whoever logs it and in whatever field."""
+    """Leaves secrets out, whoever logs them and in whatever field."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        for secret in sorted(_secrets, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        return text
+        return without_secrets(super().format(record))
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None, stream: TextIO | None = None) -> None:

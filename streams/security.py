@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from streams.config import Settings
 
-MECHANISMS = ("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER")
 PROBE_TIMEOUT_S = 5.0
 _HOST_DIFFERS = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
@@ -42,14 +41,25 @@ class Hidden(str):
         return "'***'"
 
 
-def client_settings(settings: Settings) -> dict[str, Any]:
+class ClientSettings(dict[str, Any]):
+    """What a Kafka client takes to reach the broker.
+
+    Attributes:
+        loopback_only: not encrypted, and only permitted because the broker is on this machine.
+    """
+
+    loopback_only = False
+
+
+def client_settings(settings: Settings) -> ClientSettings:
     """What every Kafka client takes to reach the broker, for kafka-python; see ``for_aiokafka`` for the other.
 
     Raises:
         UsageError: a file of certificates, keys or secrets cannot be read or is none.
     """
     protocol = ("SASL_" if settings.sasl else "") + ("SSL" if settings.encrypted else "PLAINTEXT")
-    found: dict[str, Any] = {"bootstrap_servers": settings.broker, "security_protocol": protocol}
+    found = ClientSettings(bootstrap_servers=settings.broker, security_protocol=protocol)
+    found.loopback_only = not settings.encrypted and not settings.allow_plaintext
     if settings.encrypted:
         found["ssl_context"] = _tls_context(settings)
     if settings.sasl == "OAUTHBEARER":
@@ -113,13 +123,11 @@ def _tokens(file: Path) -> Any:
     from kafka.net.sasl.oauth import AbstractTokenProvider
 
     class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # untyped
-        path = file
-
         def token(self) -> str:
             return _secret_of("M1CEP_SASL_TOKEN_FILE", file)
 
     tokens = FileTokens()
-    tokens.token()  # a wrong file is said now
+    tokens.token()  # a wrong file is named now
     return tokens
 
 
@@ -168,22 +176,22 @@ def faust_credentials(client: Mapping[str, Any]) -> Any:
 
 
 def check_access(client: Mapping[str, Any]) -> None:
+    """As ``check_access_async``, where no event loop runs."""
+    asyncio.run(check_access_async(client))
+
+
+async def check_access_async(client: Mapping[str, Any]) -> None:
     """Connect once and say clearly what is wrong, where client libraries would try again until their time is up.
 
-    Raises:
-        ServerError: TLS fails, or the broker refuses the user; not when nothing listens there at all.
-    """
-    asyncio.run(explain_refusal(client))
-
-
-async def explain_refusal(client: Mapping[str, Any]) -> None:
-    """Connect as aiokafka does. Returns when that works, and when nobody takes the connection.
+    Returns when all is well, and when nobody takes the connection.
 
     Raises:
-        ServerError: see ``check_access``.
+        ServerError: TLS fails, or the broker refuses the user.
+        UsageError: the broker on this machine sends clients on to another one, which would be reached without TLS.
     """
     from aiokafka.conn import create_conn
     from aiokafka.errors import KafkaError
+    from aiokafka.protocol.metadata import MetadataRequest
 
     from streams.config import split_address
 
@@ -197,8 +205,26 @@ async def explain_refusal(client: Mapping[str, Any]) -> None:
         refusal = _refusal(str(address), client, error)
         if refusal is not None:
             raise refusal from error
-    else:
+        return
+    try:
+        if getattr(client, "loopback_only", False):
+            answer = await connection.send(MetadataRequest([]))
+            _stay_on_loopback(str(address), [f"{host}:{port}" for _, host, port, *_ in answer.brokers])
+    finally:
         connection.close()
+
+
+def _stay_on_loopback(address: str, advertised: list[str]) -> None:
+    """A forwarded port of another machine's broker looks like one of this machine; its advertised address does not."""
+    from streams.config import is_loopback
+
+    for elsewhere in advertised:
+        if not is_loopback(elsewhere.rpartition(":")[0]):
+            raise UsageError(
+                f"the broker at {address} sends clients on to {elsewhere}, which is not on this machine, and the connection "
+                "would not be encrypted",
+                "set M1CEP_TLS=true, or M1CEP_ALLOW_PLAINTEXT=true if the network between is trusted",
+            )
 
 
 def _refusal(address: str, client: Mapping[str, Any], error: Exception) -> ServerError | None:

@@ -17,8 +17,8 @@ def pytest_addoption(parser):
     )
     parser.addoption(
         "--broker",
-        choices=("tansu", "kafka"),
+        choices=("tansu", "kafka", "both"),
         default="tansu",
         help="what the stream tests run on: tansu, the embedded broker; kafka, Apache Kafka itself, for which Java 17 and Maven "
-        "are needed: then only tests that use the broker are run",
+        "are needed: then of tests/streams only those that use a broker are run; both: those twice",
     )

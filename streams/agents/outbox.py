@@ -21,7 +21,7 @@ from aiokafka.protocol.offset import OffsetRequest
 from faust.types import TP
 
 from streams.errors import ServerError
-from streams.security import explain_refusal, for_aiokafka
+from streams.security import check_access_async, for_aiokafka
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -71,11 +71,11 @@ class Outbox:
         )
 
     async def __aenter__(self) -> Self:
+        await check_access_async(self._client)
         try:
             await self._producer.start()
         except KafkaConnectionError:
             await self._producer.stop()
-            await explain_refusal(self._client)
             raise ServerError(
                 f"no Kafka broker answers at {self._broker}",
                 "start one with `m1cep broker`, or say where it is in M1CEP_BROKER",

@@ -4,6 +4,7 @@
         KafkaProducer(bootstrap_servers=server.address)                  # plaintext, may do everything
         server.listeners["SASL_SSL"]                                     # port of TLS with SCRAM, PLAIN and OAUTHBEARER
         server.listeners["SSL"]                                          # port of TLS with client certificates
+    server.listeners["ELSEWHERE"]                                    # plaintext, and sends clients on to kafka.invalid
 
 It has the surface of ``EmbeddedBroker`` (address, port, process, start, stop). Stopped and started again it keeps its port
 and what it holds, unlike that one.
@@ -51,7 +52,7 @@ class KafkaServer:
         self.folder = folder
         self.certificates = certificates
         self.java, self.classpath = jars.java(), jars.classpath()
-        names = ("PLAINTEXT", "CONTROLLER", *(_TLS_LISTENERS if certificates else ()))
+        names = ("PLAINTEXT", "ELSEWHERE", "CONTROLLER", *(_TLS_LISTENERS if certificates else ()))
         self.listeners = {name: any_free_port() for name in names}
         self.process = Process("Apache Kafka", folder / "kafka.log", grace_s=10)
         self._users = users or {}
@@ -154,7 +155,9 @@ class KafkaServer:
 
     def _properties(self, certificates: Certificates | None, more: dict[str, str]) -> str:
         on = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in self.listeners.items())
-        seen = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in self.listeners.items() if name != "CONTROLLER")
+        protocols = "PLAINTEXT:PLAINTEXT,ELSEWHERE:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL"
+        hosts = dict.fromkeys(self.listeners, LOOPBACK) | {"ELSEWHERE": "kafka.invalid"}
+        seen = ",".join(f"{n}://{hosts[n]}:{port}" for n, port in self.listeners.items() if n != "CONTROLLER")
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -162,13 +165,11 @@ class KafkaServer:
             "controller.listener.names": "CONTROLLER",
             "listeners": on,
             "advertised.listeners": seen,
-            "listener.security.protocol.map": ("PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,SSL:SSL"),
+            "listener.security.protocol.map": protocols,
             "inter.broker.listener.name": "PLAINTEXT",
             "log.dirs": str(self.folder / "data"),
             "auto.create.topics.enable": "false",  # as it should be in production: a mistyped name must not make a topic
-            "message.max.bytes": str(
-                4 << 20
-            ),  # the tests send oversized events, and one that this refuses proves nothing
+            "message.max.bytes": str(4 << 20),  # the tests send oversized events: what is refused here proves nothing
             "default.replication.factor": "1",
             "offsets.topic.replication.factor": "1",
             "offsets.topic.num.partitions": "1",

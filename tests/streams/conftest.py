@@ -24,18 +24,26 @@ M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.ex
 BROKERS = {"broker", "own_broker", "secure_kafka"}
 
 
+def pytest_generate_tests(metafunc):
+    """With --broker both, run what uses a broker on each; what is about one of them alone, on that."""
+    if metafunc.config.getoption("--broker") == "both" and "broker" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker
+        on = [name for name, other in (("tansu", "kafka_only"), ("kafka", "embedded_only")) if not marked(other)]
+        metafunc.parametrize("broker", on, indirect=True, scope="session")
+
+
 def pytest_collection_modifyitems(config, items):
-    """Choose the tests of this broker: on Kafka those that use it, elsewhere all but those that need Kafka."""
-    on_kafka = config.getoption("--broker") == "kafka"
+    """With --broker kafka, choose what uses a broker; say which tests need the other one."""
+    choice = config.getoption("--broker")
     left_out = []
     for item in items:
         if Path(__file__).parent not in item.path.parents:
             continue
-        if on_kafka and not BROKERS & set(item.fixturenames):
+        if choice == "kafka" and not BROKERS & set(item.fixturenames):
             left_out.append(item)
-        elif on_kafka and (only := item.get_closest_marker("embedded_only")):
+        elif choice == "kafka" and (only := item.get_closest_marker("embedded_only")):
             item.add_marker(pytest.mark.skip(reason=f"not on Kafka: {only.args[0]}"))
-        elif not on_kafka and item.get_closest_marker("kafka_only"):
+        elif choice == "tansu" and item.get_closest_marker("kafka_only"):
             item.add_marker(pytest.mark.skip(reason="needs Apache Kafka itself: --broker kafka"))
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -57,7 +65,7 @@ def kafka_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def broker(request, tmp_path_factory):
     """A broker on a free port, shared: use topic names of your own."""
-    if request.config.getoption("--broker") == "kafka":
+    if getattr(request, "param", request.config.getoption("--broker")) == "kafka":
         yield request.getfixturevalue("kafka_server")
         return
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
@@ -103,9 +111,9 @@ def users():
 
 
 @pytest.fixture
-def own_broker(request, broker, tmp_path):
+def own_broker(broker, tmp_path):
     """A broker with nothing in it, for this test alone, which may stop it."""
-    if request.config.getoption("--broker") == "kafka":
+    if isinstance(broker, KafkaServer):
         broker.clear()  # a new one would take three seconds
         yield broker
         if not broker.alive():

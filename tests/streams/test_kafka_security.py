@@ -191,6 +191,17 @@ def test_a_refusal_is_one_line_that_says_which_and_exit_code_3(server, as_user, 
     assert "no token at all" not in done.stderr
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.usefixtures("rules", "orders")
+def test_a_port_that_leads_to_another_machine_is_no_broker_on_this_one(secure_kafka, m1cep, command):
+    done = m1cep(*COMMANDS[command], M1CEP_BROKER=secure_kafka.at("ELSEWHERE"))
+    assert done.returncode == 2, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "sends clients on to kafka.invalid:" in last
+    assert "M1CEP_ALLOW_PLAINTEXT=true if the network between is trusted" in last
+    assert "Traceback" not in done.stderr
+
+
 class TestGrants:
     def read(self, server, users, user, topic):
         """What a user gets of a topic, and what the broker says to a request for it (0: nothing against it)."""
@@ -242,12 +253,12 @@ class TestGrants:
         assert "does not permit" in last
         assert "Traceback" not in err
 
-    def test_a_worker_that_may_see_the_alerts_and_not_write_them_ends_and_commits_nothing(
+    def test_a_worker_that_may_not_write_alerts_ends_and_when_it_may_none_is_missing(
         self, secure_kafka, as_user, m1cep, orders, worker
     ):
         secure_kafka.clear()
         create_topics(load_settings(broker=secure_kafka.address))
-        acls = grants.of_role("producer") + grants.of_role("worker")
+        acls = grants.of_role("producer") + grants.of_role("reader") + grants.of_role("worker")
         for acl in acls:
             if acl.resource_pattern.resource_name == ALERTS:
                 acl.operation = ACLOperation.READ
@@ -258,9 +269,12 @@ class TestGrants:
         assert process.returncode == 3, err
         assert ALERTS in err.strip().splitlines()[-1]
         assert "Traceback" not in err
-        consumer = KafkaConsumer(bootstrap_servers=secure_kafka.address, group_id="m1cep-risk")
-        assert not any(consumer.committed(TopicPartition("m1cep.orders.v1", p)) for p in range(4))
-        consumer.close(autocommit=False)
+        grants.grant(secure_kafka.address, grants.of_role("worker"))
+        running = worker(as_user("worker"))
+        read = m1cep("topics", "tail", ALERTS, "--from-beginning", "--max", 10, "--json", **as_user("reader"))
+        alerts = [json.loads(line)["value"]["events"][0] for line in read.stdout.splitlines()]
+        assert sorted(alerts) == sorted(f"o{n}" for n in range(0, 100, 10))
+        ended(running)
 
     @pytest.mark.parametrize(
         ("role", "arguments"),

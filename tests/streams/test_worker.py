@@ -430,6 +430,19 @@ def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
     assert time.monotonic() - started_s < 20
 
 
+@pytest.mark.kafka_only
+def test_a_broker_that_restarts_with_all_that_it_held_is_no_reason_to_end(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(THREE, "three"), "--broker-timeout", 60)
+    kafka.send(ORDERS, order(1, qty=101.0), order(2, qty=101.0))
+    eventually(lambda: running.stats["events"] == 2)
+    kafka.broker.stop()
+    kafka.broker.start()
+    kafka.send(ORDERS, order(3, qty=101.0))
+    eventually(lambda: running.stats["alerts"] == 1, 60)
+    assert running.end()[0] == 0
+    assert [(a["row"]["first_id"], a["row"]["last_id"]) for a in kafka.alerts()] == [("o1", "o3")]
+
+
 @pytest.mark.embedded_only("it keeps what it holds over a restart")
 def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, worker, tmp_path):
     running = worker(kafka, rule(BIG))
