@@ -26,7 +26,9 @@ def nursery():
 def kafka(tmp_path):
     (tmp_path / "broker").mkdir()
     with EmbeddedBroker(tmp_path / "broker") as broker:
-        yield Kafka(broker)
+        found = Kafka(broker)
+        yield found
+        found.producer.close()
 
 
 @pytest.fixture

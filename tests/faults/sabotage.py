@@ -7,13 +7,15 @@
         not-renamed           a snapshot is on the disk, not under its name
         saved                 the snapshot is saved, nothing is committed
         committed             the positions are committed
-    raise-at=PARTITION:OFFSET an exception in processing the batch with this order
+    raise-at=EVENT            the rules fail on this event
     snapshot-every=SECONDS    how often to save
     session=SECONDS           the group's session time-out, also shorter than the command allows
+    slow-sink=SECONDS         every request that writes to Kafka is held back for so long
     clock=SECONDS             time.time() is so far off
     mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
 """
 
+import asyncio
 import os
 import signal
 import time
@@ -121,19 +123,28 @@ _STEPS = {
 }
 
 
-def _raise_at(value):
-    from streams.agents.risk import RiskPartition
+def _raise_at(event_id):
+    from m1cep.channel import Running
 
-    number, offset = map(int, value.split(":"))
-    take = RiskPartition.take
+    init = Running.__init__
 
-    def raising(self, batch):
-        found = take(self, batch)
-        if batch.topic.endswith("orders.v1") and batch.partition == number and batch.offset >= offset:
-            raise ZeroDivisionError(f"as asked, at offset {offset}")
-        return found
+    class Failing:
+        def __init__(self, operator):
+            self.operator = operator
 
-    RiskPartition.take = raising
+        def feed(self, batch, hits, **options):
+            if any(getattr(row, "event_id", None) == event_id for row in batch.rows):
+                raise ZeroDivisionError(f"as asked, at {event_id}")
+            self.operator.feed(batch, hits, **options)
+
+        def __getattr__(self, name):
+            return getattr(self.operator, name)
+
+    def failing(self, *arguments):
+        init(self, *arguments)
+        self.operator = Failing(self.operator)
+
+    Running.__init__ = failing
 
 
 def _host_options(**fixed):
@@ -152,6 +163,19 @@ def _session(value):
 
     app = context.BatchApp
     context.BatchApp = lambda *arguments, **options: app(*arguments, **{**options, "session_timeout_s": float(value)})
+
+
+def _slow_sink(value):
+    from aiokafka.client import AIOKafkaClient
+
+    send, delay_s = AIOKafkaClient.send, float(value)
+
+    async def slowly(self, node, request, **options):
+        if type(request).__name__.startswith("Produce"):
+            await asyncio.sleep(delay_s)
+        return await send(self, node, request, **options)
+
+    AIOKafkaClient.send = slowly
 
 
 def _clock(value):
@@ -317,6 +341,7 @@ _KINDS = {
     "raise-at": _raise_at,
     "snapshot-every": _snapshot_every,
     "session": _session,
+    "slow-sink": _slow_sink,
     "clock": _clock,
     "mutant": lambda name: MUTANTS[name](),
 }
