@@ -1,6 +1,6 @@
 """A broker, workers that can be killed, and the comparison with ``m1cep replay``.
 
-``M1CEP_MUTANT=NAME`` runs every worker of the suite with a guarantee broken on purpose: see README.md.
+``FAULTS_MUTANT=NAME`` runs every worker of the suite with a guarantee broken on purpose: see README.md.
 """
 
 import os
@@ -12,7 +12,7 @@ from faults.nursery import Nursery
 
 from streams.embedded import EmbeddedBroker
 
-_MUTANT = os.environ.get("M1CEP_MUTANT")
+_MUTANT = os.environ.get("FAULTS_MUTANT")
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +28,7 @@ def kafka(tmp_path):
     with EmbeddedBroker(tmp_path / "broker") as broker:
         found = Kafka(broker)
         yield found
-        found.producer.close()
+        found.close()
 
 
 @pytest.fixture
@@ -70,11 +70,9 @@ def workers(nursery, kafka, rules, tmp_path):
 def finished(kafka):
     """Lets the worker come to the end, stops it cleanly, and holds the alerts against the oracle."""
 
-    def finish(worker, rules=RULES, timeout_s=40):
-        until(worker.done, timeout_s, worker.said)
+    def finish(worker, rules=RULES):
+        until(lambda: kafka.all_committed(worker), 40, worker.said)
         worker.stop()
-        repeated = kafka.compare(rules)
-        assert kafka.committed() == len(kafka.sent)
-        return repeated
+        return kafka.compare(rules)
 
     return finish

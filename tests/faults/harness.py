@@ -28,6 +28,7 @@ class Kafka:
         settings = load_settings(broker=broker.address)
         create_topics(settings)
         self.producer = Producer(settings.client_settings(), self.streams)
+        self._group = KafkaConsumer(bootstrap_servers=self.address, group_id="m1cep-risk", enable_auto_commit=False)
 
     def send(self, records):
         """Write records and wait until they are there."""
@@ -53,15 +54,18 @@ class Kafka:
 
     def committed(self):
         """Positions of the group over all topics and partitions."""
-        consumer = KafkaConsumer(bootstrap_servers=self.address, group_id="m1cep-risk", enable_auto_commit=False)
-        try:
-            return sum(
-                consumer.committed(TopicPartition(self.streams[name].topic, p)) or 0
-                for name in STREAMS
-                for p in range(PARTITIONS)
-            )
-        finally:
-            consumer.close(autocommit=False)
+        parts = [TopicPartition(self.streams[name].topic, p) for name in STREAMS for p in range(PARTITIONS)]
+        return sum(self._group.committed(tp) or 0 for tp in parts)
+
+    def close(self):
+        self._group.close(autocommit=False)
+        self.producer.close()
+
+    def all_committed(self, *alive):
+        """Whether everything that was sent is processed, saved and committed, by workers that are all alive."""
+        for worker in alive:
+            assert worker.status is None, f"it ended with {worker.status}\n{worker.said()}"
+        return self.committed() == len(self.sent)
 
     def compare(self, rules):
         """Hold the alerts against the oracle; how many came more than once."""
@@ -114,13 +118,6 @@ class Worker:
     def ready(self):
         assert self.status is None, self.said()
         return self.stats["ready"]
-
-    def done(self):
-        """Whether it has read all topics to their ends and everything is safe."""
-        assert self.status is None, self.said()
-        stats = self.stats
-        whole = len(stats["lag"]) == len(STREAMS) * PARTITIONS and not any(stats["lag"].values())
-        return whole and stats["ready"] and not stats["unacknowledged"]
 
 
 def until(condition, timeout_s=20, explain=lambda: ""):

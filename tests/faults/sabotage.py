@@ -322,6 +322,21 @@ def _state_kept_when_superseded():
     Keeper.own = keeping
 
 
+def _outbox_never_waits():
+    """Messages are queued without end, whatever the broker takes."""
+    from streams.agents.outbox import Outbox
+
+    send = Outbox.send
+
+    async def at_once(self, message):
+        async def whole():
+            return await (await send(self, message))
+
+        return asyncio.ensure_future(whole())
+
+    Outbox.send = at_once
+
+
 #: By name, what is broken. README.md says which test notices.
 MUTANTS = {
     "commit-before-acknowledgement": _commit_before_acknowledgement,
@@ -334,6 +349,7 @@ MUTANTS = {
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
     "state-kept-when-superseded": _state_kept_when_superseded,
+    "outbox-never-waits": _outbox_never_waits,
 }
 
 _KINDS = {

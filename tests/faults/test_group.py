@@ -31,18 +31,17 @@ def test_a_paused_worker_that_comes_back_can_neither_overwrite_nor_commit(kafka,
     """
     one, two, three, four = load.make(60_000, 21).portions(4)
     kafka.send(one)
-    first = workers("--session-timeout", 2, sabotage=["snapshot-every=0.2"])
-    until(first.done, 30, first.said)
+    first = workers()
+    until(lambda: kafka.all_committed(first), 30, first.said)
     seen = first.stats["events"]
     # It is stopped with batches that are processed and not saved, and with others in its queue.
     kafka.send(two)
     until(lambda: first.stats["events"] > seen, 30, first.said)
     first.signal(signal.SIGSTOP)
     assert first.stats["events"] < len(one) + len(two), "it was faster than its stop"
-    second = workers("--session-timeout", 2, sabotage=["snapshot-every=0.2"])
+    second = workers()
     kafka.send(three)
-    until(second.done, 30, second.said)
-    until(lambda: kafka.committed() == len(kafka.sent))
+    until(lambda: kafka.all_committed(second), 30, second.said)
     before = _saved_positions(tmp_path / "home")
     assert sum(before.values()) == len(kafka.sent)
     first.signal(signal.SIGCONT)
@@ -53,7 +52,7 @@ def test_a_paused_worker_that_comes_back_can_neither_overwrite_nor_commit(kafka,
         assert kafka.committed() >= len(kafka.sent), "the paused worker has committed its old positions"
     assert "superseded" in first.said() or "belongs to another worker" in first.said(), first.said()
     kafka.send(four)
-    until(lambda: all(w.done() for w in (first, second) if w.status is None), 30, second.said)
+    until(lambda: kafka.all_committed(second), 30, second.said)
     first.kill()
     assert finished(second) > 0
 

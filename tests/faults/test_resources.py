@@ -1,5 +1,6 @@
 """What a worker stands on fails: a sink that is slow, a broker that pauses, a disk that is full, a clock that is wrong."""
 
+import os
 import resource
 import signal
 import time
@@ -38,7 +39,7 @@ def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, worker
     print(f"{before_mb:.0f} MB, at most {most_mb:.0f} MB, {most_unacknowledged} unacknowledged, lag {left}")
     assert left > 0, "it was through before the sink could hold it back"
     assert most_unacknowledged < 20_000
-    assert most_mb - before_mb < 64
+    assert most_mb - before_mb < 128
     assert worker.said().count("worker.ready") == 1, "it lost its partitions: heartbeats did not go on"
     worker.kill()
 
@@ -50,8 +51,6 @@ def test_a_broker_that_pauses_for_longer_than_the_session(kafka, workers, finish
     kafka.send(two)
     until(lambda: worker.stats["events"] > 0, 30, worker.said)
     pid = kafka.broker.process.pid
-    import os
-
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(3)
@@ -69,8 +68,7 @@ def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, fini
     one, two, three = load.make(40_000, 43).portions(3)
     kafka.send(one)
     worker = workers()
-    until(worker.done, 30, worker.said)
-    until(lambda: kafka.committed() == len(one))
+    until(lambda: kafka.all_committed(worker), 30, worker.said)
     _, hard = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (8192, hard))
     alerts = worker.stats["alerts"]
@@ -80,19 +78,18 @@ def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, fini
     assert "cannot be written" in worker.said()
     assert kafka.committed() == len(one)
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (hard, hard))
-    until(lambda: kafka.committed() == len(one) + len(two), 30, worker.said)
+    until(lambda: kafka.all_committed(worker), 30, worker.said)
     worker.kill()  # what it goes on from is what was saved when there was room again
     kafka.send(three)
     finished(workers())
 
 
-@pytest.mark.parametrize("shift_s", [3600, -3600])
-def test_a_clock_that_is_an_hour_off_changes_nothing(kafka, workers, finished, shift_s):
+def test_clocks_that_are_an_hour_off_change_nothing(kafka, workers, finished):
     """Event time is what rules know; what the worker does by the clock goes by one that only ever runs on."""
     one, two = load.make(20_000, 44).portions(2)
     kafka.send(one)
-    wrong = workers(sabotage=["snapshot-every=0.2", "session=1", f"clock={shift_s}"])
-    until(wrong.done, 30, wrong.said)
+    wrong = workers(sabotage=["snapshot-every=0.2", "session=1", "clock=3600"])
+    until(lambda: kafka.all_committed(wrong), 30, wrong.said)
     wrong.kill()
     kafka.send(two)
-    finished(workers("--idle-timeout-ms", 100, sabotage=["session=1", f"clock={-shift_s}"]))
+    finished(workers("--idle-timeout-ms", 100, sabotage=["session=1", "clock=-3600"]))
