@@ -108,7 +108,8 @@ class Worker:
         """A clean end."""
         self.signal(signal.SIGTERM)
         status = self.ended()
-        assert status == 0, self.said()
+        # A process that has not come to listen for the signal yet ends as any other.
+        assert status == 0 or (status == -signal.SIGTERM and not self.said()), f"it ended with {status}\n{self.said()}"
 
     def kill(self):
         if self.status is None:
