@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from streams.transport import Batch, Record
 
 _SOURCE = "/m1cep/risk"
+#: Rules are told of time in silence at most so often, by event time.
+_STEP_US = 100_000
 
 
 class RiskPartition:
@@ -33,6 +35,9 @@ class RiskPartition:
         self.positions = dict(positions)
         self._engine = engine
         self._streams = streams
+        self._names = {topic: stream.name for topic, stream in streams.items()}
+        # An event may be as much behind as its stream declares, and be in time.
+        self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in streams.values())
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
 
     def take(self, batch: Batch) -> Outcome:
@@ -71,6 +76,28 @@ class RiskPartition:
             raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
         return outcome
 
+    def advance(self, time_us: int) -> Outcome:
+        """Let the rules know that time has gone on."""
+        outcome = Outcome()
+        time_us -= self._delay_us
+        newest_us = self._engine.newest_us
+        if newest_us is None or time_us < newest_us + _STEP_US:
+            return outcome
+        try:
+            self._add(self._engine.advance(time_us), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"the silence after offsets {self.positions}") from failure
+        return outcome
+
+    @property
+    def newest_us(self) -> int | None:
+        """Where event time stands."""
+        return self._engine.newest_us
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows of a topic wait for others."""
+        return {topic: self._engine.waiting(name) for topic, name in self._names.items()}
+
     def snapshot(self) -> bytes:
         """The engine's state: open patterns, windows, rows that wait for their turn by event time."""
         return self._engine.snapshot()
@@ -78,7 +105,9 @@ class RiskPartition:
     def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events = len(rows)
+        before = self._engine.duplicates
         self._add(self._engine.push_rows(stream.name, rows), outcome)
+        outcome.duplicates[batch.topic] = self._engine.duplicates - before
         for position, error in errors:
             record = _source(batch, records[position])
             outcome.messages.append(codec.dead_letter(record, error.reason, _SOURCE, column=error.column))
@@ -86,7 +115,7 @@ class RiskPartition:
         for late in self._engine.take_late():
             record = _source(batch, records[late.index if index is None else index[late.index]])
             outcome.messages.append(codec.late_event(record, late, _SOURCE))
-            outcome.late += 1
+            outcome.late[batch.topic, late.reason] += 1
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -124,10 +153,11 @@ async def build(context: AgentContext) -> Host:
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
 
     def open_partition(positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+        lookups, seen = context.options.lookups, context.options.seen
         if state is None:
-            engine = Engine(rules, context.options.lookups)
+            engine = Engine(rules, lookups, seen)
         else:
-            engine = Engine.restore(rules, state, changed=True, lookups=context.options.lookups)
+            engine = Engine.restore(rules, state, changed=True, lookups=lookups, seen=seen)
         return RiskPartition(positions, engine, streams)
 
     versions = {rule.id: rule.version for rule in rules}
