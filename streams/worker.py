@@ -167,6 +167,8 @@ class _Worker:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(self._options.stats_every_s)
+            for host in self._hosts:
+                host.measure()
             self._write_stats()
 
     async def _stop(self) -> None:
