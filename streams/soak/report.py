@@ -259,7 +259,7 @@ def _ended(ending: dict[str, Any]) -> tuple[Any, ...]:
 def _memory(doc: dict[str, Any]) -> str:
     m = doc["memory"]
     if m["flat"] is None:
-        verdict = "No process lived long enough to judge."
+        verdict = "Too short to judge."
     else:
         verdict = (
             f"{'Flat' if m['flat'] else 'Growing'}: {m['slope_mb_per_min']:+g} MB a minute, {m['growth_mb']:g} MB over the "
@@ -267,7 +267,8 @@ def _memory(doc: dict[str, Any]) -> str:
         )
     how = (
         f"Judged by the median of the slopes between all samples of one process that lie at least {memory.APART_S:.0f} s apart, "
-        f"without the first {memory.WARM_UP_S:.0f} s of each process, over {m['lives']} processes; allowed is a tenth of the "
+        f"without the first {memory.FILLING_S:.0f} s of the soak, in which windows fill, and the first {memory.WARM_UP_S:.0f} s of "
+        f"each process, over {m['lives']} processes; allowed is a tenth of the "
         f"median, or {memory.ALLOWED_MB:.0f} MB."
     )
     rows = [

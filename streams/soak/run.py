@@ -50,6 +50,7 @@ LOOK_EVERY_S = 0.05
 #: A topic that is silent for so long of the clock no longer holds the others back. Everything that is decided by the clock may
 #: differ from a replay, so this is longer than any hiccup of the load.
 IDLE_MS = 5000
+SEEN = 2000  # copies come sooner than that, and what is remembered is full within minutes
 #: Rules of every kind that alert often: those that come with M1CEP rarely do, and what has no alert misses none.
 OWN_RULES = Path(__file__).with_name("rules")
 
@@ -213,7 +214,7 @@ class Soak:
     def _worker_command(self) -> list[str]:
         command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk", "--group", self._group]
         # A replay knows no silence: time goes on by events alone.
-        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0"]
+        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0", "--seen", str(SEEN)]
         command += ["--session-timeout", str(SESSION_S), "--log-level", "warning"]
         return command + [word for path in self._paths for word in ("--rules", path)]
 

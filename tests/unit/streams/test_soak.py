@@ -72,14 +72,14 @@ def life(start_s, end_s, mb, noise_mb=2.0):
 
 
 def test_memory_that_stays_is_flat():
-    verdict = memory.judge([life(0, 600, lambda _s: 120), life(0, 250, lambda _s: 110), life(255, 600, lambda _s: 115)])
+    verdict = memory.judge([life(0, 600, lambda _s: 120), life(0, 300, lambda _s: 110), life(305, 600, lambda _s: 115)])
     assert verdict.flat
     assert verdict.lives == 3
     assert verdict.growth_mb < 2
 
 
-def test_growth_before_caches_are_full_does_not_count():
-    assert memory.judge([life(0, 600, lambda s: min(s, 25) * 4)]).flat
+def test_growth_before_windows_and_processes_are_full_does_not_count():
+    assert memory.judge([life(0, 600, lambda s: min(s, 140)), life(300, 600, lambda s: 100 + min(s, 325))]).flat
 
 
 def test_a_leak_is_told():
@@ -95,12 +95,12 @@ def test_a_leak_is_told_though_every_process_begins_anew_each_minute_and_a_half(
 
 
 def test_a_step_when_partitions_move_is_no_leak():
-    verdict = memory.judge([life(0, 600, lambda s: 100 if s < 150 else 135)])
+    verdict = memory.judge([life(0, 600, lambda s: 100 if s < 250 else 135)])
     assert verdict.flat
 
 
 def test_nothing_is_said_of_processes_that_lived_too_shortly():
-    assert memory.judge([life(0, 40, lambda _s: 100)]).flat is None
+    assert memory.judge([life(0, 160, lambda _s: 100), life(200, 240, lambda _s: 100)]).flat is None
     assert memory.judge([]).flat is None
 
 
