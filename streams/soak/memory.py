@@ -1,9 +1,10 @@
 """Whether memory grows: from samples of processes that come and go.
 
-A leak is growth *within the life* of a process. The first FILLING_S of the soak are left out, in which windows and the memory of
-repeated events fill, and from each life the first WARM_UP_S, in which a process does. Then the slopes between all pairs of samples of one life that lie at least APART_S apart are taken, of all lives
-together, and of these slopes the median (Theil and Sen's estimate): it does not care for the steps when a process takes over
-partitions of another or gives some away, as long as there is no tendency.
+A leak is growth *within the life* of a process. The first FILLING_S of the soak are left out, in which windows and the memory
+of repeated events fill, and from each life the first WARM_UP_S, in which a process does. Then the slopes between all pairs of
+samples of one life that lie at least APART_S apart are taken, of all lives together, and of these slopes the median (Theil and
+Sen's estimate): it does not care for the steps when a process takes over partitions of another or gives some away, as long as
+there is no tendency.
 
 The verdict: flat when the median slope, kept up over all the time that was observed, would come to no more than ALLOWED_SHARE of
 the median memory of a process (and at least ALLOWED_MB, below which the allocator's grain cannot be told from growth).
