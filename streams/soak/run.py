@@ -26,7 +26,7 @@ from streams.config import PREFIX
 from streams.demo.tail import AlertTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
-from streams.errors import ServerError, ShellError
+from streams.errors import ServerError, ShellError, UsageError
 from streams.files import load_rules, load_streams, packaged_rules_dir
 from streams.lookups import load_lookups
 from streams.soak.compare import compare
@@ -205,7 +205,7 @@ class Soak:
         if any(state.name in names and not state.created for state in states):
             full = [t.name for t in list_topics(settings) if t.name in names and t.records]
             if full:
-                raise ShellError(
+                raise UsageError(
                     f"the topics {', '.join(full)} of the broker at {settings.broker} are not empty",
                     "a soak needs a broker of its own: leave out --broker, or give another",
                 )
