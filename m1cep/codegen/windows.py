@@ -32,7 +32,7 @@ class _Generator:
         self.stream = stream
         self.out = Source()
         self.writer = ExprWriter(leaf=self._leaf)
-        self.kept = Aggregates([(agg, None) for agg in plan.aggregates], self.writer, sliding=False)
+        self.kept = Aggregates([(agg, None) for agg in plan.aggregates], self.writer, None)
         self._key = key_parts(plan.key)
         self._of_group = False  # what the writer writes: an expression over a row, or over a group
 
@@ -89,8 +89,9 @@ class _Generator:
         out.add("s.ids = EventIds()", indent=3)
         for j, wanted in enumerate(self.kept.inputs):
             pos = wanted.expr.pos if wanted.expr is not None else None
-            out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=pos)
-            for line in self.kept.join(j):
+            if not wanted.constant:
+                out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=pos)
+            for line in self.kept.convert(j) + self.kept.join(j):
                 out.add(line, indent=2)
         self._note_id()
         out.add()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=Partition)
 _SPARE = 1_000
+_RARE = 4  # of so many rows of a batch one or none is looked at: worth finding them first
 _MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
@@ -75,7 +76,7 @@ class PatternMatcher(ABC, Generic[P]):
         self._program = program
         self._scan = module["scan"]
         self._key_of: Callable[[Any], Any] = module["key"]
-        # Under this name rules with the same key share a batch's index; the space keeps it apart from a column's.
+        # Under this name rules with the same key share a batch's keys; the space keeps it apart from a column's.
         self._key_name = "key " + " ".join(column.attr for column in plan.key)
         self._every_row: bool = module["EVERY_ROW"]
         self._behind: int = module["BEHIND"]
@@ -152,21 +153,21 @@ class PatternMatcher(ABC, Generic[P]):
     def _rows(self, batch: Batch) -> Any:
         """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
         demanded = batch.candidates(self._demands)
-        beginning = None if self._every_row else batch.candidates(self._begins)
-        if beginning is None:
-            return batch.all() if demanded is None else batch.at(demanded)
-        rows, key_of = batch.rows, self._key_of
-        by_key = batch.by(self._key_name, key_of)
-        keys = {key_of(rows[i]) for i in beginning}
-        if self._live:
-            keys.update(by_key.keys() & self._live.keys())
-        if self._cold:
-            keys.update(by_key.keys() & self._cold.keys())
-        if 2 * len(keys) > len(by_key):
-            return batch.all() if demanded is None else batch.at(demanded)
-        if len(keys) == 1:
-            return batch.at(by_key[keys.pop()])
-        return batch.at(sorted(i for key in keys for i in by_key[key]))
+        rows = batch.all() if demanded is None else demanded
+        most = len(batch.rows) // _RARE
+        if self._every_row or (demanded is not None and len(demanded) <= most):
+            return rows
+        beginning = batch.candidates(self._begins)
+        if beginning is None or len(beginning) > most:
+            return rows
+        live, cold, key_of = self._live, self._cold, self._key_of
+        if not (beginning or live or cold):
+            return beginning
+        keys = {key_of(row) for _, row in beginning}
+        by_row = batch.values(self._key_name, key_of)
+        return [
+            place for place, key in zip(batch.all(), by_row, strict=True) if key in keys or key in live or key in cold
+        ]
 
     def _enter(self, key: Any) -> P:
         known = key in self._cold
