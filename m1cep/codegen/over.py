@@ -111,8 +111,11 @@ class _Generator:
         out, inputs = self.out, self._inputs(frame)
         out.add(f"q = s.q{f}", indent=2)
         values = self._stored(inputs)
-        gone = f"while q and q[0][0] < t - {frame.range}:" if frame.rows is None else f"if len(q) > {frame.rows}:"
-        out.add(gone, indent=2)
+        if frame.rows is None:
+            out.add(f"since = t - {frame.range}", indent=2)
+            out.add("while q and q[0][0] < since:", indent=2)
+        else:
+            out.add(f"if len(q) > {frame.rows}:", indent=2)
         out.add(f"_t, _id{values} = q.popleft()", indent=3)
         self._lines([line for j in inputs for line in self.kept.leave(j)], indent=3)
         for j in inputs:
