@@ -20,7 +20,7 @@ from m1cep.runtime.partition import NEVER, Partition
 from m1cep.runtime.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from m1cep.runtime.suppress import Suppressor
 
 P = TypeVar("P", bound=Partition)
-_SPARE = 1_000
+SPARE = 1_000  # partitions that are kept to be used again
 _MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
@@ -66,8 +66,6 @@ class Setup:
 
 class PatternMatcher(ABC, Generic[P]):
     """Runs one row pattern (one rule) over all its keys."""
-
-    new_partition: Callable[[], P]
 
     def __init__(self, setup: Setup) -> None:
         plan, program, module, suppressor = setup.plan, setup.program, setup.module, setup.suppressor
@@ -107,8 +105,12 @@ class PatternMatcher(ABC, Generic[P]):
     # what a kind of matcher does
 
     @abstractmethod
-    def _step(self, p: P, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
-        """Take a row in that was put into the partition's log; ``fits``: bits of the variables that it fits."""
+    def new_partition(self) -> P:
+        """A key without attempts."""
+
+    @abstractmethod
+    def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
+        """Have the generated scan take in (position, row) of rows."""
 
     @abstractmethod
     def _expire(self, p: P, key: Any, time: int, out: list[Hit]) -> None:
@@ -147,7 +149,7 @@ class PatternMatcher(ABC, Generic[P]):
         """Take rows in, in event-time order; ``alone`` says that an index of the batch would serve this rule only."""
         if len(self._live) > self._many:
             self._pack_idle()
-        self._scan(self._live, self._cold, self._enter, self._step, batch.all() if alone else self._rows(batch), out)
+        self._run(batch.all() if alone else self._rows(batch), out)
 
     def _rows(self, batch: Batch) -> Any:
         """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
@@ -168,7 +170,8 @@ class PatternMatcher(ABC, Generic[P]):
             return batch.at(by_key[keys.pop()])
         return batch.at(sorted(i for key in keys for i in by_key[key]))
 
-    def _enter(self, key: Any) -> P:
+    def enter(self, key: Any) -> P:
+        """The partition of a key that is not live."""
         known = key in self._cold
         p = self._thaw(self._cold.pop(key)) if known else self._spare.pop() if self._spare else self.new_partition()
         self._live[key] = p
@@ -178,7 +181,7 @@ class PatternMatcher(ABC, Generic[P]):
         """Drop or shorten a partition after a row: called when no attempt is open."""
         if not self._lasting:
             del self._live[key]
-            if len(self._spare) < _SPARE:
+            if len(self._spare) < SPARE:
                 p.log.clear()
                 p.ats.clear()
                 p.base = p.taken = p.matches = p.covered = p.slim = p.touched = 0
@@ -285,11 +288,15 @@ class PatternMatcher(ABC, Generic[P]):
 
     def _pack_idle(self) -> None:
         """Pack keys that were not touched since the last time, unless time alone may bring them a match."""
-        idle = [k for k, p in self._live.items() if p.touched == p.taken and p.armed == NEVER and not self._waits(p)]
+        idle = [
+            k
+            for k, p in self._live.items()
+            if p.touched == p.base + len(p.log) and p.armed == NEVER and not self._waits(p)
+        ]
         for key in idle:  # no row since the last time
             self._cold[key] = self._freeze(self._live.pop(key))
         for p in self._live.values():
-            p.touched = p.taken
+            p.touched = p.base + len(p.log)
         self._many = len(self._live) + max(_MANY, len(self._live) // 4)
 
     def _freeze(self, p: P) -> bytes:

@@ -21,6 +21,8 @@ from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.partition import NEVER, Partition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from m1cep.runtime.matcher import Setup
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.report import When
@@ -65,8 +67,6 @@ class ThreadPartition(Partition):
 class ThreadMatcher(PatternMatcher[ThreadPartition]):
     """Follows each attempt by itself."""
 
-    new_partition = ThreadPartition
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         module = setup.module
@@ -78,7 +78,14 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
 
-    def _step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]) -> None:
+    def new_partition(self) -> ThreadPartition:
+        """A key without attempts."""
+        return ThreadPartition()
+
+    def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
+        self._scan(self, self._live, self._cold, rows, out)
+
+    def step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, out: list[Hit]) -> None:
         p.ats.append(at)
         if self._ahead:
             self._step_behind(p, key, time, at, out)
