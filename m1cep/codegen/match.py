@@ -162,21 +162,20 @@ class _Generator:
         parts = [p for p in conjuncts(condition) if depends_on_past(p)]
         members, loop, out = self.plan.members, self.program.labels[0], self.out
         own = any(variable in members(place.variable) for part in parts for place in places(part))
-        if not parts or own or self.lasting or self.plan.skip != "PAST LAST ROW":
+        if not parts or own or not self.conditions.slots.slots or self.lasting or self.plan.skip != "PAST LAST ROW":
             return
         writer = self.conditions.writer
-        with self.conditions.mapping(variable):
+        with self.conditions.apart("r"), self.conditions.mapping(variable):
             truth = " and ".join(writer.truth(p) for p in parts)
-        with self.conditions.mapping(loop):
-            row, writer.row = writer.row, "x"
-            memory = self.conditions.backward(loop)
-            writer.row = row
+        with self.conditions.apart("x"), self.conditions.mapping(loop):
+            begin, changes = self.conditions.begin_apart(), self.conditions.backward_apart(loop)
         self.asked[variable] = f"oldest_{identifier(variable)}"
         out.add(f"def oldest_{identifier(variable)}(r, log, until, last):")
-        out.add("c, found = EMPTY, -1", indent=1)
+        out.add(f"found, {', '.join(begin)} = -1, {', '.join(begin.values())}", indent=1)
         out.add("for s in range(until - 1, -1, -1):", indent=1)
         out.add("x = log[s]", indent=2)
-        out.add(f"c = {memory}", indent=2)
+        if changes:
+            out.add(f"{', '.join(changes)} = {', '.join(changes.values())}", indent=2)
         out.add(f"if s <= last and {truth}:", indent=2, pos=_pos(condition))
         out.add("found = s", indent=3)
         out.add("return found", indent=1)

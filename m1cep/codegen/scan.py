@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 from m1cep.codegen.common import key_source
 from m1cep.plan.ir import TRUE, Expr, MatchNumber, conjuncts, walk
+from m1cep.plan.program import DONE
+from m1cep.plan.sharing import disjoint
 from m1cep.plan.slots import depends_on_past
 
 if TYPE_CHECKING:
@@ -69,20 +71,21 @@ class ScanWriter:
     def _one_by_one(self, out: Source) -> None:
         out.add("def scan(m, live, cold, rows, out):")
         out.add("get, step = live.get, m.step", indent=1)
-        self._find(out)
-        out.add("p = m.enter(k)", indent=3)
+        self._head(out)
+        out.add("p = m.enter(k)", indent=4)
         out.add("p.log.append(r)", indent=2)
         out.add(f"step(p, k, r, r.{self.stream.time_attr}, at, out)", indent=2)
 
     def _in_groups(self, out: Source) -> None:
-        within = self.plan.within
         out.add("def scan(m, live, cold, spare, none, gone, rows, out):")
         out.add("get, step = live.get, m.step", indent=1)
-        self._find(out)
-        out.add("if spare and k not in cold:", indent=3)
-        out.add("p = live[k] = spare.pop()", indent=4)
-        out.add("else:", indent=3)
-        out.add("p = m.enter(k)", indent=4)
+        begins = self._first_row()
+        if begins is not None:
+            out.add(f"begun = m.after_first({begins})", indent=1)
+        self._head(out)
+        out.add("p = live[k] = spare.pop() if spare else m.enter(k)", indent=4)
+        if begins is not None:
+            self._begin(out, begins)
         if self.behind:
             out.add("log = p.log", indent=2)
             out.add("log.append(r)", indent=2)
@@ -90,17 +93,40 @@ class ScanWriter:
         self._fits(out)
         out.add("standing = p.standing", indent=2)
         time = f"r.{self.stream.time_attr}"
-        if within is not None:
+        if self.plan.within is not None:
             out.add(f"t = {time}", indent=2)
             out.add("if standing is none:", indent=2)
-            out.add(f"p.expires = t + {within}", indent=3)
-        in_time = "" if within is None else "t < p.expires and "
+            out.add(f"p.expires = t + {self.plan.within}", indent=3)
+            time = "t"
+        in_time = "" if self.plan.within is None else "t < p.expires and "
         out.add(f"if {in_time}(after := standing.get(b)) is not None:", indent=2)
         self._move(out)
         out.add("else:  # it may decide something", indent=2)
         if not self.behind:
             out.add("p.log.append(r)", indent=3)
-        out.add(f"step(p, k, r, {time if within is None else 't'}, at, b, out)", indent=3)
+        out.add(f"step(p, k, r, {time}, at, b, out)", indent=3)
+
+    def _first_row(self) -> int | None:
+        """The bits of a row that begins a match where nothing else is open, if all such rows do the same."""
+        variables = {self.program.labels[s] for s in self.program.start}
+        completes = any(DONE in self.program.next[s] for s in self.program.start)
+        if self.lasting or completes or len(variables) != 1 or any(s in self.program.waits for s in self.program.start):
+            return None
+        (variable,) = variables
+        waits = any(n in self.program.waits for s in self.program.start for n in self.program.next[s])
+        if waits or depends_on_past(self.plan.define[variable]):
+            return None
+        return 1 << list(self.plan.define).index(variable)
+
+    def _begin(self, out: Source, bits: int) -> None:
+        """The first row of a key's only attempt."""
+        out.add("p.log.append(r)", indent=4)
+        out.add("p.ats.append(at)", indent=4)
+        out.add(f"p.fits.append({bits})", indent=4)
+        out.add("p.standing = begun", indent=4)
+        if self.plan.within is not None:
+            out.add(f"p.expires = r.{self.stream.time_attr} + {self.plan.within}", indent=4)
+        out.add("continue", indent=4)
 
     def _move(self, out: Source) -> None:
         """The row moves the standing and decides nothing."""
@@ -129,8 +155,8 @@ class ScanWriter:
         out.add(f"if not len(log) % {_TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
 
-    def _find(self, out: Source) -> None:
-        """The head of the loop, as far as to where a row comes to a key where nothing is known."""
+    def _head(self, out: Source) -> None:
+        """The head of the loop, as far as to where a row begins an attempt in a key that has none."""
         out.add("for at, r in rows:", indent=1)
         where = self.plan.where
         if where is not TRUE:
@@ -139,10 +165,13 @@ class ScanWriter:
         out.add(f"k = {key_source(self.plan.key)}", indent=2)
         out.add("p = get(k)", indent=2)
         out.add("if p is None:", indent=2)
+        out.add("if cold and k in cold:", indent=3)
+        out.add("p = m.enter(k)", indent=4)
         gate = self._gate()
         if gate != "True":
-            out.add(f"if not ({gate}) and k not in cold:", indent=3)
+            out.add(f"elif not ({gate}):", indent=3)
             out.add("continue", indent=4)
+        out.add("else:", indent=3)
 
     def _gate(self) -> str:
         """Whether a row can begin a match, as far as the row alone can tell. Where every row must be seen it is True."""
@@ -163,10 +192,28 @@ class ScanWriter:
     def _fits(self, out: Source) -> None:
         """Which variables a row fits, as bits, as far as the rows alone can tell."""
         always = sum(1 << n for n, c in enumerate(self.plan.define.values()) if not self._static(c))
-        out.add(f"b = {always}", indent=2)
+        chain: list[Expr] = []  # conditions of which no row meets two
+        first = True
         for n, (variable, condition) in enumerate(self.plan.define.items()):
-            if parts := self._static(condition):
-                with self.conditions.mapping(variable):
-                    truth = " and ".join(self.conditions.writer.truth(p) for p in parts)
-                out.add(f"if {truth}:", indent=2, pos=None if condition is TRUE else condition.pos)
-                out.add(f"b |= {1 << n}  # {variable}", indent=3)
+            if not (parts := self._static(condition)):
+                continue
+            with self.conditions.mapping(variable):
+                truth = " and ".join(self.conditions.writer.truth(p) for p in parts)
+            goes_on = bool(chain) and all(disjoint(condition, other) for other in chain)
+            if chain and not goes_on:
+                self._none_fits(out, always, first=first)
+                first = False
+                chain = []
+            chain.append(condition)
+            word = "elif" if goes_on else "if"
+            out.add(f"{word} {truth}:", indent=2, pos=None if condition is TRUE else condition.pos)
+            out.add(f"b = {always | 1 << n}  # {variable}" if first else f"b |= {1 << n}  # {variable}", indent=3)
+        if chain:
+            self._none_fits(out, always, first=first)
+        else:
+            out.add(f"b = {always}", indent=2)
+
+    def _none_fits(self, out: Source, always: int, *, first: bool) -> None:
+        if first:
+            out.add("else:", indent=2)
+            out.add(f"b = {always}", indent=3)

@@ -132,6 +132,14 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         if not number & 31 and len(p.log) > 64:
             self.tidy(p)
 
+    def after_first(self, bits: int) -> Standing:
+        """Where the only attempt of a key stands after a first row of these bits, that decides nothing."""
+        none = self._standings.none
+        self._standings.learn(none, bits)
+        standing = none[bits]
+        assert standing is not None
+        return standing
+
     def _settle(self, p: GroupPartition) -> None:
         """Move the groups by the rows that only moved the standing: these complete nothing and ask nothing."""
         fits, base, groups = p.fits, p.base, p.groups
@@ -174,6 +182,16 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     def leave(self, p: GroupPartition, key: Any) -> None:
         """No attempt is open after a row."""
         self._leave(p, key)
+
+    def _let_go(self, p: GroupPartition, key: Any) -> None:
+        """As ``_leave``, of a key that is not lasting and whose rows were never settled."""
+        del self._live[key]
+        p.log.clear()
+        p.ats.clear()
+        p.fits.clear()
+        p.standing = self._standings.none
+        p.matches = p.covered = 0
+        self._spare.append(p)
 
     def _shorten(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)
@@ -347,10 +365,10 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         return path
 
     def _expire(self, p: GroupPartition, key: Any, time: int, out: list[Hit]) -> None:
-        self._settle(p)
         within, log, base = self._within, p.log, p.base
-        if within is None:
+        if within is None or time < p.expires:
             return
+        self._settle(p)
         last = time - within  # attempts that began at or before it are over
         time_of = self._time_of
         while p.groups:
@@ -409,6 +427,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
                 oldest = starts[0]
         return oldest
 
+    def _idle(self, p: GroupPartition) -> bool:
+        return p.standing is self._standings.none
+
     def _waits(self, p: GroupPartition) -> bool:
         return bool(p.best or p.ready or (self._absent and p.groups))
 
@@ -422,6 +443,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     # as plain values
 
     def _save(self, p: GroupPartition) -> Any:
+        self._settle(p)
         groups = [[list(node.states), *self._save_runs(node), list(starts)] for node, starts in p.groups.items()]
         return [p.fits, groups, *([list(p.best.items()), list(p.ends.items())] if p.best or p.ready else [])]
 

@@ -125,6 +125,10 @@ class PatternMatcher(ABC, Generic[P]):
         """Number of the first row of the oldest open attempt."""
 
     @abstractmethod
+    def _idle(self, p: P) -> bool:
+        """Whether no attempt is open, and no row waits."""
+
+    @abstractmethod
     def _waits(self, p: P) -> bool:
         """Whether time alone can bring a match about, or let one go that is found."""
 
@@ -235,7 +239,7 @@ class PatternMatcher(ABC, Generic[P]):
                 self._expire(p, key, watermark, out)
                 if self._waits(p):
                     again.append((p, key))
-                elif self._oldest(p) is None and p.taken == p.base + len(p.log):
+                elif self._idle(p):
                     self._leave(p, key)
         for p, key in again:
             self._arm(p, key, watermark)
@@ -247,7 +251,7 @@ class PatternMatcher(ABC, Generic[P]):
         self._swept = watermark
         for key, p in list(self._live.items()):
             self._expire(p, key, watermark, out)
-            if self._oldest(p) is None and p.taken == p.base + len(p.log):
+            if self._idle(p):
                 self._leave(p, key)
         ended = [
             k for k, blob in self._cold.items() if int.from_bytes(blob[:8], "big", signed=True) + within <= watermark
@@ -257,7 +261,7 @@ class PatternMatcher(ABC, Generic[P]):
             if self._lasting:
                 p = self._live[key] = self._thaw(blob)
                 self._expire(p, key, watermark, out)
-                if self._oldest(p) is None and p.taken == p.base + len(p.log):
+                if self._idle(p):
                     self._leave(p, key)
                     self._cold[key] = self._freeze(self._live.pop(key))
         if ended:
@@ -301,10 +305,10 @@ class PatternMatcher(ABC, Generic[P]):
 
     def _freeze(self, p: P) -> bytes:
         """A partition as bytes; the first eight are the event time of its newest row, or NEVER where nothing is open."""
-        waiting = self._oldest(p) is not None or p.taken < p.base + len(p.log)
-        newest = self._time_of(p.log[-1]) if waiting else NEVER
+        newest = NEVER if self._idle(p) else self._time_of(p.log[-1])
         rows = self._pack_rows(self._cut_down(p.log))
-        facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, self._save(p)]
+        saved = self._save(p)
+        facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, saved]
         return newest.to_bytes(8, "big", signed=True) + pack(facts)
 
     def _thaw(self, blob: bytes) -> P:

@@ -86,9 +86,9 @@ class RunMatcher(GroupMatcher):
             path = [self._label[0]] * (last - start)
             path.append(self._label[ask.state])
             self._reporter.report(p, key, start, path, (time, 1, at), out)
-            self._leave(p, key)
+            self._let_go(p, key)
         elif ask.after is self._standings.gone:
-            self._leave(p, key)
+            self._let_go(p, key)
         else:
             p.ats.append(at)
             p.fits.append(ask.bits)

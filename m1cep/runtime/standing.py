@@ -71,7 +71,7 @@ class Standings:
         self._program = program
         self._bit_of = bit_of
         self._dynamic = dynamic
-        self._loop = program.labels[program.start[0]]
+        self._loop = program.labels[program.start[0]] if program.start else ""
         self._known: dict[tuple[frozenset[States], bool], Standing] = {}
         self.none = Standing(frozenset(), leading=True)
         self.gone = Standing(frozenset())

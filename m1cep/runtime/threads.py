@@ -313,6 +313,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
     def _oldest(self, p: ThreadPartition) -> int | None:
         return p.attempts[0].start if p.attempts else None
 
+    def _idle(self, p: ThreadPartition) -> bool:
+        return not p.attempts and p.taken == p.base + len(p.log)
+
     def _waits(self, p: ThreadPartition) -> bool:
         p.waits = self._unmatched or any(
             a.best is not None or any(s in self._absent for s, _ in a.threads) for a in p.attempts
