@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from m1cep.runtime.matcher import Setup
     from m1cep.runtime.nodes import States
+    from m1cep.runtime.outcome import Hit
 
     Memory = tuple[Any, ...]
 
@@ -69,7 +70,29 @@ class RunMatcher(GroupMatcher):
         self._tries = module["TRIES"]
         self._backs = module["BACKS"]
         self._empty: Memory = module["EMPTY"]
+        self._oldest_fitting = module["OLDEST"]
         self._only_oldest = False  # attempts differ in what they have taken
+
+    def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
+        """As GroupMatcher's, shorter where all a row does is to complete one of the attempts of a leading loop, or none."""
+        ask = p.standing.asks.get(fits)
+        if ask is None or p.taken or time >= p.expires or (fitting := self._oldest_fitting[ask.state]) is None:
+            super().step(p, key, row, time, at, fits, out)
+            return
+        log = p.log
+        last = len(log) - 1
+        start = fitting(row, log, last, last - ask.rows)
+        if start >= 0:
+            path = [self._label[0]] * (last - start)
+            path.append(self._label[ask.state])
+            self._reporter.report(p, key, start, path, (time, 1, at), out)
+            self._let_go(p, key)
+        elif ask.after is self._standings.gone:
+            self._let_go(p, key)
+        else:
+            p.ats.append(at)
+            p.fits.append(ask.bits)
+            p.standing = ask.after
 
     def _node(self, states: States) -> Node:
         """The node before a match's first row."""
