@@ -42,32 +42,37 @@ class Batch:
             found = self._values[name] = list(map(value_of, self.rows))
         return found
 
-    def having(self, attr: str, values: tuple[Any, ...]) -> list[Place]:
-        """(position, row) of the rows that have one of ``values`` in a column."""
+    def candidates(self, constants: Constants, part: int = 2) -> list[Place] | None:
+        """(position, row) of the rows that may meet ``constants`` (columns and the values they must have one of): those of the
+        rarest. None when there are no constants to go by, or they leave more than one row in ``part``: looking at all of them is
+        as cheap.
+        """
+        best: tuple[str, tuple[Any, ...]] | None = None
+        least = len(self.rows) // part
+        for attr, values in constants:
+            index = self._index(attr)
+            count = sum([len(index.get(v, _NONE)) for v in values])
+            if count <= least:
+                best, least = (attr, values), count
+        return None if best is None else self._having(*best)
+
+    def _index(self, attr: str) -> dict[Any, list[Place]]:
+        """The rows by their value of a column."""
         index = self._indexes.get(attr)
         if index is None:
             index = self._indexes[attr] = {}
             for value, place in zip(self.values(attr, attrgetter(attr)), self.all(), strict=True):
-                if value in index:
+                try:
                     index[value].append(place)
-                else:
+                except KeyError:
                     index[value] = [place]
+        return index
+
+    def _having(self, attr: str, values: tuple[Any, ...]) -> list[Place]:
+        index = self._indexes[attr]
         if len(values) == 1:  # in order already
             return index.get(values[0], _NONE)
         found = self._found.get((attr, values))
         if found is None:
             found = self._found[attr, values] = sorted(chain.from_iterable(index.get(v, _NONE) for v in values))
         return found
-
-    def candidates(self, constants: Constants) -> list[Place] | None:
-        """(position, row) of the rows that may meet ``constants`` (columns and the values they must have one of): those of the
-        rarest. None when there are no constants to go by.
-        """
-        best: list[Place] | None = None
-        for attr, values in constants:
-            found = self.having(attr, values)
-            if best is None or len(found) < len(best):
-                best = found
-                if not best:
-                    break
-        return best

@@ -160,11 +160,10 @@ class PatternMatcher(ABC, Generic[P]):
         """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
         demanded = batch.candidates(self._demands)
         rows = batch.all() if demanded is None else demanded
-        most = len(batch.rows) // _RARE
-        if self._every_row or (demanded is not None and len(demanded) <= most):
+        if self._every_row or (demanded is not None and len(demanded) * _RARE <= len(batch.rows)):
             return rows
-        beginning = batch.candidates(self._begins)
-        if beginning is None or len(beginning) > most:
+        beginning = batch.candidates(self._begins, _RARE)
+        if beginning is None:
             return rows
         open_keys = [keys for keys in self._open_keys() if keys]
         if not (beginning or open_keys):
