@@ -71,12 +71,12 @@ class ScanWriter:
     def _one_by_one(self, out: Source) -> None:
         """A row that begins an attempt in a key without others is laid aside until a second row comes: most never see one."""
         time, gate = f"r.{self.stream.time_attr}", self._gate()
-        out.add("def scan(m, live, cold, begun, earlier, rows, out):")
+        out.add("def scan(m, live, cold, begun, rows, out):")
         out.add("get, step = live.get, m.step", indent=1)
         if self.first_row_waits:
             state = self.program.start[0]
             self._each_row(out)
-            out.add("if first := begun.pop(k, None) or earlier.pop(k, None):", indent=3)
+            out.add("if first := begun.pop(k, None):", indent=3)
             out.add(f"p = m.second_row(k, first, {time})", indent=4)
             out.add("elif cold and k in cold:", indent=3)
             out.add("p = m.enter(k)", indent=4)

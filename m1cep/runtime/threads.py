@@ -78,9 +78,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         )  # conditions see nothing of the past: a state alone tells what a thread can do
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
-        # Keys whose one attempt has its first row only, by the time of that row: since the last turn, and between the two before.
-        self._begun: dict[Any, First] = {}
-        self._earlier: dict[Any, First] = {}
+        self._begun: dict[Any, First] = {}  # keys whose one attempt has its first row only
         self._turned = -NEVER
 
     def new_partition(self) -> ThreadPartition:
@@ -88,9 +86,10 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         return ThreadPartition()
 
     def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
-        if len(self._begun) + len(self._earlier) > self._many:
-            self._pack_begun()
-        self._scan(self, self._live, self._cold, self._begun, self._earlier, rows, out)
+        if len(self._begun) > self._many:
+            self._cold |= {key: self._freeze(self._alone(first)) for key, first in self._begun.items()}
+            self._begun = {}
+        self._scan(self, self._live, self._cold, self._begun, rows, out)
 
     def second_row(self, key: Any, first: First, time: int) -> ThreadPartition | None:
         """The partition of a key whose one attempt has only its first row, now that a row at ``time`` has come; None where that
@@ -110,13 +109,6 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         p.attempts.append(attempt)
         return p
 
-    def _pack_begun(self) -> None:
-        """Pack keys that have one row only."""
-        for begun in (self._earlier, self._begun):
-            for key, first in begun.items():
-                self._cold[key] = self._freeze(self._alone(first))
-            begun.clear()
-
     def _alone(self, first: First) -> ThreadPartition:
         """A partition for one row, as long as it is looked at."""
         key = object()
@@ -127,34 +119,28 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
     def advance(self, watermark: int, out: list[Hit]) -> None:
         """Decide what can only be decided by time, and drop what ran out of it."""
         super().advance(watermark, out)
-        if self._within is None or watermark - self._turned < self._within:
-            return
-        self._turned = watermark  # a span of WITHIN has passed: those of the span before ran out of time
-        last = next(reversed(self._begun.values()), None)
-        going_on = last is not None and watermark - self._time_of(last[1]) < self._within
-        self._earlier = self._begun if going_on else {}
-        self._begun = {}
+        if self._begun and self._within is not None and watermark - self._turned >= self._within:
+            self._turned = watermark
+            since, time_of = watermark - self._within, self._time_of
+            self._begun = {key: first for key, first in self._begun.items() if time_of(first[1]) > since}
 
     def finish(self, out: list[Hit]) -> None:
         """End of every partition: what is complete is reported, the rest is dropped."""
         self._begun.clear()
-        self._earlier.clear()
         super().finish(out)
 
     def counters(self) -> dict[str, int]:
         """Open attempts, keys in memory, attempts dropped at max_open or max_rows, matches suppressed."""
-        begun = len(self._begun) + len(self._earlier)
-        found = super().counters()
+        begun, found = len(self._begun), super().counters()
         return found | {"open": found["open"] + begun, "keys": found["keys"] + begun}
 
     def _open_keys(self) -> list[KeysView[Any]]:
-        return [*super()._open_keys(), self._begun.keys(), self._earlier.keys()]
+        return [*super()._open_keys(), self._begun.keys()]
 
     def state(self) -> Any:
         """Every key as bytes, and the suppressor."""
         found = super().state()
-        for begun in (self._earlier, self._begun):
-            found["keys"] += [[key, self._freeze(self._alone(first))] for key, first in begun.items()]
+        found["keys"] += [[key, self._freeze(self._alone(first))] for key, first in self._begun.items()]
         return found
 
     def step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, out: list[Hit], may_begin: bool) -> None:
