@@ -140,6 +140,7 @@ class ScanWriter:
             out.add("p.ats.clear()", indent=5)
             out.add("p.fits.clear()", indent=5)
             out.add("p.standing = none", indent=5)
+            out.add("p.slim = 0", indent=5)
             out.add("spare.append(p)", indent=5)
             out.add("continue", indent=4)
         if not self.behind:

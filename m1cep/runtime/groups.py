@@ -196,6 +196,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def tidy(self, p: GroupPartition) -> None:
         """Drop rows that are no longer needed, of the others the columns."""
+        if p.standing.leading and not p.taken and self._within is not None:  # all of them are needed
+            self._slim(p)
+            return
         self._settle(p)
         self._shorten(p)
         self._stand(p, leading=p.standing.leading)
@@ -218,7 +221,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         p.ats.clear()
         p.fits.clear()
         p.standing = self._standings.none
-        p.matches = p.covered = 0
+        p.matches = p.covered = p.slim = 0
         self._spare.append(p)
 
     def _shorten(self, p: GroupPartition) -> None:

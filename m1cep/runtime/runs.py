@@ -75,16 +75,17 @@ class RunMatcher(GroupMatcher):
 
     def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
         """As GroupMatcher's, shorter where all a row does is to complete one of the attempts of a leading loop, or none."""
-        ask = p.standing.asks.get(fits)
+        standing = p.standing
+        if fits not in standing:
+            self._standings.learn(standing, fits)
+        ask = standing.asks.get(fits)
         if ask is None or time >= p.expires or (fitting := self._oldest_fitting[ask.state]) is None:
             super().step(p, key, row, time, at, fits, out)
             return
         log, base = p.log, p.base
         first = (min([starts[0] for starts in p.groups.values()]) if p.groups else p.taken) - base
         last = len(log) - 1
-        start = fitting(row, log, first, last, first) if last - first > _LARGE + ask.rows else None
-        if start is None:
-            start = fitting(row, log, first, last, last - ask.rows)
+        start = fitting(row, log, first, last, last - ask.rows)
         if start is not None:
             path = [self._label[0]] * (last - start)
             path.append(self._label[ask.state])
