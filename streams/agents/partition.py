@@ -1,25 +1,33 @@
-"""What an agent brings: the state of a partition, and what it says follows from a batch."""
+"""What an agent keeps for one partition number, and what follows from a batch."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from streams.codec import Message
     from streams.transport import Batch
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What follows from a batch, or from a topic falling silent."""
+    """What follows from a batch, or from a topic falling silent.
+
+    Attributes:
+        late: late events, by topic and reason.
+        duplicates: repetitions of events, by topic.
+    """
 
     events: int = 0
     rules: list[str] = field(default_factory=list)
     dead_letters: int = 0
-    late: int = 0
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
     messages: list[Message] = field(default_factory=list)
-    committable: dict[str, int] = field(default_factory=dict)  # by topic, once the messages are acknowledged
 
 
 class Partition(Protocol):
@@ -35,3 +43,16 @@ class Partition(Protocol):
 
     def idle(self, topic: str) -> Outcome:
         """The topic is read to its end and silent."""
+
+    def advance(self, time_us: int) -> Outcome:
+        """All topics are silent, and event time has gone on to ``time_us`` (epoch, microseconds)."""
+
+    @property
+    def newest_us(self) -> int | None:
+        """Where event time stands (epoch, microseconds); None before the first event, or when it means nothing to the agent."""
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows of a topic wait for other topics; 0 of one that others wait for."""
+
+    def snapshot(self) -> bytes:
+        """The state as of ``positions``, which are not part of it."""

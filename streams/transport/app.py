@@ -43,8 +43,8 @@ class BatchHandler(Protocol):
     def on_assigned(self, assigned: set[TP]) -> None:
         """Drop the state of partitions that are now another worker's."""
 
-    def wanted_positions(self) -> Mapping[TP, int]:
-        """Positions of partitions whose state is at hand; the others start where the group has committed."""
+    async def restore(self) -> Mapping[TP, int]:
+        """Bring in the state of what was assigned; its positions. Without any, reading starts where the group has committed."""
 
     def on_started(self, start: Start) -> None:
         """All partitions are sought; batches of this epoch follow."""
@@ -106,7 +106,7 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
-        start = await self._thread.seek_to_start(self.app.handler.wanted_positions())
+        start = await self._thread.seek_to_start(await self.app.handler.restore())
         self.app.handler.on_started(start)
         return {**start.others, **start.positions}
 
@@ -131,6 +131,19 @@ class BatchConsumer(driver.Consumer):
             False when the group has rebalanced meanwhile: nothing is committed, the new owner reads them again.
         """
         return bool(await self._commit(positions))
+
+    def trouble(self) -> BaseException | None:
+        """What keeps the consumer from its group: not permitted, for one. Faust would wait for partitions for ever."""
+        return self._thread.trouble()
+
+    def steer(self, held_back: frozenset[TP], max_records: int) -> None:
+        """Say what is read from the next fetch on; what was read before still comes.
+
+        Args:
+            held_back: partitions that are not to be read for now. When that would be all of them, all are read.
+            max_records: most records that a fetch gives out.
+        """
+        self._thread.held_back, self._thread.max_records = held_back, max_records
 
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """How far ``tp`` is written, by the last answer of the broker."""
@@ -168,6 +181,7 @@ class BatchApp(faust.App):
         topics: the topics to read in batches.
         handler: keeps the state of the partitions.
         broker: ``host:port``.
+        credentials: Faust's, see ``streams.security``; None: plaintext.
         data_dir: where Faust would keep tables. It keeps none, and nothing is made there.
         fetch_max_wait_ms: how long the broker may wait for new data before it answers.
         max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
@@ -177,7 +191,7 @@ class BatchApp(faust.App):
     logger = _logger
     BootStrategy = _ConsumerOnly
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a decision of the caller's
         self,
         group: str,
         *,
@@ -185,6 +199,7 @@ class BatchApp(faust.App):
         handler: BatchHandler,
         broker: str,
         data_dir: Path,
+        credentials: Any = None,
         fetch_max_wait_ms: int = 20,
         max_poll_records: int = 4000,
         session_timeout_s: float = 6.0,
@@ -196,6 +211,7 @@ class BatchApp(faust.App):
             group,
             broker=f"aiokafka://{broker}",
             broker_client_id=group,
+            broker_credentials=credentials,
             broker_max_poll_records=max_poll_records,
             broker_session_timeout=session_timeout_s,
             broker_heartbeat_interval=session_timeout_s / 4,
@@ -231,6 +247,10 @@ class BatchApp(faust.App):
 
         topic = self.topic(*sorted(self.batch_topics), acks=False, schema=BatchSchema(), maxsize=_QUEUED_BATCHES)
         self.agent(topic, name="batches", concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(batches)
+
+    def trouble(self) -> BaseException | None:
+        """See :meth:`BatchConsumer.trouble`; None before the consumer exists."""
+        return self.batch_consumer.trouble() if self.started else None
 
     @property
     def batch_consumer(self) -> BatchConsumer:
