@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from m1cep.plan.ir import MatchPlan
     from m1cep.plan.program import Program
 
-_TIDY = 64  # rows of a key after which those no longer needed are looked for
+TIDY = 64  # rows of a key after which those no longer needed are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class ScanWriter:
             out.add("m.leave(p, k)", indent=4)
             out.add("continue", indent=4)
         out.add("p.standing = after", indent=3)
-        out.add(f"if not len(log) % {_TIDY}:", indent=3)
+        out.add(f"if not len(log) % {TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
 
     def _head(self, out: Source) -> None:

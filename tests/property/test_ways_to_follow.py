@@ -30,6 +30,9 @@ def check(text, letters, monkeypatch, way, cut):
     rule = m1cep.compile_rule(text, LETTERS, "shared")
     assert way_to_follow(rule.plan, compile_program(rule.plan.pattern)) == way
     with monkeypatch.context() as patch:
+        patch.setattr("m1cep.codegen.scan.TIDY", 3)  # rows of a test are few
+        tidied = m1cep.compile_rule(text, LETTERS, "shared")
+    with monkeypatch.context() as patch:
         patch.setattr(compiling, "way_to_follow", lambda *_: "THREADS")
         apart = m1cep.compile_rule(text, LETTERS, "shared")
     events, time = [], 0
@@ -45,6 +48,8 @@ def check(text, letters, monkeypatch, way, cut):
     found += engine.push("letters", events[cut:])
     found += engine.finish()
     assert found == expected
+    engine = m1cep.Engine([tidied])
+    assert engine.push("letters", events) + engine.finish() == expected
 
 
 @pytest.mark.parametrize("skip", SKIPS)
