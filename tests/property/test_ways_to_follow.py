@@ -18,12 +18,13 @@ LOOPS = {
     "A{2,}? (B | C)": {"B": "B.v = COUNT(A.*)", "C": "C.v > FIRST(A.v, 1)"},
     "A+ B* C": {"C": "C.v > STDDEV(A.v) AND C.v <> COUNT(DISTINCT B.v)"},
     "A+ X{2} B": {"B": "B.l <> 'A' AND B.v < AVG(X.v) + AVG(A.v)"},
+    "A+ (C A C | B)": {"C": "C.l = 'C' OR C.l = 'B' AND C.v > 2", "B": "B.l = 'B' AND B.v < AVG(A.v)"},
     "A+ B": {"A": "A.l <> 'B' OR A.v > 2", "B": "B.v > 1.1 * AVG(A.v)"},
 }
 STATIC = ["A+ B", "A{2,} X*? B", "(A | B)+ C", "A B+", "(A+ B?)+? C", "((A+)+ B)", "A (X*? B)?", "A{1,3} B{2,}? X?"]
 SKIPS = ["PAST LAST ROW", "TO NEXT ROW"]
 
-letter = st.tuples(st.sampled_from("AABC"), st.integers(0, 1500), st.one_of(st.none(), st.integers(0, 4)))
+letter = st.tuples(st.sampled_from("AABC"), st.integers(0, 1500) | st.just(4000), st.one_of(st.none(), st.integers(0, 4)))
 
 
 def check(text, letters, monkeypatch, way, cut):
