@@ -4,8 +4,8 @@
                              depend on a match's past
     try_A(r, c, log, j, s)   the memory ``c`` of a match with the row mapped to A in state ``s``, or None when A's condition is
                              not true; for conditions
-    oldest_B(r, log, until, last)    the first of the rows until ``until`` (exclusive), and not after ``last``, such that all rows
-                             from it on being the leading loop's, B's condition is true of the row ``r``; -1 where none is
+    oldest_B(r, log, first, until, last)    the first row from ``first`` to before ``until``, and not after ``last``, such that
+                             B's condition is true of the row ``r`` where all rows from it on are the leading loop's; else None
     back_A(r, c, log, j)     the memory with the row put in front of those it has (for groups of matches that share their end)
     map_A(r, c, log, j, s)   as try_A without condition; for measures
     select, having           over measures: m the memory at the row shown, z the memory at the match's end
@@ -170,9 +170,9 @@ class _Generator:
         with self.conditions.apart("x"), self.conditions.mapping(loop):
             begin, changes = self.conditions.begin_apart(), self.conditions.backward_apart(loop)
         self.asked[variable] = f"oldest_{identifier(variable)}"
-        out.add(f"def oldest_{identifier(variable)}(r, log, until, last):")
-        out.add(f"found, {', '.join(begin)} = -1, {', '.join(begin.values())}", indent=1)
-        out.add("for s in range(until - 1, -1, -1):", indent=1)
+        out.add(f"def oldest_{identifier(variable)}(r, log, first, until, last):")
+        out.add(f"found, {', '.join(begin)} = None, {', '.join(begin.values())}", indent=1)
+        out.add("for s in range(until - 1, first - 1, -1):", indent=1)
         out.add("x = log[s]", indent=2)
         if changes:
             out.add(f"{', '.join(changes)} = {', '.join(changes.values())}", indent=2)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from m1cep.plan.ir import MatchPlan
     from m1cep.plan.program import Program
 
-_TIDY = 64  # rows of a key after which those no longer needed are looked for
+TIDY = 64  # rows of a key after which those no longer needed are looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ class ScanWriter:
             out.add("p.ats.clear()", indent=5)
             out.add("p.fits.clear()", indent=5)
             out.add("p.standing = none", indent=5)
+            out.add("p.slim = 0", indent=5)
             out.add("spare.append(p)", indent=5)
             out.add("continue", indent=4)
         if not self.behind:
@@ -178,7 +179,7 @@ class ScanWriter:
             out.add("m.leave(p, k)", indent=4)
             out.add("continue", indent=4)
         out.add("p.standing = after", indent=3)
-        out.add(f"if not len(log) % {_TIDY}:", indent=3)
+        out.add(f"if not len(log) % {TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
 
     def _head(self, out: Source) -> None:

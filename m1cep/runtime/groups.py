@@ -108,10 +108,26 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
         """Take in a row, the newest of the log, that may decide something; ``fits``: bits of the variables that it fits."""
-        self._standings.learn(p.standing, fits)
-        self._settle(p)
         if time >= p.expires:
             self._expire(p, key, time, out)
+            if p.expires == NEVER and self._within is not None:
+                p.expires = time + self._within
+        self._standings.learn(p.standing, fits)
+        after = p.standing.get(fits)
+        if after is None:
+            self._decide_with(p, key, row, time, at, fits, out)
+            return
+        p.ats.append(at)
+        p.fits.append(fits)
+        p.standing = after
+        if after is self._standings.gone:
+            self._leave(p, key)
+
+    def _decide_with(
+        self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]
+    ) -> None:
+        """A row for which it matters which attempt stands where."""
+        self._settle(p)
         number = p.taken
         p.taken = number + 1
         p.ats.append(at)
@@ -126,7 +142,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         if not p.groups and not p.ready:
             self._leave(p, key)
             return
-        self._stand(p)
+        self._stand(p, leading=False)
         if p.armed == NEVER and (self._absent or p.best or p.ready):  # later starts run out of time later
             self._arm(p, key)
         if not number & 31 and len(p.log) > 64:
@@ -144,8 +160,14 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         """Move the groups by the rows that only moved the standing: these complete nothing and ask nothing."""
         fits, base, groups = p.fits, p.base, p.groups
         start, begins = self._start, self._start.moves
+        steady: tuple[int, deque[int]] | None = (
+            None  # bits of rows that leave a group as it is and begin one more attempt there
+        )
         for number in range(p.taken, base + len(fits)):
             bits = fits[number - base]
+            if steady is not None and bits == steady[0]:
+                steady[1].append(number)
+                continue
             after: dict[Node, deque[int]] = {}
             for node, starts in groups.items():
                 to = (node.moves.get(bits) or self._work_out(node, bits, number, after)).to
@@ -157,20 +179,29 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
                     after[to].append(number)
                 else:
                     after[to] = deque((number,))
-            p.groups = groups = after
             if self._only_oldest:
-                self._prune_all(p)
+                self._prune_all(p, after)
+            elif len(after) == 1 and to is not None and after.get(to) is groups.get(to):
+                steady = bits, after[to]
+            else:
+                steady = None
+            p.groups = groups = after
         p.taken = base + len(fits)
 
-    def _stand(self, p: GroupPartition) -> None:
-        """Note where the attempts stand."""
-        p.standing = self._standings.busy if p.best or p.ready else self._standings.of(n.states for n in p.groups)
+    def _stand(self, p: GroupPartition, *, leading: bool) -> None:
+        """Note where the attempts stand; ``leading`` as of Standing."""
+        busy = p.best or p.ready
+        standings = self._standings
+        p.standing = standings.busy if busy else standings.of((n.states for n in p.groups), leading=leading)
 
     def tidy(self, p: GroupPartition) -> None:
         """Drop rows that are no longer needed, of the others the columns."""
+        if p.standing.leading and not p.taken and self._within is not None:  # all of them are needed
+            self._slim(p)
+            return
         self._settle(p)
         self._shorten(p)
-        self._stand(p)
+        self._stand(p, leading=p.standing.leading)
 
     def _leave(self, p: GroupPartition, key: Any) -> None:
         p.taken = p.base + len(p.fits)
@@ -190,7 +221,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         p.ats.clear()
         p.fits.clear()
         p.standing = self._standings.none
-        p.matches = p.covered = 0
+        p.matches = p.covered = p.slim = 0
         self._spare.append(p)
 
     def _shorten(self, p: GroupPartition) -> None:
@@ -249,11 +280,11 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if start in p.best:
                 self._over(p, start)
         if self._only_oldest:
-            self._prune_all(p)
+            self._prune_all(p, after)
         return completed is not None
 
-    def _prune_all(self, p: GroupPartition) -> None:
-        for starts in p.groups.values():
+    def _prune_all(self, p: GroupPartition, groups: dict[Node, deque[int]]) -> None:
+        for starts in groups.values():
             if len(starts) > 1:
                 self._prune(p, starts)
 
@@ -397,7 +428,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if not starts:
                 del p.groups[node]
         self._expect(p)
-        self._stand(p)
+        self._stand(p, leading=p.standing.leading)
 
     def _expect(self, p: GroupPartition) -> None:
         """Note when the oldest open attempt runs out of time."""
@@ -459,7 +490,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             p.best, p.ends = ({start: self._restored_end(end) for start, end in found} for found in ends)
             p.ready = sorted(p.ends)
         self._expect(p)
-        self._stand(p)
+        self._stand(p, leading=False)
 
     def _restored(self, states: States, _runs: Any, _others: Iterable[Node]) -> Node:
         return self._node(states)

@@ -75,24 +75,30 @@ class RunMatcher(GroupMatcher):
 
     def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
         """As GroupMatcher's, shorter where all a row does is to complete one of the attempts of a leading loop, or none."""
-        ask = p.standing.asks.get(fits)
-        if ask is None or p.taken or time >= p.expires or (fitting := self._oldest_fitting[ask.state]) is None:
+        standing = p.standing
+        if fits not in standing:
+            self._standings.learn(standing, fits)
+        ask = standing.asks.get(fits)
+        if ask is None or time >= p.expires or (fitting := self._oldest_fitting[ask.state]) is None:
             super().step(p, key, row, time, at, fits, out)
             return
-        log = p.log
+        log, base = p.log, p.base
+        first = (min([starts[0] for starts in p.groups.values()]) if p.groups else p.taken) - base
         last = len(log) - 1
-        start = fitting(row, log, last, last - ask.rows)
-        if start >= 0:
+        start = fitting(row, log, first, last, last - ask.rows)
+        if start is not None:
             path = [self._label[0]] * (last - start)
             path.append(self._label[ask.state])
-            self._reporter.report(p, key, start, path, (time, 1, at), out)
-            self._let_go(p, key)
-        elif ask.after is self._standings.gone:
-            self._let_go(p, key)
-        else:
+            self._reporter.report(p, key, base + start, path, (time, 1, at), out)
+        elif ask.after is not self._standings.gone:
             p.ats.append(at)
             p.fits.append(ask.bits)
             p.standing = ask.after
+            return
+        if p.taken:
+            self._leave(p, key)
+        else:
+            self._let_go(p, key)
 
     def _node(self, states: States) -> Node:
         """The node before a match's first row."""
