@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from m1cep.channel import Channel, Running
@@ -293,5 +294,5 @@ class Engine:
         return stream
 
 
-def _order(entry: tuple[Any, ...]) -> tuple[Any, ...]:
-    return entry[:6]
+#: All of an entry but the rule and its hit, which have no order.
+_order = itemgetter(slice(6))
