@@ -9,7 +9,8 @@ stream can bring an older one.
                                           ok  ok  ok  ok  late        rows go in the order 5 | 6 7 9 ...
 
 A stream that is *idle* (read to its end) does not hold the others back. When it then brings rows older than what has gone, they
-are late too, with the reason ``idle``.
+are late too, with the reason ``idle``. A stream with an ``idle_delay`` still holds them back by that much, so that its rows may
+come so much later.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class LateRow:
 class _Input:
     time_of: Callable[[Any], int]
     delay: int
+    idle_delay: int = 0
     highest: int = START
     idle: bool = False
     ended: bool = False
@@ -68,7 +70,7 @@ class Merge:
     _inputs: dict[str, _Input] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay) for s in self.streams}
+        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay, s.idle_delay) for s in self.streams}
         self._time_of: Callable[[Any], int] = attrgetter(self.time_attr)
 
     def take(self, stream: str, rows: list[Any], convert: Callable[[Sequence[Any]], list[Any]] | None) -> list[LateRow]:
@@ -106,6 +108,16 @@ class Merge:
     def idle(self, stream: str) -> None:
         """The stream is read to its end for now."""
         self._inputs[stream].idle = True
+
+    def wake(self, stream: str) -> None:
+        """Rows of the stream are about to be taken: until then nothing goes that may come after them."""
+        self._inputs[stream].idle = False
+
+    def reach(self, stream: str, time: int) -> None:
+        """The stream has come to ``time``, as if it had brought a row of that time."""
+        source = self._inputs[stream]
+        source.idle = False
+        source.highest = max(source.highest, time)
 
     def end(self, stream: str) -> None:
         """The stream will bring nothing more."""
@@ -158,5 +170,8 @@ class Merge:
 
     def _watermark(self) -> int:
         inputs = self._inputs.values()
+        newest = max(i.highest for i in inputs)
         active = [i.watermark for i in inputs if not i.idle or i.ended]
-        return min(active) if active else max(i.highest for i in inputs)
+        if not active:
+            return newest
+        return min(active + [newest - i.idle_delay for i in inputs if i.idle_delay and i.idle and not i.ended])
