@@ -115,9 +115,8 @@ def why(rule: Rule) -> str:
         return ""
     streams = _of(rule, found)
     key = f"its key is {', '.join(found.key)}" if found.key else "it has no PARTITION BY"
-    keys = {s.stream.name: ", ".join(s.stream.key) for s in streams}
-    topics = "; ".join(f"{name} by {by or 'no key'}" for name, by in keys.items())
-    text = f"reads {', '.join(s.topic for s in streams)}: {key}, the topics' keys are: {topics}"
+    keys = ", ".join(f"that of {s.stream.name} is {', '.join(s.stream.key) or 'none'}" for s in streams)
+    text = f"reads {', '.join(s.topic for s in streams)}, which the worker writes: {key}, {keys}"
     if not any(s.columns for s in streams):
         text += "; all its events go through one partition"
         if found.unusable:

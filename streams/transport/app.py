@@ -132,6 +132,14 @@ class BatchConsumer(driver.Consumer):
         """
         return bool(await self._commit(positions))
 
+    async def ends_of(self, tps: Iterable[TP]) -> Mapping[TP, int]:
+        """Where partitions end, ours or not.
+
+        Raises:
+            KafkaError: the broker does not answer.
+        """
+        return await self._thread.ends_of(tps)
+
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """How far ``tp`` is written, by the last answer of the broker."""
         return self._thread.end_of(tp)

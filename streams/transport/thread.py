@@ -12,6 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.structs import TopicPartition
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -22,10 +23,9 @@ from streams.transport import records
 from streams.transport.batch import Batch, EndOfPartition, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aiokafka import AIOKafkaConsumer
-    from aiokafka.structs import TopicPartition
     from faust.types import TP
 
     from streams.transport.app import BatchApp
@@ -149,6 +149,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 offset = first[tp]
             positions[tp] = offset
         return positions, expired
+
+    async def ends_of(self, tps: Iterable[TP]) -> dict[TP, int]:
+        """Where partitions end, ours or not. The embedded broker may say the end of the last batch's first record."""
+        ends: dict[TP, int] = await self.call_thread(self._ends_of, list(tps))
+        return ends
+
+    async def _ends_of(self, tps: list[TP]) -> dict[TP, int]:
+        return _as_faust(await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps]))
 
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """What the last fetch said about the end of a partition; None before the first answer or when not assigned.

@@ -1,0 +1,49 @@
+"""When a lane counts as silent: its writer said so, and nothing has come to its source partition since.
+
+A re-keyed topic cannot tell the second by itself. Nothing in it may mean that nothing happens, or that the worker who writes it
+is dead while events pile up in the source. So the ends of the source are asked for, several times a second:
+
+    the lane's last word: nothing behind 30      source ends at 30       silent: holds nobody back
+                                                 source ends at 31       not silent: its event is on the way
+                                                 no answer               nobody is silent
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from aiokafka.errors import KafkaError
+from faust.types import TP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from streams.agents.host import Host
+
+#: Less than the delay that lanes have for each other (``rekey.IDLE_DELAY_MS``): so old may an answer be when it is used.
+_ANSWER_WITHIN_S = 0.5
+
+
+async def watch_lanes(host: Host, topics: Iterable[str], partitions: int, every_s: float) -> None:
+    """Tell the partitions of the risk agent how far the sources are, for ever.
+
+    Args:
+        host: of the agent.
+        topics: the sources.
+        partitions: of each.
+        every_s: how often to ask.
+    """
+    wanted = [TP(topic, number) for topic in topics for number in range(partitions)]
+    while True:
+        await asyncio.sleep(every_s)
+        ends: Mapping[TP, int] = {}
+        with suppress(KafkaError, TimeoutError):
+            ends = await asyncio.wait_for(host.app.batch_consumer.ends_of(wanted), _ANSWER_WITHIN_S)
+        await host.each(partial(_tell, ends))
+
+
+def _tell(ends: Mapping[TP, int], partition: Partition) -> Outcome | None:
+    assert isinstance(partition, RiskPartition)
+    return partition.sources_end(ends)
