@@ -62,7 +62,8 @@ def worker(broker: str, group: str, rule: str, delay_ms: int) -> None:
     It commits often and takes a silent topic for idle soon: orders may be 200 ms late, so the last of them wait for that, and
     the end of a short run would be measured instead of its speed.
     """
-    from streams.worker import WorkerOptions, run_worker
+    from streams.agents.context import WorkerOptions
+    from streams.worker import run_worker
 
     configure_logs("info", json=True)
     text = (Path(__file__).parent.parent / "rules" / "streams.sql").read_text(encoding="utf-8")
@@ -75,7 +76,7 @@ def worker(broker: str, group: str, rule: str, delay_ms: int) -> None:
             client={"bootstrap_servers": broker},
             state_dir=Path(tempfile.gettempdir()) / "m1cep-bench",
             group=group,
-            commit_every_s=0.05,
+            snapshot_every_s=0.05,
             idle_timeout_s=0.02,
         )
     )

@@ -206,6 +206,23 @@ def _true_ends(reader: KafkaConsumer, partitions: list[TopicPartition]) -> dict[
     return ends
 
 
+def topic_ids(client: Mapping[str, Any], topics: Iterable[str]) -> dict[str, str]:
+    """The id that the cluster gave each existing topic when it was made; a topic made anew has another.
+
+    Args:
+        client: settings of a Kafka client.
+        topics: names.
+
+    Raises:
+        KafkaError: the broker does not answer.
+    """
+    admin = KafkaAdminClient(**client, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        return {topic["name"]: str(topic.get("topic_id") or "") for topic in admin.describe_topics(list(topics))}
+    finally:
+        admin.close()
+
+
 @contextmanager
 def admin_client(settings: Settings) -> Iterator[KafkaAdminClient]:
     """An admin client, closed at the end; what the broker answers badly becomes a ServerError.

@@ -1,8 +1,8 @@
 """The worker: one process, its agents' Faust apps, and the watch over the broker.
 
-start:  topics checked ──▶ apps started ──▶ group joined ──▶ partitions sought ──▶ ready
-end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ──▶ commit ──▶ group left           exit code 0
-        an agent fails  ──▶ nothing committed, the batch is read again at the next start              exit code 1
+start:  topics checked ──▶ apps started ──▶ group joined ──▶ snapshots loaded, partitions sought ──▶ ready
+end:    SIGTERM, SIGINT ──▶ no more batches ──▶ acknowledgements ──▶ snapshots ──▶ commit ──▶ group left     exit code 0
+        an agent fails  ──▶ nothing saved nor committed: what came since the last snapshot is read again     exit code 1
         broker silent for broker_timeout_s                                                            exit code 3
 """
 
@@ -14,24 +14,19 @@ import logging
 import signal
 import time
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from aiokafka.errors import KafkaError
 
 from m1cep import M1cepError
 from streams.agents import AGENTS
-from streams.agents.context import OUTPUT_TOPICS, AgentContext
+from streams.agents.context import OUTPUT_TOPICS, AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
 from streams.errors import ServerError, ShellError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from m1cep import Lookups, Rule, Stream
     from streams.agents.host import Host
 
 _log = structlog.get_logger(__name__)
@@ -40,43 +35,6 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S = 4.0
 _STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class WorkerOptions:
-    """What to run and how.
-
-    Attributes:
-        agents: names from ``AGENTS``.
-        rules, streams: compiled.
-        lookups: lists and parameters for the rules; None means that there are none.
-        client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
-        state_dir: see :class:`AgentContext`.
-        group: prefix of consumer groups.
-        stats_file: rewritten every ``stats_every_s``, or None.
-        broker_timeout_s: the worker gives up on a broker that has been silent for so long.
-    """
-
-    agents: Sequence[str]
-    rules: Sequence[Rule]
-    streams: Mapping[str, Stream]
-    client: Mapping[str, Any]
-    state_dir: Path
-    group: str = "m1cep"
-    stats_file: Path | None = None
-    stats_every_s: float = 1.0
-    idle_timeout_s: float = 0.1
-    commit_every_s: float = 1.0
-    broker_timeout_s: float = 10.0
-    session_timeout_s: float = 6.0
-    fetch_max_wait_ms: int = 20
-    lookups: Lookups | None = None
-    stats: dict[str, AgentStats] = field(default_factory=dict)
-
-    @property
-    def broker(self) -> str:
-        """``host:port``."""
-        return str(self.client["bootstrap_servers"])
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -131,20 +89,7 @@ class _Worker:
     async def _build(self, outbox: Outbox) -> None:
         options = self._options
         for name in options.agents:
-            context = AgentContext(
-                rules=options.rules,
-                streams=options.streams,
-                lookups=options.lookups,
-                outbox=outbox,
-                stats=self._stats[name],
-                broker=options.broker,
-                group=options.group,
-                state_dir=options.state_dir,
-                idle_timeout_s=options.idle_timeout_s,
-                commit_every_s=options.commit_every_s,
-                session_timeout_s=options.session_timeout_s,
-                fetch_max_wait_ms=options.fetch_max_wait_ms,
-            )
+            context = AgentContext(options, outbox, self._stats[name])
             self._hosts.append(await AGENTS[name](context))
         inputs = {topic for host in self._hosts for topic in host.topics}
         self._cluster = await outbox.look(sorted(inputs | {*OUTPUT_TOPICS}))

@@ -1,6 +1,6 @@
 """Agents, each a file; ``AGENTS`` says which there are.
 
-``host`` takes batches and commits, ``outbox`` writes, ``commits``, ``held`` and ``idle`` keep order and time, ``stats`` counts:
+``host`` takes batches and commits, ``outbox`` writes, ``keeper`` and ``acks`` keep it safe, ``idle`` time, ``stats`` counts:
 shared by all agents. An agent's own file brings its state (``partition.Partition``) and a ``build`` function.
 """
 

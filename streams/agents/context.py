@@ -1,12 +1,17 @@
-"""What a worker gives to each of its agents."""
+"""What a worker is told, and what it gives to each of its agents."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from streams import codec
+from streams.agents.host import Host
+from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
+from streams.snapshots import FolderStore
+from streams.topics import topic_ids
 from streams.transport import BatchApp
 
 if TYPE_CHECKING:
@@ -14,54 +19,114 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from m1cep import Lookups, Rule, Stream
+    from streams.agents.keeper import OpenPartition
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
-    from streams.transport import BatchHandler
 
 #: What every agent writes to.
 OUTPUT_TOPICS = (codec.ALERTS, codec.DEAD_LETTERS, codec.LATE)
 
 
 @dataclass(frozen=True)
-class AgentContext:
-    """Rules, what they look up, streams, connections and settings.
+class WorkerOptions:
+    """What to run and how.
 
     Attributes:
-        broker: ``host:port``.
-        group: prefix of the agents' consumer groups.
+        agents: names from ``AGENTS``.
+        rules, streams: compiled.
+        lookups: lists and parameters for the rules; None means that there are none.
+        client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
+        group: prefix of the agents' consumer groups.
+        stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
-        commit_every_s: how often an agent commits, at most.
-        session_timeout_s: see :class:`BatchApp`.
-        fetch_max_wait_ms: see :class:`BatchApp`.
+        snapshot_every_s: how often an agent saves what has changed and commits, at most.
+        broker_timeout_s: the worker gives up on a broker that has been silent for so long.
+        session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
     """
 
+    agents: Sequence[str]
     rules: Sequence[Rule]
     streams: Mapping[str, Stream]
+    client: Mapping[str, Any]
+    state_dir: Path
+    group: str = "m1cep"
+    stats_file: Path | None = None
+    stats_every_s: float = 1.0
+    idle_timeout_s: float = 0.1
+    snapshot_every_s: float = 1.0
+    broker_timeout_s: float = 10.0
+    session_timeout_s: float = 6.0
+    fetch_max_wait_ms: int = 20
+    lookups: Lookups | None = None
+    stats: dict[str, AgentStats] = field(default_factory=dict)
+
+    @property
+    def broker(self) -> str:
+        """``host:port``."""
+        return str(self.client["bootstrap_servers"])
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """The worker's options, its outbox, and the counters of one agent."""
+
+    options: WorkerOptions
     outbox: Outbox
     stats: AgentStats
-    broker: str
-    group: str
-    state_dir: Path
-    idle_timeout_s: float
-    commit_every_s: float
-    session_timeout_s: float
-    fetch_max_wait_ms: int
-    lookups: Lookups | None = None
 
-    async def check_topics(self, topics: Iterable[str]) -> None:
-        """Check that the topics exist, with as many partitions each, and that there is somewhere to write to.
+    async def new_host(
+        self, agent: str, topics: Iterable[str], open_partition: OpenPartition, rules: Mapping[str, str]
+    ) -> Host:
+        """The host of an agent, attached to a Faust app in the consumer group ``<group>-<agent>`` that is not started.
+
+        Args:
+            agent: its name.
+            topics: what it reads.
+            open_partition: see :class:`Keeper`.
+            rules: version by id of what its state depends on.
 
         Raises:
             ServerError: a topic does not exist.
             ShellError: partition counts differ.
         """
-        inputs = sorted(topics)
-        found = (await self.outbox.look((*inputs, *OUTPUT_TOPICS))).partitions
+        options, inputs = self.options, sorted(topics)
+        cluster = await self._check_topics(inputs)
+        ids = await asyncio.to_thread(topic_ids, options.client, inputs)
+        group = f"{options.group}-{agent}"
+        # By cluster: the embedded broker is a new one at every start, and offsets of another cluster mean nothing here.
+        store = FolderStore(options.state_dir / "snapshots" / (cluster or "cluster") / group)
+        host = Host(
+            agent,
+            frozenset(inputs),
+            Keeper(agent, store, open_partition, ids, rules),
+            self.outbox,
+            self.stats,
+            idle_timeout_s=options.idle_timeout_s,
+            snapshot_every_s=options.snapshot_every_s,
+        )
+        host.attach(
+            BatchApp(
+                group,
+                topics=inputs,
+                handler=host,
+                broker=options.broker,
+                data_dir=options.state_dir / "faust",
+                fetch_max_wait_ms=options.fetch_max_wait_ms,
+                session_timeout_s=options.session_timeout_s,
+            )
+        )
+        return host
+
+    async def _check_topics(self, inputs: Sequence[str]) -> str | None:
+        """Check that there is something to read from and to write to; the id of the cluster."""
+        cluster = await self.outbox.look((*inputs, *OUTPUT_TOPICS))
+        found = cluster.partitions
         missing = [topic for topic in (*inputs, *OUTPUT_TOPICS) if not found.get(topic)]
         if missing:
             raise ServerError(
-                f"the broker at {self.broker} has no topic {', '.join(missing)}", "make them: m1cep topics create"
+                f"the broker at {self.options.broker} has no topic {', '.join(missing)}",
+                "make them: m1cep topics create",
             )
         if len({found[topic] for topic in inputs}) > 1:
             counts = ", ".join(f"{topic} {found[topic]}" for topic in inputs)
@@ -69,15 +134,4 @@ class AgentContext:
                 f"the topics that the rules read have different numbers of partitions: {counts}",
                 "partition p of all of them is processed together: make the numbers equal",
             )
-
-    def new_app(self, agent: str, handler: BatchHandler, topics: Iterable[str]) -> BatchApp:
-        """A Faust app for an agent, in the consumer group ``<group>-<agent>``, not started."""
-        return BatchApp(
-            f"{self.group}-{agent}",
-            topics=topics,
-            handler=handler,
-            broker=self.broker,
-            data_dir=self.state_dir / "faust",
-            fetch_max_wait_ms=self.fetch_max_wait_ms,
-            session_timeout_s=self.session_timeout_s,
-        )
+        return cluster.id

@@ -1,9 +1,11 @@
-"""Hosts the partitions of an agent: takes batches, sends what follows from them, commits behind the acknowledgements.
+"""Hosts the partitions of an agent: takes batches, sends what follows from them, saves snapshots, commits.
 
-    batch ──▶ Partition.take ──▶ messages ──▶ Outbox ──▶ acknowledged ──▶ CommitLog ──▶ commit (about once a second)
+    batch ──▶ Partition.take ──▶ messages ──▶ Outbox ──▶ acknowledged ─┐
+                    └── every second: state and positions ─────────────┴──▶ snapshot saved ──▶ positions committed
 
-The messages of a batch are on their way while the next batch is computed; the commit of a batch comes after the
-acknowledgement of everything before it. Nothing here knows rules: an agent brings its own ``Partition``.
+The messages of a batch are on their way while the next batch is computed. A snapshot is saved after everything before it is
+acknowledged, and its positions are committed after it is saved; the positions in the snapshot are the ones that count.
+Nothing here knows rules: an agent brings its own ``Partition``.
 """
 
 from __future__ import annotations
@@ -15,24 +17,26 @@ from typing import TYPE_CHECKING
 import structlog
 from faust.types import TP
 
-from streams.agents.commits import CommitLog
+from streams.agents.acks import acknowledged
 from streams.agents.idle import IdleWatch
 from streams.errors import ServerError, ShellError
+from streams.snapshots import StoreError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Mapping
 
+    from streams.agents.keeper import Keeper, Owned
     from streams.agents.outbox import Outbox
-    from streams.agents.partition import Outcome, Partition
+    from streams.agents.partition import Outcome
     from streams.agents.stats import AgentStats
     from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
 _log = structlog.get_logger(__name__)
 
-#: While a group rebalances, acknowledgements are awaited no longer than this; what is not acknowledged is read again.
-_REVOKE_WAIT_S = 2.0
-#: At a clean stop.
-_STOP_WAIT_S = 3.0
+#: While a group rebalances, and at a clean stop, the last snapshots wait no longer; what is not saved is read again.
+_LAST_SAVE_S = 8.0
+#: Of the worker's time, at most a tenth goes into snapshots: after one that took a second the next comes nine later.
+_TIMES_PAUSE = 9
 
 
 class Host:
@@ -41,40 +45,39 @@ class Host:
     Args:
         name: of the agent, for logs.
         topics: topics to read: equal partition counts, all partitions p kept together.
-        new_partition: makes the empty state of a partition, given the positions to start from.
+        keeper: loads and saves partitions.
         outbox: where messages go.
         stats: counters to keep.
         idle_timeout_s: see :class:`IdleWatch`.
-        commit_every_s: how often to commit, at most.
+        snapshot_every_s: how often to save what has changed, at most.
     """
 
     def __init__(
         self,
         name: str,
         topics: frozenset[str],
-        new_partition: Callable[[Mapping[str, int]], Partition],
+        keeper: Keeper,
         outbox: Outbox,
         stats: AgentStats,
         idle_timeout_s: float = 0.1,
-        commit_every_s: float = 1.0,
+        snapshot_every_s: float = 1.0,
     ) -> None:
         self.name = name
         self.topics = topics
         self.stats = stats
         self.app: BatchApp  # set by attach()
-        self._new_partition = new_partition
+        self._keeper = keeper
         self._outbox = outbox
-        self._partitions: dict[int, Partition] = {}
+        self._owned: dict[int, Owned] = {}
         self._assigned: frozenset[TP] = frozenset()
         self._epoch = 0
         self._taking = False
         self._working = asyncio.Lock()  # held while a batch is processed and its messages are queued
-        self._committing = asyncio.Lock()
-        self._log = CommitLog()
+        self._saving = asyncio.Lock()
         self._committed: dict[TP, int] = {}
         self._idle = IdleWatch(idle_timeout_s)
         self._idle_tick_s = max(0.01, idle_timeout_s / 4)
-        self._commit_every_s = commit_every_s
+        self._snapshot_every_s = snapshot_every_s
         self._tasks: list[asyncio.Task[None]] = []
         #: Done with an exception when the agent cannot go on.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -84,21 +87,22 @@ class Host:
         self.app = app
         app.serve_batches(self.take)
         self._tasks = [
-            asyncio.create_task(self._repeat(self._commit_every_s, self.commit)),
-            asyncio.create_task(self._repeat(self._idle_tick_s, self._look_for_idle)),
+            asyncio.create_task(self._watched(self._save_repeatedly())),
+            asyncio.create_task(self._watched(self._look_for_idle())),
         ]
 
     def abandon(self) -> None:
-        """End without committing, after a failure."""
+        """End without saving, after a failure."""
         self._taking = False
         for task in self._tasks:
             task.cancel()
 
     async def close(self) -> None:
-        """Stop taking, wait for acknowledgements, commit. What cannot be committed in time is read again next time."""
+        """Stop taking, save, commit. What cannot be saved in time is read again next time."""
         self.stats.state = "stopping"
+        self._taking = False
+        await self._save_at_last()
         self.abandon()
-        await self._settle_and_commit(_STOP_WAIT_S)
 
     # -- the transport's side ------------------------------------------------------------------------------------
 
@@ -106,9 +110,8 @@ class Host:
         """See :class:`BatchHandler`. State is kept for now: a partition that comes back goes on where it stood."""
         self._taking = False
         self.stats.state = "rebalancing" if revoked else "starting"
-        if not revoked:
-            return
-        await self._settle_and_commit(_REVOKE_WAIT_S)
+        if revoked:
+            await self._save_at_last()
 
     def on_assigned(self, assigned: set[TP]) -> None:
         """See :class:`BatchHandler`."""
@@ -122,25 +125,29 @@ class Host:
                     "topics: their partition counts differ or the group's members read different topics",
                     "give all input topics the same number of partitions and start workers with the same rules",
                 )
-        for number in sorted(self._partitions.keys() - numbers):
-            del self._partitions[number]
+        for number in sorted(self._owned.keys() - numbers):
+            del self._owned[number]
             _log.info("partition.dropped", agent=self.name, partition=number)
-        gone = self._assigned - ours
-        self._log.forget(gone)
-        for tp in gone:
+        for tp in self._assigned - ours:
             self._committed.pop(tp, None)
         self._assigned = ours
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in ours)
         if not ours:
             self._ready()
 
-    def wanted_positions(self) -> Mapping[TP, int]:
+    async def restore(self) -> Mapping[TP, int]:
         """See :class:`BatchHandler`."""
-        return {
-            TP(topic, number): position
-            for number, partition in self._partitions.items()
-            for topic, position in partition.positions.items()
-        }
+        try:
+            positions: dict[TP, int] = {}
+            for number in sorted({tp.partition for tp in self._assigned}):
+                owned = self._owned[number] = await self._keeper.own(number, self._owned.get(number))
+                if owned.partition is not None:
+                    found = owned.partition.positions.items()
+                    positions |= {TP(topic, number): at for topic, at in found if topic in self.topics}
+        except Exception as error:
+            self._fail(error)
+            raise
+        return positions
 
     def on_started(self, start: Start) -> None:
         """See :class:`BatchHandler`."""
@@ -150,12 +157,12 @@ class Host:
         for (topic, number), position in start.positions.items():
             starts.setdefault(number, {})[topic] = position
         for number, positions in sorted(starts.items()):
-            kept = self._partitions.get(number)
-            if kept is not None and kept.positions == positions:
-                continue
-            self._partitions[number] = self._new_partition(positions)
-            if any(positions.values()):  # nothing was missed by starting at the very beginning
-                _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
+            owned = self._owned[number]
+            if owned.partition is None:
+                owned.partition = self._keeper.open_partition(positions, None)
+                if any(positions.values()):  # nothing was missed by starting at the very beginning
+                    _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
+            owned.partition.positions = positions
         self._epoch = start.epoch
         self._idle.forget()
         self._taking = True
@@ -168,21 +175,6 @@ class Host:
         partitions = sorted({tp.partition for tp in self._assigned})
         _log.info("worker.ready", agent=self.name, partitions=partitions, topics=sorted(self.topics))
 
-    async def _settle_and_commit(self, each_s: float) -> None:
-        """Wait for the batch under way and its acknowledgements, then commit what is acknowledged by now."""
-        try:
-            await asyncio.wait_for(self._settle(), each_s)
-        except TimeoutError:
-            _log.warning("worker.unacknowledged", agent=self.name, steps=len(self._log))
-        try:
-            await asyncio.wait_for(self.commit(), each_s)
-        except TimeoutError:
-            _log.warning("worker.not_committed", agent=self.name, reason="the broker does not answer")
-
-    async def _settle(self) -> None:
-        async with self._working:
-            await self._log.settle()
-
     # -- the agent's side ----------------------------------------------------------------------------------------
 
     async def take(self, batch: Batch) -> None:
@@ -191,76 +183,144 @@ class Host:
             if not self._taking or batch.epoch != self._epoch:
                 return  # read before a seek; it will come again
             try:
-                await self._take(self._partitions[batch.partition], batch)
+                await self._take(self._owned[batch.partition], batch)
             except Exception as error:
                 self._fail(error)
                 raise
 
-    async def _take(self, partition: Partition, batch: Batch) -> None:
+    async def _take(self, owned: Owned, batch: Batch) -> None:
+        assert owned.partition is not None  # on_started() has come before
         started_s = time.perf_counter()
-        outcome = partition.take(batch)
+        outcome = owned.partition.take(batch)
         stats = self.stats
         stats.busy_s += time.perf_counter() - started_s
         stats.batches += 1
         stats.records += len(batch.records)
         stats.largest_batch = max(stats.largest_batch, len(batch.records))
         stats.events[batch.topic] += outcome.events
-        await self._send(batch.partition, partition, outcome)
+        await self._send(owned, outcome)
 
-    async def _send(self, number: int, partition: Partition, outcome: Outcome) -> None:
+    async def _send(self, owned: Owned, outcome: Outcome) -> None:
+        owned.changed = True
         if outcome.messages:
             stats = self.stats
             stats.alerts.update(outcome.rules)
             stats.dead_letters += outcome.dead_letters
             stats.late += outcome.late
-            pending = [await self._outbox.send(message) for message in outcome.messages]
-        else:
-            pending = []
-        if self._partitions.get(number) is not partition:
-            return  # lost in a rebalance while the broker was slow: another worker reads it again from the last commit
-        self._log.add({TP(topic, number): at for topic, at in outcome.committable.items()}, pending)
+            # Waits while the outbox is full: a slow sink makes us slow, not large.
+            owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
 
     async def _look_for_idle(self) -> None:
-        if not self._taking or self._working.locked():
-            return
-        now_s = time.monotonic()
-        async with self._working:
-            for number, partition in list(self._partitions.items()):
-                for topic, position in partition.positions.items():
-                    tp = TP(topic, number)
-                    end = self.app.batch_consumer.end_of(tp)
-                    if end is not None and end.offset < position:
-                        raise _made_anew(tp, position, end, self.app.conf.id)
-                    if self._idle.became_idle(tp, position, end, now_s):
-                        await self._send(number, partition, partition.idle(topic))
+        while True:
+            await asyncio.sleep(self._idle_tick_s)
+            if not self._taking or self._working.locked():
+                continue
+            now_s = time.monotonic()
+            async with self._working:
+                for number, owned in list(self._owned.items()):
+                    if owned.partition is not None:
+                        await self._tell_idle(number, owned, now_s)
 
-    async def commit(self) -> None:
-        """Commit what is safe and not committed yet."""
-        async with self._committing:
-            safe = self._log.committable()
-            due = {tp: at for tp, at in safe.items() if tp in self._assigned and self._committed.get(tp) != at}
-            if due and await self.app.batch_consumer.commit_positions(due):
-                self._committed.update(due)
-                self.stats.commits += 1
+    async def _tell_idle(self, number: int, owned: Owned, now_s: float) -> None:
+        assert owned.partition is not None
+        for topic, position in owned.partition.positions.items():
+            tp = TP(topic, number)
+            end = self.app.batch_consumer.end_of(tp)
+            if end is not None and end.offset < position:
+                raise _made_anew(tp, position, end, self.app.conf.id)
+            if self._idle.became_idle(tp, position, end, now_s):
+                await self._send(owned, owned.partition.idle(topic))
+
+    # -- snapshots -----------------------------------------------------------------------------------------------
+
+    async def save(self) -> None:
+        """Save and commit what has changed. What the store does not take now is tried again the next time.
+
+        Raises:
+            SupersededError: another worker owns a partition that we thought ours.
+            KafkaError: a message was refused.
+        """
+        async with self._saving:
+            for number, owned in list(self._owned.items()):
+                owned.acks.check()
+                if owned.changed and owned.partition is not None:
+                    await self._save(number, owned)
             self._measure()
+
+    async def _save(self, number: int, owned: Owned) -> None:
+        async with self._working:  # between two batches, when everything that follows from the first is in the outbox
+            if self._owned.get(number) is not owned:
+                return  # lost in a rebalance
+            assert owned.partition is not None
+            started_s = time.perf_counter()
+            positions, state = dict(owned.partition.positions), owned.partition.snapshot()
+            owned.changed = False
+            self.stats.snapshot_busy_s += time.perf_counter() - started_s
+            pending = owned.acks.pending()  # what follows from later batches does not belong to this snapshot
+        try:
+            await acknowledged(pending)
+            size = await self._keeper.save(number, owned.generation, positions, state)
+        except StoreError as error:
+            owned.changed = True
+            self.stats.snapshot_failures += 1
+            _log.error("snapshot.failed", agent=self.name, partition=number, reason=str(error))
+            return
+        except SupersededError:
+            del self._owned[number]
+            raise
+        except BaseException:
+            owned.changed = True
+            raise
+        self.stats.snapshots += 1
+        self.stats.snapshot_bytes[number] = size
+        await self._commit({TP(topic, number): at for topic, at in positions.items()})
+
+    async def _commit(self, positions: Mapping[TP, int]) -> None:
+        """For others to see how far we are, and for a start without snapshots."""
+        due = {tp: at for tp, at in positions.items() if tp in self._assigned and self._committed.get(tp) != at}
+        if due and await self.app.batch_consumer.commit_positions(due):
+            self._committed.update(due)
+            self.stats.commits += 1
+
+    async def _save_repeatedly(self) -> None:
+        while True:
+            spent_s = self.stats.snapshot_busy_s
+            await self.save()
+            spent_s = self.stats.snapshot_busy_s - spent_s
+            await asyncio.sleep(max(self._snapshot_every_s, spent_s * _TIMES_PAUSE))
+
+    async def _save_at_last(self) -> None:
+        """Before partitions may go to others: wait for the batch under way and its acknowledgements, save, commit."""
+        try:
+            await asyncio.wait_for(self._save_what_is_ours(), _LAST_SAVE_S)
+        except TimeoutError:
+            waiting = sum(len(owned.acks) for owned in self._owned.values())
+            _log.warning("worker.not_saved", agent=self.name, unacknowledged=waiting, reason="it took too long")
+
+    async def _save_what_is_ours(self) -> None:
+        while True:
+            try:
+                return await self.save()
+            except SupersededError as error:  # the group finds out at the same time: no reason to end
+                _log.warning("partition.superseded", agent=self.name, reason=str(error))
 
     def _measure(self) -> None:
         stats = self.stats
-        stats.unacknowledged = len(self._log)
+        stats.unacknowledged = sum(len(owned.acks) for owned in self._owned.values())
         stats.committed = {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._committed.items())}
         lag: dict[str, int] = {}
         for tp in sorted(self._assigned):
             end = self.app.batch_consumer.end_of(tp)
-            partition = self._partitions.get(tp.partition)
-            if end is not None and partition is not None:
-                lag[f"{tp.topic}/{tp.partition}"] = max(0, end.offset - partition.positions[tp.topic])
+            owned = self._owned.get(tp.partition)
+            if end is not None and owned is not None and owned.partition is not None:
+                lag[f"{tp.topic}/{tp.partition}"] = max(0, end.offset - owned.partition.positions[tp.topic])
         stats.lag = lag
 
-    async def _repeat(self, every_s: float, do: Callable[[], object]) -> None:
+    # -- failures ------------------------------------------------------------------------------------------------
+
+    async def _watched(self, work: Awaitable[None]) -> None:
         try:
-            while True:
-                await asyncio.sleep(every_s)
-                await do()  # type: ignore[misc]
+            await work
         except Exception as error:  # noqa: BLE001 - whatever it is, the worker must end with it
             self._fail(error)
 

@@ -1,4 +1,4 @@
-"""What an agent brings: the state of a partition, and what it says follows from a batch."""
+"""What an agent keeps for one partition number, and what follows from a batch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ class Outcome:
     dead_letters: int = 0
     late: int = 0
     messages: list[Message] = field(default_factory=list)
-    committable: dict[str, int] = field(default_factory=dict)  # by topic, once the messages are acknowledged
 
 
 class Partition(Protocol):
@@ -35,3 +34,6 @@ class Partition(Protocol):
 
     def idle(self, topic: str) -> Outcome:
         """The topic is read to its end and silent."""
+
+    def snapshot(self) -> bytes:
+        """The state as of ``positions``, which are not part of it."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from m1cep import Engine, RuleFailure
 from streams import codec
-from streams.agents.held import Held
-from streams.agents.host import Host
 from streams.agents.partition import Outcome
 from streams.errors import ShellError
 
@@ -17,6 +14,7 @@ if TYPE_CHECKING:
 
     from m1cep import Alert, Stream
     from streams.agents.context import AgentContext
+    from streams.agents.host import Host
     from streams.transport import Batch, Record
 
 _SOURCE = "/m1cep/risk"
@@ -35,14 +33,6 @@ class RiskPartition:
         self.positions = dict(positions)
         self._engine = engine
         self._streams = streams
-        self._times = {
-            topic: (
-                attrgetter(stream.time_attr),
-                1 if stream.time_unit == "us" else 1000,
-            )
-            for topic, stream in streams.items()
-        }
-        self._held = Held({topic: stream.delay * self._times[topic][1] for topic, stream in streams.items()})
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
 
     def take(self, batch: Batch) -> Outcome:
@@ -62,17 +52,14 @@ class RiskPartition:
         if records[0].offset < position:
             records = [record for record in records if record.offset >= position]
         outcome = Outcome()
-        newest_us: int | None = None
         if records:
             try:
-                newest_us = self._push(self._streams[batch.topic], batch, records, outcome)
+                self._push(self._streams[batch.topic], batch, records, outcome)
             except RuleFailure as failure:
                 first, last = records[0].offset, records[-1].offset
                 where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
                 raise _failed(failure, where) from failure
-        self.positions[batch.topic] = position = max(position, batch.next)
-        self._held.took(batch.topic, position, newest_us)
-        outcome.committable = self._held.released()
+        self.positions[batch.topic] = max(position, batch.next)
         return outcome
 
     def idle(self, topic: str) -> Outcome:
@@ -80,18 +67,17 @@ class RiskPartition:
         outcome = Outcome()
         try:
             self._add(self._engine.idle(self._streams[topic].name), outcome)
-            self._held.idle(topic)
-            outcome.committable = self._held.released()
         except RuleFailure as failure:
             raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
         return outcome
 
-    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> int | None:
-        """Take records in; the highest event time among them, in microseconds."""
+    def snapshot(self) -> bytes:
+        """The engine's state: open patterns, windows, rows that wait for their turn by event time."""
+        return self._engine.snapshot()
+
+    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events = len(rows)
-        time_of, to_us = self._times[batch.topic]
-        newest_us = max(map(time_of, rows)) * to_us if rows else None
         self._add(self._engine.push_rows(stream.name, rows), outcome)
         for position, error in errors:
             record = _source(batch, records[position])
@@ -101,7 +87,6 @@ class RiskPartition:
             record = _source(batch, records[late.index if index is None else index[late.index]])
             outcome.messages.append(codec.late_event(record, late, _SOURCE))
             outcome.late += 1
-        return newest_us
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -129,27 +114,21 @@ async def build(context: AgentContext) -> Host:
     Raises:
         ShellError: there are no rules, or the topics that they read do not fit together.
     """
-    rules = tuple(context.rules)
+    rules = tuple(context.options.rules)
     if not rules:
         raise ShellError("there is no rule to run", "give --rules a file or a folder with .sql rules")
-    inputs = [context.streams[name] for name in sorted(Engine(rules, context.lookups).inputs)]
+    inputs = [context.options.streams[name] for name in sorted(Engine(rules, context.options.lookups).inputs)]
     streams = {stream.topic: stream for stream in inputs}
     if len(streams) < len(inputs):
         names = ", ".join(stream.name for stream in inputs)
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
-    await context.check_topics(streams)
 
-    def new_partition(positions: Mapping[str, int]) -> RiskPartition:
-        return RiskPartition(positions, Engine(rules, context.lookups), streams)
+    def open_partition(positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+        if state is None:
+            engine = Engine(rules, context.options.lookups)
+        else:
+            engine = Engine.restore(rules, state, changed=True, lookups=context.options.lookups)
+        return RiskPartition(positions, engine, streams)
 
-    host = Host(
-        "risk",
-        frozenset(streams),
-        new_partition,
-        context.outbox,
-        context.stats,
-        idle_timeout_s=context.idle_timeout_s,
-        commit_every_s=context.commit_every_s,
-    )
-    host.attach(context.new_app("risk", host, streams))
-    return host
+    versions = {rule.id: rule.version for rule in rules}
+    return await context.new_host("risk", streams, open_partition, versions)

@@ -25,6 +25,9 @@ class AgentStats:
         alerts: alerts acknowledged or on their way, by rule.
         busy_s: seconds spent in decoding and rules.
         commits: commits that the broker confirmed.
+        snapshots: saved; ``snapshot_failures`` those that the store did not take.
+        snapshot_bytes: size of the last, by partition number.
+        snapshot_busy_s: seconds in which no event was processed because state was being copied.
     """
 
     state: str = "starting"
@@ -41,6 +44,10 @@ class AgentStats:
     committed: dict[str, int] = field(default_factory=dict)
     lag: dict[str, int] = field(default_factory=dict)
     unacknowledged: int = 0
+    snapshots: int = 0
+    snapshot_failures: int = 0
+    snapshot_bytes: dict[int, int] = field(default_factory=dict)
+    snapshot_busy_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -64,6 +71,10 @@ class AgentStats:
             "lag": self.lag,
             "lag_total": sum(self.lag.values()),
             "unacknowledged": self.unacknowledged,
+            "snapshots": self.snapshots,
+            "snapshot_failures": self.snapshot_failures,
+            "snapshot_bytes": sum(self.snapshot_bytes.values()),
+            "snapshot_busy_s": round(self.snapshot_busy_s, 3),
         }
 
 

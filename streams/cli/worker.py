@@ -51,12 +51,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
 
     Example: m1cep worker --agents risk --rules my_rules/
     """
+    from streams.agents.context import WorkerOptions
     from streams.config import is_loopback, load_settings
     from streams.errors import UsageError
     from streams.files import load_rules, load_streams
     from streams.logs import configure_logs
     from streams.lookups import load_lookups
-    from streams.worker import WorkerOptions, run_worker
+    from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")

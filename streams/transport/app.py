@@ -43,8 +43,8 @@ class BatchHandler(Protocol):
     def on_assigned(self, assigned: set[TP]) -> None:
         """Drop the state of partitions that are now another worker's."""
 
-    def wanted_positions(self) -> Mapping[TP, int]:
-        """Positions of partitions whose state is at hand; the others start where the group has committed."""
+    async def restore(self) -> Mapping[TP, int]:
+        """Bring in the state of what was assigned; its positions. Without any, reading starts where the group has committed."""
 
     def on_started(self, start: Start) -> None:
         """All partitions are sought; batches of this epoch follow."""
@@ -106,7 +106,7 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
-        start = await self._thread.seek_to_start(self.app.handler.wanted_positions())
+        start = await self._thread.seek_to_start(await self.app.handler.restore())
         self.app.handler.on_started(start)
         return {**start.others, **start.positions}
 

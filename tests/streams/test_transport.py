@@ -31,7 +31,7 @@ class Recorder:
     def on_assigned(self, assigned):
         pass
 
-    def wanted_positions(self):
+    async def restore(self):
         return self.wanted
 
     def on_started(self, start):

@@ -1,4 +1,4 @@
-"""The parts of a worker that need no broker: what may be committed, what is idle, what is written, what is given out first."""
+"""The parts of a worker that need no broker: what is acknowledged, what is idle, what is written, what is given out first."""
 
 import asyncio
 import base64
@@ -8,18 +8,14 @@ import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
 from aiokafka.structs import TopicPartition
-from faust.types import TP
 
 from m1cep import Alert
 from streams import codec
-from streams.agents.commits import CommitLog
-from streams.agents.held import Held
+from streams.agents.acks import Acknowledgements, acknowledged
 from streams.agents.idle import IdleWatch
 from streams.agents.stats import AgentStats, StatsFile
 from streams.transport import EndOfPartition
 from streams.transport.records import PlainRecords
-
-A, B = TP("a", 0), TP("b", 0)
 
 
 def in_loop(test):
@@ -36,125 +32,49 @@ def futures(count):
     return [asyncio.get_running_loop().create_future() for _ in range(count)]
 
 
-# -- commits: a step counts when it and everything before it is acknowledged
+# -- acknowledgements: a snapshot waits for what left before it, and for nothing else
 
 
 @in_loop
-async def test_a_batch_without_messages_may_be_committed_at_once():
-    log = CommitLog()
-    log.add({A: 10}, [])
-    assert log.committable() == {A: 10}
-
-
-@in_loop
-async def test_nothing_is_committed_past_a_message_that_is_not_acknowledged():
-    log = CommitLog()
-    first, second = futures(2)
-    log.add({A: 10}, [first])
-    log.add({A: 20}, [second])
-    log.add({B: 5}, [])
+async def test_only_what_was_on_its_way_is_waited_for():
+    acks = Acknowledgements()
+    first, second, later = futures(3)
+    acks.add([first, second])
+    waiting = asyncio.ensure_future(acknowledged(acks.pending()))
+    acks.add([later])
+    first.set_result(None)
+    await asyncio.sleep(0)
+    assert not waiting.done()
     second.set_result(None)
-    assert log.committable() == {}
-    assert len(log) == 3
-    first.set_result(None)
-    assert log.committable() == {A: 20, B: 5}
-    assert len(log) == 0
+    await waiting
+    acks.check()
+    assert len(acks) == 1
 
 
-@in_loop
-async def test_a_refused_message_is_raised_and_its_batch_is_not_committed():
-    log = CommitLog()
-    (refused,) = futures(1)
-    log.add({A: 10}, [refused])
-    refused.set_exception(OSError("refused"))
+async def check(acks, _pending):
+    acks.check()
+
+
+async def send_more(acks, _pending):
+    acks.add([])
+
+
+async def wait(_acks, pending):
+    await acknowledged(pending)
+
+
+@pytest.mark.parametrize("meet", [check, send_more, wait])
+def test_a_refused_message_is_raised_wherever_it_is_met_first(meet):
+    async def run():
+        acks = Acknowledgements()
+        (refused,) = futures(1)
+        acks.add([refused])
+        pending = acks.pending()
+        refused.set_exception(OSError("refused"))
+        await meet(acks, pending)
+
     with pytest.raises(OSError, match="refused"):
-        log.committable()
-
-
-@in_loop
-async def test_positions_of_a_lost_partition_are_forgotten_wherever_they_wait():
-    log = CommitLog()
-    log.add({A: 10, B: 10}, [])
-    (pending,) = futures(1)
-    log.add({A: 20, B: 20}, [pending])
-    log.forget({A})
-    pending.set_result(None)
-    assert log.committable() == {B: 20}
-
-
-@in_loop
-async def test_settle_waits_for_every_acknowledgement():
-    log = CommitLog()
-    first, second = futures(2)
-    log.add({A: 10}, [first])
-    log.add({A: 20}, [second])
-    first.set_result(None)
-    asyncio.get_running_loop().call_later(0.01, second.set_result, None)
-    await log.settle()
-    assert log.committable() == {A: 20}
-
-
-# -- held: rows that wait for their turn by event time
-#
-#    orders, 200 us late   took up to    1000          2000
-#    watermark                            800          1800
-#    committable                          -            (the batch up to 1000)
-
-
-def test_a_batch_may_be_committed_once_the_watermark_has_passed_its_newest_row():
-    held = Held({"orders": 200})
-    held.took("orders", 10, 1000)
-    assert held.released() == {}
-    held.took("orders", 20, 2000)
-    assert held.released() == {"orders": 10}
-    held.idle("orders")
-    assert held.released() == {"orders": 20}
-    assert held.released() == {}
-
-
-def test_a_topic_without_lateness_alone_waits_for_nothing():
-    held = Held({"market": 0})
-    held.took("market", 10, 1000)
-    assert held.released() == {"market": 10}
-
-
-def test_the_slowest_topic_decides_for_all_until_it_is_idle():
-    held = Held({"orders": 0, "fills": 0})
-    held.took("orders", 10, 1000)
-    assert held.released() == {}  # nothing of fills has been seen
-    held.took("fills", 5, 1000)
-    assert held.released() == {}  # another fill of that time may come, and orders of that time go first
-    held.took("fills", 6, 1001)
-    assert held.released() == {}
-    held.took("orders", 20, 5000)
-    assert held.released() == {"orders": 10, "fills": 5}
-    held.idle("fills")
-    assert held.released() == {"fills": 6}
-    held.idle("orders")
-    assert held.released() == {"orders": 20}
-
-
-def test_an_idle_topic_that_speaks_again_holds_back_again():
-    held = Held({"orders": 0, "fills": 0})
-    held.idle("fills")
-    held.took("fills", 1, 100)
-    held.took("orders", 10, 1000)
-    assert held.released() == {}
-
-
-def test_a_batch_of_bad_records_alone_is_no_reason_to_wait_longer():
-    held = Held({"market": 0})
-    held.took("market", 10, 1000)
-    held.took("market", 20, None)
-    assert held.released() == {"market": 20}
-
-
-def test_an_older_batch_waits_no_longer_than_a_newer_one_before_it():
-    held = Held({"orders": 100})
-    held.took("orders", 10, 1000)
-    held.took("orders", 20, 950)  # out of order
-    held.took("orders", 30, 1100)
-    assert held.released() == {"orders": 20}
+        asyncio.run(run())
 
 
 # -- idle: at the end for the timeout, by answers of the broker
