@@ -198,7 +198,7 @@ async def build(context: AgentContext) -> Host:
             "no rule needs a stream by another key than it has",
             "leave out the agent rekey: it starts when a rule needs it",
         )
-    partitions = await make_topics(context, needed)
+    partitions = await context.make_topics(needed)
     direct = read_directly(options.rules)
     streams = {one.stream.topic: one.stream for one in needed}
     ids = await asyncio.to_thread(topic_ids, options.client, streams)

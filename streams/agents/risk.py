@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
+from faust.types import TP
 
 from m1cep import Engine, RuleFailure
 from streams import codec
-from streams.agents.partition import Outcome
+from streams.agents.lanes import LaneReader, Step
+from streams.agents.lanewatch import watch_lanes
+from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.errors import ShellError
+from streams.rekey import all_rekeyed, over_lanes, read_directly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from m1cep import Alert, Stream
     from streams.agents.context import AgentContext
@@ -26,14 +33,26 @@ class RiskPartition:
     Args:
         positions: the next offset of each topic.
         engine: its state is that of the positions.
-        streams: the stream of each topic.
+        streams: the stream of each topic that is read as it is.
+        lanes: the readers of re-keyed topics; their state is that of the positions.
     """
 
-    def __init__(self, positions: Mapping[str, int], engine: Engine, streams: Mapping[str, Stream]) -> None:
+    def __init__(
+        self,
+        positions: Mapping[str, int],
+        engine: Engine,
+        streams: Mapping[str, Stream],
+        lanes: Iterable[LaneReader] = (),
+    ) -> None:
         self.positions = dict(positions)
         self._engine = engine
         self._streams = streams
+        self._lanes = {reader.topic: reader for reader in lanes}
+        self._silent: set[str] = set()  # lanes of which the engine was told that they are idle
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
+        for reader in self._lanes.values():
+            for lane in reader.lanes:
+                engine.wake(lane.name)  # what a snapshot says of silence was long ago
 
     def take(self, batch: Batch) -> Outcome:
         """Decode the batch's records that are new and push them.
@@ -42,19 +61,14 @@ class RiskPartition:
             ShellError: records are missing between the last batch and this one, or a rule fails.
         """
         position = self.positions[batch.topic]
-        if batch.prev_next > position:
-            raise ShellError(
-                f"records are missing: {batch.topic} partition {batch.partition} is processed up to offset {position}, "
-                f"but the next batch begins at {batch.prev_next}",
-                "start the worker again: it reads them from the last commit",
-            )
-        records = batch.records
-        if records[0].offset < position:
-            records = [record for record in records if record.offset >= position]
+        records = fresh_records(batch, position)
         outcome = Outcome()
         if records:
             try:
-                self._push(self._streams[batch.topic], batch, records, outcome)
+                if batch.topic in self._lanes:
+                    self._push_lanes(self._lanes[batch.topic], records, outcome)
+                else:
+                    self._push(self._streams[batch.topic], records, lambda i: source_of(batch, records[i]), outcome)
             except RuleFailure as failure:
                 first, last = records[0].offset, records[-1].offset
                 where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
@@ -65,28 +79,69 @@ class RiskPartition:
     def idle(self, topic: str) -> Outcome:
         """Let the merge by event time go on without waiting for ``topic``."""
         outcome = Outcome()
-        try:
-            self._add(self._engine.idle(self._streams[topic].name), outcome)
-        except RuleFailure as failure:
-            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+        if topic not in self._lanes:  # of these ``sources_end`` decides
+            self._idle(topic, self._streams[topic].name, outcome)
         return outcome
 
-    def snapshot(self) -> bytes:
-        """The engine's state: open patterns, windows, rows that wait for their turn by event time."""
-        return self._engine.snapshot()
+    def sources_end(self, ends: Mapping[TP, int]) -> Outcome | None:
+        """Decide which lanes are silent, and go on without waiting for those.
 
-    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
+        Args:
+            ends: where the partitions of the sources end, as just heard; without those that nobody knows.
+        """
+        outcome = Outcome()
+        silent = set()
+        for topic, reader in self._lanes.items():
+            for number, lane in enumerate(reader.lanes):
+                if not reader.silent(number, ends.get(TP(reader.source.topic, number))):
+                    self._engine.wake(lane.name)
+                    continue
+                silent.add(lane.name)
+                if lane.name not in self._silent:
+                    self._idle(topic, lane.name, outcome)
+        changed = silent != self._silent
+        self._silent = silent
+        return outcome if changed else None
+
+    def snapshot(self) -> bytes:
+        """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
+        lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
+        return msgspec.msgpack.encode([self._engine.snapshot(), lanes])
+
+    def _idle(self, topic: str, stream: str, outcome: Outcome) -> None:
+        try:
+            self._add(self._engine.idle(stream), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+
+    def _push(
+        self, stream: Stream, records: Sequence[Record], source: Callable[[int], codec.Source], outcome: Outcome
+    ) -> None:
+        """Give events to the engine; ``source`` says what the n-th record is, for whoever is told that it is bad or late."""
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
-        outcome.events = len(rows)
+        outcome.events += len(rows)
         self._add(self._engine.push_rows(stream.name, rows), outcome)
         for position, error in errors:
-            record = _source(batch, records[position])
-            outcome.messages.append(codec.dead_letter(record, error.reason, _SOURCE, column=error.column))
-        outcome.dead_letters = len(errors)
+            outcome.messages.append(codec.dead_letter(source(position), error.reason, _SOURCE, column=error.column))
+        outcome.dead_letters += len(errors)
         for late in self._engine.take_late():
-            record = _source(batch, records[late.index if index is None else index[late.index]])
-            outcome.messages.append(codec.late_event(record, late, _SOURCE))
+            position = late.index if index is None else index[late.index]
+            outcome.messages.append(codec.late_event(source(position), late, _SOURCE))
             outcome.late += 1
+
+    def _push_lanes(self, reader: LaneReader, records: Sequence[Record], outcome: Outcome) -> None:
+        steps = reader.steps(records)
+        for (
+            step
+        ) in steps:  # all of them before any is pushed: none may get ahead of another whose events are here already
+            self._silent.discard(reader.lanes[step.lane].name)
+            self._engine.wake(reader.lanes[step.lane].name)
+        for step in steps:
+            lane = reader.lanes[step.lane]
+            if step.records:
+                self._push(lane, step.records, partial(_original, step), outcome)
+            if step.reached is not None:
+                self._add(self._engine.reach(lane.name, step.reached), outcome)
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -95,8 +150,10 @@ class RiskPartition:
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
 
 
-def _source(batch: Batch, record: Record) -> codec.Source:
-    return codec.Source(batch.topic, batch.partition, record.offset, record.timestamp, record.key, record.value)
+def _original(step: Step, index: int) -> codec.Source:
+    """The record of the source, not the copy: repetitions of a letter about it have one id."""
+    record, origin = step.records[index], step.origins[index]
+    return codec.Source(*origin, record.timestamp, record.key, record.value)
 
 
 def _failed(failure: RuleFailure, where: str) -> ShellError:
@@ -114,21 +171,35 @@ async def build(context: AgentContext) -> Host:
     Raises:
         ShellError: there are no rules, or the topics that they read do not fit together.
     """
-    rules = tuple(context.options.rules)
-    if not rules:
+    options = context.options
+    if not options.rules:
         raise ShellError("there is no rule to run", "give --rules a file or a folder with .sql rules")
-    inputs = [context.options.streams[name] for name in sorted(Engine(rules, context.options.lookups).inputs)]
-    streams = {stream.topic: stream for stream in inputs}
-    if len(streams) < len(inputs):
-        names = ", ".join(stream.name for stream in inputs)
+    by_other_keys = all_rekeyed(options.rules)
+    count = await context.make_topics(by_other_keys) if by_other_keys else 0
+    rules = tuple(over_lanes(rule, count) for rule in options.rules)
+    direct = [options.streams[name] for name in sorted(read_directly(options.rules))]
+    streams = {stream.topic: stream for stream in direct}
+    if len(streams) < len(direct):
+        names = ", ".join(stream.name for stream in direct)
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
 
-    def open_partition(positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+    def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+        readers = {
+            one.topic: LaneReader(one.topic, one.stream, one.lanes(count), state is None and positions[one.topic] > 0)
+            for one in by_other_keys
+        }
         if state is None:
-            engine = Engine(rules, context.options.lookups)
-        else:
-            engine = Engine.restore(rules, state, changed=True, lookups=context.options.lookups)
-        return RiskPartition(positions, engine, streams)
+            return RiskPartition(positions, Engine(rules, options.lookups), streams, readers.values())
+        blob, lanes = msgspec.msgpack.decode(state)
+        for topic in readers.keys() & lanes.keys():
+            readers[topic].load(lanes[topic])
+        engine = Engine.restore(rules, blob, changed=True, lookups=options.lookups)
+        return RiskPartition(positions, engine, streams, readers.values())
 
     versions = {rule.id: rule.version for rule in rules}
-    return await context.new_host("risk", streams, open_partition, versions)
+    topics = [*streams, *(one.topic for one in by_other_keys)]
+    host = await context.new_host("risk", topics, open_partition, versions)
+    if by_other_keys:
+        sources = {one.stream.topic for one in by_other_keys}
+        host.beside(watch_lanes(host, sources, count, max(0.02, options.idle_timeout_s / 2)))
+    return host
