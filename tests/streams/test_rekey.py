@@ -172,14 +172,47 @@ def test_killed_again_and_again_it_misses_nothing_and_invents_nothing(kafka, wor
     assert kafka.read(LATE) == []
 
 
-def test_bad_and_late_records_are_reported_once_and_about_the_source(kafka, worker, eventually):
-    good = make_events(200)["orders"]
-    late = good[0] | {"event_id": "late", "ts": START_MS - 60_000}
-    for rules in ({"by-symbol": RULES["by-symbol"]}, RULES):
-        kafka.send({"orders": good})
-        with Producer(kafka.settings.client_settings(), load_streams()) as producer:
-            producer.send("orders", b"not json", key=b"a1")
-            producer.send("orders", late)
-        process, stats = worker(rules, "--group", f"group-{len(rules)}")
-        eventually(lambda: ready(stats) and stats()["rekey"]["lag_total"] == stats()["risk"]["lag_total"] == 0, 30)  # noqa: B023
-        eventually(lambda: sum(a["dead_letters"] for a in stats().values()) == 1)  # noqa: B023
+@pytest.mark.parametrize(("names", "reporter"), [(["by-symbol"], "rekey"), (["by-symbol", "by-account"], "risk")])
+def test_bad_and_late_records_are_told_once_and_nothing_of_them_is_sent_on(kafka, worker, eventually, names, reporter):
+    orders = make_events(200)["orders"]
+    late = orders[0] | {"event_id": "late", "ts": START_MS - 60_000}
+    kafka.send({"orders": orders})
+    with Producer(kafka.settings.client_settings(), load_streams()) as producer:
+        producer.send("orders", b"not json", key=b"a1")
+        producer.send("orders", late)
+    process, stats = worker({name: RULES[name] for name in names})
+    eventually(lambda: ready(stats) and stats()["rekey"]["events"] == len(orders) + 1, 30)
+    eventually(lambda: stats()[reporter]["dead_letters"] == stats()[reporter]["late"] == 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    [letter], [missed] = kafka.read(DEAD), kafka.read(LATE)
+    assert json.loads(letter.value)["raw"] == "not json"
+    assert json.loads(letter.value)["topic"] == json.loads(missed.value)["topic"] == "m1cep.orders.v1"
+    assert dict(letter.headers)["ce_source"] == f"/m1cep/{reporter}".encode()
+    assert json.loads(json.loads(missed.value)["raw"])["event_id"] == "late"
+    sent_on = [r for r in kafka.read("m1cep.orders-by-symbol.v1") if r.headers[-1][0] == "m1cep-from"]
+    assert sorted(json.loads(r.value)["event_id"] for r in sent_on) == sorted(o["event_id"] for o in orders)
+    assert all(r.key.decode() == json.loads(r.value)["symbol"] for r in sent_on)
+
+
+def test_a_source_partition_whose_worker_is_away_holds_the_others_back(kafka, worker, tmp_path, eventually):
+    """Two workers; one is paused, longer than its session lasts, while events come: they are neither lost nor late."""
+    events = make_events(4000, seed=3)
+    rules = {name: RULES[name] for name in ("by-symbol", "in-one")}
+    wanted = expected(texts(rules), events, tmp_path)
+    first, stats = worker(rules)
+    eventually(lambda: ready(stats), 30)
+    second, others = worker(rules)
+    eventually(lambda: ready(stats) and ready(others) and len(others()["rekey"]["assigned"]) == 2, 30)
+    half = START_MS + 20 * 2000
+    kafka.send({name: [e for e in found if e["ts"] < half] for name, found in events.items()})
+    eventually(lambda: stats()["rekey"]["lag_total"] == others()["rekey"]["lag_total"] == 0)
+    second.send_signal(signal.SIGSTOP)
+    kafka.send({name: [e for e in found if e["ts"] >= half] for name, found in events.items()})
+    eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 40)
+    second.send_signal(signal.SIGCONT)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(20) == 0
+    second.kill()
+    assert kafka.alerts() == wanted
+    assert kafka.read(LATE) == []
