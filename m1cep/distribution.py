@@ -134,6 +134,6 @@ def _spread(key: tuple[str, ...], members: Sequence[_Member]) -> Distribution:
     first = members[0]
     order = {c.name: i for i, c in enumerate(first.stream.columns)}
     # Rules whose keys differ in their order alone can share what is spread.
-    by = sorted(usable, key=lambda part: order.get(first.columns[part] or "", -1))
+    by = sorted(usable, key=lambda part: order.get(first.columns[part] or "", len(order)))
     columns = {m.stream.name: tuple(m.columns[part] for part in by) for m in members}
     return Distribution(key, columns, tuple(name for part, name in enumerate(key) if part not in usable))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from faust.types import TP
@@ -150,6 +150,12 @@ class RiskPartition:
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
 
 
+def unpacked(state: bytes) -> tuple[bytes, dict[str, Any]]:
+    """Of a snapshot, the engine's part, and that of each reader of a re-keyed topic."""
+    blob, lanes = msgspec.msgpack.decode(state)
+    return blob, lanes
+
+
 def _original(step: Step, index: int) -> codec.Source:
     """The record of the source, not the copy: repetitions of a letter about it have one id."""
     record, origin = step.records[index], step.origins[index]
@@ -190,7 +196,7 @@ async def build(context: AgentContext) -> Host:
         }
         if state is None:
             return RiskPartition(positions, Engine(rules, options.lookups), streams, readers.values())
-        blob, lanes = msgspec.msgpack.decode(state)
+        blob, lanes = unpacked(state)
         for topic in readers.keys() & lanes.keys():
             readers[topic].load(lanes[topic])
         engine = Engine.restore(rules, blob, changed=True, lookups=options.lookups)

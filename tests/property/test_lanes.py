@@ -16,10 +16,11 @@ CREATE VIEW both_sides AS SELECT event_id, symbol, qty, ts FROM bids UNION ALL S
 """)
 PATTERN = """MATCH_RECOGNIZE (PARTITION BY symbol ORDER BY ts MEASURES FIRST(A.event_id) AS a, LAST(B.event_id) AS b
   PATTERN (A+? B) WITHIN INTERVAL '0.05' SECOND DEFINE A AS A.qty > 4, B AS B.qty < 3)"""
+ABSENCE = PATTERN.replace("LAST(B.event_id) AS b", "COUNT(*) AS n").replace("A+? B", "A A ABSENT(B)")
 RULES = {
     "pattern": f"SELECT * FROM bids {PATTERN}",
     "keyless pattern": f"SELECT * FROM bids {PATTERN.replace('PARTITION BY symbol ', '')}",
-    "absence": f"SELECT * FROM bids {PATTERN.replace('LAST(B.event_id) AS b', 'COUNT(*) AS n').replace('A+? B', 'A A ABSENT(B)')}",
+    "absence": f"SELECT * FROM bids {ABSENCE}",
     "view": f"SELECT * FROM both_sides {PATTERN}",
     "over": """SELECT symbol, event_id, SUM(qty) OVER (PARTITION BY symbol ORDER BY ts
        RANGE BETWEEN INTERVAL '0.02' SECOND PRECEDING AND CURRENT ROW) AS q FROM bids QUALIFY q > 8""",
