@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from m1cep import Rule, Stream
     from m1cep.distribution import Distribution
 
-#: A lane that was silent and brings events again may be so far behind the others, in event time: its new events take that way
-#: a little longer or shorter than those of the others.
-IDLE_DELAY_MS = 1000
 _MAX_NAME = 200  # Kafka takes 249 characters
 
 
@@ -67,8 +64,7 @@ class Rekeyed:
 
     def lanes(self, count: int) -> tuple[Stream, ...]:
         """The streams that the engine reads: one for each of the ``count`` partitions of the source."""
-        per_ms = 1000 if self.stream.time_unit == "us" else 1
-        return tuple(lane(self.stream, f"{self.label}/{n}", IDLE_DELAY_MS * per_ms) for n in range(count))
+        return tuple(lane(self.stream, f"{self.label}/{n}") for n in range(count))
 
 
 def rekeyed(rule: Rule) -> tuple[Rekeyed, ...]:

@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 _S = TypeVar("_S", bound=Stream)
 
 
-def lane(stream: Stream, name: str, idle_delay: int) -> Stream:
+def lane(stream: Stream, name: str) -> Stream:
     """One lane of a base stream, as a stream of its own.
 
     Args:
         stream: the whole.
         name: of the lane; another than that of any other stream.
-        idle_delay: see :class:`Stream`.
     """
-    return _like(stream, replace(stream, name=name, idle_delay=idle_delay))
+    return _like(stream, replace(stream, name=name))
 
 
 def over_lanes(source: Stream, lanes: Lanes, name: str) -> Stream:

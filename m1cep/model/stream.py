@@ -55,8 +55,6 @@ class Stream:
         key: columns of PARTITIONED BY, the Kafka key; empty for a view.
         time_column: the column of event time, an integer in ``time_unit``.
         delay: how much later than a newer event an event may arrive, in ``time_unit``.
-        idle_delay: how far it may be behind the newest event of the streams beside it when it brings events again after having
-            been read to its end, in ``time_unit``: so much of the others waits meanwhile.
         branches: of a view, what it unites; empty for a base stream.
     """
 
@@ -67,7 +65,6 @@ class Stream:
     key: tuple[str, ...] = ()
     delay: int = 0
     branches: tuple[Branch, ...] = field(default=())
-    idle_delay: int = 0
 
     @property
     def is_view(self) -> bool:

@@ -9,8 +9,7 @@ stream can bring an older one.
                                           ok  ok  ok  ok  late        rows go in the order 5 | 6 7 9 ...
 
 A stream that is *idle* (read to its end) does not hold the others back. When it then brings rows older than what has gone, they
-are late too, with the reason ``idle``. A stream with an ``idle_delay`` still holds them back by that much, so that its rows may
-come so much later.
+are late too, with the reason ``idle``.
 """
 
 from __future__ import annotations
@@ -46,8 +45,8 @@ class LateRow:
 class _Input:
     time_of: Callable[[Any], int]
     delay: int
-    idle_delay: int = 0
     highest: int = START
+    floor: int = START  # somebody has promised that nothing older comes
     idle: bool = False
     ended: bool = False
     waiting: list[Any] = field(default_factory=list)  # rows of the rule source, not let go yet
@@ -57,7 +56,7 @@ class _Input:
     def watermark(self) -> int:
         if self.ended:
             return END
-        return self.highest if self.idle else max(self.highest - self.delay, START)
+        return self.highest if self.idle else max(self.highest - self.delay, self.floor)
 
 
 @dataclass
@@ -70,7 +69,7 @@ class Merge:
     _inputs: dict[str, _Input] = field(init=False)
 
     def __post_init__(self) -> None:
-        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay, s.idle_delay) for s in self.streams}
+        self._inputs = {s.name: _Input(attrgetter(s.time_attr), s.delay) for s in self.streams}
         self._time_of: Callable[[Any], int] = attrgetter(self.time_attr)
 
     def take(self, stream: str, rows: list[Any], convert: Callable[[Sequence[Any]], list[Any]] | None) -> list[LateRow]:
@@ -110,7 +109,7 @@ class Merge:
         self._inputs[stream].idle = True
 
     def wake(self, stream: str) -> None:
-        """Rows of the stream are about to be taken: until then nothing goes that may come after them."""
+        """The stream may bring rows: until then nothing goes that may come after them."""
         self._inputs[stream].idle = False
 
     def reach(self, stream: str, time: int) -> None:
@@ -118,6 +117,11 @@ class Merge:
         source = self._inputs[stream]
         source.idle = False
         source.highest = max(source.highest, time)
+
+    def promise(self, stream: str, time: int) -> None:
+        """The stream will bring nothing older than ``time``; if it does all the same, that is late as of an idle stream."""
+        source = self._inputs[stream]
+        source.floor = max(source.floor, time)
 
     def end(self, stream: str) -> None:
         """The stream will bring nothing more."""
@@ -155,23 +159,21 @@ class Merge:
     def state(self) -> Any:
         """Watermarks, and the rows that wait."""
         inputs = {
-            name: [i.highest, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)] for name, i in self._inputs.items()
+            name: [i.highest, i.floor, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)]
+            for name, i in self._inputs.items()
         }
         return [self.gone, inputs]
 
     def load(self, state: Any, row_type: type[msgspec.Struct]) -> None:
         """The reverse."""
         self.gone, inputs = state
-        for name, (highest, idle, ended, rows) in inputs.items():
+        for name, (highest, floor, idle, ended, rows) in inputs.items():
             found = self._inputs[name]
-            found.highest, found.idle, found.ended = highest, idle, ended
+            found.highest, found.floor, found.idle, found.ended = highest, floor, idle, ended
             found.waiting = msgspec.msgpack.decode(rows, type=list[row_type])  # type: ignore[valid-type]  # made at run time
             found.in_order = False
 
     def _watermark(self) -> int:
         inputs = self._inputs.values()
-        newest = max(i.highest for i in inputs)
         active = [i.watermark for i in inputs if not i.idle or i.ended]
-        if not active:
-            return newest
-        return min(active + [newest - i.idle_delay for i in inputs if i.idle_delay and i.idle and not i.ended])
+        return min(active) if active else max(i.highest for i in inputs)

@@ -11,7 +11,7 @@ from faust.types import TP
 from m1cep import Engine, RuleFailure
 from streams import codec
 from streams.agents.lanes import LaneReader, Step
-from streams.agents.lanewatch import watch_lanes
+from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.errors import ShellError
 from streams.rekey import all_rekeyed, over_lanes, read_directly
@@ -48,11 +48,13 @@ class RiskPartition:
         self._engine = engine
         self._streams = streams
         self._lanes = {reader.topic: reader for reader in lanes}
-        self._silent: set[str] = set()  # lanes of which the engine was told that they are idle
+        self._newest_us: int | None = None  # that a lane has reached
+        self._asked_us: int | None = None  # the same, when the ends of the sources were asked for
+        self._promised: tuple[int, list[tuple[str, Stream]]] | None = None  # up to when, and for which lanes
+        self._untouched = False  # nothing has come from a lane since
+        self._idle = False  # the engine was told that all lanes are idle
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
-        for reader in self._lanes.values():
-            for lane in reader.lanes:
-                engine.wake(lane.name)  # what a snapshot says of silence was long ago
+        self._wake()  # what a snapshot says of silence was long ago
 
     def take(self, batch: Batch) -> Outcome:
         """Decode the batch's records that are new and push them.
@@ -80,39 +82,63 @@ class RiskPartition:
         """Let the merge by event time go on without waiting for ``topic``."""
         outcome = Outcome()
         if topic not in self._lanes:  # of these ``sources_end`` decides
-            self._idle(topic, self._streams[topic].name, outcome)
+            self._go_on(topic, outcome, self._engine.idle, self._streams[topic].name)
         return outcome
 
+    def before_asking(self) -> None:
+        """The ends of the sources are about to be asked for."""
+        self._asked_us, self._untouched = self._newest_us, True
+
     def sources_end(self, ends: Mapping[TP, int]) -> Outcome | None:
-        """Decide which lanes are silent, and go on without waiting for those.
+        """Go on without waiting for lanes that are silent.
 
         Args:
-            ends: where the partitions of the sources end, as just heard; without those that nobody knows.
+            ends: where the partitions of the sources end, asked for after ``before_asking``; without those that nobody knows.
+
+        Returns:
+            None when nothing has changed.
         """
+        silent = [
+            (topic, lane)
+            for topic, reader in self._lanes.items()
+            for number, lane in enumerate(reader.lanes)
+            if reader.silent(number, ends.get(TP(reader.source.topic, number)))
+        ]
         outcome = Outcome()
-        silent = set()
-        for topic, reader in self._lanes.items():
-            for number, lane in enumerate(reader.lanes):
-                if not reader.silent(number, ends.get(TP(reader.source.topic, number))):
-                    self._engine.wake(lane.name)
-                    continue
-                silent.add(lane.name)
-                if lane.name not in self._silent:
-                    self._idle(topic, lane.name, outcome)
-        changed = silent != self._silent
-        self._silent = silent
-        return outcome if changed else None
+        if self._untouched and len(silent) == sum(len(reader.lanes) for reader in self._lanes.values()):
+            if self._idle:
+                return None
+            self._idle = True
+            for topic, lane in silent:
+                self._go_on(topic, outcome, self._engine.idle, lane.name)
+        elif self._asked_us is None or self._promised == (self._asked_us, silent):
+            return None
+        else:
+            self._promised = self._asked_us, silent
+            for topic, lane in silent:
+                time = self._asked_us - SLACK_US
+                self._go_on(
+                    topic, outcome, self._engine.promise, lane.name, time if lane.time_unit == "us" else time // 1000
+                )
+        return outcome
 
     def snapshot(self) -> bytes:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
         lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
         return msgspec.msgpack.encode([self._engine.snapshot(), lanes])
 
-    def _idle(self, topic: str, stream: str, outcome: Outcome) -> None:
+    def _go_on(self, topic: str, outcome: Outcome, tell: Callable[..., list[Alert]], *what: Any) -> None:
+        """Tell the engine something that lets rows go, and note the alerts."""
         try:
-            self._add(self._engine.idle(stream), outcome)
+            self._add(tell(*what), outcome)
         except RuleFailure as failure:
             raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+
+    def _wake(self) -> None:
+        self._untouched = self._idle = False
+        for reader in self._lanes.values():
+            for lane in reader.lanes:
+                self._engine.wake(lane.name)
 
     def _push(
         self, stream: Stream, records: Sequence[Record], source: Callable[[int], codec.Source], outcome: Outcome
@@ -130,18 +156,15 @@ class RiskPartition:
             outcome.late += 1
 
     def _push_lanes(self, reader: LaneReader, records: Sequence[Record], outcome: Outcome) -> None:
-        steps = reader.steps(records)
-        for (
-            step
-        ) in steps:  # all of them before any is pushed: none may get ahead of another whose events are here already
-            self._silent.discard(reader.lanes[step.lane].name)
-            self._engine.wake(reader.lanes[step.lane].name)
-        for step in steps:
+        self._wake()  # all lanes: whoever brings something is not alone to do so
+        to_us = 1 if reader.source.time_unit == "us" else 1000
+        for step in reader.steps(records):
             lane = reader.lanes[step.lane]
             if step.records:
                 self._push(lane, step.records, partial(_original, step), outcome)
             if step.reached is not None:
                 self._add(self._engine.reach(lane.name, step.reached), outcome)
+                self._newest_us = max(self._newest_us or step.reached * to_us, step.reached * to_us)
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
