@@ -206,6 +206,7 @@ async def build(context: AgentContext) -> Host:
     by_other_keys = all_rekeyed(options.rules)
     count = await context.make_topics(by_other_keys) if by_other_keys else 0
     rules = tuple(over_lanes(rule, count) for rule in options.rules)
+    lanes_of = {one.topic: one.lanes(count) for one in by_other_keys}
     direct = [options.streams[name] for name in sorted(read_directly(options.rules))]
     streams = {stream.topic: stream for stream in direct}
     if len(streams) < len(direct):
@@ -214,7 +215,9 @@ async def build(context: AgentContext) -> Host:
 
     def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
         readers = {
-            one.topic: LaneReader(one.topic, one.stream, one.lanes(count), state is None and positions[one.topic] > 0)
+            one.topic: LaneReader(
+                one.topic, one.stream, lanes_of[one.topic], state is None and positions[one.topic] > 0
+            )
             for one in by_other_keys
         }
         if state is None:

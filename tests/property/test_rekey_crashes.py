@@ -65,6 +65,7 @@ class Simulation:
         self.alerts = {}
         self.late = 0
         self.needed = all_rekeyed(RULES)
+        self.lanes = {one.topic: one.lanes(COUNT) for one in self.needed}
         self.rules = [over_lanes(rule, COUNT) for rule in RULES]
         self.sources = {one.stream.topic: one.stream for one in self.needed}
         self.saved = {}
@@ -92,7 +93,7 @@ class Simulation:
             self.running[agent, number] = RekeyPartition(number, positions, forwardings, state)
             return
         topics = [*DIRECT, *(one.topic for one in self.needed)]
-        readers = {one.topic: LaneReader(one.topic, one.stream, one.lanes(COUNT)) for one in self.needed}
+        readers = {one.topic: LaneReader(one.topic, one.stream, self.lanes[one.topic]) for one in self.needed}
         engine = Engine(self.rules)
         if state is not None:
             blob, lanes = unpacked(state)
