@@ -5,8 +5,9 @@ Needs Python 3.11 or newer and a package index, nothing else. The first start ma
 installs the locked dependencies: with uv (from PATH, else a copy of its own) and ``uv.lock``, or, where that does not
 work, with pip and the hashes of ``requirements.txt``. Later starts find everything in place. Then
 
-    python3 run.py test [...]     runs the tests (pytest's arguments)
-    python3 run.py check          runs ruff, mypy, import-linter, and compares the lock files
+    python3 run.py test [...]     runs the tests (pytest's arguments); without any, all of them, those that use a broker also
+                                  on Apache Kafka itself where Java 17 and Maven are there
+    python3 run.py check          runs ruff, mypy, import-linter, compares the lock files, and asks for known vulnerabilities
     python3 run.py ANYTHING ...   runs ``m1cep ANYTHING ...``: demo, worker, replay, ...; --help lists them
 
 Exit codes of the set-up: 1 it failed, 4 no package index. pip's configuration and the UV_* variables are honoured.
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import re
@@ -46,6 +48,8 @@ UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the wo
     ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
 }
 UV_INDEX_VARIABLES = tuple(f"UV_{name}" for name in ("DEFAULT_INDEX", "INDEX", "INDEX_URL", "FIND_LINKS", "NO_INDEX"))
+PIP_AUDIT_VERSION = "2.10.1"
+AUDIT_TIMEOUT_S = 120
 FAILURE, USAGE, NO_INDEX, INTERRUPTED = 1, 2, 4, 130
 LOOKS_LIKE_NO_INDEX = re.compile(
     r"failed to establish a new connection|connection (refused|reset|aborted|broken|error)|dns error|name resolution"
@@ -79,7 +83,11 @@ def main(argv: list[str]) -> int:
         return check()
     if argv[0] == "test":
         os.chdir(str(ROOT))
-        become([str(BIN / "python"), "-m", "pytest", *argv[1:]])
+        if not argv[1:]:
+            say(
+                "all tests; those that use a broker twice, on the embedded one and, with Java 17 and Maven, on Apache Kafka"
+            )
+        become([str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both"])])
     become([str(BIN / "m1cep"), *argv])
     return FAILURE
 
@@ -289,6 +297,8 @@ def check() -> int:
         say(f"{name} ...")
         if subprocess.run(command, check=False).returncode:
             failed.append(name)
+    if not audit(uv):
+        failed.append("no known vulnerabilities")
     if uv and not requirements_are_current(uv):
         say(f"requirements.txt is not that of uv.lock; make it with: uv {EXPORT} -o requirements.txt")
         failed.append("requirements.txt is current")
@@ -300,6 +310,52 @@ def requirements_are_current(uv: str) -> bool:
     """Whether uv would export the same requirements; comments, which differ between its versions, apart."""
     done = subprocess.run([uv, *EXPORT.split()], capture_output=True, text=True, check=False)
     return done.returncode == 0 and without_comments(done.stdout) == without_comments(REQUIREMENTS.read_text())
+
+
+def audit(uv: str | None) -> bool:
+    """Whether no locked package has a known vulnerability, as far as that can be asked now; what cannot is said."""
+    if uv is None:
+        say("uv is not there: known vulnerabilities are not looked for")
+        return True
+    say("known vulnerabilities ...")
+    tool = [uv, "tool", "run", "--quiet", f"pip-audit=={PIP_AUDIT_VERSION}"]
+    options = [
+        "--requirement",
+        str(REQUIREMENTS),
+        "--require-hashes",
+        "--disable-pip",
+        "--format",
+        "json",
+        "--timeout",
+        "10",
+    ]
+    try:
+        done = subprocess.run(
+            [*tool, *options],
+            capture_output=True,
+            text=True,
+            timeout=AUDIT_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        packages = json.loads(done.stdout)["dependencies"]
+    except subprocess.TimeoutExpired:
+        say(f"known vulnerabilities: no answer in {AUDIT_TIMEOUT_S} s, going on without")
+        return True
+    except (ValueError, KeyError, TypeError):
+        reason = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        say(f"known vulnerabilities cannot be looked for, going on without: {reason[:200]}")
+        return True
+    for package in packages:
+        for found in package.get("vulns", ()):
+            mended = ", ".join(found.get("fix_versions", ())) or "none yet"
+            say(f"{package['name']} {package.get('version')} has {found.get('id')}; mended in: {mended}")
+    asked = sum("vulns" in package for package in packages)
+    if asked < len(packages):
+        say(
+            f"known vulnerabilities: the index knew of {asked} of {len(packages)} packages, nothing is said of the others"
+        )
+    return not any(package.get("vulns") for package in packages)
 
 
 def without_comments(requirements: str) -> list[str]:

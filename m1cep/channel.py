@@ -68,6 +68,7 @@ class Channel:
         self.source = source
         self.inputs = inputs
         self.merge = Merge(inputs, source.time_attr)
+        self._unit_us = 1 if source.time_unit == "us" else 1000
         self.convert: dict[str, Convert] = (
             view_converters(source, {s.name: s for s in inputs}) if source.is_view else {}
         )
@@ -76,6 +77,16 @@ class Channel:
 
     def take(self, stream: str, rows: list[Any]) -> list[LateRow]:
         return self.merge.take(stream, rows, self.convert.get(stream))
+
+    def advance(self, time_us: int) -> None:
+        """See ``Engine.advance``; rows older than it by less than the source's unit are not late."""
+        self.merge.advance(time_us // self._unit_us)
+
+    @property
+    def newest_us(self) -> int | None:
+        """See ``Engine.newest_us``."""
+        newest = self.merge.newest
+        return None if newest is None else newest * self._unit_us
 
     def run(self, out: list[tuple[Any, ...]]) -> None:
         """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from m1cep.channel import Channel, Running
-from m1cep.errors import EngineError, EventError
+from m1cep.errors import EngineError
 from m1cep.runtime.lookups import FixedLookups, bound
+from m1cep.runtime.seen import Seen
 from m1cep.snapshot import check_rules, decode, encode
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class Late:
     """An event that came behind the watermark and was not given to the rules.
 
-    ``index`` is its position among the rows of that push, ``reason`` is ``late`` (older than its stream's lateness allows) or
-    ``idle`` (its stream had been read to its end, and others had gone on).
+    ``index`` is its position among the rows of that push, ``reason`` is ``late`` (older than its stream's lateness allows),
+    ``idle`` (its stream had been read to its end, and others had gone on) or ``silence`` (time went on by ``Engine.advance``).
     """
 
     stream: str
@@ -50,12 +51,19 @@ class Engine:
     Args:
         rules: what to run.
         lookups: lists and parameters for IN_LIST, PARAM and ``:name``; looked at before each batch for a new revision.
+        seen: an event that is a repetition (by ``event_id``, or by its contents where it has none) of one of the last ``seen``
+            different events of its stream is dropped and counted, whatever its time; 0 looks for none.
+
+    Attributes:
+        events: taken in so far, without repetitions.
+        late_events: of these, how many were late.
+        duplicates: repetitions dropped.
 
     Raises:
         EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
     """
 
-    def __init__(self, rules: Iterable[Rule], lookups: Lookups | None = None) -> None:
+    def __init__(self, rules: Iterable[Rule], lookups: Lookups | None = None, seen: int = 0) -> None:
         self._rules = tuple(rules)
         self._lookups: Lookups = FixedLookups() if lookups is None else lookups
         self._revision: int | None = None
@@ -66,14 +74,16 @@ class Engine:
         self._late: list[Late] = []
         self.events = 0
         self.late_events = 0
-        seen: set[str] = set()
+        self.duplicates = 0
+        ids: set[str] = set()
         for index, rule in enumerate(self._rules):
-            if rule.id in seen:
+            if rule.id in ids:
                 raise EngineError(
                     f"expected rules with different ids, got {rule.id!r} twice: give one another id in its front matter"
                 )
-            seen.add(rule.id)
+            ids.add(rule.id)
             self._add(rule, index)
+        self._seen = {name: Seen(stream, seen) for name, stream in self._streams.items()} if seen else {}
         self._look_up()
 
     def _add(self, rule: Rule, index: int) -> None:
@@ -128,12 +138,16 @@ class Engine:
             raise EngineError(
                 f"expected a sequence of events, got one {type(events).__name__}: push({stream!r}, [event])"
             )
-        return [] if known is None else self.push_rows(stream, _decode(known, events))
+        return [] if known is None else self.push_rows(stream, known.decode_each(events))
 
     def push_rows(self, stream: str, rows: list[Any]) -> list[Alert]:
         """As ``push``, with rows that ``Stream.decode_many`` made. The list belongs to the engine from then on."""
         if self._stream(stream) is None or not rows:
             return []
+        kept = self._seen[stream].fresh(rows) if self._seen else None
+        if kept is not None:
+            self.duplicates += len(rows) - len(kept)
+            rows = [rows[i] for i in kept]
         self._look_up()
         self.events += len(rows)
         out: list[tuple[Any, ...]] = []
@@ -145,7 +159,8 @@ class Engine:
         if late:
             self.late_events += len(late)
             self._late.extend(
-                Late(stream, r.index, r.row, r.time, r.watermark, r.reason) for _, r in sorted(late.items())
+                Late(stream, i if kept is None else kept[i], r.row, r.time, r.watermark, r.reason)
+                for i, r in sorted(late.items())
             )
         return self._alerts(out) if out else []
 
@@ -170,6 +185,32 @@ class Engine:
         """The stream will bring nothing more."""
         return self._each(stream, lambda channel: channel.merge.end(stream))
 
+    def advance(self, time_us: int) -> list[Alert]:
+        """Time goes on without events: no stream will bring one older than ``time_us`` (epoch, microseconds).
+
+        What waits for time to pass (an absence, the end of a window) fires as if an event of that time had come. Events that come
+        all the same are late, with the reason ``silence``. The promise is part of the snapshot.
+        """
+        self._look_up()
+        out: list[tuple[Any, ...]] = []
+        for channel in self._channels.values():
+            channel.advance(time_us)
+            channel.run(out)
+        return self._alerts(out)
+
+    @property
+    def newest_us(self) -> int | None:
+        """The highest event time that came or was promised (epoch, microseconds); None before the first."""
+        return max((c.newest_us for c in self._channels.values() if c.newest_us is not None), default=None)
+
+    def waiting(self, stream: str) -> int:
+        """Rows of a stream that wait for other streams to catch up in event time.
+
+        It is 0 for a stream that others wait for: at least one that is not idle always is such, so a reader who leaves streams
+        with many waiting rows unread for a while still gets on.
+        """
+        return max((c.merge.waiting(stream) for c in self._by_input.get(stream, ())), default=0)
+
     def finish(self) -> list[Alert]:
         """End of input: everything that waits goes to the rules; complete matches are reported, open ones dropped."""
         self._look_up()
@@ -191,11 +232,12 @@ class Engine:
             for channel in self._channels.values()
             for running in channel.rules
         ]
-        return encode([self.events, self.late_events, sources, rules])
+        counts = [self.events, self.late_events, self.duplicates]
+        return encode([counts, sources, rules, {name: seen.state() for name, seen in self._seen.items()}])
 
     @classmethod
     def restore(
-        cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False, lookups: Lookups | None = None
+        cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False, lookups: Lookups | None = None, seen: int = 0
     ) -> Engine:
         """An engine that goes on where ``snapshot`` was taken.
 
@@ -204,12 +246,15 @@ class Engine:
             blob: the snapshot.
             changed: also take a snapshot of other rules: those that are the same go on, the others begin empty.
             lookups: as for a new engine; a snapshot holds none.
+            seen: as for a new engine; it may be another number than then.
 
         Raises:
             EngineError: the bytes are no snapshot, or it is of other rules or differently declared streams.
         """
-        engine = cls(rules, lookups)
-        engine.events, engine.late_events, sources, saved = decode(blob)
+        engine = cls(rules, lookups, seen)
+        (engine.events, engine.late_events, engine.duplicates), sources, saved, remembered = decode(blob)
+        for name in engine._seen.keys() & remembered.keys():
+            engine._seen[name].load(remembered[name])
         if not changed:
             check_rules(engine.rules, {rule_id: version for rule_id, version, *_ in saved})
         same: set[str] = set()
@@ -263,14 +308,3 @@ class Engine:
 
 def _order(entry: tuple[Any, ...]) -> tuple[Any, ...]:
     return entry[:6]
-
-
-def _decode(stream: Stream, events: Iterable[Mapping[str, Any] | bytes | str]) -> list[Any]:
-    decoder = stream.decoder
-    rows: list[Any] = []
-    for index, event in enumerate(events):
-        try:
-            rows.append(decoder.decode(event) if isinstance(event, bytes | str) else decoder.convert(event))
-        except EventError as error:
-            raise EventError(stream.name, error.reason, column=error.column, index=index) from None
-    return rows

@@ -1,8 +1,10 @@
 r"""An engine's state as bytes, and the checks before it is taken over.
 
-M1CEP \x01  digest (8 bytes)  msgpack [events, late, sources, rules]
+M1CEP \x01  digest (8 bytes)  msgpack [counts, sources, rules, seen]
+             counts   events, late ones, repetitions
              sources  name, fingerprint of its declaration, rows let go so far, the merge: watermarks and rows that wait
              rules    id, version, source, alerts so far, the operator's state
+             seen     by stream, the ids by which repetitions are known
 """
 
 from __future__ import annotations

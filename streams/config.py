@@ -15,7 +15,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -24,6 +24,7 @@ from streams.errors import ShellError, UsageError
 
 CONFIG_FILE = "m1cep.toml"
 PREFIX = "M1CEP_"
+ACCESS = ("tls", "sasl")  # what the names of the settings begin with that are about one broker and nothing else
 DEFAULT_PARTITIONS = 4  # of topics that we create
 # Set by run.py for the commands that it starts; read by `m1cep bench` and the tests that run Flink. Not settings.
 NOT_SETTINGS = frozenset({"M1CEP_UV", "M1CEP_FLINK_PYTHON"})
@@ -74,14 +75,49 @@ Folder = Annotated[Path, BeforeValidator(_absolute)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
+def access_fault(settings: Settings) -> str:
+    """What is missing or too much among the settings of TLS and SASL; empty when they fit together."""
+    sasl, login = (
+        settings.sasl,
+        [n for n in ("sasl_user", "sasl_password", "sasl_password_file") if getattr(settings, n)],
+    )
+    if settings.tls is False and (settings.tls_ca or settings.tls_cert):
+        return "M1CEP_TLS is false, but M1CEP_TLS_CA or M1CEP_TLS_CERT is set; unset the one or the other"
+    if settings.tls_key and not settings.tls_cert:
+        return "M1CEP_TLS_KEY is set, but no M1CEP_TLS_CERT that it belongs to; set both"
+    if sasl is None and (login or settings.sasl_token_file):
+        return (
+            "there is a SASL user, password or token, but not how to log in; set M1CEP_SASL, to SCRAM-SHA-512 for one"
+        )
+    if sasl == "OAUTHBEARER":
+        if settings.sasl_token_file is None or login:
+            return "M1CEP_SASL=OAUTHBEARER takes a token and no user; set M1CEP_SASL_TOKEN_FILE alone"
+    elif sasl:
+        if settings.sasl_token_file:
+            return f"M1CEP_SASL={sasl} takes no token; unset M1CEP_SASL_TOKEN_FILE"
+        if "sasl_user" not in login or len(login) != 2:
+            return (
+                f"M1CEP_SASL={sasl} takes a user and one password; set M1CEP_SASL_USER, and M1CEP_SASL_PASSWORD or "
+                "M1CEP_SASL_PASSWORD_FILE"
+            )
+    return ""
+
+
 class Settings(BaseSettings):
     """Every setting of M1CEP. Addresses that may hold a password are SecretStr, so that no log or message shows them.
 
     Attributes:
         broker: the Kafka broker, host:port.
         allow_plaintext: permits a broker beyond this machine without TLS.
+        tls: encrypt; None: as soon as one of the ``tls_...`` is given.
+        tls_ca: PEM file of the authorities that may have signed the broker's certificate; None: those of the system.
+        tls_cert, tls_key, tls_key_password: a client certificate (PEM, with its chain) by which the broker knows us.
+        sasl: how to log in: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or OAUTHBEARER; None: not at all.
+        sasl_user, sasl_password, sasl_password_file: for SCRAM and PLAIN; the password, or a file that holds it.
+        sasl_token_file: for OAUTHBEARER: a file with the token, read at each connection, so that another program can renew it.
         home: folder of everything that is kept: data, logs, private copies of executables.
         state_dir: folder of the engine's snapshots and of Faust's own state; ``home``/state by default.
+        state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
         lookups: folder of lists and parameters; None means the packaged ones.
         web_port: of the web page; None means 8080, or the next free one.
         cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
@@ -98,8 +134,19 @@ class Settings(BaseSettings):
 
     broker: Address = "127.0.0.1:9092"
     allow_plaintext: bool = False
+    tls: bool | None = None
+    tls_ca: Folder | None = None
+    tls_cert: Folder | None = None
+    tls_key: Folder | None = None
+    tls_key_password: SecretStr | None = None
+    sasl: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "OAUTHBEARER"] | None = None
+    sasl_user: str | None = None
+    sasl_password: SecretStr | None = None
+    sasl_password_file: Folder | None = None
+    sasl_token_file: Folder | None = None
     home: Folder = Field(default_factory=default_home)
     state_dir: Folder = Field(default_factory=lambda fields: fields.get("home", default_home()) / "state")
+    state_url: SecretStr | None = None
     lookups: Folder | None = None
     web_port: Port | None = None
     cache_url: SecretStr | None = None
@@ -107,11 +154,18 @@ class Settings(BaseSettings):
     db_read_url: SecretStr | None = None
 
     @model_validator(mode="after")
+    def _tls_and_sasl_are_whole(self) -> Settings:
+        if fault := access_fault(self):
+            raise ValueError(fault)
+        return self
+
+    @model_validator(mode="after")
     def _no_plaintext_beyond_this_machine(self) -> Settings:
-        if not self.allow_plaintext and not is_loopback(split_address(self.broker)[0]):
+        if not self.encrypted and not self.allow_plaintext and not is_loopback(split_address(self.broker)[0]):
             raise ValueError(
                 f"broker {self.broker} is not on this machine and the connection would not be encrypted; set "
-                "M1CEP_ALLOW_PLAINTEXT=true (allow_plaintext in m1cep.toml) if the network between is trusted",
+                "M1CEP_TLS=true (tls in m1cep.toml), or M1CEP_ALLOW_PLAINTEXT=true (allow_plaintext) if the network between "
+                "is trusted",
             )
         return self
 
@@ -137,9 +191,25 @@ class Settings(BaseSettings):
         """Port of ``broker``."""
         return split_address(self.broker)[1]
 
+    @property
+    def encrypted(self) -> bool:
+        """Whether connections to the broker use TLS."""
+        return bool(self.tls_ca or self.tls_cert) if self.tls is None else self.tls
+
     def client_settings(self) -> dict[str, Any]:
-        """What every Kafka client takes to reach the broker; the same names in kafka-python and aiokafka."""
-        return {"bootstrap_servers": self.broker, "security_protocol": "PLAINTEXT"}
+        """What every Kafka client takes to reach the broker, see ``streams.security``.
+
+        Raises:
+            UsageError: a file of certificates, keys or secrets cannot be read or is none.
+        """
+        from streams.security import client_settings
+
+        return client_settings(self)
+
+    def for_own_broker(self, address: str) -> Settings:
+        """The same for a broker that we run on this machine ourselves: it has neither TLS nor users."""
+        access = {name: None for name in Settings.model_fields if name.startswith(ACCESS)}
+        return self.model_copy(update={**access, "broker": address})
 
     def folder(self, *parts: str) -> Path:
         """A folder under ``home``, made when missing, for the owner alone (0700).

@@ -4,12 +4,41 @@ from __future__ import annotations
 
 import logging
 import sys
+from json import dumps
 from typing import TextIO
 
 import structlog
 
+_secrets: set[str] = set()  # of this process, in every way in which logs write them
+
 _QUIET = ("aiokafka", "asyncio", "faust", "mode")  # libraries that report each retry and each rebalance step
 _MUTE = ("kafka",)  # kafka-python: what goes wrong reaches the caller as an exception, which becomes our one line
+
+
+_dict_tracebacks = structlog.processors.ExceptionRenderer(
+    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)  # locals hold passwords
+)
+
+
+def hide(secret: str) -> None:
+    """Leave the text out of every log line from now on: libraries log requests, and one of them is the login."""
+    if secret:
+        written = {secret, repr(secret)[1:-1], repr(secret.encode())[2:-1]}
+        _secrets.update(written | {dumps(text)[1:-1] for text in written})
+
+
+def without_secrets(text: str) -> str:
+    """The text with stars where a secret stands."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+class _WithoutSecrets(structlog.stdlib.ProcessorFormatter):
+    """Leaves secrets out, whoever logs them and in whatever field."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
 
 def configure_logs(level: str = "info", *, json: bool | None = None, stream: TextIO | None = None) -> None:
@@ -39,12 +68,13 @@ def configure_logs(level: str = "info", *, json: bool | None = None, stream: Tex
     )
     last: list[structlog.typing.Processor]
     if as_json:
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [_dict_tracebacks, structlog.processors.JSONRenderer()]
     else:
-        last = [structlog.dev.ConsoleRenderer(colors=out.isatty())]
+        plain = structlog.dev.plain_traceback  # the default shows the frames' variables, passwords among them
+        last = [structlog.dev.ConsoleRenderer(colors=out.isatty(), exception_formatter=plain)]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
+        _WithoutSecrets(
             foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         ),

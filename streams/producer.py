@@ -24,6 +24,7 @@ from kafka.structs import TopicPartition
 
 from streams.errors import ServerError, UsageError
 from streams.lanes import BATCH_BYTES, Batch, Lane, force_close
+from streams.security import check_access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,6 +100,7 @@ class Producer:
         self._delivery_timeout_s = delivery_timeout_s
         self._first_failure: tuple[str, Exception] | None = None
         self.counts = Counts()
+        check_access(client_settings)
         try:
             self._kafka = KafkaProducer(
                 **client_settings,

@@ -32,6 +32,7 @@ class Counts:
     alerts: int = 0
     dead_letters: int = 0
     late: int = 0
+    duplicates: int = 0
     by_rule: dict[str, int] = field(default_factory=dict)
 
 
@@ -61,6 +62,7 @@ def replay(
     on_bytes: Callable[[int], None] | None = None,
     lookups: Lookups | None = None,
     strict: bool = False,
+    seen: int = 0,
 ) -> Counts:
     """Run rules over files.
 
@@ -72,11 +74,12 @@ def replay(
         on_bytes: called with the number of bytes read, for a progress bar.
         lookups: lists and parameters for the rules.
         strict: a bad line ends the replay.
+        seen: repetitions of the last so many events of a stream are dropped, as a worker does.
 
     Raises:
         ShellError: strict, and a line is bad.
     """
-    engine, counts = Engine(rules, lookups), Counts()
+    engine, counts = Engine(rules, lookups, seen), Counts()
 
     def emit(alerts: list[Alert]) -> None:
         for alert in alerts:
@@ -97,6 +100,7 @@ def replay(
                 number = numbers(late.index)
                 on_dead_letter(_late_letter(stream, late.row, number, late.reason, late.watermark))
         emit(engine.finish())
+    counts.duplicates = engine.duplicates
     return counts
 
 

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 from streams import codec
 from streams.config import DEFAULT_PARTITIONS
 from streams.errors import ServerError, ShellError
+from streams.security import check_access
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -230,10 +231,10 @@ def admin_client(settings: Settings) -> Iterator[KafkaAdminClient]:
     Raises:
         ServerError: no broker answers, or it is lost.
     """
-    _expect_a_server(settings)
+    client = _access(settings)
     with broker_errors(settings):
         admin = KafkaAdminClient(
-            **settings.client_settings(),
+            **client,
             bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
         )
@@ -246,10 +247,10 @@ def admin_client(settings: Settings) -> Iterator[KafkaAdminClient]:
 @contextmanager
 def consumer(settings: Settings, **options: Any) -> Iterator[KafkaConsumer]:
     """A consumer without a group, closed at the end; errors as of ``admin_client``."""
-    _expect_a_server(settings)
+    client = _access(settings)
     with broker_errors(settings):
         reader = KafkaConsumer(
-            **settings.client_settings(),
+            **client,
             bootstrap_timeout_ms=CONNECT_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             enable_auto_commit=False,
@@ -274,10 +275,16 @@ def broker_errors(settings: Settings) -> Iterator[None]:
         raise no_broker(settings) from error
 
 
-def _expect_a_server(settings: Settings) -> None:
-    # kafka-python would try again and again until its timeout; a refused connection need not be waited for.
+def _access(settings: Settings) -> dict[str, Any]:
+    """The settings of a client, once it is known that somebody listens and will have us.
+
+    kafka-python would try again and again until its timeout, and then not say why.
+    """
     if not reachable(settings):
         raise no_broker(settings)
+    client = settings.client_settings()
+    check_access(client)
+    return client
 
 
 def no_broker(settings: Settings) -> ServerError:

@@ -18,13 +18,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 
 from m1cep import M1cepError
 from streams.agents import AGENTS
 from streams.agents.context import OUTPUT_TOPICS, AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
+from streams.agents.watchdog import Watchdog
 from streams.errors import ServerError, ShellError, UsageError
 from streams.rekey import all_rekeyed
 
@@ -110,6 +111,7 @@ class _Worker:
             asyncio.create_task(stop.wait()),
             asyncio.create_task(self._watch_broker(outbox)),
             asyncio.create_task(self._watch_apps()),
+            asyncio.create_task(Watchdog(self._hosts, outbox, self._options.stall_timeout_s).watch()),
             asyncio.create_task(self._tell()),
             *(asyncio.create_task(self._run_app(host)) for host in self._hosts),
         }
@@ -135,6 +137,11 @@ class _Worker:
             for host in self._hosts:
                 if host.app.crashed:
                     raise host.app.crash_reason or ShellError(f"agent {host.name} crashed without a reason")
+                if isinstance(trouble := host.app.trouble(), GroupAuthorizationFailedError):
+                    raise ServerError(
+                        f"the broker at {self._options.broker} does not permit us to use group {host.app.conf.id}",
+                        "docs/security.md lists the grants that a worker needs",
+                    ) from trouble
             await asyncio.sleep(_PROBE_EVERY_S / 10)
 
     async def _watch_broker(self, outbox: Outbox) -> None:

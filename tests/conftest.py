@@ -15,3 +15,10 @@ def pytest_addoption(parser):
     parser.addoption(
         "--update-golden", action="store_true", help="write what rules do now into tests/golden, for review"
     )
+    parser.addoption(
+        "--broker",
+        choices=("tansu", "kafka", "both"),
+        default="tansu",
+        help="what the stream tests run on: tansu, the embedded broker; kafka, Apache Kafka itself, for which Java 17 and Maven "
+        "are needed: then of tests/streams only those that use a broker are run; both: those twice",
+    )

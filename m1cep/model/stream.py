@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from m1cep.errors import EventError
 from m1cep.model.decode import RecordDecoder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from m1cep.errors import EventError
     from m1cep.model.types import SqlType
 
 EVENT_ID = "event_id"  # the column that identifies an event; without it the event's contents do
@@ -136,3 +136,18 @@ class Stream:
         ``longest``: a bound on the length of every record, where the caller knows one.
         """
         return self.decoder.decode_many(raws, longest)
+
+    def decode_each(self, events: Iterable[Mapping[str, Any] | bytes | str]) -> list[Any]:
+        """Rows of mappings or JSON texts.
+
+        Raises:
+            EventError: one does not fit; ``index`` says which.
+        """
+        decoder = self.decoder
+        rows: list[Any] = []
+        for index, event in enumerate(events):
+            try:
+                rows.append(decoder.decode(event) if isinstance(event, bytes | str) else decoder.convert(event))
+            except EventError as error:
+                raise EventError(self.name, error.reason, column=error.column, index=index) from None
+        return rows

@@ -9,7 +9,8 @@ stream can bring an older one.
                                           ok  ok  ok  ok  late        rows go in the order 5 | 6 7 9 ...
 
 A stream that is *idle* (read to its end) does not hold the others back. When it then brings rows older than what has gone, they
-are late too, with the reason ``idle``.
+are late too, with the reason ``idle``. When all are silent, only somebody with a clock can say that time goes on (``advance``);
+rows older than that are late with the reason ``silence``.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class LateRow:
     row: Any
     time: int
     watermark: int
-    reason: str  # late | idle
+    reason: str  # late | idle | silence
 
 
 @dataclass(slots=True)
@@ -61,11 +62,17 @@ class _Input:
 
 @dataclass
 class Merge:
-    """Merges the rows of one rule source. ``gone`` is the watermark up to which rows have been let go."""
+    """Merges the rows of one rule source.
+
+    Attributes:
+        gone: the watermark up to which the streams have let rows go.
+        silent: the time up to which somebody has promised that nothing older comes.
+    """
 
     streams: Sequence[Stream]
     time_attr: str
     gone: int = START
+    silent: int = START
     _inputs: dict[str, _Input] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,7 +87,7 @@ class Merge:
         late: list[LateRow] = []
         if not times:
             return late
-        if times[0] >= source.highest and times[0] >= self.gone and sorted(times) == times:
+        if times[0] >= max(source.highest, self.gone, self.silent) and sorted(times) == times:
             source.highest = times[-1]
         else:
             rows, late = self._sift(source, rows, times)
@@ -92,13 +99,15 @@ class Merge:
         """Row by row: what is late, and the highest time."""
         kept: list[Any] = []
         late: list[LateRow] = []
-        highest, delay, gone = source.highest, source.delay, self.gone
+        highest, delay, gone, silent = source.highest, source.delay, self.gone, self.silent
         for i, (row, time) in enumerate(zip(rows, times, strict=True)):
             highest = max(highest, time)
             if time < highest - delay:
                 late.append(LateRow(i, row, time, highest - delay, "late"))
             elif time < gone:
                 late.append(LateRow(i, row, time, gone, "idle"))
+            elif time < silent:
+                late.append(LateRow(i, row, time, silent, "silence"))
             else:
                 kept.append(row)
         source.highest = highest
@@ -127,6 +136,25 @@ class Merge:
         """The stream will bring nothing more."""
         self._inputs[stream].ended = True
 
+    def advance(self, time: int) -> None:
+        """No stream will bring a row older than ``time``, which need not be a time that any has brought."""
+        self.silent = max(self.silent, time)
+
+    @property
+    def newest(self) -> int | None:
+        """The highest time that a stream has brought, or that was promised; None before the first."""
+        newest = max(self.silent, *(i.highest for i in self._inputs.values()))
+        return None if newest == START else newest
+
+    def waiting(self, stream: str) -> int:
+        """Rows of a stream that wait for others, which are behind it; 0 when it is itself one of those that all wait for.
+
+        Who reads the streams may leave one with many such rows unread for a while: there always is another that is not.
+        """
+        source = self._inputs[stream]
+        alone = source.idle or source.ended or source.watermark <= self._watermark()
+        return 0 if alone else len(source.waiting)
+
     def release(self) -> tuple[list[Any], int]:
         """The rows that may go, in order, and the watermark: no row before it will come any more.
 
@@ -134,22 +162,24 @@ class Merge:
         waits for the others, whose rows of the same time may belong before it, unless all of them are idle.
         """
         self.gone = max(self.gone, self._watermark())
+        watermark = max(self.gone, self.silent)
         inputs = self._inputs.values()
         wait = len(inputs) > 1 and any(not i.idle for i in inputs)
-        parts = [part for i in inputs if i.waiting and (part := self._let_go(i, bisect_left if wait else bisect_right))]
+        bisect = bisect_left if wait else bisect_right
+        parts = [part for i in inputs if i.waiting and (part := self._let_go(i, watermark, bisect))]
         if len(parts) <= 1:
-            return (parts[0] if parts else []), self.gone
+            return (parts[0] if parts else []), watermark
         rows = [row for part in parts for row in part]
         rows.sort(key=self._time_of)  # stable: at equal times as the streams are listed, and within one as they came
-        return rows, self.gone
+        return rows, watermark
 
-    def _let_go(self, source: _Input, bisect: Callable[..., int]) -> list[Any]:
-        """The rows of one stream up to ``gone``, in order."""
+    def _let_go(self, source: _Input, watermark: int, bisect: Callable[..., int]) -> list[Any]:
+        """The rows of one stream up to the watermark, in order."""
         waiting = source.waiting
         if not source.in_order:
             waiting.sort(key=self._time_of)
             source.in_order = True
-        cut = bisect(waiting, self.gone, key=self._time_of)
+        cut = bisect(waiting, watermark, key=self._time_of)
         if cut == len(waiting):
             source.waiting = []
             return waiting
@@ -162,11 +192,11 @@ class Merge:
             name: [i.highest, i.floor, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)]
             for name, i in self._inputs.items()
         }
-        return [self.gone, inputs]
+        return [self.gone, self.silent, inputs]
 
     def load(self, state: Any, row_type: type[msgspec.Struct]) -> None:
         """The reverse."""
-        self.gone, inputs = state
+        self.gone, self.silent, inputs = state
         for name, (highest, floor, idle, ended, rows) in inputs.items():
             found = self._inputs[name]
             found.highest, found.floor, found.idle, found.ended = highest, floor, idle, ended

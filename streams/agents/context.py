@@ -7,16 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streams import codec
+from streams.agents.flow import Flow
 from streams.agents.host import Host
 from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
-from streams.snapshots import FolderStore
+from streams.security import faust_credentials
+from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
 from streams.transport import BatchApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
+
+    from pydantic import SecretStr
 
     from m1cep import Lookups, Rule, Stream
     from streams.agents.keeper import OpenPartition
@@ -38,11 +42,16 @@ class WorkerOptions:
         lookups: lists and parameters for the rules; None means that there are none.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
+        state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
+        silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
+        seen: how many events of a topic and partition are remembered to drop repetitions; 0 drops none.
+        max_waiting: a topic with so many events that wait for other topics is not read further for now.
         snapshot_every_s: how often an agent saves what has changed and commits, at most.
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
+        stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
     """
 
@@ -55,11 +64,17 @@ class WorkerOptions:
     stats_file: Path | None = None
     stats_every_s: float = 1.0
     idle_timeout_s: float = 0.1
+    silence_s: float = 5.0
+    seen: int = 10_000
+    max_waiting: int = 20_000
     snapshot_every_s: float = 1.0
     broker_timeout_s: float = 10.0
+    stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
+    state_url: SecretStr | None = None
+    allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property
@@ -96,14 +111,16 @@ class AgentContext:
         ids = await asyncio.to_thread(topic_ids, options.client, inputs)
         group = f"{options.group}-{agent}"
         # By cluster: the embedded broker is a new one at every start, and offsets of another cluster mean nothing here.
-        store = FolderStore(options.state_dir / "snapshots" / (cluster or "cluster") / group)
+        store = open_store(
+            options.state_url, options.state_dir, cluster or "", group, allow_plaintext=options.allow_plaintext
+        )
         host = Host(
             agent,
             frozenset(inputs),
             Keeper(agent, store, open_partition, ids, rules),
             self.outbox,
             self.stats,
-            idle_timeout_s=options.idle_timeout_s,
+            flow=Flow(options.idle_timeout_s, options.silence_s, options.max_waiting),
             snapshot_every_s=options.snapshot_every_s,
         )
         host.attach(
@@ -112,6 +129,7 @@ class AgentContext:
                 topics=inputs,
                 handler=host,
                 broker=options.broker,
+                credentials=faust_credentials(options.client),
                 data_dir=options.state_dir / "faust",
                 fetch_max_wait_ms=options.fetch_max_wait_ms,
                 session_timeout_s=options.session_timeout_s,

@@ -18,13 +18,13 @@ import structlog
 from faust.types import TP
 
 from streams.agents.acks import acknowledged
-from streams.agents.idle import IdleWatch
 from streams.errors import ServerError, ShellError
 from streams.snapshots import StoreError, SupersededError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from streams.agents.flow import Flow
     from streams.agents.keeper import Keeper, Owned
     from streams.agents.outbox import Outbox
     from streams.agents.partition import Outcome, Partition
@@ -48,7 +48,7 @@ class Host:
         keeper: loads and saves partitions.
         outbox: where messages go.
         stats: counters to keep.
-        idle_timeout_s: see :class:`IdleWatch`.
+        flow: how time goes on, and what is read next.
         snapshot_every_s: how often to save what has changed, at most.
     """
 
@@ -59,7 +59,7 @@ class Host:
         keeper: Keeper,
         outbox: Outbox,
         stats: AgentStats,
-        idle_timeout_s: float = 0.1,
+        flow: Flow,
         snapshot_every_s: float = 1.0,
     ) -> None:
         self.name = name
@@ -75,8 +75,7 @@ class Host:
         self._working = asyncio.Lock()  # held while a batch is processed and its messages are queued
         self._saving = asyncio.Lock()
         self._committed: dict[TP, int] = {}
-        self._idle = IdleWatch(idle_timeout_s)
-        self._idle_tick_s = max(0.01, idle_timeout_s / 4)
+        self._flow = flow
         self._snapshot_every_s = snapshot_every_s
         self._tasks: list[asyncio.Task[None]] = []
         #: Done with an exception when the agent cannot go on.
@@ -100,6 +99,7 @@ class Host:
         self._taking = False
         for task in self._tasks:
             task.cancel()
+        self._keeper.close()
 
     async def close(self) -> None:
         """Stop taking, save, commit. What cannot be saved in time is read again next time."""
@@ -168,7 +168,7 @@ class Host:
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
         self._epoch = start.epoch
-        self._idle.forget()
+        self._flow.start({number: o.partition for number, o in self._owned.items() if o.partition is not None})
         self._taking = True
         self._ready()
 
@@ -202,7 +202,10 @@ class Host:
         stats.records += len(batch.records)
         stats.largest_batch = max(stats.largest_batch, len(batch.records))
         stats.events[batch.topic] += outcome.events
+        stats.duplicates.update(outcome.duplicates)
         await self._send(owned, outcome)
+        self._flow.took(batch.partition, owned.partition, len(batch.records), time.perf_counter() - started_s)
+        self._flow.steer(self.app.batch_consumer, stats)
 
     async def _send(self, owned: Owned, outcome: Outcome) -> None:
         owned.changed = True
@@ -210,7 +213,7 @@ class Host:
             stats = self.stats
             stats.alerts.update(outcome.rules)
             stats.dead_letters += outcome.dead_letters
-            stats.late += outcome.late
+            stats.late.update(outcome.late)
             # Waits while the outbox is full: a slow sink makes us slow, not large.
             owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
 
@@ -226,14 +229,15 @@ class Host:
 
     async def _look_for_idle(self) -> None:
         while True:
-            await asyncio.sleep(self._idle_tick_s)
+            await asyncio.sleep(self._flow.tick_s)
+            now_s = self._flow.look()
             if not self._taking or self._working.locked():
                 continue
-            now_s = time.monotonic()
             async with self._working:
                 for number, owned in list(self._owned.items()):
                     if owned.partition is not None:
                         await self._tell_idle(number, owned, now_s)
+                self._flow.steer(self.app.batch_consumer, self.stats)
 
     async def _tell_idle(self, number: int, owned: Owned, now_s: float) -> None:
         assert owned.partition is not None
@@ -242,8 +246,22 @@ class Host:
             end = self.app.batch_consumer.end_of(tp)
             if end is not None and end.offset < position:
                 raise _made_anew(tp, position, end, self.app.conf.id)
-            if self._idle.became_idle(tp, position, end, now_s):
+            if self._flow.idle.became_idle(tp, position, end, now_s):
                 await self._send(owned, owned.partition.idle(topic))
+        time_us = self._flow.silent_us(number, owned.partition, now_s)
+        if time_us is not None:
+            outcome = owned.partition.advance(time_us)
+            if outcome.messages:  # that time went on is not worth a snapshot
+                await self._send(owned, outcome)
+
+    def positions(self) -> dict[TP, int]:
+        """The next offset to process of everything that is owned and started."""
+        return {
+            TP(topic, number): at
+            for number, owned in self._owned.items()
+            if owned.partition is not None
+            for topic, at in owned.partition.positions.items()
+        }
 
     # -- snapshots -----------------------------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@
     … for idle_timeout, *and* the broker has answered since then    idle, once, until the next record
 
 The second condition matters: the end is known only as of the broker's last answer. A broker that is slow, or a consumer
-that is busy with another topic, must not make a topic look silent.
+that is busy with another topic, must not make a topic look silent. For the same reason it is kept when the broker has
+confirmed that an idle partition still is at its end: ``clock`` believes in silence only up to then.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from streams.transport import EndOfPartition
 
 
@@ -23,6 +26,7 @@ class _Seen:
     position: int = -1
     answered_ms: int = -1
     at_end_since_s: float | None = None
+    confirmed_s: float | None = None
     idle: bool = False
 
 
@@ -52,17 +56,27 @@ class IdleWatch:
         """
         seen = self._seen.setdefault(tp, _Seen())
         if position != seen.position:
-            seen.position, seen.at_end_since_s, seen.idle = position, None, False
-        if end is None or seen.idle:
+            seen.position, seen.at_end_since_s, seen.confirmed_s, seen.idle = position, None, None, False
+        if end is None:
             return False
         answered = end.answered_ms != seen.answered_ms  # wall clock: only ever compared for being another answer
         seen.answered_ms = end.answered_ms
         if end.offset > position:
-            seen.at_end_since_s = None
-        elif seen.at_end_since_s is None:
-            if answered:
+            seen.at_end_since_s = seen.confirmed_s = None
+        elif answered:
+            seen.confirmed_s = now_s
+            if seen.at_end_since_s is None:
                 seen.at_end_since_s = now_s
-        elif answered and now_s - seen.at_end_since_s >= self._timeout_s:
-            seen.idle = True
-            return True
+            elif not seen.idle and now_s - seen.at_end_since_s >= self._timeout_s:
+                seen.idle = True
+                return True
         return False
+
+    def confirmed_s(self, tps: Iterable[tuple[str, int]]) -> float | None:
+        """When the broker has last confirmed that partitions are at their ends, of that for which it is longest ago.
+
+        None unless all of them are idle.
+        """
+        seen = [self._seen.get(tp) for tp in tps]
+        confirmed = [s.confirmed_s for s in seen if s is not None and s.idle and s.confirmed_s is not None]
+        return min(confirmed) if len(confirmed) == len(seen) > 0 else None

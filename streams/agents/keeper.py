@@ -111,6 +111,10 @@ class Keeper:
         await asyncio.to_thread(self._store.save, number, generation, data)
         return len(data)
 
+    def close(self) -> None:
+        """Let go of the store's connections."""
+        self._store.close()
+
     async def _load(self, number: int) -> Partition | None:
         refused = 0
         saved = self._store.load(number)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from streams.agents.host import Host
+    from streams.agents.outbox import Outbox
     from streams.agents.partition import Outcome, Partition
 
 #: So far may an event of one source partition reach Kafka behind newer ones of another, in event time.
@@ -32,11 +33,12 @@ SLACK_US = 1_000_000
 _ANSWER_WITHIN_S = 2.0
 
 
-async def watch_lanes(host: Host, topics: Iterable[str], partitions: int, every_s: float) -> None:
+async def watch_lanes(host: Host, outbox: Outbox, topics: Iterable[str], partitions: int, every_s: float) -> None:
     """Tell the partitions of the risk agent how far the sources are, for ever.
 
     Args:
         host: of the agent.
+        outbox: knows the broker.
         topics: the sources.
         partitions: of each.
         every_s: how often to ask.
@@ -47,7 +49,7 @@ async def watch_lanes(host: Host, topics: Iterable[str], partitions: int, every_
         ends: Mapping[TP, int] = {}
         await host.each(_before_asking)
         with suppress(KafkaError, TimeoutError):
-            ends = await asyncio.wait_for(host.app.batch_consumer.ends_of(wanted), _ANSWER_WITHIN_S)
+            ends = await asyncio.wait_for(outbox.ends(wanted), _ANSWER_WITHIN_S)
         await host.each(partial(_tell, ends))
 
 

@@ -14,20 +14,24 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.protocol.offset import OffsetRequest
+from faust.types import TP
 
 from streams.errors import ServerError
+from streams.security import check_access_async, for_aiokafka
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from streams.codec import Message
 
 #: A message that the broker has not taken by then fails, and the worker with it.
 _ACK_TIMEOUT_MS = 30_000
 _BATCH_BYTES = 256 * 1024
+_LATEST, _UNCOMMITTED = -1, 0  # in place of a time, and the isolation level, of ListOffsets
 _STOP_TIMEOUT_S, _STOP_AFTER_FAILURE_S = 3.0, 0.5
 
 
@@ -60,9 +64,10 @@ class Outbox:
     """
 
     def __init__(self, client: Mapping[str, Any], name: str) -> None:
+        self._client = client
         self._broker = str(client["bootstrap_servers"])
         self._producer = AIOKafkaProducer(
-            **client,
+            **for_aiokafka(client),
             client_id=name,
             acks="all",
             enable_idempotence=False,
@@ -75,6 +80,7 @@ class Outbox:
         self._packets: dict[tuple[str, int], asyncio.Future[None]] = {}  # the last to each partition
 
     async def __aenter__(self) -> Self:
+        await check_access_async(self._client)
         try:
             await self._producer.start()
         except KafkaConnectionError:
@@ -95,12 +101,40 @@ class Outbox:
 
         Raises:
             KafkaError: it does not answer.
+            ServerError: it does not permit us to see some of them.
         """
         client = self._producer.client
         request = MetadataRequest(list(topics), allow_auto_topic_creation=False)
         answer = await client.send(client.get_random_node(), request)
+        if denied := [topic for error, topic, *_ in answer.topics if error == TopicAuthorizationFailedError.errno]:
+            raise ServerError(
+                f"the broker at {self._broker} does not permit us to use {', '.join(sorted(denied))}",
+                "docs/security.md lists the grants that a worker needs",
+            )
         partitions = {topic: len(found) for error, topic, _, found in answer.topics if error == 0}
         return Cluster(answer.cluster_id, partitions)
+
+    async def ends(self, tps: Collection[TP]) -> dict[TP, int]:
+        """Where partitions end, as their leaders say; those without a leader are left out.
+
+        Raises:
+            KafkaError: a leader does not answer.
+        """
+        client = self._producer.client
+        by_leader: dict[int, dict[str, list[tuple[int, int]]]] = {}
+        for topic in {tp.topic for tp in tps}:
+            await client.add_topic(topic)  # the producer knows the leaders of what it writes to only
+        for tp in tps:
+            leader = client.cluster.leader_for_partition(tp)
+            if leader is not None and leader >= 0:
+                by_leader.setdefault(leader, {}).setdefault(tp.topic, []).append((tp.partition, _LATEST))
+        found: dict[TP, int] = {}
+        for leader, theirs in by_leader.items():
+            request = OffsetRequest(-1, _UNCOMMITTED, list(theirs.items()))
+            answer = await client.send(leader, request)
+            for topic, partitions in answer.topics:
+                found |= {TP(topic, number): offset for number, error, _, offset, *_ in partitions if error == 0}
+        return found
 
     async def send(self, message: Message | Packet) -> asyncio.Future[Any]:
         """Queue a message. Waits while the queue of its partition is full, so a slow broker slows the caller.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,7 +10,7 @@ from streams import codec
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from streams.agents.outbox import Packet
     from streams.codec import Message
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Outcome:
-    """What follows from a batch, or from a topic falling silent."""
+    """What follows from a batch, or from a topic falling silent.
+
+    Attributes:
+        late: late events, by topic and reason.
+        duplicates: repetitions of events, by topic.
+    """
 
     events: int = 0
     rules: list[str] = field(default_factory=list)
     dead_letters: int = 0
-    late: int = 0
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
     messages: list[Message | Packet] = field(default_factory=list)
 
 
@@ -40,6 +47,16 @@ class Partition(Protocol):
 
     def idle(self, topic: str) -> Outcome:
         """The topic is read to its end and silent."""
+
+    def advance(self, time_us: int) -> Outcome:
+        """All topics are silent, and event time has gone on to ``time_us`` (epoch, microseconds)."""
+
+    @property
+    def newest_us(self) -> int | None:
+        """Where event time stands (epoch, microseconds); None before the first event, or when it means nothing to the agent."""
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows of a topic wait for other topics; 0 of one that others wait for."""
 
     def snapshot(self) -> bytes:
         """The state as of ``positions``, which are not part of it."""

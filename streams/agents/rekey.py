@@ -89,7 +89,8 @@ class RekeyPartition:
         kept = records if index is None else [records[i] for i in index]
         on_time, late = self._sift(batch.topic, rows)
         if self._forwardings[batch.topic].reports:
-            outcome.dead_letters, outcome.late = len(errors), len(late)
+            outcome.dead_letters = len(errors)
+            outcome.late[batch.topic, "late"] = len(late)
             for i, error in errors:
                 letter = codec.dead_letter(source_of(batch, records[i]), error.reason, _SOURCE, column=error.column)
                 outcome.messages.append(letter)
@@ -107,6 +108,19 @@ class RekeyPartition:
         self._announce(topic, outcome)
         self._pack(topic, {}, outcome, idle=True)
         return outcome
+
+    def advance(self, time_us: int) -> Outcome:  # noqa: ARG002 - see Partition
+        """Nothing follows: it is for those who listen."""
+        return Outcome()
+
+    @property
+    def newest_us(self) -> int | None:
+        """Event time means nothing here."""
+        return None
+
+    def waiting(self) -> Mapping[str, int]:
+        """Nothing waits."""
+        return {}
 
     def snapshot(self) -> bytes:
         """The highest event time of each topic."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from streams.transport import Batch, Record
 
 _SOURCE = "/m1cep/risk"
+#: Rules are told of time in silence at most so often, by event time.
+_STEP_US = 100_000
 
 
 class RiskPartition:
@@ -52,7 +54,11 @@ class RiskPartition:
         self._asked_us: int | None = None  # the same, when the ends of the sources were asked for
         self._promised: tuple[int, list[tuple[str, Stream]]] | None = None  # up to when, and for which lanes
         self._untouched = False  # nothing has come from a lane since
-        self._idle = False  # the engine was told that all lanes are idle
+        self._idle = False  # all lanes are idle, and the engine was told so
+        self._names = {topic: stream.name for topic, stream in streams.items()}
+        # An event may be as much behind as its stream declares, and be in time.
+        read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
+        self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in read)
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
         self._wake()  # what a snapshot says of silence was long ago
 
@@ -105,7 +111,9 @@ class RiskPartition:
             if reader.silent(number, ends.get(TP(reader.source.topic, number)))
         ]
         outcome = Outcome()
-        if self._untouched and len(silent) == sum(len(reader.lanes) for reader in self._lanes.values()):
+        all_silent = len(silent) == sum(len(reader.lanes) for reader in self._lanes.values())
+        self._idle = self._idle and all_silent
+        if self._untouched and all_silent:
             if self._idle:
                 return None
             self._idle = True
@@ -121,6 +129,30 @@ class RiskPartition:
                     topic, outcome, self._engine.promise, lane.name, time if lane.time_unit == "us" else time // 1000
                 )
         return outcome
+
+    def advance(self, time_us: int) -> Outcome:
+        """Let the rules know that time has gone on."""
+        outcome = Outcome()
+        if self._lanes and not self._idle:
+            return outcome  # events of a source may be under way, whatever this topic's silence
+        time_us -= self._delay_us
+        newest_us = self._engine.newest_us
+        if newest_us is None or time_us < newest_us + _STEP_US:
+            return outcome
+        try:
+            self._add(self._engine.advance(time_us), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"the silence after offsets {self.positions}") from failure
+        return outcome
+
+    @property
+    def newest_us(self) -> int | None:
+        """Where event time stands."""
+        return self._engine.newest_us
+
+    def waiting(self) -> Mapping[str, int]:
+        """How many rows of a topic wait for others."""
+        return {topic: self._engine.waiting(name) for topic, name in self._names.items()}
 
     def snapshot(self) -> bytes:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
@@ -146,14 +178,17 @@ class RiskPartition:
         """Give events to the engine; ``source`` says what the n-th record is, for whoever is told that it is bad or late."""
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events += len(rows)
+        before = self._engine.duplicates
         self._add(self._engine.push_rows(stream.name, rows), outcome)
+        outcome.duplicates[source(0).topic] += self._engine.duplicates - before
         for position, error in errors:
             outcome.messages.append(codec.dead_letter(source(position), error.reason, _SOURCE, column=error.column))
         outcome.dead_letters += len(errors)
         for late in self._engine.take_late():
             position = late.index if index is None else index[late.index]
-            outcome.messages.append(codec.late_event(source(position), late, _SOURCE))
-            outcome.late += 1
+            about = source(position)
+            outcome.messages.append(codec.late_event(about, late, _SOURCE))
+            outcome.late[about.topic, late.reason] += 1
 
     def _push_lanes(self, reader: LaneReader, records: Sequence[Record], outcome: Outcome) -> None:
         self._wake()  # all lanes: whoever brings something is not alone to do so
@@ -220,12 +255,13 @@ async def build(context: AgentContext) -> Host:
             )
             for one in by_other_keys
         }
+        lookups, seen = options.lookups, options.seen
         if state is None:
-            return RiskPartition(positions, Engine(rules, options.lookups), streams, readers.values())
+            return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values())
         blob, lanes = unpacked(state)
         for topic in readers.keys() & lanes.keys():
             readers[topic].load(lanes[topic])
-        engine = Engine.restore(rules, blob, changed=True, lookups=options.lookups)
+        engine = Engine.restore(rules, blob, changed=True, lookups=lookups, seen=seen)
         return RiskPartition(positions, engine, streams, readers.values())
 
     versions = {rule.id: rule.version for rule in rules}
@@ -233,5 +269,5 @@ async def build(context: AgentContext) -> Host:
     host = await context.new_host("risk", topics, open_partition, versions)
     if by_other_keys:
         sources = {one.stream.topic for one in by_other_keys}
-        host.beside(watch_lanes(host, sources, count, max(0.02, options.idle_timeout_s / 2)))
+        host.beside(watch_lanes(host, context.outbox, sources, count, max(0.02, options.idle_timeout_s / 2)))
     return host

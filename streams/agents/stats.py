@@ -23,6 +23,10 @@ class AgentStats:
         assigned: topic/partition of what it reads.
         events: events taken, by topic; dead letters are not among them.
         alerts: alerts acknowledged or on their way, by rule.
+        late: late events by topic and reason.
+        duplicates: events that were seen before, by topic.
+        held_back: topic/partition of what is not read now because its events wait for other topics.
+        batch_size: most records that are read at once now.
         busy_s: seconds spent in decoding and rules.
         commits: commits that the broker confirmed.
         snapshots: saved; ``snapshot_failures`` those that the store did not take.
@@ -35,7 +39,10 @@ class AgentStats:
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
     dead_letters: int = 0
-    late: int = 0
+    late: Counter[tuple[str, str]] = field(default_factory=Counter)
+    duplicates: Counter[str] = field(default_factory=Counter)
+    held_back: list[str] = field(default_factory=list)
+    batch_size: int = 0
     batches: int = 0
     records: int = 0
     largest_batch: int = 0
@@ -60,7 +67,12 @@ class AgentStats:
             "alerts": self.alerts.total(),
             "alerts_by_rule": dict(sorted(self.alerts.items())),
             "dead_letters": self.dead_letters,
-            "late": self.late,
+            "late": self.late.total(),
+            "late_by_topic": _nested(self.late),
+            "duplicates": self.duplicates.total(),
+            "duplicates_by_topic": dict(sorted(self.duplicates.items())),
+            "held_back": self.held_back,
+            "batch_size": self.batch_size,
             "batches": self.batches,
             "records": self.records,
             "records_per_batch": round(self.records / self.batches, 1) if self.batches else 0.0,
@@ -76,6 +88,13 @@ class AgentStats:
             "snapshot_bytes": sum(self.snapshot_bytes.values()),
             "snapshot_busy_s": round(self.snapshot_busy_s, 3),
         }
+
+
+def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for (outer, inner), count in sorted(counts.items()):
+        found.setdefault(outer, {})[inner] = count
+    return found
 
 
 class StatsFile:

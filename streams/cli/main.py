@@ -10,7 +10,7 @@ import typer
 from m1cep.errors import M1cepError, RuleError
 from streams.cli import bench, data, demo, produce, replay, rules, servers, topics, worker
 from streams.errors import ExitCode, ShellError
-from streams.logs import configure_logs
+from streams.logs import configure_logs, without_secrets
 
 app = typer.Typer(
     name="m1cep",
@@ -58,7 +58,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(ExitCode.FAILURE)
     except ShellError as error:
-        print(f"m1cep: {error}", file=sys.stderr)
+        print(without_secrets(f"m1cep: {error}"), file=sys.stderr)  # a library's words may repeat what it was given
         sys.exit(error.exit_code)
     except M1cepError as error:
         print(f"m1cep: {error}", file=sys.stderr)

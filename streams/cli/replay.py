@@ -42,6 +42,12 @@ def replay(
         Path | None,
         typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
     ] = None,
+    seen: Annotated[
+        int,
+        typer.Option(
+            min=0, help="Drop repetitions of the last so many events of a stream; a worker does so with 10000."
+        ),
+    ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
 ) -> None:
     """Run rules over recorded events and write the alerts.
@@ -64,6 +70,7 @@ def replay(
             on_bytes=progress,
             lookups=known,
             strict=strict,
+            seen=seen,
         )
     _summary(counts)
 
@@ -137,4 +144,5 @@ def _summary(counts: Counts) -> None:
     rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.by_rule.items()))
     text = f"{counts.events} events, {counts.alerts} alerts" + (f" ({rules})" if rules else "")
     text += f", {counts.dead_letters} bad lines, {counts.late} late events"
+    text += f", {counts.duplicates} repetitions" if counts.duplicates else ""
     print(text, file=sys.stderr)

@@ -36,9 +36,22 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     idle_timeout_ms: Annotated[
         int, typer.Option(min=1, help="A topic silent for so long no longer holds back the others' events.")
     ] = 100,
+    silence_ms: Annotated[
+        int,
+        typer.Option(min=0, help="Event time goes on in a silent partition, so far behind; 0: it stands still."),
+    ] = 5000,
+    seen: Annotated[
+        int, typer.Option(min=0, help="Events of a topic and partition that are remembered to drop repetitions.")
+    ] = 10_000,
+    max_waiting: Annotated[
+        int, typer.Option(min=1, help="A topic with so many events waiting for other topics is not read further.")
+    ] = 20_000,
     broker_timeout: Annotated[
         float, typer.Option(min=1, help="Give up on a broker that has been silent for so many seconds.")
     ] = 10.0,
+    stall_timeout: Annotated[
+        float, typer.Option(min=1, help="End a worker that stands still for so many seconds while events come.")
+    ] = 60.0,
     session_timeout: Annotated[
         float | None,
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
@@ -75,11 +88,17 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             lookups=load_lookups(settings.lookups),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
+            state_url=settings.state_url,
+            allow_plaintext=settings.allow_plaintext,
             group=group,
             stats_file=stats_file,
             stats_every_s=stats_every_ms / 1000,
             idle_timeout_s=idle_timeout_ms / 1000,
+            silence_s=silence_ms / 1000,
+            seen=seen,
+            max_waiting=max_waiting,
             broker_timeout_s=broker_timeout,
+            stall_timeout_s=stall_timeout,
             session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )

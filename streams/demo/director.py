@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from streams.config import ACCESS, PREFIX
 from streams.demo import dataset
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
@@ -104,7 +105,7 @@ class Demo:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m1cep-demo-")))
             self._show.phase("starting the embedded broker")
             broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
-            settings = self._settings.model_copy(update={"broker": broker.address})
+            settings = self._settings.for_own_broker(broker.address)
             create_topics(settings, topics_of(load_streams().values()))
             tail = stack.enter_context(AlertTail(settings))
             self._show.phase(f"starting the worker on {broker.address}")
@@ -136,8 +137,9 @@ class Demo:
         return str(self._settings.home)
 
     def _environment(self, broker: str, folder: Path) -> dict[str, str]:
+        theirs = tuple(PREFIX + name.upper() for name in ACCESS)
         return {
-            **os.environ,
+            **{name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)},
             "M1CEP_BROKER": broker,
             "M1CEP_STATE_DIR": str(folder / "state"),
             "M1CEP_HOME": str(self._settings.home),
@@ -149,6 +151,8 @@ class Demo:
         options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", "50", "--log-level", "warning"]
         if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
             options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
+        elif self._options.speed < 1:  # event time is slower than the clock, which can say nothing about it
+            options += ["--silence-ms", "0"]
         worker.start([*command, *options], env=self._environment(broker, folder))
         return worker
 

@@ -7,7 +7,8 @@ Started as a script by ``process.Process`` (standard library only, ``python -I -
 - stdout: a pipe; one line is written: the server's pid, or ``!`` and why it could not be started.
 - stderr: the log file, which the server gets as its stdout and stderr.
 
-Arguments: the owner's pid, the signal that asks the server to end, seconds to wait before SIGKILL, the command.
+Arguments: the owner's pid, the signal that asks the server to end, seconds to wait before SIGKILL, the user that the server
+runs as (``uid:gid``, or ``-`` for our own), the command.
 The exit status is the server's, 128 + n when it ended by signal n.
 """
 
@@ -30,7 +31,7 @@ OWNER_CHECK_S = (
 
 def main(argv: list[str]) -> int:
     """Run the server until it ends, or until the owner or a signal ends it."""
-    owner, stop_signal, grace_s, command = int(argv[0]), int(argv[1]), float(argv[2]), argv[3:]
+    owner, stop_signal, grace_s, user, command = int(argv[0]), int(argv[1]), float(argv[2]), argv[3], argv[4:]
     wake, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
         signal.signal(number, lambda number, _frame: asked_to_end.append(number))
     signal.signal(signal.SIGCHLD, lambda *_: None)
 
-    server = start(command)
+    server = start(command, user)
     if server is None:
         return 127
     while server.poll() is None:
@@ -55,12 +56,14 @@ def main(argv: list[str]) -> int:
     return code if code >= 0 else 128 - code
 
 
-def start(command: list[str]) -> subprocess.Popen[bytes] | None:
+def start(command: list[str], user: str) -> subprocess.Popen[bytes] | None:
     """Start the server in a session of its own and report its pid; None when that fails."""
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    uid, gid = (None, None) if user == "-" else map(int, user.split(":"))
 
     def die_with_the_guard() -> None:
-        # Safe here and only here: this process has one thread, and it lives as long as the process.
+        # Safe here and only here: this process has one thread, and it lives as long as the process. It is called after
+        # the change of user, which would undo it.
         if libc is not None:
             libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -70,6 +73,9 @@ def start(command: list[str]) -> subprocess.Popen[bytes] | None:
             stdin=subprocess.DEVNULL,
             stdout=sys.stderr.fileno(),
             start_new_session=True,
+            user=uid,
+            group=gid,
+            extra_groups=None if uid is None else [],
             preexec_fn=die_with_the_guard,  # noqa: PLW1509 - see above
         )
     except OSError as error:

@@ -39,13 +39,23 @@ class Process:
         log_path: gets the server's stdout and stderr; emptied at each start.
         grace_s: seconds that the server has to end by itself before SIGKILL.
         stop_signal: what asks it to end.
+        user: uid and gid that it runs as, with no other groups; None: ours. Only root can give another.
     """
 
-    def __init__(self, name: str, log_path: Path, *, grace_s: float = 3.0, stop_signal: int = signal.SIGTERM) -> None:
+    def __init__(
+        self,
+        name: str,
+        log_path: Path,
+        *,
+        grace_s: float = 3.0,
+        stop_signal: int = signal.SIGTERM,
+        user: tuple[int, int] | None = None,
+    ) -> None:
         self.name = name
         self.log_path = log_path
         self.grace_s = grace_s
         self.stop_signal = stop_signal
+        self.user = user
         self.pid: int | None = None
         self._guard: subprocess.Popen[bytes] | None = None
         self._lifeline: IO[bytes] | None = None
@@ -63,11 +73,12 @@ class Process:
         if self.alive():
             raise ServerError(f"{self.name} is running already, as process {self.pid}", "stop it first")
         self._release()
-        guard = [sys.executable, "-I", "-S", str(_GUARD), str(os.getpid()), str(self.stop_signal), str(self.grace_s)]
+        user = "-" if self.user is None else f"{self.user[0]}:{self.user[1]}"
+        guard = [sys.executable, "-I", "-S", _GUARD, os.getpid(), self.stop_signal, self.grace_s, user]
         # The descriptor is closed here after the start, and inherited by nobody else: pipes are close-on-exec.
         with self.log_path.open("wb") as log_file:
             self._guard = subprocess.Popen(  # noqa: S603 - the command is ours
-                [*guard, *map(str, command)],
+                [*map(str, guard), *map(str, command)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log_file,

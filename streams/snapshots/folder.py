@@ -9,11 +9,11 @@ must not exist, snapshots by renaming a finished one; of two owners the higher g
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from streams.durable import create, private_folder, replace, sync_folder
 from streams.snapshots.store import KEPT, Saved, StoreError, SupersededError
 
 if TYPE_CHECKING:
@@ -40,12 +40,14 @@ class FolderStore:
         try:
             folder = self._partition(partition)
             while True:
-                owner = max(_claims(folder), default=0)
-                if owner and owner == mine:
+                claims = _claims(folder)
+                # Snapshots count as well: whoever brings them back from elsewhere may not have brought the claim.
+                owner = max([*claims, *(_numbers(name)[0] for name in _snapshots(folder))], default=0)
+                if owner == mine and owner in claims:
                     return owner
                 with suppress(FileExistsError):  # another was faster: look again
-                    _create(folder / f"claim-{owner + 1:010}", b"")
-                    _sync_folder(folder)
+                    create(folder / f"claim-{owner + 1:010}", b"")
+                    sync_folder(folder)
                     _tidy(folder, owner)
                     return owner + 1
         except OSError as error:
@@ -75,7 +77,7 @@ class FolderStore:
             before = _snapshots(folder)
             last = max((_numbers(name) for name in before), default=(0, 0))
             name = f"{generation:010}-{last[1] + 1:010}.snapshot"
-            _replace(folder / name, data)
+            replace(folder / name, data)
             for old in [name for name in before if _numbers(name)[0] <= generation][: -(KEPT - 1)]:
                 (folder / old).unlink(missing_ok=True)
         except OSError as error:
@@ -86,7 +88,7 @@ class FolderStore:
 
     def _partition(self, partition: int) -> Path:
         folder = self._folder / str(partition)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(folder)
         return folder
 
     def _failed(self, done: str, error: OSError) -> StoreError:
@@ -123,35 +125,3 @@ def _names(folder: Path) -> list[str]:
         return [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
-
-
-def _create(path: Path, data: bytes) -> None:
-    """A new file with its contents on the disk."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Put a file there whole, or leave everything as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.unlink(missing_ok=True)
-        _create(temporary, data)
-        temporary.replace(path)
-    except OSError:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """The names in a folder are on the disk only when the folder is."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

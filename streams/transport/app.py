@@ -132,13 +132,18 @@ class BatchConsumer(driver.Consumer):
         """
         return bool(await self._commit(positions))
 
-    async def ends_of(self, tps: Iterable[TP]) -> Mapping[TP, int]:
-        """Where partitions end, ours or not.
+    def trouble(self) -> BaseException | None:
+        """What keeps the consumer from its group: not permitted, for one. Faust would wait for partitions for ever."""
+        return self._thread.trouble()
 
-        Raises:
-            KafkaError: the broker does not answer.
+    def steer(self, held_back: frozenset[TP], max_records: int) -> None:
+        """Say what is read from the next fetch on; what was read before still comes.
+
+        Args:
+            held_back: partitions that are not to be read for now. When that would be all of them, all are read.
+            max_records: most records that a fetch gives out.
         """
-        return await self._thread.ends_of(tps)
+        self._thread.held_back, self._thread.max_records = held_back, max_records
 
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """How far ``tp`` is written, by the last answer of the broker."""
@@ -176,6 +181,7 @@ class BatchApp(faust.App):
         topics: the topics to read in batches.
         handler: keeps the state of the partitions.
         broker: ``host:port``.
+        credentials: Faust's, see ``streams.security``; None: plaintext.
         data_dir: where Faust would keep tables. It keeps none, and nothing is made there.
         fetch_max_wait_ms: how long the broker may wait for new data before it answers.
         max_poll_records: most records a fetch gives out, over all partitions; bounds the size of a batch.
@@ -185,7 +191,7 @@ class BatchApp(faust.App):
     logger = _logger
     BootStrategy = _ConsumerOnly
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a decision of the caller's
         self,
         group: str,
         *,
@@ -193,6 +199,7 @@ class BatchApp(faust.App):
         handler: BatchHandler,
         broker: str,
         data_dir: Path,
+        credentials: Any = None,
         fetch_max_wait_ms: int = 20,
         max_poll_records: int = 4000,
         session_timeout_s: float = 6.0,
@@ -204,6 +211,7 @@ class BatchApp(faust.App):
             group,
             broker=f"aiokafka://{broker}",
             broker_client_id=group,
+            broker_credentials=credentials,
             broker_max_poll_records=max_poll_records,
             broker_session_timeout=session_timeout_s,
             broker_heartbeat_interval=session_timeout_s / 4,
@@ -239,6 +247,10 @@ class BatchApp(faust.App):
 
         topic = self.topic(*sorted(self.batch_topics), acks=False, schema=BatchSchema(), maxsize=_QUEUED_BATCHES)
         self.agent(topic, name="batches", concurrency=1, supervisor_strategy=mode.CrashingSupervisor)(batches)
+
+    def trouble(self) -> BaseException | None:
+        """See :meth:`BatchConsumer.trouble`; None before the consumer exists."""
+        return self.batch_consumer.trouble() if self.started else None
 
     @property
     def batch_consumer(self) -> BatchConsumer:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.structs import TopicPartition
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -23,12 +23,16 @@ from streams.transport import records
 from streams.transport.batch import Batch, EndOfPartition, Start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from aiokafka import AIOKafkaConsumer
+    from aiokafka.structs import TopicPartition
     from faust.types import TP
 
     from streams.transport.app import BatchApp
+
+
+_HELD_BACK_WAIT_S = 0.05
 
 
 class _DaemonThread(WorkerThread):
@@ -52,6 +56,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
     logger = get_logger("faust.batches")  # with Faust's own, not with ours
     Worker = _DaemonThread
     app: BatchApp
+
+    #: Set by the main thread, read here: see :meth:`BatchConsumer.steer`.
+    held_back: frozenset[TP] = frozenset()
+    max_records: int | None = None
 
     _epoch = 0
     _next: dict[TopicPartition, int]
@@ -85,6 +93,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is Faust's
         max_records: int | None = None,
     ) -> dict[TP, list[Any]]:
+        held = self.held_back & active_partitions
+        if held and held != active_partitions:
+            # aiokafka keeps what it has fetched of the others, a megabyte of each at most, and fetches no more of them. They
+            # may be wanted again at any time, so the wait for records is short.
+            active_partitions = active_partitions - held
+            timeout = None if timeout is None else min(timeout, _HELD_BACK_WAIT_S)
+        if max_records is not None and self.max_records is not None:
+            max_records = min(max_records, self.max_records)
         try:
             fetched = await super()._fetch_records(
                 consumer, active_partitions, timeout=timeout, max_records=max_records
@@ -150,13 +166,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             positions[tp] = offset
         return positions, expired
 
-    async def ends_of(self, tps: Iterable[TP]) -> dict[TP, int]:
-        """Where partitions end, ours or not. The embedded broker may say the end of the last batch's first record."""
-        ends: dict[TP, int] = await self.call_thread(self._ends_of, list(tps))
-        return ends
+    def trouble(self) -> BaseException | None:
+        """The error with which aiokafka's part in the group has ended, or that it would raise at the next fetch.
 
-    async def _ends_of(self, tps: list[TP]) -> dict[TP, int]:
-        return _as_faust(await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps]))
+        Called from the main thread: it only reads. Without partitions there is no next fetch, and nobody would hear of it.
+        """
+        coordinator = self._consumer._coordinator if self._consumer is not None else None
+        if not isinstance(coordinator, GroupCoordinator):
+            return None
+        found: BaseException | None = coordinator._pending_exception
+        task = coordinator._coordination_task
+        if found is None and task.done() and not task.cancelled():
+            found = task.exception()
+        return found
 
     def end_of(self, tp: TP) -> EndOfPartition | None:
         """What the last fetch said about the end of a partition; None before the first answer or when not assigned.

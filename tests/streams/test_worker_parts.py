@@ -8,12 +8,14 @@ import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
 from aiokafka.structs import TopicPartition
+from faust.types import TP
 
 from m1cep import Alert
 from streams import codec
 from streams.agents.acks import Acknowledgements, acknowledged
 from streams.agents.idle import IdleWatch
 from streams.agents.stats import AgentStats, StatsFile
+from streams.agents.watchdog import StandingStill
 from streams.transport import EndOfPartition
 from streams.transport.records import PlainRecords
 
@@ -218,3 +220,38 @@ def test_the_stats_file_is_one_json_object_and_nothing_is_left_beside_it(tmp_pat
     assert found["agents"]["risk"]["events"] == 5
     assert found["agents"]["risk"]["alerts_by_rule"] == {"r": 2}
     assert list(tmp_path.iterdir()) == [file]
+
+
+# -- the watchdog: which partitions stand still
+
+
+def standing(*steps, allowed_s=10):
+    """Feeds (now, positions, ends) of topics a and b of partition 0 and gives the times at which it stood still."""
+    watch = StandingStill(allowed_s)
+    a, b = TP("a", 0), TP("b", 0)
+    return [
+        now
+        for now, positions, ends in steps
+        if watch.look(dict(zip((a, b), positions, strict=True)), dict(zip((a, b), ends, strict=True)), now)
+    ]
+
+
+def test_a_partition_stands_still_when_its_end_grows_and_no_position_moves():
+    assert standing((0, (5, 5), (9, 5)), (9, (5, 5), (20, 5)), (11, (5, 5), (20, 5))) == [11]
+
+
+def test_a_partition_without_new_events_does_not_stand_still():
+    assert standing((0, (5, 5), (5, 5)), (11, (5, 5), (5, 5)), (99, (5, 5), (5, 5))) == []
+
+
+def test_an_end_that_the_broker_names_too_early_is_no_reason():
+    """The embedded broker names the beginning of the last batch."""
+    assert standing((0, (50, 5), (41, 5)), (11, (50, 5), (45, 5)), (99, (50, 5), (50, 5))) == []
+
+
+def test_a_topic_that_waits_for_another_that_moves_does_not_stand_still():
+    assert standing((0, (5, 5), (9, 9)), (9, (5, 6), (99, 9)), (18, (5, 7), (999, 9))) == []
+
+
+def test_what_moves_again_has_all_its_time_again():
+    assert standing((0, (5, 5), (9, 5)), (9, (6, 5), (20, 5)), (18, (6, 5), (30, 5)), (20, (6, 5), (30, 5))) == [20]

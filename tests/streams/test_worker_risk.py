@@ -85,7 +85,7 @@ def test_bad_and_late_events_are_reported_with_their_own_offsets():
     part = partition()
     early, late, on_time = pay(1, at_s=60, qty=1), pay(3, at_s=10), pay(4, at_s=61, qty=1)
     outcome = part.take(batch(b"bad", early, None, late, on_time, first=40, prev_next=0))
-    assert (outcome.events, outcome.dead_letters, outcome.late) == (3, 2, 1)
+    assert (outcome.events, outcome.dead_letters, outcome.late) == (3, 2, {("pay.v1", "late"): 1})
     about = {m.topic: [] for m in outcome.messages}
     for message in outcome.messages:
         about[message.topic].append(json.loads(message.value)["offset"])

@@ -96,7 +96,7 @@ class TestRefused:
     @pytest.mark.parametrize("broker", ["kafka:9092", "10.0.0.1:9092", "[2001:db8::1]:9092", "127.0.0.1.example.com:1"])
     def test_a_broker_beyond_this_machine_without_tls_unless_allowed(self, monkeypatch, broker):
         monkeypatch.setenv("M1CEP_BROKER", broker)
-        with pytest.raises(UsageError, match="not be encrypted; set M1CEP_ALLOW_PLAINTEXT=true"):
+        with pytest.raises(UsageError, match=r"not be encrypted; set M1CEP_TLS=true .*, or M1CEP_ALLOW_PLAINTEXT=true"):
             load_settings()
         monkeypatch.setenv("M1CEP_ALLOW_PLAINTEXT", "true")
         assert load_settings().broker == broker

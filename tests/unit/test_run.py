@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -190,3 +191,42 @@ def test_without_arguments_it_says_what_it_can_do(project):
     assert code == 2
     assert "run.py test" in out
     assert not (project.folder / ".venv").exists()
+
+
+class TestAudit:
+    """``run.py check`` asks for known vulnerabilities; a network that is missing fails nothing."""
+
+    @pytest.fixture
+    def audit(self, tmp_path):
+        """Runs the step with a uv whose pip-audit prints the text and ends with the code."""
+
+        def run(out, err="", code=0):
+            uv = tmp_path / "uv"
+            (tmp_path / "out").write_text(out)
+            uv.write_text(f"#!/bin/sh\ncat '{tmp_path}/out'\necho '{err}' >&2\nexit {code}\n")
+            uv.chmod(0o755)
+            script = f"import sys; sys.path.insert(0, {str(RUN.parent)!r}); import run; print(run.audit({str(uv)!r}))"
+            done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+            return done.stdout.strip() == "True", done.stderr
+
+        return run
+
+    def test_a_vulnerability_fails_it_with_package_and_remedy(self, audit):
+        vulnerable = {"name": "tiny", "version": "1", "vulns": [{"id": "PYSEC-2026-1", "fix_versions": ["2"]}]}
+        fine, said = audit(
+            json.dumps({"dependencies": [vulnerable, {"name": "good", "version": "1", "vulns": []}]}), code=1
+        )
+        assert not fine
+        assert "tiny 1 has PYSEC-2026-1; mended in: 2" in said
+
+    def test_no_vulnerability_is_fine_and_what_the_index_does_not_know_is_said(self, audit):
+        known, unknown = {"name": "good", "version": "1", "vulns": []}, {"name": "own", "skip_reason": "not found"}
+        assert audit(json.dumps({"dependencies": [known]})) == (True, "run.py: known vulnerabilities ...\n")
+        fine, said = audit(json.dumps({"dependencies": [known, unknown]}))
+        assert fine
+        assert "the index knew of 1 of 2 packages" in said
+
+    def test_without_a_network_it_says_so_and_goes_on(self, audit):
+        fine, said = audit("", err="error: dns error", code=2)
+        assert fine
+        assert "cannot be looked for, going on without: error: dns error" in said

@@ -133,3 +133,70 @@ def test_rows_go_in_order_whatever_the_disorder_the_batches_and_the_snapshots(so
             run = m1cep.Engine.restore(run.rules, run.snapshot())
     assert found + ids(run.finish()) == [f"e{s}" for s in range(60)]
     assert run.take_late() == []
+
+
+ALONE = """SELECT k, x FROM {source} MATCH_RECOGNIZE (PARTITION BY k ORDER BY ts MEASURES X.v AS x
+  PATTERN (X ABSENT(Y)) WITHIN INTERVAL '10' SECOND DEFINE X AS X.v < 100, Y AS Y.v >= 100)"""
+
+
+def test_time_goes_on_in_silence():
+    #  b    1 ......... 11 (time-out)
+    run = engine(ALONE.format(source="b"))
+    assert run.newest_us is None
+    run.push("b", events(1))
+    assert run.newest_us == 1_000_000
+    assert run.advance(10_999_999) == []
+    [alert] = run.advance(11_001_000)
+    assert (alert.event_time, alert.events) == (11_000, ["e1"])
+    assert run.newest_us == 11_001_000
+    assert run.advance(0) == []
+    assert run.newest_us == 11_001_000  # time never goes back
+
+
+def test_windows_end_in_silence_as_they_would_with_a_later_event():
+    text = """SELECT k, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '10' SECOND))
+      GROUP BY k, window_start, window_end"""
+    silent, lively = engine(text), engine(text)
+    for run in (silent, lively):
+        assert run.push("a", events(1, 4)) == []
+    assert silent.advance(10_000_000) == lively.push("a", [{"event_id": "z", "k": "z", "v": 0, "ts": 13_000}])
+    assert silent.counters()["rule"]["alerts"] == 1
+
+
+def test_what_comes_after_its_time_was_taken_to_have_passed_is_late_by_silence():
+    run = engine("SELECT k FROM a")
+    run.push("a", events(1))
+    assert ids(run.advance(20_000_000)) == ["e1"]
+    assert ids(run.push("a", events(20, 19, 25, 21))) == ["e20"]  # 25 less 3: the watermark is 22
+    assert [(late.row.event_id, late.reason, late.watermark) for late in run.take_late()] == [
+        ("e19", "silence", 20_000),
+        ("e21", "late", 22_000),
+    ]
+
+
+def test_the_promise_of_time_is_part_of_a_snapshot():
+    run = engine("SELECT k FROM b")
+    run.advance(20_000_000)
+    again = m1cep.Engine.restore(run.rules, run.snapshot())
+    assert again.newest_us == 20_000_000
+    assert again.push("b", events(19)) == []
+    assert [late.reason for late in again.take_late()] == ["silence"]
+
+
+def test_rows_that_wait_for_another_stream_are_counted_for_those_that_may_wait():
+    #  b   5 6 7     nothing of a: b waits for a
+    run = engine("SELECT src, v FROM both_")
+    run.push("b", events(5, 6, 7))
+    assert (run.waiting("a"), run.waiting("b")) == (0, 3)
+    run.push("a", events(8))  # watermark 5
+    assert (run.waiting("a"), run.waiting("b")) == (0, 3)
+    run.push("a", events(30))
+    assert (run.waiting("a"), run.waiting("b")) == (2, 0)  # now b is the one that holds back
+    run.idle("a")
+    assert (run.waiting("a"), run.waiting("b")) == (0, 0)
+
+
+def test_a_stream_that_waits_for_its_own_lateness_is_never_left_unread():
+    run = engine("SELECT k FROM a")
+    run.push("a", events(1, 2, 3))
+    assert run.waiting("a") == 0

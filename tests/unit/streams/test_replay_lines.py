@@ -79,3 +79,12 @@ def test_bytes_are_counted_for_the_progress_bar():
     run(content, on_bytes=seen.append)
     assert sum(seen) == len(content)
     assert len(seen) > 2
+
+
+def test_repetitions_are_dropped_when_asked_and_other_lines_keep_their_numbers():
+    content = b"\n".join([line(505), line(506), line(505), line(506), line(1), line(507)])
+    counts, found, letters = run(content, seen=10)
+    assert found == ["e505", "e506", "e507"]
+    assert (counts.duplicates, [letter["line"] for letter in letters]) == (2, [5])
+    counts, found, letters = run(content)
+    assert (counts.duplicates, sorted(found)) == (0, ["e505", "e505", "e506", "e506", "e507"])

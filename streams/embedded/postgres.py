@@ -1,0 +1,248 @@
+"""The embedded PostgreSQL 18, on 127.0.0.1 only; what it keeps outlives it, in a folder of its own.
+
+    with EmbeddedPostgres(settings.folder("embedded", "postgres")) as server:     # a free port
+        psycopg.connect(server.url.get_secret_value())
+
+    <folder>/password       of the user m1cep, 0600, made at the first start
+    <folder>/data           PostgreSQL's own, of the user that it runs as
+    <folder>/postgres.log   of the last start
+
+Root cannot run PostgreSQL: then another user does (``unprivileged``), and if it cannot reach the folder, all of this is below
+/var/lib/m1cep (``place`` says where). Data and WAL are as a server of one's own has them, so that a streaming replica can follow:
+``wal_level`` replica, and connections for replication with the same password.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import time
+from typing import IO, TYPE_CHECKING, Self
+from urllib.parse import quote
+
+from pydantic import SecretStr
+
+from streams.durable import private_folder, replace, sync_folder
+from streams.embedded.ports import LOOPBACK, any_free_port, is_free
+from streams.embedded.postgres_programs import postgres_programs
+from streams.embedded.process import Process
+from streams.embedded.unprivileged import User, place_for, server_user
+from streams.errors import ServerError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+USER = "m1cep"
+DATABASE = "postgres"
+NAME = "the embedded PostgreSQL"
+READY_TIMEOUT_S = 60.0  # of a start after a crash, which reads the WAL again
+INITDB_TIMEOUT_S = 120.0  # it takes 2 s; most of it waits for the disk
+GRACE_S = 15.0  # a fast shutdown ends transactions and writes all to the disk
+_RETRY_S = 0.2
+
+
+class EmbeddedPostgres:
+    """A PostgreSQL of our own.
+
+    Args:
+        folder: for what it keeps; of no other server.
+        port: the port to listen on. None: any free port.
+
+    Attributes:
+        port: where it listens, once started.
+        place: where it keeps what it keeps, once started: the folder, or one in its stead when we are root.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.port_asked = port
+        self.port = 0
+        self.place = folder
+        self._process: Process | None = None
+        self._password = ""
+        self._lock: IO[str] | None = None
+
+    @property
+    def url(self) -> SecretStr:
+        """For clients, with the password."""
+        return SecretStr(f"postgresql://{USER}:{quote(self._password)}@{LOOPBACK}:{self.port}/{DATABASE}")
+
+    @property
+    def process(self) -> Process:
+        """The process of the started server: pid, log_path, check, wait, last_words.
+
+        Raises:
+            ServerError: it was not started.
+        """
+        if self._process is None:
+            raise ServerError(f"{NAME} was not started")
+        return self._process
+
+    def start(self) -> Self:
+        """Start the server, on what it kept before if there is any, and return when it answers.
+
+        Raises:
+            ServerError: not installed, the folder cannot be written or is in use, the port is taken, there is no user to run
+                it as, or it ended at once; nothing is left running.
+        """
+        if self.alive():
+            raise ServerError(f"{NAME} is running already, on port {self.port}", "stop it first")
+        if self.port_asked is not None and not is_free(self.port_asked):
+            raise ServerError(
+                f"port {self.port_asked} on {LOOPBACK} is taken", "end what listens there, or use another"
+            )
+        user = server_user()
+        try:
+            private_folder(self.folder)
+            self.place = place_for(self.folder, user)
+            self._lock = _locked(self.place)
+            programs = postgres_programs(self.place, user)
+            self._password = _kept_password(self.place)
+            if not (self.place / "data").exists():
+                _make_data(programs, self.place, user, self._password)
+            self._launch(programs, user)
+        except OSError as error:
+            self.stop()
+            raise ServerError(
+                f"{NAME} cannot keep its data in {self.place}: {error.strerror or error}",
+                "see to the disk's space and the folder's permissions, or use another folder (M1CEP_HOME)",
+            ) from error
+        except BaseException:  # Ctrl-C too
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End the server: open transactions are rolled back, all that was committed is on the disk."""
+        if self._process is not None:
+            self._process.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._process is not None and self._process.alive()
+
+    def check(self) -> None:
+        """Do nothing while the server runs.
+
+        Raises:
+            ServerError: it ended or was killed, with its last words.
+        """
+        self.process.check()
+
+    @property
+    def returncode(self) -> int | None:
+        """Exit status, -n for signal n; None while it runs or before it was started."""
+        return None if self._process is None else self._process.returncode
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _launch(self, programs: Path, user: User | None) -> None:
+        """Start it, again and again while only the port or the end of the former server stands in the way."""
+        deadline = time.monotonic() + GRACE_S
+        while True:
+            self.port = self.port_asked or any_free_port()
+            try:
+                self._launch_once(programs, user)
+            except ServerError:
+                said = self.process.last_words(20)
+                # The server of an owner that was killed is still on its way down, or somebody took the free port.
+                former = 'lock file "postmaster.pid" already exists' in said
+                taken = self.port_asked is None and "Address already in use" in said
+                if not (former or taken) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
+            else:
+                return
+
+    def _launch_once(self, programs: Path, user: User | None) -> None:
+        log_path = self.place / "postgres.log"
+        log_path.touch(mode=0o600)
+        process = Process(
+            NAME,
+            log_path,
+            grace_s=GRACE_S,
+            stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown; SIGTERM would wait for its clients
+            user=None if user is None else (user.uid, user.gid),
+        )
+        self._process = process
+        options = {"listen_addresses": LOOPBACK, "port": str(self.port), "unix_socket_directories": ""}
+        process.start(
+            [
+                *(programs / "postgres", "-D", self.place / "data"),
+                *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+            ],
+        )
+        process.wait_ready(self._answers, READY_TIMEOUT_S)
+
+    def _answers(self) -> bool:
+        """Whether it lets us in. With SCRAM it proves, too, that it knows the password: it is ours and no other."""
+        import psycopg
+
+        try:
+            psycopg.connect(self.url.get_secret_value(), connect_timeout=2, require_auth="scram-sha-256").close()
+        except psycopg.Error:
+            return False
+        return True
+
+
+def _locked(place: Path) -> IO[str]:
+    """The lock on the place, held while the file is open: of two owners the second would empty the first one's log."""
+    lock = (place / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ServerError(f"another process runs {NAME} in {place}", "end it, or use another folder") from None
+    return lock
+
+
+def _kept_password(place: Path) -> str:
+    """The password of the place; made when there is no data yet that another was made for."""
+    path = place / "password"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    if (place / "data").exists():
+        raise ServerError(f"{path} is gone, and nobody can be let in without it", f"put it back, or remove {place}")
+    password = secrets.token_urlsafe(24)
+    replace(path, password.encode())
+    return password
+
+
+def _make_data(programs: Path, place: Path, user: User | None, password: str) -> None:
+    """Make the data folder, whole or not at all."""
+    half = place / "data.new"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(mode=0o700)
+    secret = place / "password.new"  # for initdb alone, which may run as another user
+    log_path = place / "initdb.log"
+    process = Process("initdb", log_path, user=None if user is None else (user.uid, user.gid))
+    try:
+        replace(secret, password.encode())
+        if user is not None:
+            for path in (half, secret):
+                os.chown(path, user.uid, user.gid)
+        process.start(
+            [
+                *(programs / "initdb", "--pgdata", half, "--username", USER, "--pwfile", secret),
+                *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
+            ],
+        )
+        if process.wait(INITDB_TIMEOUT_S) != 0:
+            raise ServerError(f"no PostgreSQL can be made in {place}: initdb said {process.last_words(1)}")
+    finally:
+        process.stop()
+        secret.unlink(missing_ok=True)
+    half.replace(place / "data")
+    sync_folder(place)  # what is committed in it must not be taken for half made after a crash
+    log_path.unlink(missing_ok=True)
