@@ -28,26 +28,10 @@ ORIGIN = "m1cep-from"
 MARKER = "m1cep-marker"
 
 
-class Origin(NamedTuple):
-    """The record of the source that a record of a re-keyed topic is."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-def origin_header(topic: str, partition: int, offset: int) -> tuple[str, bytes]:
-    """For a forwarded record; to be its last header."""
-    return ORIGIN, b"%b/%d/%d" % (topic.encode(), partition, offset)
-
-
-def origin_of(record: Record) -> Origin | None:
-    """Where a record comes from; None when it was not written by the agent ``rekey``."""
-    name, value = record.headers[-1] if record.headers else ("", b"")
-    if name != ORIGIN:
-        return None
-    topic, partition, offset = value.rsplit(b"/", 2)
-    return Origin(topic.decode(), int(partition), int(offset))
+def origin_headers(topic: str, partition: int, offsets: Iterable[int]) -> list[tuple[str, bytes]]:
+    """For forwarded records: where each comes from; to be its last header."""
+    prefix = b"%b/%d/" % (topic.encode(), partition)
+    return [(ORIGIN, b"%b%d" % (prefix, offset)) for offset in offsets]
 
 
 @dataclass(frozen=True)
@@ -81,11 +65,11 @@ def marker_of(record: Record) -> Marker | None:
 
 
 class Step(NamedTuple):
-    """Records of one lane and, after them, how far it is."""
+    """Records of one lane, with their offsets in the source, and, after them, how far it is."""
 
     lane: int
     records: list[Record]
-    origins: list[Origin]
+    offsets: list[int]
     reached: int | None
 
 
@@ -124,26 +108,31 @@ class LaneReader:
             ShellError: a record is not from the source.
         """
         by_lane: dict[int, list[Step]] = {}
+        topic = self.source.topic.encode()
         for record in records:
-            marker = marker_of(record)
-            if marker is not None:
-                self._mark(marker, by_lane.setdefault(self._lane(marker.topic, marker.partition, record), []))
+            name, value = record.headers[-1] if record.headers else ("", b"")
+            if name != ORIGIN:
+                marker = marker_of(record)
+                if marker is None:
+                    raise self._stranger(record, "was not written by M1CEP")
+                lane = self._lane(marker.topic.encode(), marker.partition, record)
+                self._mark(marker, by_lane.setdefault(lane, []))
                 continue
-            origin = origin_of(record)
-            if origin is None:
-                raise self._stranger(record, "was not written by M1CEP")
-            lane = self._lane(origin.topic, origin.partition, record)
+            source, number, digits = value.rsplit(b"/", 2)
+            lane, offset = int(number), int(digits)
+            if source != topic or lane >= len(self.lanes):
+                self._lane(source, lane, record)
             position = self.positions[lane]
-            if position is not None and origin.offset < position:
+            if position is not None and offset < position:
                 self.repeated += 1
                 continue
-            self.positions[lane] = origin.offset + 1
+            self.positions[lane] = offset + 1
             self.quiet.discard(lane)
             steps = by_lane.setdefault(lane, [])
             if not steps or steps[-1].reached is not None:
                 steps.append(Step(lane, [], [], None))
             steps[-1].records.append(record)
-            steps[-1].origins.append(origin)
+            steps[-1].offsets.append(offset)
         return [step for lane in sorted(by_lane) for step in by_lane[lane]]
 
     def _mark(self, marker: Marker, steps: list[Step]) -> None:
@@ -163,9 +152,9 @@ class LaneReader:
         else:
             steps.append(Step(lane, [], [], marker.reached))
 
-    def _lane(self, topic: str, partition: int, record: Record) -> int:
-        if topic != self.source.topic:
-            raise self._stranger(record, f"comes from {topic}, expected {self.source.topic}")
+    def _lane(self, topic: bytes, partition: int, record: Record) -> int:
+        if topic != self.source.topic.encode():
+            raise self._stranger(record, f"comes from {topic.decode()}, expected {self.source.topic}")
         if partition >= len(self.lanes):
             raise self._stranger(record, f"comes from partition {partition}, expected less than {len(self.lanes)}")
         return partition

@@ -16,7 +16,7 @@ import msgspec
 
 from m1cep import Late
 from streams import codec
-from streams.agents.lanes import MARKER, Marker, origin_header
+from streams.agents.lanes import MARKER, Marker, origin_headers
 from streams.agents.outbox import Packet, keyed_partition
 from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.errors import ShellError
@@ -157,7 +157,7 @@ class RekeyPartition:
     def _forward(self, batch: Batch, rows: Sequence[Any], records: Sequence[Record], outcome: Outcome) -> None:
         forwarding = self._forwardings[batch.topic]
         count = forwarding.partitions
-        origins = [origin_header(batch.topic, batch.partition, record.offset) for record in records]
+        origins = origin_headers(batch.topic, batch.partition, [record.offset for record in records])
         packets: dict[tuple[str, int], list[Packed]] = {}
         for target, key_of in zip(forwarding.targets, self._keys[batch.topic], strict=True):
             parts: list[list[Packed]] = [packets.setdefault((target.topic, n), []) for n in range(count)]

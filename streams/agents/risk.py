@@ -196,7 +196,7 @@ class RiskPartition:
         for step in reader.steps(records):
             lane = reader.lanes[step.lane]
             if step.records:
-                self._push(lane, step.records, partial(_original, step), outcome)
+                self._push(lane, step.records, partial(_original, reader, step), outcome)
             if step.reached is not None:
                 self._add(self._engine.reach(lane.name, step.reached), outcome)
                 self._newest_us = max(self._newest_us or step.reached * to_us, step.reached * to_us)
@@ -214,10 +214,10 @@ def unpacked(state: bytes) -> tuple[bytes, dict[str, Any]]:
     return blob, lanes
 
 
-def _original(step: Step, index: int) -> codec.Source:
+def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
     """The record of the source, not the copy: repetitions of a letter about it have one id."""
-    record, origin = step.records[index], step.origins[index]
-    return codec.Source(*origin, record.timestamp, record.key, record.value)
+    record, offset = step.records[index], step.offsets[index]
+    return codec.Source(reader.source.topic, step.lane, offset, record.timestamp, record.key, record.value)
 
 
 def _failed(failure: RuleFailure, where: str) -> ShellError:

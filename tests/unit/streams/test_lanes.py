@@ -8,7 +8,7 @@ import pytest
 from faust.types import TP
 
 from m1cep import Engine, compile_rule, parse_streams
-from streams.agents.lanes import MARKER, LaneReader, Marker, origin_header
+from streams.agents.lanes import MARKER, LaneReader, Marker, origin_headers
 from streams.agents.outbox import keyed_partition
 from streams.agents.rekey import Forwarding, RekeyPartition
 from streams.agents.risk import RiskPartition
@@ -31,7 +31,7 @@ def pay(name, ts_s, shop="s"):
 
 def sent(lane, offset, value=None, topic="pay"):
     raw = json.dumps(value or {}).encode()
-    headers = ((b"of the producer", b"1"), origin_header(topic, lane, offset))
+    headers = ((b"of the producer", b"1"), *origin_headers(topic, lane, [offset]))
     return SimpleNamespace(offset=0, timestamp=0, key=b"s", value=raw, headers=headers)
 
 
@@ -46,7 +46,7 @@ def reader(**options):
 
 
 def offsets(steps):
-    return [(step.lane, [o.offset for o in step.origins], step.reached) for step in steps]
+    return [(step.lane, step.offsets, step.reached) for step in steps]
 
 
 class TestReader:
