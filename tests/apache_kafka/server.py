@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from typing import TYPE_CHECKING, Self
 
 from apache_kafka import jars
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from apache_kafka.certificates import Certificates
 
+CLEAR_TIMEOUT_S = 20.0
 READY_TIMEOUT_S = 90.0  # 4 s on an idle machine
 _CLUSTER_ID = "bTFjZXAtdGVzdHMtMDAwMQ"  # 16 bytes in URL-safe base64
 # Started often and short-lived: the quick compiler and the simple collector, and a heap that two cores' machines have.
@@ -104,6 +106,12 @@ class KafkaServer:
         topics = [name for name in admin.list_topics() if not name.startswith("__")]
         if topics:
             admin.delete_topics(topics)
+            deadline = time.monotonic() + CLEAR_TIMEOUT_S
+            # The broker learns of it after the controller; until then the topics look as if they were still there.
+            while set(topics) & set(admin.list_topics()):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Kafka still has deleted topics after {CLEAR_TIMEOUT_S:g} s")
+                time.sleep(0.02)
         any_pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
         admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, any_pattern)])
         admin.close()
