@@ -32,7 +32,9 @@ def expected(records, rules):
     def note(alert):
         assert alerts.setdefault(alert.id, alert.to_json()) == alert.to_json(), "the oracle contradicts itself"
 
-    replay([compile_rule(text, streams, f"{name}.sql") for name, text in rules.items()], inputs, on_alert=note, seen=10_000)
+    replay(
+        [compile_rule(text, streams, f"{name}.sql") for name, text in rules.items()], inputs, on_alert=note, seen=10_000
+    )
     return alerts
 
 

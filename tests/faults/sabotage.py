@@ -1,18 +1,18 @@
 """What can be made to go wrong inside a worker, by name: the product itself has no hooks for it.
 
-    die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
-        sent                  messages of a batch are queued, none is awaited
-        acknowledged          the broker has all alerts, the snapshot is not begun
-        half-written          half of a snapshot's bytes are on the disk
-        not-renamed           a snapshot is on the disk, not under its name
-        saved                 the snapshot is saved, nothing is committed
-        committed             the positions are committed
-    raise-at=EVENT            the rules fail on this event
-    snapshot-every=SECONDS    how often to save
-    session=SECONDS           the group's session time-out, also shorter than the command allows
-    slow-sink=SECONDS         every request that writes to Kafka is held back for so long
-    clock=SECONDS             time.time() is so far off
-    mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
+die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
+    sent                  messages of a batch are queued, none is awaited
+    acknowledged          the broker has all alerts, the snapshot is not begun
+    half-written          half of a snapshot's bytes are on the disk
+    not-renamed           a snapshot is on the disk, not under its name
+    saved                 the snapshot is saved, nothing is committed
+    committed             the positions are committed
+raise-at=EVENT            the rules fail on this event
+snapshot-every=SECONDS    how often to save
+session=SECONDS           the group's session time-out, also shorter than the command allows
+slow-sink=SECONDS         every request that writes to Kafka is held back for so long
+clock=SECONDS             time.time() is so far off
+mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
 """
 
 import asyncio
