@@ -1,10 +1,12 @@
 """The transport overrides private parts of Faust and aiokafka: when a new version changes them, this says so first."""
 
+import asyncio
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
@@ -16,6 +18,8 @@ from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from mode.threads import QueueServiceThread, ServiceThread, WorkerThread
+
+from streams.transport.thread import BatchConsumerThread
 
 REMEDY = "streams/transport was written against another version: read the new source, adapt it, then change this test"
 
@@ -102,7 +106,7 @@ def test_records_of_a_partition_that_is_not_sought_yet_are_not_passed_on(monkeyp
     async def fetched(*_, **__):
         return {tp: ["record"]}
 
-    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetched)
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
     thread = object.__new__(BatchConsumerThread)
     thread.app = SimpleNamespace(batch_topics={"orders"})
     thread._next = {tp: 3} if sought else {}
