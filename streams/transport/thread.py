@@ -108,7 +108,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.
-        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items()}
+        # A partition that was just assigned is read from where the group has committed until it is sought: not ours to pass on.
+        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
+
+    def _is_sought(self, tp: TopicPartition) -> bool:
+        return tp in self._next or tp.topic not in self.app.batch_topics
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:
