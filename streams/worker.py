@@ -120,6 +120,8 @@ class _Worker:
     async def _run_app(self, host: Host) -> None:
         await host.app.start()
         await host.app.wait_until_stopped()
+        # Nobody has asked it to: a crash may stop the app before _watch_apps has looked again.
+        raise host.app.crash_reason or ShellError(f"agent {host.name} stopped by itself")
 
     async def _watch_apps(self) -> None:
         """Faust keeps the reason of a crash to itself and goes on waiting; some crash from the consumer's thread."""
@@ -165,6 +167,8 @@ class _Worker:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(self._options.stats_every_s)
+            for host in self._hosts:
+                host.measure()
             self._write_stats()
 
     async def _stop(self) -> None:

@@ -263,7 +263,7 @@ class Host:
                 owned.acks.check()
                 if owned.changed and owned.partition is not None:
                     await self._save(number, owned)
-            self._measure()
+            self.measure()
 
     async def _save(self, number: int, owned: Owned) -> None:
         async with self._working:  # between two batches, when everything that follows from the first is in the outbox
@@ -322,7 +322,8 @@ class Host:
             except SupersededError as error:  # the group finds out at the same time: no reason to end
                 _log.warning("partition.superseded", agent=self.name, reason=str(error))
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Bring the counters up to date that are not kept as things happen."""
         stats = self.stats
         stats.unacknowledged = sum(len(owned.acks) for owned in self._owned.values())
         stats.committed = {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._committed.items())}

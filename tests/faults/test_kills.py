@@ -1,0 +1,63 @@
+"""Workers that are killed: at random moments, and at each step of the order of effects."""
+
+import random
+import signal
+import time
+
+import orjson
+import pytest
+from faults import load
+from faults.harness import until
+
+pytestmark = pytest.mark.faults
+
+KILLS = 22
+
+
+def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, workers, finished):
+    """200 k events arrive in portions; in the time in which each is processed the worker is killed once."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    portions = load.make(200_000, seed).portions(KILLS + 1)
+    for portion in portions[:-1]:
+        worker = workers(wait=False)
+        kafka.send(portion)
+        until(worker.ready, 30, worker.said)
+        time.sleep(rng.expovariate(1 / 0.25))
+        worker.kill()
+        assert worker.status == -signal.SIGKILL, worker.said()
+    kafka.send(portions[-1])
+    repeated = finished(workers())
+    print(f"{repeated} alerts came more than once")
+    assert repeated > 0, "no kill came between an alert and its snapshot: the test has shown nothing"
+
+
+# Each comes at the second or third time, so that there is a snapshot to go back to; and at the first, when there is none.
+@pytest.mark.parametrize("step", ["sent:1", "acknowledged:1", "saved:1", "half-written:6", "not-renamed:6", "committed:5"])
+def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step):
+    """sent ─▶ acknowledged ─▶ half-written ─▶ not-renamed ─▶ saved ─▶ committed; then everything again."""
+    first, second = load.make(16_000, step).portions(2)
+    kafka.send(first)
+    worker = workers(sabotage=["snapshot-every=0.2", "session=1", f"die-at={step}"], wait=False)
+    if not step.endswith(":1"):
+        until(lambda: worker.stats["events"] > 0, 30, worker.said)
+        kafka.send(second)
+    assert worker.ended() == -signal.SIGKILL, worker.said()
+    if step.endswith(":1"):
+        kafka.send(second)
+    finished(workers())
+
+
+def test_an_exception_at_a_record_ends_the_worker_and_loses_nothing(kafka, workers, finished):
+    """It says which rule and where, ends with 1, and the next one takes the same records again."""
+    records = load.make(16_000, 5).records
+    event = next(orjson.loads(r.value)["event_id"] for r in records[9000:] if r.stream == "orders")
+    kafka.send(records)
+    worker = workers(sabotage=["snapshot-every=0.2", "session=1", f"raise-at={event}"], wait=False)
+    assert worker.ended() == 1, worker.said()
+    last = worker.said().strip().splitlines()[-1]
+    assert f"ZeroDivisionError: as asked, at {event}" in last
+    assert "Traceback" not in worker.said()
+    assert kafka.committed() < len(kafka.sent)
+    finished(workers())
