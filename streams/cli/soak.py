@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -79,4 +80,5 @@ def soak(  # noqa: PLR0913, PLR0917 - the options of a command
     else:
         typer.echo(text)
     if not found["ok"]:
+        print(f"m1cep soak: logs, events, alerts and snapshots are in {found['kept']}", file=sys.stderr)
         raise typer.Exit(ExitCode.FAILURE)

@@ -167,7 +167,10 @@ class Injector:
     def _end(self, fault: Fault) -> None:
         assert self._victim is not None
         if fault.kind == "join":
-            self._crew.leave(self._victim)
+            if self._victim.wanted:
+                self._crew.leave(self._victim)
+            if self._victim.alive:
+                return
         elif fault.kind == "pause":
             self._crew.resume(self._victim)
         elif self._victim.alive:  # it takes its time to leave

@@ -7,6 +7,7 @@ load ──▶ Kafka ──▶ workers (hurt on purpose) ──▶ alerts ──
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -38,7 +39,7 @@ from streams.topics import consumer, create_topics, list_topics, topics_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from streams.config import Settings
     from streams.soak.options import SoakOptions
@@ -49,6 +50,7 @@ LOOK_EVERY_S = 0.05
 #: A topic that is silent for so long of the clock no longer holds the others back. Everything that is decided by the clock may
 #: differ from a replay, so this is longer than any hiccup of the load.
 IDLE_MS = 5000
+SEEN = 2000  # copies come sooner than that, and what is remembered is full within minutes
 #: Rules of every kind that alert often: those that come with M1CEP rarely do, and what has no alert misses none.
 OWN_RULES = Path(__file__).with_name("rules")
 
@@ -83,16 +85,34 @@ class Soak:
     def run(self) -> dict[str, Any]:
         """Run it and return the report as a document, see ``streams.soak.report``.
 
+        Logs, events, alerts and snapshots are kept when the soak fails; ``kept`` in the document says where.
+
         Raises:
             UsageError: the broker's topics hold records already.
             ShellError: a process could not be started, or was lost in a way that no fault explains.
         """
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m1cep-soak-")))
-            with ExitStack() as servers:
-                watch, injector, letters = self._load(folder, servers)
-            comparison = compare(self.expected(folder), watch.received, watch.end.closed_ms if watch.end else None)
-            return document(self._options, machine(), len(self._rules), watch, injector.done, letters, comparison)
+        folder = Path(tempfile.mkdtemp(prefix="m1cep-soak-"))
+        keep = False
+        try:
+            found, received = self._run(folder)
+            keep = not found["ok"]
+            if keep:
+                (folder / "received.ndjson").write_bytes(b"".join(alert + b"\n" for alert in received))
+                found["kept"] = str(folder)
+        except ShellError:
+            keep = any(folder.glob("worker-*.log"))  # its message may name one
+            raise
+        finally:
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+        return found
+
+    def _run(self, folder: Path) -> tuple[dict[str, Any], Iterable[bytes]]:
+        with ExitStack() as servers:
+            watch, injector, letters = self._load(folder, servers)
+        comparison = compare(self.expected(folder), watch.received, watch.end.closed_ms if watch.end else None)
+        found = document(self._options, machine(), len(self._rules), watch, injector.done, letters, comparison)
+        return found, watch.received.by_id.values()
 
     def _base_streams(self) -> list[str]:
         lookups = load_lookups(self._settings.lookups)
@@ -194,7 +214,7 @@ class Soak:
     def _worker_command(self) -> list[str]:
         command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk", "--group", self._group]
         # A replay knows no silence: time goes on by events alone.
-        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0"]
+        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0", "--seen", str(SEEN)]
         command += ["--session-timeout", str(SESSION_S), "--log-level", "warning"]
         return command + [word for path in self._paths for word in ("--rules", path)]
 

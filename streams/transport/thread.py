@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -107,12 +107,16 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             )
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
+        except NoOffsetForPartitionError:
+            return {}  # of a partition that is new to us, where nobody has committed yet: the seek is to come
         # No await from here on: the position must be the one right after these records.
-        # A partition that was just assigned is read from where the group has committed until it is sought: not ours to pass on.
         return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
 
     def _is_sought(self, tp: TopicPartition) -> bool:
-        return tp in self._next or tp.topic not in self.app.batch_topics
+        """Whether we have said where to read from. A fetch that was under way during a rebalance may bring records of partitions
+        that are new to us; after the seek they come again, from the right position on.
+        """
+        return tp.topic not in self.app.batch_topics or tp in self._next
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:

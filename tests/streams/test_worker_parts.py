@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from m1cep import Alert
@@ -18,6 +20,7 @@ from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import StandingStill
 from streams.transport import EndOfPartition
 from streams.transport.records import PlainRecords
+from streams.transport.thread import BatchConsumerThread
 
 
 def in_loop(test):
@@ -255,3 +258,34 @@ def test_a_topic_that_waits_for_another_that_moves_does_not_stand_still():
 
 def test_what_moves_again_has_all_its_time_again():
     assert standing((0, (5, 5), (9, 5)), (9, (6, 5), (20, 5)), (18, (6, 5), (30, 5)), (20, (6, 5), (30, 5))) == [20]
+
+
+# -- what is read while the group rebalances
+
+
+def test_what_was_fetched_of_a_partition_before_it_is_sought_is_left_to_be_read_again(monkeypatch):
+    new, ours = TopicPartition("t", 0), TopicPartition("t", 1)
+
+    async def fetch(*_arguments, **_options):
+        return {new: ["a record before the seek"], ours: ["one after it"]}
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"t"})
+    thread._next = {ours: 7}
+    state = SimpleNamespace(state_value=lambda _tp: SimpleNamespace(position=8))
+    subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=state))
+
+    fetched = asyncio.run(thread._fetch_records(SimpleNamespace(_subscription=subscription), {new, ours}))
+
+    assert [(tp, batch.prev_next, batch.next) for tp, [batch] in fetched.items()] == [(ours, 7, 8)]
+
+
+def test_a_new_partition_where_nobody_has_committed_is_no_failure_before_it_is_sought(monkeypatch):
+    async def fetch(*_arguments, **_options):
+        raise NoOffsetForPartitionError(TopicPartition("t", 0))
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+
+    assert asyncio.run(thread._fetch_records(None, {TopicPartition("t", 0)})) == {}
