@@ -108,7 +108,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.
-        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items()}
+        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
+
+    def _is_sought(self, tp: TopicPartition) -> bool:
+        """Whether reading begins where we say. A fetch that is under way while the group rebalances may already bring records
+        of a partition that was just assigned, from wherever aiokafka has begun: it is sought next, and they come again.
+        """
+        return tp in self._next or tp.topic not in self.app.batch_topics
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
 from aiokafka.structs import TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from m1cep import Alert
@@ -18,6 +19,7 @@ from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import StandingStill
 from streams.transport import EndOfPartition
 from streams.transport.records import PlainRecords
+from streams.transport.thread import BatchConsumerThread
 
 
 def in_loop(test):
@@ -255,3 +257,21 @@ def test_a_topic_that_waits_for_another_that_moves_does_not_stand_still():
 
 def test_what_moves_again_has_all_its_time_again():
     assert standing((0, (5, 5), (9, 5)), (9, (6, 5), (20, 5)), (18, (6, 5), (30, 5)), (20, (6, 5), (30, 5))) == [20]
+
+
+def test_records_of_a_partition_that_is_not_sought_yet_are_dropped(monkeypatch):
+    """A fetch under way in a rebalance may bring some; the seek that follows reads them again."""
+    old, new = TP("orders", 0), TP("orders", 1)
+
+    async def fetched(*_, **__):
+        return {old: [SimpleNamespace(offset=4)], new: [SimpleNamespace(offset=7)]}
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetched)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {old: 4}
+    state = SimpleNamespace(position=5)
+    assignment = SimpleNamespace(state_value=lambda _tp: state)
+    consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+    found = asyncio.run(thread._fetch_records(consumer, {old, new}))
+    assert {tp: (batch.prev_next, batch.next) for tp, [batch] in found.items()} == {old: (4, 5)}
