@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -105,6 +105,10 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetched = await super()._fetch_records(
                 consumer, active_partitions, timeout=timeout, max_records=max_records
             )
+        except NoOffsetForPartitionError as error:
+            if self._is_sought(*error.args):
+                raise
+            return {}  # nobody has committed there yet, and it is sought next
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.

@@ -2,11 +2,13 @@
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
@@ -275,3 +277,16 @@ def test_records_of_a_partition_that_is_not_sought_yet_are_dropped(monkeypatch):
     consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
     found = asyncio.run(thread._fetch_records(consumer, {old, new}))
     assert {tp: (batch.prev_next, batch.next) for tp, [batch] in found.items()} == {old: (4, 5)}
+
+
+@pytest.mark.parametrize(("partition", "raises"), [(1, False), (0, True)])
+def test_that_nobody_has_committed_matters_only_for_what_is_sought(monkeypatch, partition, raises):
+    async def fetch(*_, **__):
+        raise NoOffsetForPartitionError(TP("orders", partition))
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {TP("orders", 0): 4}
+    with pytest.raises(NoOffsetForPartitionError) if raises else nullcontext():
+        assert asyncio.run(thread._fetch_records(None, {TP("orders", 0), TP("orders", 1)})) == {}
