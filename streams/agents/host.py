@@ -188,6 +188,9 @@ class Host:
                 return  # read before a seek; it will come again
             try:
                 await self._take(self._owned[batch.partition], batch)
+            except asyncio.CancelledError:
+                self._fail(ShellError(f"agent {self.name} was interrupted while it processed a batch"))
+                raise
             except Exception as error:
                 self._fail(error)
                 raise
@@ -283,6 +286,8 @@ class Host:
         async with self._working:  # between two batches, when everything that follows from the first is in the outbox
             if self._owned.get(number) is not owned:
                 return  # lost in a rebalance
+            if self.failed.done():
+                return  # the state may have taken half a batch, or one whose messages have not left
             assert owned.partition is not None
             started_s = time.perf_counter()
             positions, state = dict(owned.partition.positions), owned.partition.snapshot()
