@@ -10,6 +10,7 @@ once and then looked up.
     group A3       1 2 3
     group A2     1 2 3 4
 
+Most rows move no group but the key's standing alone (see ``standing``): the groups catch up when a row may decide something.
 Without WITHIN the oldest start of a group is all there is to remember: the others could only find what it finds.
 The states in which a match's rows were taken are found again from the variables that each row fitted, when it is reported.
 """
