@@ -105,18 +105,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetched = await super()._fetch_records(
                 consumer, active_partitions, timeout=timeout, max_records=max_records
             )
+        except NoOffsetForPartitionError as error:
+            if self._is_sought(*error.args):
+                raise
+            return {}  # nobody has committed there yet, and it is sought next
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
-        except NoOffsetForPartitionError:
-            return {}  # of a partition that is new to us, where nobody has committed yet: the seek is to come
         # No await from here on: the position must be the one right after these records.
         return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
 
     def _is_sought(self, tp: TopicPartition) -> bool:
-        """Whether we have said where to read from. A fetch that was under way during a rebalance may bring records of partitions
-        that are new to us; after the seek they come again, from the right position on.
+        """Whether reading begins where we say. A fetch that is under way while the group rebalances may already bring records
+        of a partition that was just assigned, from wherever aiokafka has begun: it is sought next, and they come again.
         """
-        return tp.topic not in self.app.batch_topics or tp in self._next
+        return tp in self._next or tp.topic not in self.app.batch_topics
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:

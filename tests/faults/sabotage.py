@@ -84,9 +84,9 @@ def _at_committed(reached):
 
 
 def _at_half_written(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def half(path, data):
         if data:
@@ -97,20 +97,20 @@ def _at_half_written(reached):
             path.unlink()
         create(path, data)
 
-    folder._create = half
+    durable.create = half
 
 
 def _at_not_renamed(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def whole(path, data):
         create(path, data)
         if data:
             reached()
 
-    folder._create = whole
+    durable.create = whole
 
 
 _STEPS = {
@@ -246,7 +246,7 @@ def _no_generation_check():
     save, numbers = folder.FolderStore.save, folder._numbers
 
     def unchecked(self, partition, generation, data):
-        owner = max(folder._claims(self._partition(partition)), default=0)
+        owner = max(folder._claims(self._folder / str(partition)), default=0)
         save(self, partition, owner, data)
 
     folder.FolderStore.save, folder._numbers = unchecked, numbers
@@ -269,9 +269,10 @@ def _snapshot_without_waiting_rows():
 
 def _torn_snapshots_accepted():
     """Written under its own name, without a temporary file, and the digest is not looked at."""
+    from streams import durable
     from streams.snapshots import content, folder
 
-    folder._replace = folder._create
+    folder.replace = durable.create
     content._digest = lambda _body: b"0" * content._DIGEST_BYTES
 
 

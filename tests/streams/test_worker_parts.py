@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import orjson
@@ -260,32 +261,32 @@ def test_what_moves_again_has_all_its_time_again():
     assert standing((0, (5, 5), (9, 5)), (9, (6, 5), (20, 5)), (18, (6, 5), (30, 5)), (20, (6, 5), (30, 5))) == [20]
 
 
-# -- what is read while the group rebalances
+def test_records_of_a_partition_that_is_not_sought_yet_are_dropped(monkeypatch):
+    """A fetch under way in a rebalance may bring some; the seek that follows reads them again."""
+    old, new = TP("orders", 0), TP("orders", 1)
+
+    async def fetched(*_, **__):
+        return {old: [SimpleNamespace(offset=4)], new: [SimpleNamespace(offset=7)]}
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetched)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {old: 4}
+    state = SimpleNamespace(position=5)
+    assignment = SimpleNamespace(state_value=lambda _tp: state)
+    consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+    found = asyncio.run(thread._fetch_records(consumer, {old, new}))
+    assert {tp: (batch.prev_next, batch.next) for tp, [batch] in found.items()} == {old: (4, 5)}
 
 
-def test_what_was_fetched_of_a_partition_before_it_is_sought_is_left_to_be_read_again(monkeypatch):
-    new, ours = TopicPartition("t", 0), TopicPartition("t", 1)
-
-    async def fetch(*_arguments, **_options):
-        return {new: ["a record before the seek"], ours: ["one after it"]}
+@pytest.mark.parametrize(("partition", "raises"), [(1, False), (0, True)])
+def test_that_nobody_has_committed_matters_only_for_what_is_sought(monkeypatch, partition, raises):
+    async def fetch(*_, **__):
+        raise NoOffsetForPartitionError(TP("orders", partition))
 
     monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
     thread = BatchConsumerThread.__new__(BatchConsumerThread)
-    thread.app = SimpleNamespace(batch_topics={"t"})
-    thread._next = {ours: 7}
-    state = SimpleNamespace(state_value=lambda _tp: SimpleNamespace(position=8))
-    subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=state))
-
-    fetched = asyncio.run(thread._fetch_records(SimpleNamespace(_subscription=subscription), {new, ours}))
-
-    assert [(tp, batch.prev_next, batch.next) for tp, [batch] in fetched.items()] == [(ours, 7, 8)]
-
-
-def test_a_new_partition_where_nobody_has_committed_is_no_failure_before_it_is_sought(monkeypatch):
-    async def fetch(*_arguments, **_options):
-        raise NoOffsetForPartitionError(TopicPartition("t", 0))
-
-    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
-    thread = BatchConsumerThread.__new__(BatchConsumerThread)
-
-    assert asyncio.run(thread._fetch_records(None, {TopicPartition("t", 0)})) == {}
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {TP("orders", 0): 4}
+    with pytest.raises(NoOffsetForPartitionError) if raises else nullcontext():
+        assert asyncio.run(thread._fetch_records(None, {TP("orders", 0), TP("orders", 1)})) == {}
