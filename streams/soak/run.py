@@ -29,6 +29,7 @@ from streams.embedded.process import Process
 from streams.errors import ServerError, ShellError, UsageError
 from streams.files import load_rules, load_streams, packaged_rules_dir
 from streams.lookups import load_lookups
+from streams.rekey import all_rekeyed
 from streams.soak.compare import compare
 from streams.soak.crew import Crew
 from streams.soak.faults import SESSION_S, Injector, bursts
@@ -118,7 +119,14 @@ class Soak:
         lookups = load_lookups(self._settings.lookups)
         inputs = sorted(Engine(self._rules, lookups).inputs)
         if unknown := [name for name in inputs if name not in STREAMS]:
-            raise ShellError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+            raise UsageError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+        if other := all_rekeyed(self._rules):
+            # Of equal event times in several source partitions a worker takes the order of the partitions, a replay of the file.
+            raise UsageError(
+                f"a rule reads {', '.join(sorted({one.stream.name for one in other}))} by another key than its topic has: "
+                "what a replay makes of that is not exactly what should come",
+                "soak the other rules",
+            )
         return inputs
 
     # -- the run -------------------------------------------------------------------------------------------------
