@@ -188,8 +188,10 @@ class Soak:
         deadline_s = time.monotonic() + timeout_s
         while not done():
             crew.supervise()
-            if self._stop.is_set() or time.monotonic() > deadline_s:
-                raise ServerError(f"{otherwise} after {timeout_s:.0f} s" if not self._stop.is_set() else "stopped")
+            if self._stop.is_set():
+                raise ShellError("stopped before the load began")
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"{otherwise} after {timeout_s:.0f} s")
             time.sleep(LOOK_EVERY_S)
 
     def _progress(self, watch: Watch, injector: Injector) -> str:
