@@ -322,6 +322,35 @@ def _state_kept_when_superseded():
     Keeper.own = keeping
 
 
+def _saved_after_a_failure():
+    """A save that waits for a batch which then fails takes the state as the failure has left it."""
+    from streams.agents.host import Host
+
+    save = Host._save
+
+    async def anyway(self, number, owned):
+        failed, self.failed = self.failed, asyncio.get_running_loop().create_future()
+        try:
+            await save(self, number, owned)
+        finally:
+            if not self.failed.done():
+                self.failed = failed
+
+    Host._save = anyway
+
+
+def _batches_of_before_a_seek_taken():
+    """What was read before a rebalance is processed after it."""
+    from streams.agents.host import Host
+
+    take = Host.take
+
+    async def taking(self, batch):
+        await take(self, batch._replace(epoch=self._epoch))
+
+    Host.take = taking
+
+
 def _outbox_never_waits():
     """Messages are queued without end, whatever the broker takes."""
     from streams.agents.outbox import Outbox
@@ -349,6 +378,8 @@ MUTANTS = {
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
     "state-kept-when-superseded": _state_kept_when_superseded,
+    "saved-after-a-failure": _saved_after_a_failure,
+    "batches-of-before-a-seek-taken": _batches_of_before_a_seek_taken,
     "outbox-never-waits": _outbox_never_waits,
 }
 
