@@ -261,8 +261,8 @@ def _snapshot_without_waiting_rows():
     state = Merge.state
 
     def without(self):
-        gone, inputs = state(self)
-        return [gone, {name: [*found[:3], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
+        *times, inputs = state(self)
+        return [*times, {name: [*found[:-1], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
 
     Merge.state = without
 
@@ -307,21 +307,6 @@ def _failed_save_forgotten():
     Host._save = forgetting
 
 
-def _state_kept_when_superseded():
-    """A partition that another worker has had meanwhile goes on with the old state, under a new generation."""
-    from streams.agents.keeper import Keeper, Owned
-
-    own = Keeper.own
-
-    async def keeping(self, number, owned):
-        found = await own(self, number, owned)
-        if owned is not None and owned.partition is not None and found is not owned:
-            return Owned(found.generation, owned.partition)
-        return found
-
-    Keeper.own = keeping
-
-
 def _saved_after_a_failure():
     """A save that waits for a batch which then fails takes the state as the failure has left it."""
     from streams.agents.host import Host
@@ -337,18 +322,6 @@ def _saved_after_a_failure():
                 self.failed = failed
 
     Host._save = anyway
-
-
-def _batches_of_before_a_seek_taken():
-    """What was read before a rebalance is processed after it."""
-    from streams.agents.host import Host
-
-    take = Host.take
-
-    async def taking(self, batch):
-        await take(self, batch._replace(epoch=self._epoch))
-
-    Host.take = taking
 
 
 def _outbox_never_waits():
@@ -377,9 +350,7 @@ MUTANTS = {
     "torn-snapshots-accepted": _torn_snapshots_accepted,
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
-    "state-kept-when-superseded": _state_kept_when_superseded,
     "saved-after-a-failure": _saved_after_a_failure,
-    "batches-of-before-a-seek-taken": _batches_of_before_a_seek_taken,
     "outbox-never-waits": _outbox_never_waits,
 }
 

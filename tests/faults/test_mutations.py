@@ -33,9 +33,7 @@ SIMULATED = {
     "snapshot-without-waiting-rows": None,
     "positions-later-than-state": None,
     "failed-save-forgotten": None,
-    "state-kept-when-superseded": None,
     "saved-after-a-failure": None,
-    "batches-of-before-a-seek-taken": None,
 }
 PROCESSES = {
     "first-offset": "test_group.py",
