@@ -44,7 +44,7 @@ def sync_folder(folder: Path) -> None:
 
 def private_folder(path: Path) -> None:
     """Make a folder, and those above it, where they are missing."""
-    if not path.is_dir():
+    if not path.exists():
         private_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)  # with parents=True those would get the umask's mode
         sync_folder(path.parent)

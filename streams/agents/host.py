@@ -22,12 +22,12 @@ from streams.errors import ServerError, ShellError
 from streams.snapshots import StoreError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from streams.agents.flow import Flow
     from streams.agents.keeper import Keeper, Owned
     from streams.agents.outbox import Outbox
-    from streams.agents.partition import Outcome
+    from streams.agents.partition import Outcome, Partition
     from streams.agents.stats import AgentStats
     from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
@@ -89,6 +89,10 @@ class Host:
             asyncio.create_task(self._watched(self._save_repeatedly())),
             asyncio.create_task(self._watched(self._look_for_idle())),
         ]
+
+    def beside(self, work: Awaitable[None]) -> None:
+        """Run something until the agent ends, which ends if that fails."""
+        self._tasks.append(asyncio.create_task(self._watched(work)))
 
     def abandon(self) -> None:
         """End without saving, after a failure."""
@@ -159,7 +163,7 @@ class Host:
         for number, positions in sorted(starts.items()):
             owned = self._owned[number]
             if owned.partition is None:
-                owned.partition = self._keeper.open_partition(positions, None)
+                owned.partition = self._keeper.open_partition(number, positions, None)
                 if any(positions.values()):  # nothing was missed by starting at the very beginning
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
@@ -216,6 +220,16 @@ class Host:
             # Waits while the outbox is full: a slow sink makes us slow, not large.
             owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
 
+    async def each(self, act: Callable[[Partition], Outcome | None]) -> None:
+        """Between two batches, let something follow for every partition that is ours; None: nothing has changed."""
+        async with self._working:
+            for owned in list(self._owned.values()):
+                if not self._taking or owned.partition is None:
+                    continue
+                outcome = act(owned.partition)
+                if outcome is not None:
+                    await self._send(owned, outcome)
+
     async def _look_for_idle(self) -> None:
         while True:
             await asyncio.sleep(self._flow.tick_s)
@@ -266,7 +280,7 @@ class Host:
                 owned.acks.check()
                 if owned.changed and owned.partition is not None:
                     await self._save(number, owned)
-            self._measure()
+            self.measure()
 
     async def _save(self, number: int, owned: Owned) -> None:
         async with self._working:  # between two batches, when everything that follows from the first is in the outbox
@@ -327,7 +341,8 @@ class Host:
             except SupersededError as error:  # the group finds out at the same time: no reason to end
                 _log.warning("partition.superseded", agent=self.name, reason=str(error))
 
-    def _measure(self) -> None:
+    def measure(self) -> None:
+        """Bring the counters up to date that are not kept as things happen."""
         stats = self.stats
         stats.unacknowledged = sum(len(owned.acks) for owned in self._owned.values())
         stats.committed = {f"{tp.topic}/{tp.partition}": at for tp, at in sorted(self._committed.items())}

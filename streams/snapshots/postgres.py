@@ -1,6 +1,6 @@
 """Snapshots in PostgreSQL 15 or newer: for workers on several machines.
 
-    m1cep.partition_owners_v1     one row a partition: who owns it (generation), how often it was saved (sequence)
+    m1cep.partition_owners_v1     one row a partition: its owner (generation, ms since 1970), how often it was saved (sequence)
     m1cep.snapshots_v1            the newest few of each partition
 
 Claims and saves are one statement each, which compares the generation and sets in the same breath; nothing is locked between
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, LiteralString
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from streams.logs import hide
 from streams.postgres_address import parse_address, public_address
 from streams.snapshots.store import KEPT, Saved, StoreError, SupersededError
 
@@ -61,11 +62,16 @@ SELECT to_regclass('m1cep.partition_owners_v1') IS NOT NULL AND to_regclass('m1c
 _SESSION = """
 SELECT set_config('synchronous_commit', 'on', false), set_config('statement_timeout', %s, false)
 """
+# Higher than before whatever the clock says; and by the clock, so that after a failover that lost the last claims (asynchronous
+# replicas do), or a restored backup, nobody is given a generation that somebody else still holds.
 _CLAIM = """
 INSERT INTO m1cep.partition_owners_v1 AS owner (cluster, consumer_group, partition, generation, sequence)
-VALUES (%(cluster)s, %(group)s, %(partition)s, 1, 0)
+VALUES (%(cluster)s, %(group)s, %(partition)s, floor(extract(epoch FROM clock_timestamp()) * 1000), 0)
 ON CONFLICT (cluster, consumer_group, partition) DO UPDATE
-SET generation = owner.generation + CASE WHEN owner.generation = %(mine)s::bigint THEN 0 ELSE 1 END
+SET generation = CASE
+    WHEN owner.generation = %(mine)s::bigint THEN owner.generation
+    ELSE greatest(owner.generation + 1, excluded.generation)
+END
 RETURNING generation
 """
 # The sequence counts through all generations: the newest of the highest generation has the highest.
@@ -114,6 +120,7 @@ class PostgresStore:
 
     def __init__(self, url: SecretStr, cluster: str, group: str, *, allow_plaintext: bool = False) -> None:
         address = parse_address(url, "M1CEP_STATE_URL", allow_plaintext=allow_plaintext)
+        hide(address.get("password", ""))
         self._conninfo = make_conninfo("", **_DEFAULTS | address)
         self._names = {"cluster": cluster, "group": group}
         self._connection: _Connection | None = None

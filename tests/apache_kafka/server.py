@@ -13,18 +13,22 @@ and what it holds, unlike that one.
 from __future__ import annotations
 
 import os
+import random
 import subprocess
+import time
 from typing import TYPE_CHECKING, Self
 
 from apache_kafka import jars
-from streams.embedded.ports import LOOPBACK, accepts, any_free_port
+from streams.embedded.ports import LOOPBACK, accepts, is_free
 from streams.embedded.process import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from apache_kafka.certificates import Certificates
 
+CLEAR_TIMEOUT_S = 20.0
 READY_TIMEOUT_S = 90.0  # 4 s on an idle machine
 _CLUSTER_ID = "bTFjZXAtdGVzdHMtMDAwMQ"  # 16 bytes in URL-safe base64
 # Started often and short-lived: the quick compiler and the simple collector, and a heap that two cores' machines have.
@@ -53,7 +57,7 @@ class KafkaServer:
         self.certificates = certificates
         self.java, self.classpath = jars.java(), jars.classpath()
         names = ("PLAINTEXT", "ELSEWHERE", "CONTROLLER", *(_TLS_LISTENERS if certificates else ()))
-        self.listeners = {name: any_free_port() for name in names}
+        self.listeners = dict(zip(names, _free_ports(), strict=False))
         self.process = Process("Apache Kafka", folder / "kafka.log", grace_s=10)
         self._users = users or {}
         self._config = folder / "server.properties"
@@ -104,6 +108,12 @@ class KafkaServer:
         topics = [name for name in admin.list_topics() if not name.startswith("__")]
         if topics:
             admin.delete_topics(topics)
+            deadline = time.monotonic() + CLEAR_TIMEOUT_S
+            # The broker learns of it after the controller; until then the topics look as if they were still there.
+            while set(topics) & set(admin.list_topics()):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"Kafka still has deleted topics after {CLEAR_TIMEOUT_S:g} s")
+                time.sleep(0.02)
         any_pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
         admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, any_pattern)])
         admin.close()
@@ -188,6 +198,12 @@ class KafkaServer:
             **more,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _free_ports() -> Iterator[int]:
+    """Different ports that are free, below those that systems give to connections: a stopped broker's stays its own."""
+    candidates = random.sample(range(20_000, 32_000), 1000)
+    return (port for port in candidates if is_free(port))
 
 
 def _environment() -> dict[str, str]:

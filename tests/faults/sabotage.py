@@ -1,18 +1,18 @@
 """What can be made to go wrong inside a worker, by name: the product itself has no hooks for it.
 
-    die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
-        sent                  messages of a batch are queued, none is awaited
-        acknowledged          the broker has all alerts, the snapshot is not begun
-        half-written          half of a snapshot's bytes are on the disk
-        not-renamed           a snapshot is on the disk, not under its name
-        saved                 the snapshot is saved, nothing is committed
-        committed             the positions are committed
-    raise-at=EVENT            the rules fail on this event
-    snapshot-every=SECONDS    how often to save
-    session=SECONDS           the group's session time-out, also shorter than the command allows
-    slow-sink=SECONDS         every request that writes to Kafka is held back for so long
-    clock=SECONDS             time.time() is so far off
-    mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
+die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
+    sent                  messages of a batch are queued, none is awaited
+    acknowledged          the broker has all alerts, the snapshot is not begun
+    half-written          half of a snapshot's bytes are on the disk
+    not-renamed           a snapshot is on the disk, not under its name
+    saved                 the snapshot is saved, nothing is committed
+    committed             the positions are committed
+raise-at=EVENT            the rules fail on this event
+snapshot-every=SECONDS    how often to save
+session=SECONDS           the group's session time-out, also shorter than the command allows
+slow-sink=SECONDS         every request that writes to Kafka is held back for so long
+clock=SECONDS             time.time() is so far off
+mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
 """
 
 import asyncio
@@ -84,9 +84,9 @@ def _at_committed(reached):
 
 
 def _at_half_written(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def half(path, data):
         if data:
@@ -97,20 +97,20 @@ def _at_half_written(reached):
             path.unlink()
         create(path, data)
 
-    folder._create = half
+    durable.create = half
 
 
 def _at_not_renamed(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def whole(path, data):
         create(path, data)
         if data:
             reached()
 
-    folder._create = whole
+    durable.create = whole
 
 
 _STEPS = {
@@ -246,7 +246,7 @@ def _no_generation_check():
     save, numbers = folder.FolderStore.save, folder._numbers
 
     def unchecked(self, partition, generation, data):
-        owner = max(folder._claims(self._partition(partition)), default=0)
+        owner = max(folder._claims(self._folder / str(partition)), default=0)
         save(self, partition, owner, data)
 
     folder.FolderStore.save, folder._numbers = unchecked, numbers
@@ -269,9 +269,10 @@ def _snapshot_without_waiting_rows():
 
 def _torn_snapshots_accepted():
     """Written under its own name, without a temporary file, and the digest is not looked at."""
+    from streams import durable
     from streams.snapshots import content, folder
 
-    folder._replace = folder._create
+    folder.replace = durable.create
     content._digest = lambda _body: b"0" * content._DIGEST_BYTES
 
 

@@ -48,7 +48,9 @@ def test_a_paused_worker_that_comes_back_can_neither_overwrite_nor_commit(kafka,
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:  # time enough to save what it had, to commit, and to join again
         after = _saved_positions(tmp_path / "home")
-        assert all(after[tp] >= at for tp, at in before.items()), "the paused worker has put its old snapshot over the new one"
+        assert all(after[tp] >= at for tp, at in before.items()), (
+            "the paused worker has put its old snapshot over the new one"
+        )
         assert kafka.committed() >= len(kafka.sent), "the paused worker has committed its old positions"
     assert "superseded" in first.said() or "belongs to another worker" in first.said(), first.said()
     kafka.send(four)

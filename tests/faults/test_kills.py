@@ -34,7 +34,9 @@ def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, w
 
 
 # Each comes at the second or third time, so that there is a snapshot to go back to; and at the first, when there is none.
-@pytest.mark.parametrize("step", ["sent:1", "acknowledged:1", "saved:1", "half-written:6", "not-renamed:6", "committed:5"])
+@pytest.mark.parametrize(
+    "step", ["sent:1", "acknowledged:1", "saved:1", "half-written:6", "not-renamed:6", "committed:5"]
+)
 def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step):
     """sent ─▶ acknowledged ─▶ half-written ─▶ not-renamed ─▶ saved ─▶ committed; then everything again."""
     first, second = load.make(16_000, step).portions(2)

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -137,10 +138,14 @@ class TestOwner:
         process.kill()
         process.communicate()
 
-    def test_when_it_is_killed_the_server_ends_and_the_next_owner_need_not_wait(self, owner, folder, connect, alive):
+    def test_when_it_is_killed_the_server_ends_and_the_next_owner_waits_for_that(self, owner, folder, connect, alive):
         pid = int(owner.stdout.readline())
+        os.kill(pid, signal.SIGSTOP)  # it takes a second to end
+        go_on = threading.Timer(1, os.kill, (pid, signal.SIGCONT))
+        go_on.start()
         owner.kill()
         owner.wait()
+        assert alive(pid)
         with EmbeddedPostgres(folder) as server:
             assert not alive(pid)
             assert "not properly shut down" not in server.process.log_path.read_text()

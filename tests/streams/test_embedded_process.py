@@ -87,6 +87,20 @@ def test_our_environment_does_not_reach_the_server(server, monkeypatch):
     assert server.last_words() == "[]"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start servers as another user")
+def test_a_server_that_runs_as_another_user_has_nothing_of_ours(tmp_path, alive, eventually):
+    ours = os.getgroups()
+    os.setgroups([0, 4])
+    try:
+        with Process("it", tmp_path / "log", user=(65534, 65533)) as server:
+            server.start(["/bin/sh", "-c", "id -u; id -g; id -G; exec sleep 60"])
+            eventually(lambda: len(server.log_path.read_text().splitlines()) == 3)
+            assert server.log_path.read_text().split() == ["65534", "65533", "65533"]
+        assert not alive(server.pid)
+    finally:
+        os.setgroups(ours)
+
+
 def test_a_second_start_while_it_runs_is_refused(server):
     server.start(python("import time; time.sleep(60)"))
     with pytest.raises(ServerError, match="is running already"):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from m1cep import Engine, compile_rule, parse_streams
-from streams.agents.risk import RiskPartition
+from streams.agents.risk import RiskPartition, unpacked
 from streams.errors import ShellError
 from streams.transport import Batch
 
@@ -22,7 +22,7 @@ START_MS = 1_700_000_000_000
 def partition(rule="SELECT account, qty FROM pay WHERE qty > 100", *, unit=3, start=0, state=None):
     streams = parse_streams(PAY.format(unit=unit))
     rules = [compile_rule(rule, streams, "big.sql")]
-    engine = Engine(rules) if state is None else Engine.restore(rules, state)
+    engine = Engine(rules) if state is None else Engine.restore(rules, unpacked(state)[0])
     topics = {streams[name].topic: streams[name] for name in engine.inputs}
     return RiskPartition(dict.fromkeys(topics, start), engine, topics)
 

@@ -4,6 +4,7 @@ from faust.types import TP
 
 from streams.agents.ahead import Ahead
 from streams.agents.clock import SilenceClock
+from streams.agents.flow import Flow
 from streams.agents.idle import IdleWatch
 from streams.agents.pace import Pace
 from streams.agents.stats import AgentStats
@@ -147,3 +148,22 @@ def test_late_events_are_told_by_topic_and_reason():
     assert told["late"] == 6
     assert told["late_by_topic"] == {"a": {"late": 2, "silence": 1}, "b": {"idle": 3}}
     assert (told["duplicates"], told["duplicates_by_topic"]) == (4, {"b": 4})
+
+
+# -- a process that was stopped
+
+
+def test_a_topic_is_not_taken_for_silent_by_what_was_known_before_the_process_was_stopped(monkeypatch):
+    #   SIGSTOP 1 s after the topic was read to its end, SIGCONT 8 s later: the answer found then was given before the stop.
+    now = [0.0]
+    monkeypatch.setattr("streams.agents.flow.time.monotonic", lambda: now[0])
+    flow = Flow(idle_timeout_s=5.0)
+
+    def idle_at(now_s, answer):
+        now[0] = now_s
+        return flow.idle.became_idle(A, 7, EndOfPartition(7, answer), flow.look())
+
+    assert not any(idle_at(n / 10, answer=n) for n in range(10))
+    assert not idle_at(9.0, answer=11)
+    assert not any(idle_at(9.0 + n / 10, answer=11 + n) for n in range(1, 50))
+    assert idle_at(14.1, answer=99)
