@@ -309,8 +309,8 @@ class Process:
         world = self.world
         ids = dict.fromkeys(topics, "id")
 
-        def open_failing(positions, state):
-            partition = open_partition(positions, state)
+        def open_failing(*arguments):
+            partition = open_partition(*arguments)
             partition.take = self._failing(partition.take)
             return partition
 
