@@ -243,13 +243,13 @@ def _no_generation_check():
     """A store that takes a snapshot from anybody, the last one counts."""
     from streams.snapshots import folder
 
-    save, numbers = folder.FolderStore.save, folder._numbers
+    save = folder.FolderStore.save
 
-    def unchecked(self, partition, generation, data):
+    def unchecked(self, partition, _generation, data):
         owner = max(folder._claims(self._folder / str(partition)), default=0)
         save(self, partition, owner, data)
 
-    folder.FolderStore.save, folder._numbers = unchecked, numbers
+    folder.FolderStore.save = unchecked
 
 
 def _snapshot_without_waiting_rows():
@@ -288,7 +288,7 @@ def _positions_later_than_state():
         found = owned_by[self, number] = await own(self, number, owned)
         return found
 
-    async def late(self, number, generation, positions, state):
+    async def late(self, number, generation, _positions, state):
         now = owned_by[self, number].partition.positions
         return await save(self, number, generation, dict(now), state)
 

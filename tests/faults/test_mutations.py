@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from faults import sabotage, simulator
+from faults import cluster, sabotage
 from faults.test_simulator import attempt
 
 pytestmark = pytest.mark.faults
@@ -20,8 +20,8 @@ SEEDS = 600  # the rarest shows under the 300th
 
 
 def _no_check():
-    simulator.Store.check = lambda *_: None
-    simulator.Store.order = lambda _self, saved: sorted(saved, key=lambda s: s[1])
+    cluster.Store.check = lambda *_: None
+    cluster.Store.order = lambda _self, saved: sorted(saved, key=lambda s: s[1])
 
 
 #: Those that the simulator shows, and how to break it where it plays the part of the product.
@@ -68,6 +68,8 @@ def test_the_simulator_notices(name):
 def test_real_processes_notice(name):
     file, *options = PROCESSES[name].split()
     command = [sys.executable, "-m", "pytest", "-q", "-x", str(Path(__file__).with_name(file)), *options]
-    done = subprocess.run(command, env=os.environ | {"FAULTS_MUTANT": name}, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=os.environ | {"FAULTS_MUTANT": name}, capture_output=True, text=True, check=False
+    )
     print(done.stdout[-3000:])
     assert done.returncode == 1

@@ -21,7 +21,7 @@ def _memory_mb(pid):
     return int(fields.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, workers, finished, rules):
+def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, workers, rules):
     """Each write takes 300 ms, longer than a heartbeat's interval; 60 MB of alerts wait to be written."""
     for file in rules.iterdir():
         file.unlink()
@@ -60,7 +60,7 @@ def test_a_broker_that_pauses_for_longer_than_the_session(kafka, workers, finish
     finished(worker)
 
 
-def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, finished, tmp_path):
+def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, finished):
     """
     room      ──┐ full: EFBIG on every file beyond 8 KiB           ┌── room again
     events    ──┴── processed, alerts written, nothing committed ──┴── saved, committed
