@@ -16,7 +16,7 @@ from faults.test_simulator import attempt
 
 pytestmark = pytest.mark.faults
 
-SEEDS = 600  # the rarest shows under the 300th
+SEEDS = 600
 
 
 def _no_check():
@@ -24,19 +24,18 @@ def _no_check():
     cluster.Store.order = lambda _self, saved: sorted(saved, key=lambda s: s[1])
 
 
-#: Those that the simulator shows, and how to break it where it plays the part of the product.
+#: What the simulator shows, with a seed that did when this was written: it is tried first, then all the others.
 SIMULATED = {
-    "commit-before-acknowledgement": None,
-    "commit-before-snapshot": None,
-    "acknowledgements-not-awaited": None,
-    "no-generation-check": _no_check,
-    "snapshot-without-waiting-rows": None,
-    "positions-later-than-state": None,
-    "failed-save-forgotten": None,
-    "saved-after-a-failure": None,
+    "commit-before-acknowledgement": 3,
+    "commit-before-snapshot": 22,
+    "acknowledgements-not-awaited": 5,
+    "no-generation-check": 37,
+    "snapshot-without-waiting-rows": 0,
+    "positions-later-than-state": 275,
+    "failed-save-forgotten": 44,
+    "saved-after-a-failure": 243,
 }
 PROCESSES = {
-    "first-offset": "test_group.py",
     "no-generation-check": "test_group.py -k paused",
     "acknowledgements-not-awaited": "test_kills.py -k step",
     "commit-before-snapshot": "test_kills.py -k step",
@@ -49,18 +48,29 @@ PROCESSES = {
 
 def _break(name):
     sabotage.MUTANTS[name]()
-    if SIMULATED[name] is not None:
-        SIMULATED[name]()
+    if name == "no-generation-check":
+        _no_check()  # the simulator's own store, too
 
 
 @pytest.mark.parametrize("name", SIMULATED)
 def test_the_simulator_notices(name):
     with multiprocessing.get_context("fork").Pool(os.cpu_count(), _break, (name,)) as pool:
-        for seed, (*_, broken) in enumerate(pool.imap(attempt, range(SEEDS), chunksize=2)):
+        for *_, broken in pool.imap(attempt, [SIMULATED[name], *range(SEEDS)]):
             if broken:
-                print(f"{name}: seed {seed}: {broken.splitlines()[0]}")
+                print(f"{name}: {broken.splitlines()[0]}")
                 return
     pytest.fail(f"{SEEDS} seeds have not noticed {name}")
+
+
+def test_the_transport_notices_the_first_offset():
+    """With it Faust would drop batches, were acknowledgements not switched off: the whole suite here passes, that test does not."""
+    test = Path(__file__).parents[1] / "streams" / "test_transport.py"
+    code = "import sys, pytest, sabotage; sabotage.apply('mutant=first-offset'); sys.exit(pytest.main(sys.argv[1:]))"
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
+    command = [sys.executable, "-c", code, "-q", "-x", str(test)]
+    done = subprocess.run(command, env=env, cwd=test.parents[2], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout[-3000:]
+    assert "what Faust is told: the last, not the first" in done.stdout
 
 
 @pytest.mark.skipif(os.environ.get("FAULTS_MUTANTS") != "all", reason="takes minutes: FAULTS_MUTANTS=all")
