@@ -77,9 +77,7 @@ class Load:
 def make(count, seed, *, accounts=60, every_ms=10):
     """``count`` events, and those that close everything."""
     rng = random.Random(seed)
-    found = []
-    for n in range(count):
-        found.append(_event(rng, n, f"acc-{rng.randrange(accounts)}", START_MS + n * every_ms))
+    found = [_event(rng, n, f"acc-{rng.randrange(accounts)}", START_MS + n * every_ms) for n in range(count)]
     size = max(1, _SHUFFLED_MS // every_ms)
     for at in range(0, count, size):
         block = found[at : at + size]

@@ -11,7 +11,7 @@ from streams.files import load_streams
 from streams.replay import replay
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what is broken is the guarantee
     """The guarantee does not hold; says how."""
 
 

@@ -243,13 +243,13 @@ def _no_generation_check():
     """A store that takes a snapshot from anybody, the last one counts."""
     from streams.snapshots import folder
 
-    save, numbers = folder.FolderStore.save, folder._numbers
+    save = folder.FolderStore.save
 
-    def unchecked(self, partition, generation, data):
+    def unchecked(self, partition, _generation, data):
         owner = max(folder._claims(self._folder / str(partition)), default=0)
         save(self, partition, owner, data)
 
-    folder.FolderStore.save, folder._numbers = unchecked, numbers
+    folder.FolderStore.save = unchecked
 
 
 def _snapshot_without_waiting_rows():
@@ -261,8 +261,8 @@ def _snapshot_without_waiting_rows():
     state = Merge.state
 
     def without(self):
-        gone, inputs = state(self)
-        return [gone, {name: [*found[:3], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
+        *times, inputs = state(self)
+        return [*times, {name: [*found[:-1], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
 
     Merge.state = without
 
@@ -288,7 +288,7 @@ def _positions_later_than_state():
         found = owned_by[self, number] = await own(self, number, owned)
         return found
 
-    async def late(self, number, generation, positions, state):
+    async def late(self, number, generation, _positions, state):
         now = owned_by[self, number].partition.positions
         return await save(self, number, generation, dict(now), state)
 
@@ -308,19 +308,21 @@ def _failed_save_forgotten():
     Host._save = forgetting
 
 
-def _state_kept_when_superseded():
-    """A partition that another worker has had meanwhile goes on with the old state, under a new generation."""
-    from streams.agents.keeper import Keeper, Owned
+def _saved_after_a_failure():
+    """A save that waits for a batch which then fails takes the state as the failure has left it."""
+    from streams.agents.host import Host
 
-    own = Keeper.own
+    save = Host._save
 
-    async def keeping(self, number, owned):
-        found = await own(self, number, owned)
-        if owned is not None and owned.partition is not None and found is not owned:
-            return Owned(found.generation, owned.partition)
-        return found
+    async def anyway(self, number, owned):
+        failed, self.failed = self.failed, asyncio.get_running_loop().create_future()
+        try:
+            await save(self, number, owned)
+        finally:
+            if not self.failed.done():
+                self.failed = failed
 
-    Keeper.own = keeping
+    Host._save = anyway
 
 
 def _outbox_never_waits():
@@ -349,7 +351,7 @@ MUTANTS = {
     "torn-snapshots-accepted": _torn_snapshots_accepted,
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
-    "state-kept-when-superseded": _state_kept_when_superseded,
+    "saved-after-a-failure": _saved_after_a_failure,
     "outbox-never-waits": _outbox_never_waits,
 }
 

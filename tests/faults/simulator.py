@@ -1,16 +1,16 @@
 """A whole cluster in one process and in no time: workers that crash, pause and come back, decided by a seed.
 
-What is real: ``Host``, ``Keeper``, ``Acknowledgements``, ``RiskPartition``, ``Flow``, the engine, snapshots' bytes. What is played: the
-log, Faust and the group (rebalances, sessions, commits), the broker's acknowledgements, the store's medium, the clock.
+What is real: ``Host``, ``Keeper``, ``Acknowledgements``, ``RiskPartition``, ``Flow``, the engine, snapshots' bytes. What is
+played: the log, Faust and the group (rebalances, sessions, commits), acknowledgements, the store's medium, the clock.
 
     world ─┬─ process 0: an event loop of its own ─┬─ membership ── on_revoked, on_assigned, restore, on_started
            │                                       ├─ fetch ── batches cut at random ── take
            ├─ process 1 ...                        └─ the host's own timers: snapshots, idle topics
            └─ events: messages arrive, records are produced, faults strike
 
-Every effect (a message arrives, a snapshot is written, a position is committed) has a moment of its own, drawn at random, and faults
-strike at any moment between them; what was handed to a thread (the store) is done in parts. Nothing waits: the clock jumps to
-whatever comes next.
+Every effect (a message arrives, a snapshot is written, a position is committed) has a moment of its own, drawn at random,
+and faults strike at any moment between them; what was handed to a thread (the store) is done in parts. Nothing waits: the
+clock jumps to whatever comes next.
 """
 
 import asyncio
@@ -19,270 +19,22 @@ import random
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from inspect import isgenerator
 from types import SimpleNamespace
 
-from aiokafka.errors import KafkaTimeoutError
 from faults import load, oracle
+from faults.cluster import HEARTBEAT_S, PARTITIONS, Group, Outbox, Store
 from faults.oracle import Broken
+from faults.virtual import Loop
 from faust.types import TP
 
-from streams import codec, snapshots
+from streams import codec
 from streams.agents import flow, host, keeper
 from streams.agents.risk import build
 from streams.agents.stats import AgentStats
-from streams.snapshots import KEPT, Saved, StoreError, SupersededError
 from streams.transport.batch import Batch, EndOfPartition, Start
 
-PARTITIONS = 2
-RULES = {name: load.RULES[name] for name in ("pattern", "absence", "window", "view", "alone")}
-SESSION_S, REBALANCE_S, HEARTBEAT_S = 1.0, 5.0, 0.2
+RULES = {name: load.RULES[name] for name in ("pattern", "absence", "window", "view")}
 _STEPS_MOST = 60_000
-
-
-class Loop(asyncio.BaseEventLoop):
-    """The event loop of one process: its clock is the world's, and somebody else says when it takes a step."""
-
-    def __init__(self, world):
-        super().__init__()
-        self._world = world
-        self.set_exception_handler(lambda *_: None)  # what a killed process leaves behind is not told
-        self.set_task_factory(self._task)
-
-    @staticmethod
-    def _task(loop, coroutine, **options):
-        task = asyncio.Task(coroutine, loop=loop, **options)
-        task._log_destroy_pending = False
-        return task
-
-    def __del__(self):
-        """Killed processes do not close their loops."""
-
-    def time(self):
-        return self._world.now_s
-
-    def next_s(self):
-        """When there is something to do; None: never."""
-        if self._ready:
-            return self._world.now_s
-        while self._scheduled and self._scheduled[0]._cancelled:
-            heapq.heappop(self._scheduled)
-        return self._scheduled[0]._when if self._scheduled else None
-
-    def step(self):
-        """Run what is due at this moment, and what follows from it at once."""
-        asyncio._set_running_loop(self)
-        try:
-            while True:
-                while self._scheduled and self._scheduled[0]._when <= self._world.now_s:
-                    handle = heapq.heappop(self._scheduled)
-                    handle._scheduled = False
-                    self._ready.append(handle)
-                if not self._ready:
-                    return
-                handle = self._ready.popleft()
-                if not handle._cancelled:
-                    handle._run()
-        finally:
-            asyncio._set_running_loop(None)
-
-    def run_in_executor(self, _executor, function, *arguments):
-        """A thread: what it does takes time, before and after its effect; a generator's parts are effects of their own."""
-        future, delay = self.create_future(), self._world.delay
-        parts = None
-
-        def work():
-            nonlocal parts
-            try:
-                found = function(*arguments) if parts is None else next(parts, None)
-                if parts is None and isgenerator(found):
-                    parts = found
-                    next(parts)
-                    self.call_later(delay(), work)
-                    return
-            except Exception as error:
-                self.call_later(delay(), _finish, future.set_exception, error)
-            else:
-                self.call_later(delay(), _finish, future.set_result, None if parts else found)
-
-        def _finish(act, value):
-            if not future.done():
-                act(value)
-
-        self.call_later(delay(), work)
-        return future
-
-    def call_soon_threadsafe(self, callback, *arguments, context=None):
-        return self.call_soon(callback, *arguments, context=context)
-
-
-class Store:
-    """Snapshots in memory, with the rules of the real ones: a generation is checked, the highest one counts."""
-
-    where = "memory"
-
-    def __init__(self, world):
-        self._world = world
-        self._owner = defaultdict(int)
-        self._saved = defaultdict(list)  # partition -> [(generation, sequence, data)], in order of writing
-        self._sequence = 0
-        self._safe = {}  # partition -> positions that the last owner has saved
-
-    def claim(self, partition, mine=None):
-        self._reach()
-        if mine is not None and self._owner[partition] == mine:
-            return mine
-        self._owner[partition] += 1
-        self._world.note(f"store: partition {partition} claimed as {self._owner[partition]}")
-        return self._owner[partition]
-
-    def check(self, partition, generation):
-        """Refuse who is not the owner."""
-        if self._owner[partition] != generation:
-            raise SupersededError(f"partition {partition} is {self._owner[partition]}'s, not {generation}'s", "")
-
-    def order(self, saved):
-        """The newest of the highest generation last."""
-        return sorted(saved)
-
-    def save(self, partition, generation, data):
-        """In two parts, as a folder does it: a paused owner may come between the check and the write."""
-        self._reach()
-        self.check(partition, generation)
-        yield
-        self._reach()
-        self._sequence += 1
-        self._saved[partition].append((generation, self._sequence, data))
-        newest = self.order(self._saved[partition])[-1]
-        if newest[1] == self._sequence and generation == self._owner[partition]:
-            self._safe[partition] = snapshots.decode(data).positions
-        self._saved[partition] = self.order(self._saved[partition])[-KEPT:]
-        self._world.note(f"store: partition {partition} saved by {generation}")
-        yield
-
-    def load(self, partition):
-        """What an owner gets must be at least as new as what any owner before it had saved."""
-        found = self.order(self._saved[partition])
-        positions = snapshots.decode(found[-1][2]).positions if found else {}
-        behind = {t: at for t, at in self._safe.get(partition, {}).items() if positions.get(t, 0) < at}
-        if behind:
-            raise Broken(f"the newest snapshot of partition {partition} stands at {positions}, and {behind} was saved")
-        for generation, sequence, data in reversed(found):
-            yield Saved(f"{partition}/{generation}-{sequence}", data)
-
-    def close(self):
-        pass
-
-    def _reach(self):
-        if self._world.now_s < self._world.store_down_until_s:
-            raise StoreError("no space left", "")
-
-
-class Group:
-    """The coordinator: who is a member, who has which partitions, whose commits count."""
-
-    def __init__(self, world):
-        self._world = world
-        self.generation = 0
-        self.assignment = {}
-        self.committed = {}
-        self.moved = False  # since somebody has looked
-        self._seen_s = {}
-        self._joined = set()
-        self._forming_since_s = None
-
-    @property
-    def stable(self):
-        return self._forming_since_s is None
-
-    def join(self, name):
-        """Take part in the next generation."""
-        self._seen_s[name] = self._world.now_s
-        if self.stable:
-            self._form()
-        self._joined.add(name)
-        self.look()
-
-    def leave(self, name):
-        if self._seen_s.pop(name, None) is not None:
-            self._form()
-
-    def heartbeat(self, name, generation):
-        """Whether the member may go on as it is."""
-        self.look()
-        if name not in self._seen_s:
-            return False
-        self._seen_s[name] = self._world.now_s
-        return self.stable and generation == self.generation
-
-    def commit(self, name, generation, positions):
-        self.look()
-        if name not in self._seen_s or generation != self.generation:
-            self._world.note(f"group: commit of {name} refused")
-            return False
-        self.committed.update(positions)
-        self.moved = True
-        return True
-
-    def look(self):
-        """Forget who is silent; give out the partitions when all have joined."""
-        now_s = self._world.now_s
-        for name, seen_s in list(self._seen_s.items()):
-            if now_s - seen_s > SESSION_S:
-                self._world.note(f"group: {name} is silent")
-                self.leave(name)
-        if self.stable:
-            return
-        if now_s - self._forming_since_s > REBALANCE_S:
-            for name in self._seen_s.keys() - self._joined:
-                del self._seen_s[name]
-        self._joined &= self._seen_s.keys()
-        if self._joined and self._joined == self._seen_s.keys():
-            names = sorted(self._joined)
-            shift = self._world.rng.randrange(len(names))
-            self.generation += 1
-            self.assignment = {
-                name: {p for p in range(PARTITIONS) if names[(p + shift) % len(names)] == name} for name in names
-            }
-            self._forming_since_s = None
-            self._world.note(f"group: generation {self.generation} is {self.assignment}")
-
-    def _form(self):
-        self._forming_since_s = self._world.now_s
-        self._joined = set()
-
-
-class Outbox:
-    """Messages leave a process, arrive, and are acknowledged, each after a while; some twice, some never."""
-
-    def __init__(self, process):
-        self._process = process
-
-    async def send(self, message):
-        world, process = self._process.world, self._process
-        if world.rng.random() < 0.1:
-            await asyncio.sleep(world.delay())  # the queue is full
-        future = process.loop.create_future()
-        process.loop.call_later(world.delay(), self._leave, message, future)
-        return future
-
-    def _leave(self, message, future):
-        world, fate = self._process.world, self._process.world.rng.random()
-        if world.faults_left and fate < 0.002:
-            world.note(f"{self._process.name}: a message is lost")
-            self._process.loop.call_later(1.0, future.set_exception, KafkaTimeoutError())
-            return
-        world.later(world.delay(), self._arrive, message, future, 2 if fate > 0.98 else 1)
-
-    def _arrive(self, message, future, times):
-        self._process.world.sink.extend([message] * times)
-        if self._process.alive:
-            self._process.loop.call_later(self._process.world.delay(), _acknowledge, future)
-
-
-def _acknowledge(future):
-    if not future.done():
-        future.set_result(None)
 
 
 class Process:
@@ -309,8 +61,8 @@ class Process:
         world = self.world
         ids = dict.fromkeys(topics, "id")
 
-        def open_failing(positions, state):
-            partition = open_partition(positions, state)
+        def open_failing(*arguments):
+            partition = open_partition(*arguments)
             partition.take = self._failing(partition.take)
             return partition
 
@@ -320,8 +72,8 @@ class Process:
             keeper.Keeper(agent, world.store, open_failing, ids, rules),
             Outbox(self),
             AgentStats(),
-            flow.Flow(0.4, 0, 20_000),
-            snapshot_every_s=0.5,
+            flow.Flow(2.0, 0, 20_000),
+            snapshot_every_s=0.4,
         )
         found.attach(self)
         return found
@@ -351,7 +103,7 @@ class Process:
     async def _main(self):
         try:
             await self._live()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it ends this process alone
             self.world.note(f"{self.name}: ends with {error!r}")
             if isinstance(error, Broken):
                 self.world.broken = error
@@ -388,7 +140,7 @@ class Process:
         await self._host.on_revoked(set(self._read))
         group.join(self.name)
         while not group.stable or self.name not in group.assignment:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.1)
             if not group.heartbeat(self.name, 0) and self.name not in group._seen_s:
                 group.join(self.name)
         generation = group.generation
@@ -396,9 +148,13 @@ class Process:
         tps = {TP(topic, number) for topic in self._host.topics for number in numbers}
         self._host.on_assigned(tps)
         self._generation = generation
+        committed = {
+            tp: group.committed.get(tp, 0) for tp in tps
+        }  # before what is saved is looked at, as Faust's consumer
+        await asyncio.sleep(self.world.delay())
         wanted = await self._host.restore()
         await asyncio.sleep(self.world.delay())
-        positions = {tp: wanted.get(tp, group.committed.get(tp, 0)) for tp in tps}
+        positions = {tp: wanted.get(tp, committed[tp]) for tp in tps}
         self._epoch += 1
         self._read = dict(positions)
         beating.cancel()
@@ -415,7 +171,7 @@ class Process:
             await asyncio.sleep(world.delay() * 4)
             full = [tp for tp, at in self._read.items() if at < len(world.log[tp])]
             if not full:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.2)
                 continue
             tp = world.rng.choice(sorted(full))
             at = self._read[tp]
@@ -481,7 +237,7 @@ class World:
         self.store, self.group = Store(self), Group(self)
         self._events = []
         self._processes = []
-        self.records = load.make(300, self.seed, accounts=4, every_ms=40).records
+        self.records = load.make(240, self.seed, accounts=4, every_ms=40).records
         self.to_produce = list(reversed(self.records))
         self.later(0, self._produce)
         self.later(self.rng.uniform(0, 3), self._strike)
@@ -504,22 +260,25 @@ class World:
             Broken: it is not so.
         """
         try:
-            for _ in range(_STEPS_MOST):
-                if self.broken:
-                    raise self.broken
-                if self.group.moved and self._over():
-                    break
-                self._step()
-            else:
-                raise Broken(f"it does not come to an end: {self.group.committed}")
-            alerts = [m.value for m in self.sink if m.topic == codec.ALERTS]
-            others = [m for m in self.sink if m.topic != codec.ALERTS]
-            if others:
-                raise Broken(f"late events or dead letters were invented: {others[0]}")
-            return len(alerts), oracle.compare(alerts, oracle.expected(self.records, RULES, seen=50))
+            return self._run()
         except Broken as error:
             told = "\n".join(self.steps)
             raise Broken(f"seed {self.seed}: {error}\n{told}") from error
+
+    def _run(self):
+        for _ in range(_STEPS_MOST):
+            if self.broken:
+                raise self.broken
+            if self.group.moved and self._over():
+                break
+            self._step()
+        else:
+            raise Broken(f"it does not come to an end: {self.group.committed}")
+        alerts = [m.value for m in self.sink if m.topic == codec.ALERTS]
+        others = [m for m in self.sink if m.topic != codec.ALERTS]
+        if others:
+            raise Broken(f"late events or dead letters were invented: {others[0]}")
+        return len(alerts), oracle.compare(alerts, oracle.expected(self.records, RULES, seen=50))
 
     def _over(self):
         self.group.moved = bool(self.to_produce or self.faults_left)

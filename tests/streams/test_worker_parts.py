@@ -19,7 +19,8 @@ from streams.agents.acks import Acknowledgements, acknowledged
 from streams.agents.idle import IdleWatch
 from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import StandingStill
-from streams.transport import EndOfPartition
+from streams.transport import EndOfPartition, Start
+from streams.transport.app import BatchConsumer
 from streams.transport.records import PlainRecords
 from streams.transport.thread import BatchConsumerThread
 
@@ -290,3 +291,30 @@ def test_that_nobody_has_committed_matters_only_for_what_is_sought(monkeypatch, 
     thread._next = {TP("orders", 0): 4}
     with pytest.raises(NoOffsetForPartitionError) if raises else nullcontext():
         assert asyncio.run(thread._fetch_records(None, {TP("orders", 0), TP("orders", 1)})) == {}
+
+
+def test_what_the_group_has_committed_is_looked_at_before_what_is_saved():
+    """Who is paused between the two, while another takes over, saves and commits, must not begin empty where that one came to."""
+    tp, done = TP("orders", 0), []
+
+    class Thread:
+        async def committed(self):
+            done.append("committed")
+            return {tp: 7}
+
+        async def seek_to_start(self, wanted, committed):
+            done.append(("seek", wanted, committed))
+            return Start(1, {tp: 7}, {}, {})
+
+    class Handler:
+        async def restore(self):
+            done.append("restore")
+            return {}
+
+        def on_started(self, start):
+            done.append(start.positions)
+
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer._thread, consumer.app = Thread(), SimpleNamespace(handler=Handler())
+    assert asyncio.run(consumer.seek_to_committed()) == {tp: 7}
+    assert done == ["committed", "restore", ("seek", {}, {tp: 7}), {tp: 7}]
