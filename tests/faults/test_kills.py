@@ -11,7 +11,7 @@ from faults.harness import until
 
 pytestmark = pytest.mark.faults
 
-KILLS = 22
+KILLS = 20
 
 
 def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, workers, finished):

@@ -29,7 +29,7 @@ def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, worker
     kafka.send([r for r in load.make(160_000, 41).records if r.stream == "orders"])
     worker = workers(sabotage=["snapshot-every=0.2", "session=1", "slow-sink=0.3"])
     before_mb, most_mb, most_unacknowledged, left = _memory_mb(worker.pid), 0.0, 0, len(kafka.sent)
-    deadline = time.monotonic() + 6
+    deadline = time.monotonic() + 4
     while time.monotonic() < deadline:
         assert worker.ready(), worker.said()
         most_mb = max(most_mb, _memory_mb(worker.pid))
