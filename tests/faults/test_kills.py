@@ -51,6 +51,15 @@ def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step
     finished(workers())
 
 
+def test_killed_after_a_snapshot_with_alerts_still_on_their_way(kafka, workers, finished):
+    """Those are of later batches: what the snapshot has behind it has arrived, however slow the sink."""
+    kafka.send(load.make(16_000, 6).records)
+    asked = ["snapshot-every=0.2", "session=1", "slow-sink=0.4", "die-at=saved:4"]
+    worker = workers(sabotage=asked, wait=False)
+    assert worker.ended() == -signal.SIGKILL, worker.said()
+    finished(workers())
+
+
 def test_an_exception_at_a_record_ends_the_worker_and_loses_nothing(kafka, workers, finished):
     """It says which rule and where, ends with 1, and the next one takes the same records again."""
     records = load.make(16_000, 5).records

@@ -37,7 +37,7 @@ SIMULATED = {
 }
 PROCESSES = {
     "no-generation-check": "test_group.py -k paused",
-    "acknowledgements-not-awaited": "test_kills.py -k step",
+    "acknowledgements-not-awaited": "test_kills.py -k on_their_way",
     "commit-before-snapshot": "test_kills.py -k step",
     "outbox-never-waits": "test_resources.py -k slow",
     "failed-save-forgotten": "test_resources.py -k disk",
