@@ -63,7 +63,7 @@ def test_the_simulator_notices(name):
 
 
 def test_the_transport_notices_the_first_offset():
-    """With it Faust would drop batches, were acknowledgements not switched off: the whole suite here passes, that test does not."""
+    """With it Faust would drop batches, were acknowledgements not switched off: the suite here passes, that test does not."""
     test = Path(__file__).parents[1] / "streams" / "test_transport.py"
     code = "import sys, pytest, sabotage; sabotage.apply('mutant=first-offset'); sys.exit(pytest.main(sys.argv[1:]))"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
