@@ -52,11 +52,12 @@ class Flow:
         self.idle.forget()
         self._waiting.clear()
         self._told = None
-        self._clock.start({number: p.newest_us for number, p in partitions.items()}, time.monotonic())
+        newest_us = {number: p.newest_us for number, p in partitions.items()}
+        self._clock.start(newest_us, time.monotonic(), {number for number, p in partitions.items() if p.live})
 
     def took(self, number: int, partition: Partition, records: int, seconds: float) -> None:
         """A batch of a partition was processed."""
-        self._clock.heard(number, partition.newest_us, time.monotonic())
+        self._clock.heard(number, partition.newest_us, time.monotonic(), live=partition.live)
         self._pace.took(records, seconds)
         self._count(number, partition)
 

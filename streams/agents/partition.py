@@ -55,6 +55,10 @@ class Partition(Protocol):
     def newest_us(self) -> int | None:
         """Where event time stands (epoch, microseconds); None before the first event, or when it means nothing to the agent."""
 
+    @property
+    def live(self) -> bool:
+        """Whether events come about when they happen, so that a clock can say how time goes on without any."""
+
     def waiting(self) -> Mapping[str, int]:
         """How many rows of a topic wait for other topics; 0 of one that others wait for."""
 

@@ -118,6 +118,11 @@ class RekeyPartition:
         """Event time means nothing here."""
         return None
 
+    @property
+    def live(self) -> bool:
+        """Event time means nothing here."""
+        return False
+
     def waiting(self) -> Mapping[str, int]:
         """Nothing waits."""
         return {}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _SOURCE = "/m1cep/risk"
 #: Rules are told of time in silence at most so often, by event time.
 _STEP_US = 100_000
+#: Events are of now when their time and that of their record, written by producer or broker, differ by no more.
+_LIVE_US = 60_000_000
 
 
 class RiskPartition:
@@ -37,6 +39,7 @@ class RiskPartition:
         engine: its state is that of the positions.
         streams: the stream of each topic that is read as it is.
         lanes: the readers of re-keyed topics; their state is that of the positions.
+        live: see :class:`Partition`.
     """
 
     def __init__(
@@ -45,6 +48,8 @@ class RiskPartition:
         engine: Engine,
         streams: Mapping[str, Stream],
         lanes: Iterable[LaneReader] = (),
+        *,
+        live: bool = False,
     ) -> None:
         self.positions = dict(positions)
         self._engine = engine
@@ -55,6 +60,7 @@ class RiskPartition:
         self._promised: tuple[int, list[tuple[str, Stream]]] | None = None  # up to when, and for which lanes
         self._untouched = False  # nothing has come from a lane since
         self._idle = False  # all lanes are idle, and the engine was told so
+        self.live = live
         self._names = {topic: stream.name for topic, stream in streams.items()}
         # An event may be as much behind as its stream declares, and be in time.
         read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
@@ -81,8 +87,15 @@ class RiskPartition:
                 first, last = records[0].offset, records[-1].offset
                 where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
                 raise _failed(failure, where) from failure
+            self._judge(records[-1].timestamp)
         self.positions[batch.topic] = max(position, batch.next)
         return outcome
+
+    def _judge(self, record_ms: int | None) -> None:
+        """Whether events are live. Those of a file or of a test, with times of their own, know nothing of clocks."""
+        newest_us = self._engine.newest_us
+        if newest_us is not None and record_ms is not None:
+            self.live = abs(record_ms * 1000 - newest_us) <= _LIVE_US
 
     def idle(self, topic: str) -> Outcome:
         """Let the merge by event time go on without waiting for ``topic``."""
@@ -157,7 +170,7 @@ class RiskPartition:
     def snapshot(self) -> bytes:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
         lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
-        return msgspec.msgpack.encode([self._engine.snapshot(), lanes])
+        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live])
 
     def _go_on(self, topic: str, outcome: Outcome, tell: Callable[..., list[Alert]], *what: Any) -> None:
         """Tell the engine something that lets rows go, and note the alerts."""
@@ -208,10 +221,10 @@ class RiskPartition:
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
 
 
-def unpacked(state: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Of a snapshot, the engine's part, and that of each reader of a re-keyed topic."""
-    blob, lanes = msgspec.msgpack.decode(state)
-    return blob, lanes
+def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:
+    """Of a snapshot, the engine's part, that of each reader of a re-keyed topic, and whether events were live."""
+    blob, lanes, live = msgspec.msgpack.decode(state)
+    return blob, lanes, live
 
 
 def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
@@ -258,11 +271,11 @@ async def build(context: AgentContext) -> Host:
         lookups, seen = options.lookups, options.seen
         if state is None:
             return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values())
-        blob, lanes = unpacked(state)
+        blob, lanes, live = unpacked(state)
         for topic in readers.keys() & lanes.keys():
             readers[topic].load(lanes[topic])
         engine = Engine.restore(rules, blob, changed=True, lookups=lookups, seen=seen)
-        return RiskPartition(positions, engine, streams, readers.values())
+        return RiskPartition(positions, engine, streams, readers.values(), live=live)
 
     versions = {rule.id: rule.version for rule in rules}
     topics = [*streams, *(one.topic for one in by_other_keys)]

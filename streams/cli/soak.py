@@ -13,7 +13,7 @@ import typer
 def soak(  # noqa: PLR0913, PLR0917 - the options of a command
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to load.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of the load and of the faults.")] = 7,
-    rate: Annotated[int, typer.Option(min=60, help="Events per second.")] = 2000,
+    rate: Annotated[int, typer.Option(min=60, help="Events per second.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes that share the work.")] = 2,
     faults: Annotated[
         str, typer.Option(help="kill,pause,join,leave,burst,damage,repeat: some of them; all; none.")

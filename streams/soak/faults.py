@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from streams.soak.watch import Offsets, OffsetSample
 
 SESSION_S = 6.0  # of the workers' consumer groups
-BURST_FACTOR = 5.0
+BURST_FACTOR = 3.0
 GIVE_UP_S = 90.0  # a fault that the group has not recovered from after so long is told as such, and the next comes
 
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FILLING_S = 150.0
-WARM_UP_S = 30.0
-APART_S = 20.0
-ALLOWED_SHARE = 0.10
+WARM_UP_S = 60.0
+APART_S = 60.0
+ALLOWED_SHARE = 0.15
 ALLOWED_MB = 16.0
 _MOST_SAMPLES = 400  # of a life: pairs grow with the square
 

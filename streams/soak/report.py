@@ -268,7 +268,8 @@ def _memory(doc: dict[str, Any]) -> str:
     how = (
         f"Judged by the median of the slopes between all samples of one process that lie at least {memory.APART_S:.0f} s apart, "
         f"without the first {memory.FILLING_S:.0f} s of the soak, in which windows fill, and the first {memory.WARM_UP_S:.0f} s "
-        f"of each process, over {m['lives']} processes; allowed is a tenth of the median, or {memory.ALLOWED_MB:.0f} MB."
+        f"of each process, over {m['lives']} processes; allowed are {memory.ALLOWED_SHARE:.0%} of the median, or "
+        f"{memory.ALLOWED_MB:.0f} MB."
     )
     rows = [
         ("a worker, median", f"{m['median_mb']:g} MB"),

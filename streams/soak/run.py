@@ -26,9 +26,10 @@ from streams.config import PREFIX
 from streams.demo.tail import AlertTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
-from streams.errors import ServerError, ShellError
+from streams.errors import ServerError, ShellError, UsageError
 from streams.files import load_rules, load_streams, packaged_rules_dir
 from streams.lookups import load_lookups
+from streams.rekey import all_rekeyed
 from streams.soak.compare import compare
 from streams.soak.crew import Crew
 from streams.soak.faults import SESSION_S, Injector, bursts
@@ -118,7 +119,14 @@ class Soak:
         lookups = load_lookups(self._settings.lookups)
         inputs = sorted(Engine(self._rules, lookups).inputs)
         if unknown := [name for name in inputs if name not in STREAMS]:
-            raise ShellError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+            raise UsageError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+        if other := all_rekeyed(self._rules):
+            # Of equal event times in several source partitions a worker takes the order of the partitions, a replay of the file.
+            raise UsageError(
+                f"a rule reads {', '.join(sorted({one.stream.name for one in other}))} by another key than its topic has: "
+                "what a replay makes of that is not exactly what should come",
+                "soak the other rules",
+            )
         return inputs
 
     # -- the run -------------------------------------------------------------------------------------------------
@@ -180,8 +188,10 @@ class Soak:
         deadline_s = time.monotonic() + timeout_s
         while not done():
             crew.supervise()
-            if self._stop.is_set() or time.monotonic() > deadline_s:
-                raise ServerError(f"{otherwise} after {timeout_s:.0f} s" if not self._stop.is_set() else "stopped")
+            if self._stop.is_set():
+                raise ShellError("stopped before the load began")
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"{otherwise} after {timeout_s:.0f} s")
             time.sleep(LOOK_EVERY_S)
 
     def _progress(self, watch: Watch, injector: Injector) -> str:
@@ -205,7 +215,7 @@ class Soak:
         if any(state.name in names and not state.created for state in states):
             full = [t.name for t in list_topics(settings) if t.name in names and t.records]
             if full:
-                raise ShellError(
+                raise UsageError(
                     f"the topics {', '.join(full)} of the broker at {settings.broker} are not empty",
                     "a soak needs a broker of its own: leave out --broker, or give another",
                 )

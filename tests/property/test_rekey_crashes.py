@@ -96,7 +96,7 @@ class Simulation:
         readers = {one.topic: LaneReader(one.topic, one.stream, self.lanes[one.topic]) for one in self.needed}
         engine = Engine(self.rules)
         if state is not None:
-            blob, lanes = unpacked(state)
+            blob, lanes, _ = unpacked(state)
             engine = Engine.restore(self.rules, blob)
             for topic, reader in readers.items():
                 reader.load(lanes[topic])

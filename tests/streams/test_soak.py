@@ -1,13 +1,16 @@
 """``m1cep soak`` with real processes: a short one that must hold, one that must not, and workers that end by themselves."""
 
 import json
+import shutil
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from streams.config import load_settings
+from streams.embedded import EmbeddedBroker
 from streams.errors import ServerError
 from streams.soak import crew as crews
 from streams.soak.crew import Crew
@@ -68,6 +71,26 @@ def test_events_that_never_reached_the_workers_are_told_and_a_soak_can_be_ended_
     assert found["alerts"]["invented"] == 0
     assert any(reason.endswith("alerts missing") for reason in found["reasons"])
     assert found["alerts"]["examples"]["missing"]
+    kept = Path(found["kept"])
+    assert len((kept / "received.ndjson").read_bytes().splitlines()) >= found["alerts"]["received"]
+    assert list(kept.glob("worker-*.log"))
+    shutil.rmtree(kept)
+
+
+@pytest.mark.broker
+def test_a_broker_whose_topics_hold_events_is_left_alone(m1cep, tmp_path):
+    with EmbeddedBroker(tmp_path) as theirs:
+        settings = {"M1CEP_BROKER": theirs.address}
+        m1cep("topics", "create", **settings)
+        events = tmp_path / "orders.ndjson"
+        events.write_text('{"event_id":"e","account":"a"}\n')
+        assert m1cep("produce", "--file", events, "--stream", "orders", **settings).returncode == 0
+
+        done = m1cep("soak", "--minutes", "0.1", "--broker", theirs.address)
+
+        assert done.returncode == 2
+        assert "the topics m1cep.orders.v1 of the broker" in done.stderr
+        assert "leave out --broker" in done.stderr
 
 
 # -- workers that end by themselves

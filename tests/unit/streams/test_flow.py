@@ -22,14 +22,14 @@ class Clock(SilenceClock):
     def __init__(self, *partitions, silence_s=5.0):
         super().__init__(silence_s)
         self.now_s = 0.0
-        self.start(dict.fromkeys(partitions), 0.0)
+        self.start(dict.fromkeys(partitions), 0.0, partitions)
 
-    def at(self, now_s, partition=None, newest_s=None):
+    def at(self, now_s, partition=None, newest_s=None, *, live=True):
         while self.now_s < now_s:
             self.now_s = round(min(now_s, self.now_s + 0.1), 1)
             self.look(self.now_s)
         if partition is not None:
-            self.heard(partition, newest_s * 1_000_000, now_s)
+            self.heard(partition, newest_s * 1_000_000, now_s, live=live)
         return self
 
     def time_s(self, partition, confirmed_s=None):
@@ -43,6 +43,14 @@ def test_a_silent_partition_goes_on_by_itself_as_far_behind_as_an_event_may_be_u
     assert clock.at(6).time_s(0) == 1000
     assert clock.at(9).time_s(0) == 1003
     assert clock.at(9.5, 0, 1001).time_s(0) is None  # it has spoken
+
+
+def test_where_events_do_not_come_as_they_happen_a_clock_says_nothing_of_their_time():
+    clock = Clock(0, 1).at(1, 0, 1000, live=False)
+    assert clock.at(60).time_s(0) == 1000
+    for now_s in range(61, 71):
+        clock.at(now_s, 1, 2000 + now_s, live=False)
+    assert clock.time_s(0) == 2064  # others still say
 
 
 def test_a_partition_that_never_had_an_event_has_no_time():
@@ -71,7 +79,7 @@ def test_time_does_not_go_on_while_the_broker_confirms_nothing():
 
 def test_after_a_restart_and_after_a_sleep_of_the_process_silence_counts_anew():
     clock = Clock(0).at(1, 0, 1000).at(30)
-    clock.start({0: 1_000_000_000}, 30)
+    clock.start({0: 1_000_000_000}, 30, {0})
     assert clock.at(34.9).time_s(0) is None
     assert clock.at(36).time_s(0) == 1001
     clock.now_s = 100  # nobody has looked for a minute
