@@ -53,7 +53,7 @@ def _memory(samples: Sequence[dict[str, Any]]) -> dict[str, list[Points]]:
     found: dict[str, list[Points]] = {}
     for name, points in lines.items():
         worker = name.partition(".")[0]
-        found.setdefault(f"worker {worker}" if int(worker) < len(_COLORS) else "those who joined", []).append(points)
+        found.setdefault(f"worker {worker}" if int(worker) < len(_COLORS) else "others", []).append(points)
     return found
 
 

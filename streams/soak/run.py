@@ -51,6 +51,8 @@ LOOK_EVERY_S = 0.05
 #: A topic that is silent for so long of the clock no longer holds the others back. Everything that is decided by the clock may
 #: differ from a replay, so this is longer than any hiccup of the load.
 IDLE_MS = 5000
+#: The embedded broker goes through all batches of a partition at each fetch (20,000 of them: 2 s), so there are few, and larger.
+MOST_BATCHES = 2400
 SEEN = 2000  # copies come sooner than that, and what is remembered is full within minutes
 #: Rules of every kind that alert often: those that come with M1CEP rarely do, and what has no alert misses none.
 OWN_RULES = Path(__file__).with_name("rules")
@@ -236,6 +238,7 @@ class Soak:
             rate=options.rate,
             seconds=options.seconds,
             partitions=partitions,
+            linger_ms=5 if options.broker else max(20, round(options.seconds * 1000 / MOST_BATCHES)),
             streams=tuple(self._inputs),
             bursts=bursts(options),
             damage="damage" in options.faults,
