@@ -278,8 +278,13 @@ class Host:
         async with self._saving:
             for number, owned in list(self._owned.items()):
                 owned.acks.check()
-                if owned.changed and owned.partition is not None:
+                if owned.partition is None:
+                    continue
+                if owned.changed:
                     await self._save(number, owned)
+                else:  # whoever had it before may have died between saving and committing
+                    at = owned.partition.positions
+                    await self._commit({TP(topic, number): position for topic, position in at.items() if position})
             self.measure()
 
     async def _save(self, number: int, owned: Owned) -> None:

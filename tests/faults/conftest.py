@@ -118,7 +118,7 @@ def finished(kafka_of_test):
     """Lets the worker come to the end, stops it cleanly, and holds the alerts against the oracle."""
 
     def finish(worker, rules=RULES):
-        until(lambda: kafka_of_test.all_committed(worker), 40, worker.said)
+        until(lambda: kafka_of_test.all_committed(worker), 40, lambda: f"{worker.stats}\n{worker.said()}")
         worker.stop()
         return kafka_of_test.compare(rules)
 

@@ -63,7 +63,7 @@ def test_workers_that_come_and_go_every_few_seconds_under_load(kafka, workers, f
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    portions = load.make(80_000, seed).portions(9)
+    portions = load.make(80_000, seed).portions(7)
     running = [workers(wait=False)]
     for number, portion in enumerate(portions[:-1]):
         kafka.send(portion)

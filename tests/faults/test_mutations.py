@@ -37,7 +37,7 @@ SIMULATED = {
 }
 PROCESSES = {
     "no-generation-check": "test_group.py -k paused",
-    "acknowledgements-not-awaited": "test_kills.py -k step",
+    "acknowledgements-not-awaited": "test_kills.py -k on_their_way",
     "commit-before-snapshot": "test_kills.py -k step",
     "outbox-never-waits": "test_resources.py -k slow",
     "failed-save-forgotten": "test_resources.py -k disk",
@@ -63,7 +63,7 @@ def test_the_simulator_notices(name):
 
 
 def test_the_transport_notices_the_first_offset():
-    """With it Faust would drop batches, were acknowledgements not switched off: the whole suite here passes, that test does not."""
+    """With it Faust would drop batches, were its acknowledgements not switched off: the suite here passes, that test does not."""
     test = Path(__file__).parents[1] / "streams" / "test_transport.py"
     code = "import sys, pytest, sabotage; sabotage.apply('mutant=first-offset'); sys.exit(pytest.main(sys.argv[1:]))"
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
