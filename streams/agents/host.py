@@ -5,12 +5,13 @@
 
 The messages of a batch are on their way while the next batch is computed. A snapshot is saved after everything before it is
 acknowledged, and its positions are committed after it is saved; the positions in the snapshot are the ones that count.
-Nothing here knows rules: an agent brings its own ``Partition``.
+Nothing here knows rules: an agent brings its own ``Partition``. Longer than others: taking, saving and committing share locks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -168,6 +169,8 @@ class Host:
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
         self._epoch = start.epoch
+        # Engines of partitions that have gone hold cycles, and the worker's collector looks rarely (``_calm_collector``).
+        gc.collect()
         self._flow.start({number: o.partition for number, o in self._owned.items() if o.partition is not None})
         self._taking = True
         self._ready()
