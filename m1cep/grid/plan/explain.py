@@ -193,7 +193,7 @@ def _about_history(facts: Facts) -> Iterator[str]:
     drift = math.log(history.last / float(history.open[0]))
     up95, down95 = facts.seen.quantile(0.95)
     if drift > up95 or -drift > down95:
-        yield f"the price went {math.expm1(drift):+.1%} over the history, further than the levels reach: a grid runs dry on such a way"
+        yield f"the price went {math.expm1(drift):+.1%} over the history, beyond the levels: a grid runs dry on such a way"
 
 
 def _about_steps(facts: Facts, evidence: Evidence) -> Iterator[str]:

@@ -103,8 +103,8 @@ class History:
     def path(self) -> Floats:
         """Prices in the order they are taken to have come.
 
-        A candle does not tell whether its high or its low came first: the one against its direction is taken to, so that one which
-        closes above its open went from there to the low, the high and the close.
+        A candle does not tell whether its high or its low came first. The one against its direction is taken to: one that closes
+        above its open went from there to the low, the high and the close.
         """
         if self.kind is Kind.TRADES:
             return self.close
