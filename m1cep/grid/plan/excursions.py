@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 DEFAULT_HORIZON_MS = 86_400_000
 SHARE = 8  # of a history that is not that long: an eighth
 MIN_HORIZONS = 4  # that must fit into the history
-ASYMMETRY_AT = 0.8  # quantile
+ASYMMETRY_AT = 80  # % quantile
 ASYMMETRY_BOUNDS = (0.5, 2.0)
+_SHARES = np.arange(101) / 100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Excursions:
     """U = max ln(P[t+h] / P[t]) and D = -min of the same, for 0 <= h <= horizon, at each row whose horizon lies in the history.
 
@@ -35,12 +37,18 @@ class Excursions:
     down: Floats
     weight: Floats
 
-    def quantile(self, share: float) -> tuple[float, float]:
-        """Of U and of D: the smallest that is not exceeded for ``share`` of the time."""
-        found = [
-            np.quantile(values, share, weights=self.weight, method="inverted_cdf") for values in (self.up, self.down)
-        ]
-        return float(found[0]), float(found[1])
+    @cached_property
+    def quantiles(self) -> list[tuple[float, float]]:
+        """Of U and of D, from 0 to 100 %: the smallest that is not exceeded for this part of the time."""
+        up, down = (
+            np.quantile(values, _SHARES, weights=self.weight, method="inverted_cdf").tolist()
+            for values in (self.up, self.down)
+        )
+        return list(zip(up, down, strict=True))
+
+    def quantile(self, percent: int) -> tuple[float, float]:
+        """One of them."""
+        return self.quantiles[percent]
 
     def asymmetry(self) -> float:
         """rho: the 80 % quantile of U by that of D, between 0.5 and 2."""

@@ -75,7 +75,7 @@ def _of_history(facts: Facts) -> Iterator[Reason]:
     horizons = history.span_ms / seen.horizon_ms
     asked = "as given" if facts.options.horizon_ms is not None else "24 h, or an eighth of the history if that is less"
     yield Reason("horizon", duration(seen.horizon_ms), f"{asked}; {horizons:.0f} of them in the history")
-    up80, down80 = seen.quantile(0.8)
+    up80, down80 = seen.quantile(80)
     yield Reason(
         "excursions_80", f"up {math.expm1(up80):.3%}, down {-math.expm1(-down80):.3%}",
         "how far the price goes within the horizon at most, in 80 % of the time",
@@ -127,7 +127,7 @@ def _step_from(asked: float, step: int, least: int, formula: str) -> str:
 
 def _of_levels(facts: Facts) -> Iterator[Reason]:
     sizer = facts.fitted.sizer
-    up95, down95 = facts.seen.quantile(0.95)
+    up95, down95 = facts.seen.quantile(95)
     yield Reason(
         "range", f"up {math.expm1(up95):.3%}, down {-math.expm1(-down95):.3%}",
         "how far the price goes within the horizon at most, in 95 % of the time",
@@ -189,9 +189,9 @@ def _about_history(facts: Facts) -> Iterator[str]:
     history = facts.history
     horizons = history.span_ms / facts.seen.horizon_ms
     if horizons < FEW_HORIZONS:
-        yield f"the history has {horizons:.0f} horizons only: range and asymmetry are guesses (better: {FEW_HORIZONS} or more)"
+        yield f"the history has {horizons:.1f} horizons only: range and asymmetry are guesses (better: {FEW_HORIZONS} or more)"
     drift = math.log(history.last / float(history.open[0]))
-    up95, down95 = facts.seen.quantile(0.95)
+    up95, down95 = facts.seen.quantile(95)
     if drift > up95 or -drift > down95:
         yield f"the price went {math.expm1(drift):+.1%} over the history, beyond the levels: a grid runs dry on such a way"
 

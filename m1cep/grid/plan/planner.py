@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from m1cep.grid.plan.history import History
     from m1cep.grid.plan.options import PlanOptions
 
-RANGE_AT = 0.95  # quantile of the excursions that the levels reach
-_SHARES = tuple(n / 100 for n in range(1, 100))
+RANGE_AT = 95  # % quantile of the excursions that the levels reach
 _CEILING = Context(prec=50, rounding=ROUND_CEILING)
 
 
@@ -55,7 +54,7 @@ def plan_grid(history: History, market: Market, options: PlanOptions) -> GridPla
     fitted = fit(Layout(market, options, centre_ticks, steps), options, wanted)
     evidence = Evidence(
         seen.horizon_ms,
-        tuple((share, *seen.quantile(share)) for share in _SHARES),
+        tuple((percent / 100, up, down) for percent, (up, down) in enumerate(seen.quantiles)),
         tuple(widths),
         width.ppm,
         cost,

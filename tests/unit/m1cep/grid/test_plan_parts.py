@@ -158,9 +158,9 @@ def made(up, down, weight=None):
 
 def test_quantiles_count_time_and_not_rows():
     up = [0.01, 0.02, 0.03, 0.04, 0.05]
-    assert made(up, up).quantile(0.8) == (0.04, 0.04)
+    assert made(up, up).quantile(80) == (0.04, 0.04)
     # 0.01 stood for 80 of 84 seconds: it is not exceeded for 80 % of the time
-    assert made(up, up, [80, 1, 1, 1, 1]).quantile(0.8) == (0.01, 0.01)
+    assert made(up, up, [80, 1, 1, 1, 1]).quantile(80) == (0.01, 0.01)
 
 
 @pytest.mark.parametrize(
