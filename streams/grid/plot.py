@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from m1cep.grid.orders import Side
 from m1cep.grid.plan.history import Kind, duration, moment
-from streams.svg import BLUE, FAINT, GREEN, INK, ORANGE, RED, Canvas, legend, round_up, scale
+from streams.grid.curves import axis, round_values, thinned
+from streams.svg import BLUE, FAINT, GREEN, INK, ORANGE, RED, Canvas, legend, scale
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from m1cep.grid.plan import GridPlan, History
-    from streams.svg import Points
 
 WIDTH, HEIGHT = 1100, 860
 _LEFT, _NOW, _RIGHT = 90, 800, 1000  # of the price's panel: history up to _NOW, then what may come
 _TOP, _BOTTOM = 90, 480
 _LOW_TOP, _LOW_BOTTOM = 570, 780  # of the three panels below
 _HORIZONS = 8  # of history that are shown
-_POINTS = 700
 _BANDS = ((0.95, "#dbeafe"), (0.8, "#bfdbfe"), (0.5, "#93c5fd"))  # of excursions, the widest first
 
 
@@ -67,7 +65,7 @@ def _price(canvas: Canvas, plan: GridPlan, history: History) -> None:
     canvas.text(_LEFT, _TOP - 10, title, size=14)
     for bottom, top, color in bands:
         canvas.box(_NOW, at_y(top), _RIGHT - _NOW, at_y(bottom) - at_y(top), color)
-    _axis(canvas, _round_values(low, high), at_y, (_LEFT, _RIGHT), lambda value: f"{value:,.10g}")
+    axis(canvas, round_values(low, high), at_y, (_LEFT, _RIGHT), lambda value: f"{value:,.10g}")
     for n in range(4):
         time_ms = start_ms + (end_ms - start_ms) * n // 3
         anchor = "start" if n == 0 else "end" if n == 3 else "middle"
@@ -75,7 +73,10 @@ def _price(canvas: Canvas, plan: GridPlan, history: History) -> None:
     canvas.text(
         (_NOW + _RIGHT) / 2, _BOTTOM + 18, f"the next {duration(evidence.horizon_ms)}", anchor="middle", size=11
     )
-    canvas.path([(at_x(t), at_y(p)) for t, p in _thinned(history, first)], INK, width=1.2, dots=False)
+    trades = history.kind is Kind.TRADES
+    low_high = (history.close[first:],) if trades else (history.low[first:], history.high[first:])
+    curve = thinned(history.time_ms[first:], *low_high)
+    canvas.path([(at_x(t), at_y(p)) for t, p in curve], INK, width=1.2, dots=False)
     _levels(canvas, plan, at_y)
     canvas.line(_NOW, _TOP, _NOW, _BOTTOM, INK)
 
@@ -92,19 +93,6 @@ def _levels(canvas: Canvas, plan: GridPlan, at_y: Callable[[float], float]) -> N
             canvas.text(_RIGHT + 6, y + 4, f"{plan.market.price(level.ticks):,f}", size=11, color=color)
 
 
-def _thinned(history: History, first: int) -> Points:
-    """Of every stretch of the history its lowest and its highest price, so that no excursion is lost."""
-    times, low, high = history.time_ms[first:], history.low[first:], history.high[first:]
-    if len(times) <= _POINTS:
-        prices = history.close[first:] if history.kind is Kind.TRADES else (low + high) / 2
-        return list(zip(times.tolist(), prices.tolist(), strict=True))
-    found: Points = []
-    for start, stop in pairwise(np.linspace(0, len(times), _POINTS // 2 + 1).astype(int).tolist()):
-        at = float(times[start])
-        found += [(at, float(low[start:stop].min())), (at, float(high[start:stop].max()))]
-    return found
-
-
 def _excursions(canvas: Canvas, plan: GridPlan, across: tuple[int, int]) -> None:
     """Quantiles of U and D."""
     left, right = across
@@ -114,7 +102,7 @@ def _excursions(canvas: Canvas, plan: GridPlan, across: tuple[int, int]) -> None
     highest = max(y for _, y in ups + downs) or 1.0
     at_x, at_y = scale(0, 1, left, right), scale(0, highest, _LOW_BOTTOM, _LOW_TOP)
     canvas.text(left, _LOW_TOP - 14, "Excursions, %, by share of the time", size=14)
-    _axis(canvas, _round_values(0, highest), at_y, across, lambda value: f"{value:.3g}")
+    axis(canvas, round_values(0, highest), at_y, across, lambda value: f"{value:.3g}")
     for share in (0.5, 0.8, 0.95):
         canvas.line(at_x(share), _LOW_TOP, at_x(share), _LOW_BOTTOM, FAINT, dash="3 3")
         canvas.text(at_x(share), _LOW_BOTTOM + 16, f"{share:.2g}", anchor="middle", size=11)
@@ -130,9 +118,9 @@ def _moves(canvas: Canvas, plan: GridPlan, across: tuple[int, int]) -> None:
     left, _ = across
     canvas.text(left, _LOW_TOP - 14, "Moves of each step, N(g)", size=14)
     most = max(y for _, y in counted)
-    at_x = _steps_axis(canvas, across, [x for x, _ in counted])
+    at_x = _stepsaxis(canvas, across, [x for x, _ in counted])
     at_y = scale(0, max(1, math.ceil(math.log10(most))), _LOW_BOTTOM, _LOW_TOP)
-    _axis(canvas, range(math.ceil(math.log10(most)) + 1), at_y, across, lambda power: f"{10**power:,.0f}")
+    axis(canvas, range(math.ceil(math.log10(most)) + 1), at_y, across, lambda power: f"{10**power:,.0f}")
     for x, y in counted:
         canvas.box(at_x(x) - 2, at_y(math.log10(y)) - 2, 4, 4, BLUE)
     law = evidence.law
@@ -149,17 +137,17 @@ def _gains(canvas: Canvas, plan: GridPlan, across: tuple[int, int]) -> None:
     points = [(width.step, width.gain / best) for width in evidence.widths if width.moves]
     left, _ = across
     canvas.text(left, _LOW_TOP - 14, "What a step earns, (g - c) N(g)", size=14)
-    at_x = _steps_axis(canvas, across, [x for x, _ in points])
+    at_x = _stepsaxis(canvas, across, [x for x, _ in points])
     highest = max(1.0, *(y for _, y in points))
     at_y = scale(0, highest, _LOW_BOTTOM, _LOW_TOP)
-    _axis(canvas, [highest * n / 4 for n in range(5)], at_y, across, lambda value: f"{value:.2f}")
+    axis(canvas, [highest * n / 4 for n in range(5)], at_y, across, lambda value: f"{value:.2f}")
     canvas.path([(at_x(x), at_y(max(0.0, y))) for x, y in points], BLUE, width=1.4, dots=False)
     chosen = evidence.chosen_ppm / 1_000_000
     canvas.line(at_x(chosen), _LOW_TOP, at_x(chosen), _LOW_BOTTOM, ORANGE, dash="4 3")
     legend(canvas, ["counted", f"width {chosen:.4%}"], left, _LOW_BOTTOM + 40)
 
 
-def _steps_axis(canvas: Canvas, across: tuple[int, int], steps: Sequence[float]) -> Callable[[float], float]:
+def _stepsaxis(canvas: Canvas, across: tuple[int, int], steps: Sequence[float]) -> Callable[[float], float]:
     """A logarithmic axis of steps, in percent; from a step to its place."""
     low, high = math.log10(min(steps)), math.log10(max(steps))
     place = scale(low, high, *across)
@@ -168,21 +156,3 @@ def _steps_axis(canvas: Canvas, across: tuple[int, int], steps: Sequence[float])
         canvas.line(place(value), _LOW_BOTTOM, place(value), _LOW_BOTTOM + 4, INK)
         canvas.text(place(value), _LOW_BOTTOM + 16, f"{10**value * 100:.2g} %", anchor="middle", size=11)
     return lambda step: place(math.log10(step))
-
-
-def _round_values(low: float, high: float) -> list[float]:
-    """Four to eight values between the two that read well."""
-    step = round_up((high - low) / 8)
-    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
-
-
-def _axis(
-    canvas: Canvas,
-    values: Sequence[float],
-    at_y: Callable[[float], float],
-    across: tuple[int, int],
-    text: Callable[[float], str],
-) -> None:
-    for value in values:
-        canvas.line(across[0], at_y(value), across[1], at_y(value))
-        canvas.text(across[0] - 6, at_y(value) + 4, text(value), anchor="end", size=11)
