@@ -59,7 +59,7 @@ Time = {"parser": _duration_ms, "metavar": "TIME"}
 )
 def plan(  # noqa: PLR0913, PLR0917 - options, all by name
     history: Annotated[
-        str, typer.Option(help="CSV, NDJSON or Parquet of trades or candles; or bitstamp: the fetched real trades.")
+        str, typer.Option(help="CSV, NDJSON or Parquet of trades or candles; or bitstamp, eurusd: real data, fetched.")
     ],
     capital: Annotated[Decimal, typer.Option(**Number, help="In quote: cash for buys, and the inventory for sells.")],
     maker_fee: Annotated[Decimal, typer.Option(**Number, help="Of the notional: 0.001 is 0.1 %.")],
@@ -116,7 +116,7 @@ def plan(  # noqa: PLR0913, PLR0917 - options, all by name
     from streams.grid.table import tables
 
     market = Market(
-        symbol or ("BTC-USD" if history == "bitstamp" else "base-quote"),
+        symbol or {"bitstamp": "BTC-USD", "eurusd": "EUR-USD"}.get(history, "base-quote"),
         tick, lot, min_notional, maker_fee, maker_fee if taker_fee is None else taker_fee,
     )  # fmt: skip
     options = PlanOptions(

@@ -11,14 +11,24 @@ from m1cep.grid.plan import History, Kind
 from m1cep.model.time import parse_time
 from streams.demo import dataset
 from streams.errors import UsageError, one_line
+from streams.grid import eurusd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.config import Settings
 
-BITSTAMP = "bitstamp"
-TIMES = ("time_ms", "ts", "time", "timestamp", "open_time", "datetime", "date")
+BITSTAMP, EURUSD = "bitstamp", "eurusd"
+TIMES = (
+    "time_ms",
+    "ts",
+    "time",
+    "timestamp",
+    "open_time",
+    "datetime",
+    "date",
+    "",
+)  # pandas leaves its index without a name
 PRICES = ("price",)
 CANDLE = ("open", "high", "low", "close")
 VOLUMES = ("qty", "quantity", "amount", "volume", "size")
@@ -31,12 +41,12 @@ def load_history(
     symbol: str | None = None,
     progress: Callable[[str, int], None] | None = None,
 ) -> History:
-    """The history of ``--history``: a file, or ``bitstamp`` for the real trades that ``m1cep data fetch`` brings.
+    """The history of ``--history``: a file, or real data that is fetched when it is not there: ``bitstamp``, ``eurusd``.
 
     Args:
-        source: the file's name, or ``bitstamp``.
-        settings: where the real trades are kept.
-        progress: called now and then while the real trades are fetched.
+        source: the file's name, or that of the real data.
+        settings: where real data is kept.
+        progress: called now and then while real data is fetched.
         symbol: of the rows wanted, where a file has several.
 
     Raises:
@@ -47,6 +57,9 @@ def load_history(
     if source == BITSTAMP:
         found, _ = dataset.fetch(settings.folder(), progress)
         return _convert(_read(found.market), str(found.market), symbol)
+    if source == EURUSD:
+        file = eurusd.fetch(settings.folder())
+        return _convert(_read(file).drop("Volume"), str(file), symbol)
     path = Path(source)
     return _convert(_read(path), source, symbol)
 
@@ -62,7 +75,7 @@ def _read(path: Path) -> pl.DataFrame:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(
-            f"--history {path}: expected {BITSTAMP} or a file named {', '.join('*' + end for end in readers)}"
+            f"--history {path}: expected {BITSTAMP}, {EURUSD} or a file named {', '.join('*' + end for end in readers)}"
         )
     if not path.is_file():
         raise UsageError(f"--history {path}: there is no such file")
@@ -83,7 +96,7 @@ def _convert(frame: pl.DataFrame, name: str, symbol: str | None) -> History:
     candles = all(column in frame.columns for column in CANDLE)
     if time is None or not (candles or "price" in frame.columns):
         raise UsageError(
-            f"{name}: expected a time ({', '.join(TIMES)}) and either price or {', '.join(CANDLE)} among the columns, got "
+            f"{name}: expected a time ({', '.join(TIMES[:-1])}) and either price or {', '.join(CANDLE)} among the columns, got "
             f"{', '.join(frame.columns[1:]) or 'none'}"
         )
     prices = [_numbers(frame, column, name) for column in (CANDLE if candles else PRICES * 4)]

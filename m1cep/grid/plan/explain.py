@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from m1cep.grid.plan.history import duration, moment
 from m1cep.grid.plan.levels import Spacing, net_of_fees
 from m1cep.grid.plan.result import Reason
@@ -198,6 +200,9 @@ def _about_history(facts: Facts) -> Iterator[str]:
 
 def _about_steps(facts: Facts, evidence: Evidence) -> Iterator[str]:
     law, width, steps = evidence.law, facts.width, facts.steps
+    within = float(np.median(facts.history.high / facts.history.low)) - 1
+    if within > width.step:
+        yield f"half of the candles span {within:.4%} or more, and smaller moves within them are not seen: take finer candles"
     if law is None:
         yield f"only {len(facts.usable)} steps were seen often enough: too few for a power law to compare with"
     elif law.best is None:

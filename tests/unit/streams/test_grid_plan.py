@@ -130,6 +130,41 @@ def test_trades_read_the_same_from_every_format(csv, write, tmp_path):
             assert getattr(found, column).tolist() == getattr(expected, column).tolist(), (other, column)
 
 
+def test_the_index_that_pandas_writes_without_a_name_is_the_time(csv, write):
+    file = write("pandas.csv", ",Price\n" + "".join(f"{t},{p}\n" for t, p in rows()))
+    assert load(file).time_ms.tolist() == load(csv).time_ms.tolist()
+
+
+@pytest.mark.slow
+def test_real_candles_are_fetched_once_and_planned_on(m1cep, tmp_path, monkeypatch):
+    monkeypatch.setenv("M1CEP_HOME", str(tmp_path))
+    options = [
+        "--history",
+        "eurusd",
+        "--capital",
+        "10000",
+        "--maker-fee",
+        "0.0001",
+        "--tick",
+        "0.00001",
+        "--lot",
+        "1",
+        "--json",
+    ]
+    code, _, err = m1cep("grid", "plan", *options)
+    if code == 4:
+        pytest.skip(f"the package index is not reachable: {err.strip()}")
+    assert code == 1
+    assert "gaps longer than 5 h (5 candles); the longest, " in err
+    monkeypatch.setattr("streams.grid.eurusd.fetch_files", None)  # it is there: nothing is asked for again
+    code, out, err = m1cep("grid", "plan", *options, "--max-gap", "4d")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["reasons"][0]["value"] == "5000 candles in 294 d"
+    assert not any("traded per move" in note for note in found["notes"])
+    assert [file.name for file in (tmp_path / "data").iterdir()] == ["eurusd-hourly.csv"]
+
+
 @pytest.mark.parametrize("factor", [1_000, 1_000_000])
 def test_epoch_times_are_understood_by_their_size(csv, write, factor):
     finer = write("finer.csv", "time,price,qty\n" + "".join(f"{t * factor},{p},1\n" for t, p in rows()))
@@ -157,7 +192,7 @@ def test_of_several_symbols_one_must_be_chosen(write):
     ("name", "text", "why"),
     [
         ("missing.csv", None, "there is no such file"),
-        ("history.txt", "x", r"expected bitstamp or a file named \*.csv, \*.ndjson"),
+        ("history.txt", "x", r"expected bitstamp, eurusd or a file named \*.csv, \*.ndjson"),
         ("empty.csv", "", "is not CSV: empty CSV"),
         ("bad.ndjson", '{"ts":1,"price":1}\n{nonsense\n', "is not NDJSON"),
         ("bad.parquet", "nonsense", "is not PARQUET"),

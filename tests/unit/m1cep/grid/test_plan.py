@@ -153,6 +153,17 @@ def test_notes_say_what_to_beware_of():
     assert "more than the" in about  # 12 of a level, 1 traded a minute
 
 
+def test_candles_wider_than_a_step_are_told():
+    """A walk as candles of one minute, and the same as candles of one hour, which span some 2 %."""
+    minutes = walk(rows=30_000, sigma=0.001)
+    prices = minutes.close.reshape(-1, 60)
+    hours = History.of_candles([
+        (n * 60 * MINUTE, row[0], row.max(), row.min(), row[-1]) for n, row in enumerate(prices)
+    ])  # fmt: skip
+    assert "take finer candles" not in " ".join(plan(minutes).notes)
+    assert "take finer candles" in " ".join(plan(hours).notes)
+
+
 def test_the_json_document_is_exact():
     found = plan()
     document = json.loads(json.dumps(found.to_dict()))
