@@ -32,6 +32,7 @@ TIMES = (
 PRICES = ("price",)
 CANDLE = ("open", "high", "low", "close")
 VOLUMES = ("qty", "quantity", "amount", "volume", "size")
+_ROW = "\0row"  # a name that no file has
 _EPOCH = ((10**11, 1_000), (10**14, 1), (10**17, 1 / 1_000))  # below this, epoch s, ms, us: times to get ms
 
 
@@ -88,9 +89,12 @@ def _read(path: Path) -> pl.DataFrame:
 
 
 def _convert(frame: pl.DataFrame, name: str, symbol: str | None) -> History:
-    frame = frame.rename({column: column.strip().lower() for column in frame.columns}).with_row_index("row", offset=1)
-    if "action" in frame.columns:  # events of the stream market: orders too
-        frame = frame.filter(pl.col("action") == "trade")
+    columns = [column.strip().lower() for column in frame.columns]
+    if twice := sorted({column for column in columns if columns.count(column) > 1}):
+        raise UsageError(f"{name}: two columns are called {', '.join(twice)} (large and small letters are the same)")
+    frame = frame.rename(dict(zip(frame.columns, columns, strict=True))).with_row_index(_ROW, offset=1)
+    if "action" in columns:  # events of the stream market: orders too
+        frame = frame.filter(pl.col("action").cast(pl.String) == "trade")
     frame = _one_symbol(frame, name, symbol)
     time = next((column for column in TIMES if column in frame.columns), None)
     candles = all(column in frame.columns for column in CANDLE)
@@ -113,7 +117,7 @@ def _one_symbol(frame: pl.DataFrame, name: str, symbol: str | None) -> pl.DataFr
     if "symbol" not in frame.columns:
         return frame
     there = frame["symbol"].unique().drop_nulls().sort().to_list()
-    if len(there) == 1:
+    if len(there) < 2:
         return frame
     if symbol not in there:
         raise UsageError(
@@ -123,17 +127,25 @@ def _one_symbol(frame: pl.DataFrame, name: str, symbol: str | None) -> pl.DataFr
 
 
 def _numbers(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
-    found = frame[column].cast(pl.Float64, strict=False)
+    found = _floats(frame, column, name)
     _refuse_missing(frame, found, column, name, "a number")
     return found
+
+
+def _floats(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
+    """The column as numbers; null where a value is none."""
+    values = frame[column]
+    if not (values.dtype.is_numeric() or values.dtype in {pl.String, pl.Null}):
+        raise UsageError(f"{name}: expected numbers in {column}, got {values.dtype}")
+    return values.cast(pl.Float64, strict=False)
 
 
 def _times(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
     """In epoch ms: from numbers (s, ms, us or ns, by their size), from text, from Parquet's own times."""
     values = frame[column]
-    if values.dtype in {pl.Datetime, pl.Date}:
+    if isinstance(values.dtype, pl.Datetime | pl.Date):
         return values.dt.epoch("ms")
-    numbers = values.cast(pl.Float64, strict=False)
+    numbers = _floats(frame, column, name)
     if values.dtype == pl.String and numbers.null_count() == len(numbers):
         found = values.map_elements(_parsed, return_dtype=pl.Int64, skip_nulls=True)
         _refuse_missing(frame, found, column, name, "a time such as 2026-05-01 12:00:00, or epoch ms")
@@ -141,7 +153,9 @@ def _times(frame: pl.DataFrame, column: str, name: str) -> pl.Series:
     _refuse_missing(frame, numbers, column, name, "epoch seconds, ms, us or ns")
     largest = float(numbers.abs().max() or 0.0)  # type: ignore[arg-type]  # of floats it is one
     to_ms = next((factor for below, factor in _EPOCH if largest < below), 1 / 1_000_000)
-    return (numbers * to_ms).round().cast(pl.Int64)
+    in_ms = (numbers * to_ms).round()
+    _refuse_missing(frame, in_ms.cast(pl.Int64, strict=False), column, name, "a time")
+    return in_ms.cast(pl.Int64)
 
 
 def _parsed(text: str) -> int | None:
@@ -154,7 +168,7 @@ def _parsed(text: str) -> int | None:
 def _refuse_missing(frame: pl.DataFrame, found: pl.Series, column: str, name: str, expected: str) -> None:
     at = found.is_null().arg_max() if found.null_count() else None
     if at is not None:
-        value, row = frame[column][at], frame["row"][at]
+        value, row = frame[column][at], frame[_ROW][at]
         raise UsageError(
             f"{name}, row {row}: expected {expected} in {column}, got {'nothing' if value is None else repr(value)}"
         )

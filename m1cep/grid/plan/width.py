@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 CANDIDATES = 80
 MIN_MOVES = 10  # of one step: fewer say nothing
 PPM = 1_000_000  # steps are whole millionths: exact, and finer than any tick that matters
+LARGEST = 100  # step that is tried: 100 times the price
 _SLACK = 1e-9  # of a step: logarithms are not exact, a move of just one step is one
 
 
@@ -112,7 +113,8 @@ def count_moves(log_path: Floats, step: float) -> tuple[int, int]:
 def try_widths(prices: Floats, least_ppm: int, cost: float) -> list[Width]:
     """Steps from ``least_ppm`` up to the whole range of the history, each counted; empty where the range is less than one."""
     path = turning_points(np.log(prices))
-    range_ppm = math.floor(math.expm1(float(path.max() - path.min())) * PPM * (1 + _SLACK))
+    whole = min(float(path.max() - path.min()), math.log1p(LARGEST))
+    range_ppm = math.floor(math.expm1(whole) * PPM * (1 + _SLACK))
     if range_ppm < least_ppm:
         return []
     found: list[Width] = []

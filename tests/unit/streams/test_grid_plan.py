@@ -118,7 +118,7 @@ def test_trades_read_the_same_from_every_format(csv, write, tmp_path):
         for t, p in rows()
     )
     pl.DataFrame({"Timestamp": [t for t, _ in rows()], "Price": [p for _, p in rows()], "Size": 1.0}).with_columns(
-        pl.from_epoch("Timestamp", "ms")
+        pl.from_epoch("Timestamp", "ms").dt.replace_time_zone("UTC")
     ).write_parquet(tmp_path / "trades.parquet")
     texts = "time,price,amount\n" + "".join(
         f"{np.datetime64(t, 'ms').item():%Y-%m-%d %H:%M:%S},{p},1\n" for t, p in rows()
