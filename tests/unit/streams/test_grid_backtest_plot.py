@@ -47,6 +47,10 @@ def test_a_curve_is_thinned_to_its_extremes_in_their_order():
     at = [x for x, _ in found]
     assert at == sorted(at)
     assert [point for point in found if point[1] != 5.0] == [(4_321, 9.0), (4_322, 1.0)]
+    low, high = [4.0] * 10_000, [6.0] * 10_000
+    low[4_321], high[4_322] = 1.0, 9.0
+    found = thinned(range(10_000), low, high, points=100)
+    assert [point for point in found if point[1] not in {4.0, 6.0}] == [(4_321, 1.0), (4_322, 9.0)]
     assert thinned([1, 2], [3, 4], [5, 8]) == [(1, 4), (2, 6)]
 
 

@@ -153,6 +153,31 @@ def test_notes_say_what_to_beware_of():
     assert "more than the" in about  # 12 of a level, 1 traded a minute
 
 
+def test_a_note_says_when_the_limit_and_not_the_history_decides():
+    free = Market("X-Y", D("0.01"), D("0.0001"))
+    assert "the smallest step allowed earned most" in " ".join(plan(market=free).notes)
+    assert "the smallest step allowed earned most" not in " ".join(plan().notes)
+
+
+def test_a_note_says_when_the_count_and_the_power_law_disagree():
+    """Swings of 8 %: a step of 8 % earns most; that N(g) falls as g^-1.09 on the way there would make 2.3 % the best."""
+    found = plan(History.of_trades([(n * MINUTE, 108.0 - 8 * (n % 2), 9.0) for n in range(700)]))
+    assert found.evidence.chosen_ppm == 80_000
+    assert found.evidence.law.best == pytest.approx(0.023, abs=0.001)
+    assert "width 8.0000% and the fitted one 2.3" in " ".join(found.notes)
+    assert "factor of two" not in " ".join(plan().notes)
+
+
+def test_a_note_says_when_lots_are_too_coarse_for_the_neutral_ratio():
+    rises = walk(drift=0.00003)
+    fine, coarse = (Market("X-Y", D("0.01"), D(lot), maker_fee=D("0.001")) for lot in ("0.0001", "1"))
+    options = {"sizing": Sizing.BASE, "per_level": D(1), "capital": D(10**6)}
+    assert "lots are coarse" not in " ".join(plan(rises, fine, **options).notes)
+    found = plan(rises, coarse, **options)
+    assert abs(1 - float(reason(found, "sell_to_buy").value)) > 0.1, "the case is one: 1 to 1 is not neutral"
+    assert "lots are coarse" in " ".join(found.notes)
+
+
 def test_candles_wider_than_a_step_are_told():
     """A walk as candles of one minute, and the same as candles of one hour, which span some 2 %."""
     minutes = walk(rows=30_000, sigma=0.001)

@@ -110,6 +110,15 @@ def test_neutral_quantities_undo_each_other_when_the_price_comes_back():
     assert neutral_ratio(1000, [980], [1010], Spacing.ARITHMETIC) == 0.5
 
 
+# -- histories
+
+
+def test_a_candle_goes_against_its_direction_first():
+    up, down = (100.0, 103.0, 99.0, 102.0), (102.0, 104.0, 98.0, 99.0)
+    history = History.of_candles([(n, *(down if n % 2 else up)) for n in range(50)])
+    assert history.path[:8].tolist() == [100, 99, 103, 102, 102, 104, 98, 99]
+
+
 # -- excursions
 
 
