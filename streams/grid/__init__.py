@@ -1,0 +1,1 @@
+"""What the grid commands read and draw. Needs the extra ``grid``."""
