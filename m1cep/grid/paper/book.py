@@ -30,7 +30,7 @@ class Order:
         key: of its level in its own half.
         lots, left: in all, and not yet traded.
         hold: of a client with a balance, the money units held for each lot that is left.
-        fills: its trades, of a client's order only.
+        fills: its trades, of a client's order only; None: no trade yet.
         reason: why it was rejected, else empty.
     """
 
@@ -46,7 +46,7 @@ class Order:
         self.hold = 0
         self.lifecycle = Lifecycle.OPEN
         self.reason = ""
-        self.fills: list[Fill] = []
+        self.fills: list[Fill] | None = None  # most orders never trade: a list less for each
 
     @property
     def side(self) -> Side:

@@ -47,7 +47,7 @@ def reports(order: Order) -> list[Report]:
     """All that was ever reported of an order, in the order in which it was."""
     if order.lifecycle is Lifecycle.REJECTED:
         return [Rejected(order.order_id, order.reason)]
-    told: list[Report] = [Accepted(order.order_id), *order.fills]
+    told: list[Report] = [Accepted(order.order_id), *(order.fills or ())]
     if order.lifecycle is Lifecycle.CANCELLED:
         told.append(Cancelled(order.order_id, order.lots - order.left))
     return told

@@ -136,6 +136,8 @@ class Matcher:
             fill = Fill(
                 order.order_id, trade_id, order.side, maker.ticks, lots, self.units.decimal(fee), is_maker, time_ms
             )
+            if order.fills is None:
+                order.fills = []
             order.fills.append(fill)
             client.fills.append(fill)
             told.append((client.owner, fill))

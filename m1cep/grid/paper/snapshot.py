@@ -85,7 +85,7 @@ def _order_state(order: Order) -> list[Any]:
         order.hold,
         order.lifecycle.value,
         order.reason,
-        [_fill_state(fill) for fill in order.fills],
+        [_fill_state(fill) for fill in order.fills or ()],
     ]
 
 
@@ -93,7 +93,7 @@ def _order(plain: Any, client: Client | None) -> Order:
     order_id, buy, ticks, lots, left, hold, lifecycle, reason, fills = plain
     order = Order(client, order_id, Side.BUY if buy else Side.SELL, ticks, lots)
     order.left, order.hold, order.lifecycle, order.reason = left, hold, Lifecycle(lifecycle), reason
-    order.fills = [_fill(fill) for fill in fills]
+    order.fills = [_fill(fill) for fill in fills] or None
     return order
 
 
