@@ -194,9 +194,7 @@ class NaiveExchange:
                 sign = 1 if order.side is Side.BUY else -1
                 self.base[order.owner] += sign * lots
                 self.cash[order.owner] -= sign * notional + fee
-            fill = Fill(
-                order.order_id, f"P{self.trades}", order.side, maker.ticks, lots, fee, order is maker, time_ms
-            )
+            fill = Fill(order.order_id, f"P{self.trades}", order.side, maker.ticks, lots, fee, order is maker, time_ms)
             self.tell(out, order, fill)
 
     def cancel(self, order, out):
