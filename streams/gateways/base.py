@@ -66,7 +66,10 @@ class VenueGateway(Protocol):
         ...
 
     async def fills(self, since_ms: int) -> Sequence[Fill]:
-        """Trades of the client from a time of the venue on (inclusive), the oldest first. Ask with overlap: ids tell repetitions."""
+        """Trades of the client from a time of the venue on (inclusive), the oldest first.
+
+        Ask with overlap: trade ids tell repetitions.
+        """
         ...
 
 

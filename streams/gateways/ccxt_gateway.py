@@ -35,7 +35,7 @@ from m1cep.grid.orders import (
     Side,
 )
 from streams.gateways.base import GatewayError, OutcomeUnknown
-from streams.gateways.courier import Courier, Lost
+from streams.gateways.courier import Courier, Lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +64,13 @@ _REASONS = (
     ("price is invalid", "tick"),
     ("precision", "lot"),
 )
+# Of a venue, what ccxt would load besides spot markets.
+_SPOT_ONLY: dict[str, dict[str, Any]] = {
+    "binance": {
+        "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
+        "has": {"fetchCurrencies": False},
+    }
+}
 _OUR_MISTAKES = (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.NotSupported, ccxt.ArgumentsRequired)
 
 
@@ -96,14 +103,15 @@ class CcxtGateway:
         """
         if venue not in ccxt.async_support.exchanges:
             raise GatewayError(f"expected a venue that ccxt {ccxt.__version__} knows, got {venue!r}")
-        exchange = getattr(ccxt.async_support, venue)({**config, "number": str})
+        settings = ccxt.Exchange.deep_extend(_SPOT_ONLY.get(venue, {}), config, {"number": str})
+        exchange = getattr(ccxt.async_support, venue)(settings)
         try:
             await Courier(exchange, patience_s=patience_s).repeat(exchange.load_markets)
             return cls(exchange, symbol, settle_s=settle_s, patience_s=patience_s)
         except BaseException as error:
             await exchange.close()
             if isinstance(error, ccxt.BaseError):
-                raise GatewayError(f"{venue}: {error}") from error
+                raise GatewayError(said(error)) from error
             raise
 
     async def close(self) -> None:
@@ -137,14 +145,10 @@ class CcxtGateway:
             except Lost:
                 if known_now := await self._settled(order.order_id):
                     return _reports(known_now)
-            except ccxt.DuplicateOrderId:
-                return _reports(await self.order(order.order_id))
             except _OUR_MISTAKES as error:
-                raise GatewayError(
-                    f"{self._exchange.id}: {error}", "check the key, its rights and the symbol"
-                ) from error
+                raise GatewayError(said(error), "check the key, its rights and the symbol") from error
             except ccxt.ExchangeError as error:
-                return [Rejected(order.order_id, _reason(error))]
+                return await self._refused(order.order_id, error)
         raise GatewayError(
             f"{self._exchange.id}: order {order.order_id} was sent {_ATTEMPTS} times, and never came there"
         )
@@ -188,7 +192,7 @@ class CcxtGateway:
         except ccxt.OrderNotFound:
             return OrderState(order_id, Lifecycle.UNKNOWN)
         except ccxt.ExchangeError as error:
-            raise GatewayError(f"{self._exchange.id}: {error}") from error
+            raise GatewayError(said(error)) from error
         return self._state(order_id, raw)
 
     async def fills(self, since_ms: int) -> list[Fill]:
@@ -211,7 +215,7 @@ class CcxtGateway:
         try:
             return await self._courier.repeat(call)
         except ccxt.ExchangeError as error:
-            raise GatewayError(f"{self._exchange.id}: {error}") from error
+            raise GatewayError(said(error)) from error
 
     async def _create(self, order: Place | PlaceMarket) -> Any:
         params: dict[str, Any] = {"clientOrderId": order.order_id}
@@ -233,6 +237,13 @@ class CcxtGateway:
             if self._market.notional(order.ticks, order.lots) < self._market.min_notional:
                 return "min_notional"
         return ""
+
+    async def _refused(self, order_id: str, error: ccxt.ExchangeError) -> list[Report]:
+        """What a refusal means; one that is not plainly about this order's numbers may be of an id that is in use."""
+        if reason := _reason(error):
+            return [Rejected(order_id, reason)]
+        state = await self.order(order_id)
+        return [Rejected(order_id, said(error))] if state.lifecycle is Lifecycle.UNKNOWN else _reports(state)
 
     async def _settled(self, order_id: str) -> OrderState | None:
         """What became of an order whose reply was lost; None: it is not there, and cannot come any more."""
@@ -323,12 +334,13 @@ def _cancellation(state: OrderState) -> Report:
 
 
 def _reason(error: ccxt.ExchangeError) -> str:
+    """One of the reasons that Rejected knows, or empty."""
     if isinstance(error, ccxt.OrderImmediatelyFillable):
         return "post_only"
     if isinstance(error, ccxt.InsufficientFunds):
         return "balance"
     text = str(error).lower()
-    return next((reason for part, reason in _REASONS if part in text), str(error))
+    return next((reason for part, reason in _REASONS if part in text), "")
 
 
 def _count(value: str, step: Decimal, what: str) -> int:

@@ -10,6 +10,7 @@ What a failure says about a request:
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -88,9 +89,14 @@ class Courier:
                 self._not_before = max(self._not_before, time.monotonic() + (pause_s if named_s is None else named_s))
                 pause_s = min(2 * pause_s, _LONGEST_S)
                 if time.monotonic() > until:
-                    raise GatewayError(f"{self._exchange.id}: {busy}", "send less, or raise the patience") from busy
+                    raise GatewayError(f"{said(busy)}", "send less, or raise the patience") from busy
             except ccxt.NetworkError as error:
-                raise Lost(str(error)) from error
+                raise Lost(said(error)) from error
+
+
+def said(error: BaseException) -> str:
+    """A failure in ccxt's words, without what stands in the request's query: it is signed."""
+    return re.sub(r"\?\S+", "?...", str(error))
 
 
 def _retry_after_s(headers: Any) -> float | None:
