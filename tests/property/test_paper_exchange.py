@@ -27,6 +27,7 @@ MARKETS = st.builds(
 owners = st.sampled_from(OWNERS)
 sides = st.sampled_from(Side)
 ids = st.integers(0, 40).map(str)
+venue_ids = st.integers(0, 5).map(str)
 ticks = st.sampled_from([9, 10, 10, 10, 11, 11, 11, 12, 9, 12, 8, 13, 0, -1])
 lots = st.sampled_from([1, 2, 3, 4, 5, 6, 7, 0])
 commands = st.one_of(
@@ -42,9 +43,9 @@ operations = st.lists(
     st.one_of(
         st.tuples(st.just("execute"), owners, commands),
         st.tuples(st.just("execute"), owners, commands),
-        st.tuples(st.just("place"), ids, sides, st.sampled_from([None, 9, 10, 11, 12]), lots, st.booleans()),
-        st.tuples(st.just("reduce"), ids, st.integers(0, 5)),
-        st.tuples(st.just("cancel"), ids),
+        st.tuples(st.just("place"), venue_ids, sides, st.sampled_from([None, 9, 10, 11, 12]), lots, st.booleans()),
+        st.tuples(st.just("reduce"), venue_ids, st.sampled_from([2, 0, 1, 5])),
+        st.tuples(st.just("cancel"), venue_ids),
     ),
     min_size=25,
     max_size=60,
@@ -68,7 +69,7 @@ def make(market, self_trade):
     exchange = Exchange(market, self_trade=self_trade)
     naive = NaiveExchange(market, self_trade.value)
     cell = market.tick * market.lot
-    for owner, deposit in (("ann", (20, 110 * cell)), ("bob", (9, 90 * cell))):
+    for owner, deposit in (("ann", (9, 110 * cell)), ("bob", (5, 90 * cell))):
         exchange.deposit(owner, lots=deposit[0], quote=deposit[1])
         naive.base[owner], naive.cash[owner] = deposit
     return exchange, naive
