@@ -23,6 +23,7 @@ from m1cep.grid.paper.flow import steps
 
 KEY, SECRET = "key", "secret"
 US = "us"
+MAX_PRICE = Decimal("1000000.00")
 MIN_LOTS = 10  # the least quantity of an order, in steps
 
 
@@ -165,7 +166,7 @@ class BinanceStandIn:
                         {
                             "filterType": "PRICE_FILTER",
                             "minPrice": f"{market.tick}",
-                            "maxPrice": "1000000.00",
+                            "maxPrice": f"{MAX_PRICE}",
                             "tickSize": f"{market.tick}",
                         },
                         {
@@ -195,6 +196,8 @@ class BinanceStandIn:
             command = PlaceMarket(core_id, side, lots)
         else:
             ticks = self.whole(values["price"], self.market.tick, "PRICE_FILTER")
+            if self.market.price(ticks) > MAX_PRICE:
+                raise Refused(-1013, "Filter failure: PRICE_FILTER")
             if self.market.notional(ticks, lots) < self.min_notional:
                 raise Refused(-1013, "Filter failure: NOTIONAL")
             command = Place(core_id, side, ticks, lots, post_only=values["type"] == "LIMIT_MAKER")

@@ -1,6 +1,6 @@
 """A real venue through ccxt (extra ``ccxt``), spot markets.
 
-Tried against a stand-in that speaks Binance's REST API (``tests/streams/binance.py``). Another venue needs from ccxt: looking up
+Tried against a stand-in that speaks Binance's REST API (``tests/binance_stand_in.py``). Another venue needs from ccxt: looking up
 and cancelling orders by the client's id (``clientOrderId``), tick sizes, and trades with the venue's order id.
 
 Money never is a float: ccxt is told to give numbers as text, and is given text.
@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import ccxt
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from m1cep.grid.orders import Report
 
+_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 _PAGE = 1000  # trades a request
 _ATTEMPTS = 3  # to place an order that the venue turned out not to have
 _NAMES = 10_000  # of orders whose client id is remembered for their trades
@@ -55,15 +56,8 @@ _LIFECYCLES = {
     "expired": Lifecycle.CANCELLED,
     "rejected": Lifecycle.REJECTED,
 }
-# In a refusal's text: what it is about. In this order.
-_REASONS = (
-    ("notional", "min_notional"),
-    ("lot_size", "lot"),
-    ("lot size", "lot"),
-    ("price_filter", "tick"),
-    ("price is invalid", "tick"),
-    ("precision", "lot"),
-)
+# In a refusal's text: what it is about.
+_REASONS = (("notional", "min_notional"), ("lot_size", "lot"), ("price_filter", "tick"))
 # Of a venue, what ccxt would load besides spot markets.
 _SPOT_ONLY: dict[str, dict[str, Any]] = {
     "binance": {
@@ -292,7 +286,7 @@ class CcxtGateway:
         if not cost or currency == market["quote"]:
             return cost
         if currency == market["base"]:
-            return cost * Decimal(trade["price"])
+            return _EXACT.multiply(cost, Decimal(trade["price"]))
         raise GatewayError(
             f"{self._exchange.id}: the fee of trade {trade['id']} was taken in {currency}",
             f"have fees taken in {market['quote']} or {market['base']}: what {currency} is worth is not known here",

@@ -171,7 +171,9 @@ def test_when_the_venue_cannot_be_asked_the_outcome_is_unknown():
         venue.fail("GET order", "lose_request", times=20)
         with pytest.raises(OutcomeUnknown) as caught:
             await gateway.place(BUY, fresh=True)
-        assert "signature=" not in str(caught.value)  # of the request whose reply was lost: its address is in ccxt's words
+        assert "signature=" not in str(
+            caught.value
+        )  # of the request whose reply was lost: its address is in ccxt's words
         assert "GET order" in str(caught.value) or "/order" in str(caught.value)
         return caught.value.order_id
 
@@ -196,6 +198,19 @@ def test_too_many_requests_are_sent_again_when_the_venue_says(status):
     assert run(scenario) == 1
 
 
+def test_too_many_orders_are_sent_again_after_a_pause_of_our_own():
+    async def scenario(gateway, venue):
+        body = {"code": -1015, "msg": "Too many new orders; current limit is 50 orders per 10 SECOND."}
+        venue.fail("POST order", "status", times=2, status=400, body=body)
+        assert await gateway.place(BUY, fresh=True) == [Accepted("grid-1")]
+        first, second, third = venue.seen("POST order")
+        assert second - first >= 0.25
+        assert third - second >= 0.5
+        return len(venue.orders)
+
+    assert run(scenario) == 1
+
+
 def test_a_longer_pause_than_our_patience_places_nothing():
     async def scenario(gateway, venue):
         body = {"code": -1003, "msg": "Way too much request weight used."}
@@ -213,6 +228,7 @@ def test_refusals_say_why():
         assert await gateway.place(replace(BUY, lots=9)) == [Rejected("grid-1", "lot")]
         assert await gateway.place(replace(BUY, lots=0)) == [Rejected("grid-1", "lot")]
         assert await gateway.place(replace(BUY, ticks=0)) == [Rejected("grid-1", "tick")]
+        assert await gateway.place(replace(BUY, ticks=100_000_001)) == [Rejected("grid-1", "tick")]
         venue.min_notional = Decimal(100)  # raised since we loaded its markets
         assert await gateway.place(BUY) == [Rejected("grid-1", "min_notional")]
         venue.min_notional = Decimal(5)

@@ -165,7 +165,7 @@ class Exchange:
     # -- snapshot
 
     def state(self) -> Any:
-        """Everything but the market and the settings, as plain values."""
+        """Everything but the market, the settings and the trades not yet taken, as plain values."""
         return snapshot.state(self._matcher, self._clients)
 
     def load(self, state: Any) -> None:
