@@ -162,8 +162,6 @@ class CcxtGateway:
     async def cancel_all(self) -> list[Report]:
         """See VenueGateway."""
         before = await self.open_orders()
-        if not before.orders:
-            return []
         try:
             await self._courier.repeat(lambda: self._exchange.cancel_all_orders(self._symbol))
         except ccxt.ExchangeError:
