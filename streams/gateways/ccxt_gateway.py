@@ -21,9 +21,6 @@ import ccxt
 import ccxt.async_support
 
 from m1cep.grid.orders import (
-    Accepted,
-    Cancelled,
-    CancelRejected,
     Fill,
     Lifecycle,
     Market,
@@ -35,6 +32,7 @@ from m1cep.grid.orders import (
     Side,
 )
 from streams.gateways.base import GatewayError, OutcomeUnknown
+from streams.gateways.ccxt_words import LIFECYCLES, cancellation, count, market_of, reason, reports
 from streams.gateways.courier import Courier, Lost, said
 
 if TYPE_CHECKING:
@@ -48,16 +46,6 @@ _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 _PAGE = 1000  # trades a request
 _ATTEMPTS = 3  # to place an order that the venue turned out not to have
 _NAMES = 10_000  # of orders whose client id is remembered for their trades
-_LIFECYCLES = {
-    "open": Lifecycle.OPEN,
-    "closed": Lifecycle.FILLED,
-    "canceled": Lifecycle.CANCELLED,
-    "canceling": Lifecycle.OPEN,
-    "expired": Lifecycle.CANCELLED,
-    "rejected": Lifecycle.REJECTED,
-}
-# In a refusal's text: what it is about.
-_REASONS = (("notional", "min_notional"), ("lot_size", "lot"), ("price_filter", "tick"))
 # Of a venue, what ccxt would load besides spot markets.
 _SPOT_ONLY: dict[str, dict[str, Any]] = {
     "binance": {
@@ -84,7 +72,7 @@ class CcxtGateway:
         self._settle_s = settle_s
         self._courier = Courier(exchange, patience_s=patience_s)
         self._names: dict[str, str] = {}  # the venue's order id -> ours
-        self._market = _market_of(exchange, symbol)
+        self._market = market_of(exchange, symbol)
 
     @classmethod
     async def connect(
@@ -129,16 +117,16 @@ class CcxtGateway:
 
     async def place(self, order: Place | PlaceMarket, *, fresh: bool = False) -> list[Report]:
         """See VenueGateway."""
-        if reason := self._refused_here(order):
-            return [Rejected(order.order_id, reason)]
+        if why := self._refused_here(order):
+            return [Rejected(order.order_id, why)]
         if not fresh and (known := await self.order(order.order_id)).lifecycle is not Lifecycle.UNKNOWN:
-            return _reports(known)
+            return reports(known)
         for _ in range(_ATTEMPTS):
             try:
-                return _reports(self._state(order.order_id, await self._courier.once(lambda: self._create(order))))
+                return reports(self._state(order.order_id, await self._courier.once(lambda: self._create(order))))
             except Lost:
                 if known_now := await self._settled(order.order_id):
-                    return _reports(known_now)
+                    return reports(known_now)
             except _OUR_MISTAKES as error:
                 raise GatewayError(said(error), "check the key, its rights and the symbol") from error
             except ccxt.ExchangeError as error:
@@ -157,7 +145,7 @@ class CcxtGateway:
             pass  # not found: filled, cancelled by a request whose reply was lost, or never there. What it is now tells.
         except GatewayError as error:
             raise OutcomeUnknown(order_id, error.message) from error
-        return [_cancellation(await self.order(order_id))]
+        return [cancellation(await self.order(order_id))]
 
     async def cancel_all(self) -> list[Report]:
         """See VenueGateway."""
@@ -168,7 +156,7 @@ class CcxtGateway:
             pass  # none was open any more
         except GatewayError as error:
             raise OutcomeUnknown("", error.message) from error
-        return [_cancellation(await self.order(state.order_id)) for state in before.orders]
+        return [cancellation(await self.order(state.order_id)) for state in before.orders]
 
     async def open_orders(self) -> OpenOrders:
         """See VenueGateway."""
@@ -232,10 +220,10 @@ class CcxtGateway:
 
     async def _refused(self, order_id: str, error: ccxt.ExchangeError) -> list[Report]:
         """What a refusal means; one that is not plainly about this order's numbers may be of an id that is in use."""
-        if reason := _reason(error):
-            return [Rejected(order_id, reason)]
+        if why := reason(error):
+            return [Rejected(order_id, why)]
         state = await self.order(order_id)
-        return [Rejected(order_id, said(error))] if state.lifecycle is Lifecycle.UNKNOWN else _reports(state)
+        return [Rejected(order_id, said(error))] if state.lifecycle is Lifecycle.UNKNOWN else reports(state)
 
     async def _settled(self, order_id: str) -> OrderState | None:
         """What became of an order whose reply was lost; None: it is not there, and cannot come any more."""
@@ -253,7 +241,7 @@ class CcxtGateway:
             await asyncio.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
     def _state(self, order_id: str, raw: Mapping[str, Any]) -> OrderState:
-        lifecycle = _LIFECYCLES.get(raw["status"])
+        lifecycle = LIFECYCLES.get(raw["status"])
         if lifecycle is None:
             raise GatewayError(f"{self._exchange.id}: order {order_id} has the unknown status {raw['status']!r}")
         if len(self._names) >= _NAMES:
@@ -270,7 +258,7 @@ class CcxtGateway:
             self._names[venue_id],
             trade["id"],
             Side(trade["side"]),
-            _count(trade["price"], self._market.tick, "price"),
+            count(trade["price"], self._market.tick, "price"),
             self._lots(trade["amount"]),
             self._fee(trade),
             trade["takerOrMaker"] == "maker",
@@ -291,52 +279,4 @@ class CcxtGateway:
         )
 
     def _lots(self, quantity: str) -> int:
-        return _count(quantity, self._market.lot, "quantity")
-
-
-def _market_of(exchange: Any, symbol: str) -> Market:
-    if symbol not in exchange.markets:
-        raise GatewayError(f"{exchange.id} has no market {symbol!r}")
-    raw = exchange.markets[symbol]
-    if not raw["spot"] or exchange.precisionMode != ccxt.TICK_SIZE:
-        raise GatewayError(f"expected a spot market with tick sizes, got {symbol} of {exchange.id}")
-    least = raw["limits"]["cost"]["min"]
-    return Market(
-        f"{raw['base']}-{raw['quote']}",
-        Decimal(str(raw["precision"]["price"])),
-        Decimal(str(raw["precision"]["amount"])),
-        Decimal(str(least or 0)),
-        Decimal(str(raw["maker"])),
-        Decimal(str(raw["taker"])),
-    )
-
-
-def _reports(state: OrderState) -> list[Report]:
-    if state.lifecycle is Lifecycle.REJECTED:
-        return [Rejected(state.order_id, "rejected")]
-    if state.lifecycle is Lifecycle.CANCELLED:
-        return [Accepted(state.order_id), Cancelled(state.order_id, state.filled_lots)]
-    return [Accepted(state.order_id)]
-
-
-def _cancellation(state: OrderState) -> Report:
-    if state.lifecycle is Lifecycle.CANCELLED:
-        return Cancelled(state.order_id, state.filled_lots)
-    return CancelRejected(state.order_id, state.lifecycle.value)
-
-
-def _reason(error: ccxt.ExchangeError) -> str:
-    """One of the reasons that Rejected knows, or empty."""
-    if isinstance(error, ccxt.OrderImmediatelyFillable):
-        return "post_only"
-    if isinstance(error, ccxt.InsufficientFunds):
-        return "balance"
-    text = str(error).lower()
-    return next((reason for part, reason in _REASONS if part in text), "")
-
-
-def _count(value: str, step: Decimal, what: str) -> int:
-    count = Decimal(value) / step
-    if count != count.to_integral_value():
-        raise GatewayError(f"expected a {what} in steps of {step}, got {value} from the venue")
-    return int(count)
+        return count(quantity, self._market.lot, "quantity")
