@@ -3,6 +3,7 @@
     M1cepError
     └── ShellError            a command cannot go on                                          exit code 1
         ├── UsageError        an option, setting or file that the user gave is wrong           exit code 2
+        ├── GatewayError      a venue refuses, or does not answer (streams.gateways)              exit code 1
         ├── ServerError       the broker or another server is missing, lost, or not ours       exit code 3
         └── PackageIndexError  a package index is needed and cannot be reached, or lies         exit code 4
 

@@ -1,6 +1,6 @@
 """What a grid and a venue say to each other: commands one way, reports the other.
 
-    grid ── Place, Cancel, CancelAll, AskOpenOrders, AskOrder ──▶ venue
+    grid ── Place, PlaceMarket, Cancel, CancelAll, AskOpenOrders, AskOrder ──▶ venue
     grid ◀── Accepted, Rejected, Fill, Cancelled, CancelRejected, OpenOrders, OrderState ── venue
 
 Every report may come twice, late, or in another order than it happened; a fill may come before its order was accepted.
@@ -78,6 +78,19 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceMarket:
+    """A market order: trades at once with whatever is there; what finds nobody is cancelled.
+
+    Attributes:
+        order_id: as in :class:`Place`.
+    """
+
+    order_id: str
+    side: Side
+    lots: int
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """Cancel what is left of an order."""
 
@@ -101,7 +114,7 @@ class AskOrder:
     order_id: str
 
 
-Command = Place | Cancel | CancelAll | AskOpenOrders | AskOrder
+Command = Place | PlaceMarket | Cancel | CancelAll | AskOpenOrders | AskOrder
 
 
 # -- reports

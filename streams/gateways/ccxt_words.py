@@ -1,0 +1,85 @@
+"""ccxt's words and ours: markets, states of orders, refusals, quantities."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import ccxt
+
+from m1cep.grid.orders import Accepted, Cancelled, CancelRejected, Lifecycle, Market, OrderState, Rejected
+from streams.gateways.base import GatewayError
+
+if TYPE_CHECKING:
+    from m1cep.grid.orders import Report
+
+LIFECYCLES = {
+    "open": Lifecycle.OPEN,
+    "closed": Lifecycle.FILLED,
+    "canceled": Lifecycle.CANCELLED,
+    "canceling": Lifecycle.OPEN,
+    "expired": Lifecycle.CANCELLED,
+    "rejected": Lifecycle.REJECTED,
+}
+# In a refusal's text: what it is about.
+_REASONS = (("notional", "min_notional"), ("lot_size", "lot"), ("price_filter", "tick"))
+
+
+def market_of(exchange: Any, symbol: str) -> Market:
+    """As the venue describes it.
+
+    Raises:
+        GatewayError: there is no such market, or it is not a spot market with tick sizes.
+    """
+    if symbol not in exchange.markets:
+        raise GatewayError(f"{exchange.id} has no market {symbol!r}")
+    raw = exchange.markets[symbol]
+    if not raw["spot"] or exchange.precisionMode != ccxt.TICK_SIZE:
+        raise GatewayError(f"expected a spot market with tick sizes, got {symbol} of {exchange.id}")
+    least = raw["limits"]["cost"]["min"]
+    return Market(
+        f"{raw['base']}-{raw['quote']}",
+        Decimal(str(raw["precision"]["price"])),
+        Decimal(str(raw["precision"]["amount"])),
+        Decimal(str(least or 0)),
+        Decimal(str(raw["maker"])),
+        Decimal(str(raw["taker"])),
+    )
+
+
+def reports(state: OrderState) -> list[Report]:
+    """What there is to say of an order that was placed."""
+    if state.lifecycle is Lifecycle.REJECTED:
+        return [Rejected(state.order_id, "rejected")]
+    if state.lifecycle is Lifecycle.CANCELLED:
+        return [Accepted(state.order_id), Cancelled(state.order_id, state.filled_lots)]
+    return [Accepted(state.order_id)]
+
+
+def cancellation(state: OrderState) -> Report:
+    """What there is to say of an order that was to be cancelled."""
+    if state.lifecycle is Lifecycle.CANCELLED:
+        return Cancelled(state.order_id, state.filled_lots)
+    return CancelRejected(state.order_id, state.lifecycle.value)
+
+
+def reason(error: ccxt.ExchangeError) -> str:
+    """One of the reasons that Rejected knows, or empty."""
+    if isinstance(error, ccxt.OrderImmediatelyFillable):
+        return "post_only"
+    if isinstance(error, ccxt.InsufficientFunds):
+        return "balance"
+    text = str(error).lower()
+    return next((reason for part, reason in _REASONS if part in text), "")
+
+
+def count(value: str, step: Decimal, what: str) -> int:
+    """How many steps.
+
+    Raises:
+        GatewayError: it is no whole number of them.
+    """
+    count = Decimal(value) / step
+    if count != count.to_integral_value():
+        raise GatewayError(f"expected a {what} in steps of {step}, got {value} from the venue")
+    return int(count)
