@@ -4,6 +4,7 @@ M1cepError
 ├── RuleError      a rule, a stream declaration or its front matter cannot be understood: line, column, caret, hint
 ├── EventError     an event does not fit its stream: stream, column, reason
 ├── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
+├── GridError      a grid that cannot be planned or run: the numbers that show why
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
@@ -95,6 +96,10 @@ class EventError(M1cepError):
 
 class EngineError(M1cepError):
     """The engine cannot be run this way; the message says why and what to do."""
+
+
+class GridError(M1cepError):
+    """A grid that cannot be planned or run; the message has the numbers that show why, and the remedy."""
 
 
 class RuleFailure(M1cepError):  # noqa: N818 - not a wrong use: something in the rule's code gave way
