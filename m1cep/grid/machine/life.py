@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 REQUESTS_KEPT = 1_000
 _REST = {Then.PAUSE: Mode.PAUSED, Then.HALT: Mode.HALTED, Then.STOP: Mode.STOPPED}
+_UNANSWERED = {Phase.PLANNED, Phase.SENT}
 # An order that was turned away for these may be taken a little later; for other reasons its level is given up.
 _FOR_NOW = {"cancelled", "rejected: post_only", "rejected: rate_limit", "rejected: halted", "rejected: expired"}
 
@@ -141,15 +142,20 @@ def _guard(state: State) -> None:
 def advance(state: State) -> None:
     """Go as far as what is known allows."""
     _guard(state)
+    mode = None
+    while mode is not state.mode:
+        mode = state.mode
+        _onwards(state)
+
+
+def _onwards(state: State) -> None:
     if state.mode in {Mode.PLACING, Mode.LIVE}:
         _keep_levels(state)
-        if any(map(_is_full, state.slots, [state.spec.recreate_lots] * len(state.slots))):
+        if any(_is_full(slot, state.spec.recreate_lots) for slot in state.slots):
             _cancel(state, Then.BUILD)
-        elif state.mode is Mode.PLACING and not any(
-            o.phase in {Phase.PLANNED, Phase.SENT} for o in state.orders.values()
-        ):
+        elif state.mode is Mode.PLACING and not any(o.phase in _UNANSWERED for o in state.orders.values()):
             state.mode, state.listing_due = Mode.LIVE, True
-    if state.mode is Mode.CANCELLING and barrier(state):
+    elif state.mode is Mode.CANCELLING and barrier(state):
         _settle(state)
         if state.then is Then.BUILD:
             _build(state)
@@ -234,6 +240,7 @@ def _build(state: State) -> None:
         state.books.start_ticks = state.centre
     state.slots = build(state.spec, state.books, state.centre, state.carry)
     state.mode = Mode.PLACING
+    state.reason = "" if state.slots else "no level: cash, holdings or exposure do not suffice for the smallest order"
     for slot in state.slots:
         _plan(state, slot)
 

@@ -74,7 +74,7 @@ def _places(state: State, side: Side) -> Iterator[Command]:
         if order.side is side and (order.phase is Phase.PLANNED or (order.phase is Phase.SENT and order.resend)):
             order.phase, order.resend = Phase.SENT, False
             order.awaits, order.since_ms = Awaits.PLACE, state.now_ms
-            order.expires_ms = state.now_ms + state.spec.place_ttl_ms
+            order.expires_ms, order.final_question = state.now_ms + state.spec.place_ttl_ms, 0
             yield Place(order.id, order.side, order.ticks, order.lots, expires_ms=order.expires_ms)
 
 
@@ -82,8 +82,10 @@ def _questions(state: State) -> Iterator[Command]:
     for order in state.orders.values():
         if order.alive and _must_ask(state, order):
             order.awaits, order.since_ms, order.doubt = Awaits.ANSWER, state.now_ms, False
-            order.question = state.next_question()
-            yield AskOrder(order.id, order.question)
+            question = state.next_question()
+            if not order.final_question and state.now_ms > order.expires_ms:
+                order.final_question = question
+            yield AskOrder(order.id, question)
         if order.told > order.filled and _patience_over(state, order.fills_ms):
             order.fills_ms = state.now_ms
             yield AskFills(order.id)
@@ -108,8 +110,8 @@ def _of_strangers(state: State) -> Iterator[Command]:
             stranger.awaits = Awaits.CANCEL
             yield Cancel(order_id)
         else:
-            stranger.awaits, stranger.question = Awaits.ANSWER, state.next_question()
-            yield AskOrder(order_id, stranger.question)
+            stranger.awaits = Awaits.ANSWER
+            yield AskOrder(order_id, state.next_question())
 
 
 def _listing(state: State) -> Iterator[Command]:
@@ -118,5 +120,6 @@ def _listing(state: State) -> Iterator[Command]:
         state.mode is Mode.LIVE and not state.listing and state.now_ms >= state.listed_ms + state.spec.reconcile_ms
     )
     if state.listing_due or lost or periodic:
-        state.listing_due, state.listing, state.listing_ms = False, state.next_question(), state.now_ms
-        yield AskOpenOrders(state.listing)
+        question = state.next_question()
+        state.listing_due, state.listing, state.listing_ms = False, state.listing or question, state.now_ms
+        yield AskOpenOrders(question)

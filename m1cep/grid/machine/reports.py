@@ -145,7 +145,7 @@ def _exists(order: Order) -> None:
 
 def _end(order: Order, reason: str) -> None:
     order.phase, order.reason = Phase.DONE, reason
-    order.awaits, order.doubt, order.resend, order.question = Awaits.NOTHING, False, False, 0
+    order.awaits, order.doubt, order.resend = Awaits.NOTHING, False, False
 
 
 def _ended(state: State, order: Order, report: Cancelled | OrderState, filled_lots: int, reason: str) -> None:
@@ -177,7 +177,7 @@ def _order_state(state: State, report: OrderState) -> None:
         return
     if report.lifecycle is not Lifecycle.UNKNOWN and not _fits(state, order, report):
         return
-    answered = order.awaits is Awaits.ANSWER and report.question == order.question
+    answered = order.awaits is Awaits.ANSWER
     match report.lifecycle:
         case Lifecycle.FILLED:
             _ended(state, order, report, report.filled_lots, "filled")
@@ -189,9 +189,9 @@ def _order_state(state: State, report: OrderState) -> None:
             _exists(order)
             order.told = max(order.told, report.filled_lots)
             if answered:
-                order.awaits, order.question = Awaits.NOTHING, 0
+                order.awaits = Awaits.NOTHING
         case Lifecycle.UNKNOWN if answered and order.phase is Phase.SENT:
-            _unknown(state, order)
+            _unknown(state, order, report.question)
         case _:
             pass
 
@@ -206,16 +206,16 @@ def _fits(state: State, order: Order, report: OrderState) -> bool:
     return True
 
 
-def _unknown(state: State, order: Order) -> None:
+def _unknown(state: State, order: Order, question: int) -> None:
     """The venue has never heard of it. That is final only if it was asked when the order could not be on its way any more."""
     if state.mode in {Mode.PLACING, Mode.LIVE}:
-        order.awaits, order.question, order.resend = Awaits.NOTHING, 0, True
-    elif order.since_ms > order.expires_ms:
+        order.awaits, order.resend = Awaits.NOTHING, True
+    elif 0 < order.final_question <= question:
         _end(order, "never arrived")
 
 
 def _open_orders(state: State, report: OpenOrders) -> None:
-    if not state.listing or report.question != state.listing:
+    if not 0 < state.listing <= report.question:
         return
     state.listing, state.listed_ms, state.must_list = 0, state.now_ms, False
     listed = set()
@@ -258,5 +258,5 @@ def _of_stranger(state: State, report: Accepted | Rejected | Cancelled | CancelR
         del state.strangers[report.order_id]
     elif not stranger.open:
         stranger.open, stranger.awaits = True, Awaits.NOTHING
-    elif isinstance(report, OrderState) and stranger.awaits is Awaits.ANSWER and report.question == stranger.question:
+    elif stranger.awaits is Awaits.ANSWER:
         stranger.awaits = Awaits.NOTHING

@@ -62,7 +62,8 @@ class Order(msgspec.Struct):
         told: lots that the venue says are filled; when it has ended, all there will ever be.
         reason: why it ended.
         trades: those booked, by id: ticks, lots, fee as text.
-        since_ms: when what it awaits was asked; question: which one.
+        since_ms: when what it awaits was asked.
+        final_question: the first that was asked when the order could not be on its way any more; 0: none yet.
         doubt: what is known of it may be wrong: ask.
         resend: the venue did not know it, say it again with the same id.
         expires_ms: of the last time it was sent; 0: never sent.
@@ -82,7 +83,7 @@ class Order(msgspec.Struct):
     trades: dict[str, tuple[int, int, str]] = {}
     awaits: Awaits = Awaits.NOTHING
     since_ms: int = 0
-    question: int = 0
+    final_question: int = 0
     doubt: bool = False
     resend: bool = False
     expires_ms: int = 0
@@ -136,7 +137,6 @@ class Stranger(msgspec.Struct):
     open: bool = False
     awaits: Awaits = Awaits.NOTHING
     since_ms: int = 0
-    question: int = 0
 
 
 class Quarantined(msgspec.Struct):
@@ -174,7 +174,7 @@ class State(msgspec.Struct):
         wish: centre and cause of the next generation where no trade decides.
         carry: lots bought in partial fills and not yet offered (sold: below zero).
         orders: of the present generation; past: of those before.
-        asked: numbers the questions; listing: the one for open orders that has no answer yet, 0: none.
+        asked: numbers the questions; listing: the first for open orders since there was need to ask, 0: none waits for an answer.
         must_list: build nothing before the venue has said what is open.
         requests: ids of what was asked of the grid; alerts: of those that halted it.
         sends: when the commands of the last second were given.
