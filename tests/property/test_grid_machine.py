@@ -1,6 +1,6 @@
 """The grid's state machine under faults. The invariants are in tests/gridworld.py, each with its name.
 
-M1CEP_CASES sets how many random runs are tried in all (default 200; the issue asks for 10,000).
+M1CEP_CASES sets how many random runs are tried in all (default 100; the issue asks for 10,000).
 """
 
 import json
@@ -9,6 +9,7 @@ import random
 from dataclasses import replace
 from decimal import Decimal
 
+import hypothesis
 import pytest
 from gridworld import Faults, Watch, World, random_spec
 from hypothesis import given, settings
@@ -17,10 +18,13 @@ from hypothesis import strategies as st
 from m1cep.grid.machine import Grid, Price, Start, Tick, life, reports
 from m1cep.grid.machine.books import Books
 from m1cep.grid.machine.state import Order, Phase
+from m1cep.grid.orders import OpenOrders
 
-CASES = max(1, int(os.environ.get("M1CEP_CASES", "200")))
+CASES = max(1, int(os.environ.get("M1CEP_CASES", "100")))
 STEPS = 100
 
+# A run is made of its seed: a smaller seed is no simpler one.
+AS_IT_IS = {"deadline": None, "phases": [hypothesis.Phase.explicit, hypothesis.Phase.generate]}
 share = st.sampled_from([0.0, 0.05, 0.2])
 all_faults = st.builds(
     Faults,
@@ -46,7 +50,7 @@ def run(seed, faults, spec=None):
     return world
 
 
-@settings(max_examples=CASES, deadline=None)
+@settings(max_examples=CASES, **AS_IT_IS)
 @given(seed=st.integers(0, 2**32), faults=all_faults)
 def test_every_invariant_holds_under_every_fault(seed, faults):
     run(seed, faults)
@@ -61,7 +65,7 @@ def test_the_runs_are_not_idle():
 # -- crash and replay, at every offset
 
 
-@settings(max_examples=max(1, CASES // 40), deadline=None)
+@settings(max_examples=max(1, CASES // 40), **AS_IT_IS)
 @given(seed=st.integers(0, 2**32))
 def test_a_crash_at_any_offset_changes_nothing(seed):
     world = run(seed, replace(HARSH, crash=0.0))
@@ -82,23 +86,23 @@ def test_a_crash_at_any_offset_changes_nothing(seed):
 # -- order of delivery
 
 
-@settings(max_examples=max(1, CASES // 4), deadline=None)
+@settings(max_examples=max(1, CASES // 4), **AS_IT_IS)
 @given(seed=st.integers(0, 2**32), orders=st.tuples(st.integers(), st.integers()))
 def test_the_order_of_delivery_does_not_matter(seed, orders):
-    """The market moves, then stands still until all is told: whichever way the messages overtook each other, all ends the same."""
+    """The market moves, then stands still until all is told: however the messages overtook each other, all ends the same."""
     rng = random.Random(seed)
-    spec = replace(random_spec(rng), retries=0, rate_per_s=1_000)
+    spec = replace(random_spec(rng), retries=0, rate_per_s=1_000, place_ttl_ms=3_000, ask_after_ms=4_000)
     moves = [(rng.randint(-25, 25), rng.randint(0, 9)) for _ in range(12)]
     ends = []
     for order in orders:
         world = World(order, Faults(delay_ms=900), spec)
         world.start()
         for step, (by, lots) in enumerate(moves):
-            for _ in range(60):
-                world.pass_time(100)
+            for _ in range(40):
+                world.pass_time(300)
             world.hear(Price(step + 1, world.venue.price))
             for _ in range(40):
-                world.pass_time(100)
+                world.pass_time(300)
             world.move(world.venue.price + by, lots)
         world.settle()
         state = world.grid.state
@@ -195,12 +199,9 @@ def test_another_name_gives_other_ids():
     ids = []
     for name in ("a", "b"):
         world = World(1)
-        world.grid = world.twin = Grid(name, world.spec)
         grid = Grid(name, world.spec)
         grid.handle(Tick(1))
         said = grid.handle(Start("s"))
-        from m1cep.grid.orders import OpenOrders
-
         ids.append({place.order_id for place in grid.handle(OpenOrders((), said[0].question))})
     assert ids[0]
     assert not ids[0] & ids[1]
