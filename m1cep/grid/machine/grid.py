@@ -62,14 +62,17 @@ class Grid:
                 if event.time_ms < state.wake_ms:
                     return []
             case Price():
-                life.price(state, event)
+                if not life.price(state, event):
+                    return []
             case Start() | Pause() | Resume() | Stop() | Halt() | Reconnected():
                 life.request(state, event)
             case _:
                 reports.apply(state, event)
         life.advance(state)
         given = pump.commands(state)
-        state.wake_ms = pump.wake_ms(state)
+        # Exact where the time has come; else only not too late, which saves a look at every order for every report.
+        exact = isinstance(event, Tick)
+        state.wake_ms = pump.wake_ms(state) if exact else min(state.wake_ms, pump.soonest_ms(state))
         return given
 
     # -- to look at

@@ -98,21 +98,24 @@ def _newest_price(state: State) -> int:
 # -- prices
 
 
-def price(state: State, heard: Price) -> None:
-    """The market's price: trigger, stop-loss, take-profit, trailing."""
+def price(state: State, heard: Price) -> bool:
+    """The market's price: trigger, stop-loss, take-profit, trailing. Whether anything comes of it."""
     if heard.time_ms <= state.price_ms or heard.ticks < 1:
-        return
+        return False
+    before = state.mode, state.then
     state.price, state.price_ms = heard.ticks, heard.time_ms
     if state.first_price is None:
         state.first_price = heard.ticks
     if state.mode is Mode.WAITING:
         _check_trigger(state)
-    elif state.mode is Mode.LIVE:
+    _guard(state)
+    if state.mode is Mode.LIVE:
         spec, away = state.spec, heard.ticks - state.centre
         up, down = spec.trail_up_ticks, spec.trail_down_ticks
         if (up is not None and away >= up) or (down is not None and -away >= down):
             state.wish = (heard.ticks, f"trail:{heard.time_ms}")
             _cancel(state, Then.BUILD)
+    return (state.mode, state.then) != before
 
 
 def _check_trigger(state: State) -> None:

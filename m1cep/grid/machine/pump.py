@@ -46,13 +46,20 @@ def wake_ms(state: State) -> int:
     return min(times)
 
 
+def soonest_ms(state: State) -> int:
+    """No later than when a command that is due later becomes due."""
+    spec = state.spec
+    if len(state.sends) >= spec.rate_per_s:
+        return state.sends[0] + _SECOND_MS
+    return state.now_ms + min(spec.ask_after_ms, spec.retry_ms, spec.reconcile_ms)
+
+
 def _due(state: State) -> Iterator[Command]:
     if state.mode is Mode.CANCELLING:
         yield from _cancels(state)
     yield from _of_strangers(state)
-    if state.mode in {Mode.PLACING, Mode.LIVE}:
-        yield from _places(state, Side.BUY)
-        yield from _places(state, Side.SELL)
+    if state.mode is Mode.PLACING:
+        yield from _places(state)
     yield from _questions(state)
     yield from _listing(state)
 
@@ -69,13 +76,17 @@ def _cancels(state: State) -> Iterator[Command]:
         yield CancelAll(tuple(order.id for order in due))
 
 
-def _places(state: State, side: Side) -> Iterator[Command]:
-    for order in state.orders.values():
-        if order.side is side and (order.phase is Phase.PLANNED or (order.phase is Phase.SENT and order.resend)):
-            order.phase, order.resend = Phase.SENT, False
-            order.awaits, order.since_ms = Awaits.PLACE, state.now_ms
-            order.expires_ms, order.final_question = state.now_ms + state.spec.place_ttl_ms, 0
-            yield Place(order.id, order.side, order.ticks, order.lots, expires_ms=order.expires_ms)
+def _places(state: State) -> Iterator[Command]:
+    due = [o for o in state.orders.values() if o.phase is Phase.PLANNED or (o.phase is Phase.SENT and o.resend)]
+    for order in sorted(due, key=_buys_first):
+        order.phase, order.resend = Phase.SENT, False
+        order.awaits, order.since_ms = Awaits.PLACE, state.now_ms
+        order.expires_ms, order.final_question = state.now_ms + state.spec.place_ttl_ms, 0
+        yield Place(order.id, order.side, order.ticks, order.lots, expires_ms=order.expires_ms)
+
+
+def _buys_first(order: Order) -> bool:
+    return order.side is Side.SELL
 
 
 def _questions(state: State) -> Iterator[Command]:

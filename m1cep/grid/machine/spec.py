@@ -73,7 +73,7 @@ class GridSpec:
     place_ttl_ms: int = 3_000
     ask_after_ms: int = 5_000
     reconcile_ms: int = 30_000
-    remember: int = 100
+    remember: int = 20
 
     def __post_init__(self) -> None:
         """Refuse what can never run.

@@ -54,7 +54,7 @@ class Awaits(StrEnum):
     ANSWER = "answer"  # to a question
 
 
-class Order(msgspec.Struct):
+class Order(msgspec.Struct, omit_defaults=True):
     """One order of the grid.
 
     Attributes:
@@ -100,7 +100,7 @@ class Order(msgspec.Struct):
         return self.phase in {Phase.SENT, Phase.OPEN}
 
 
-class Slot(msgspec.Struct):
+class Slot(msgspec.Struct, omit_defaults=True):
     """One level of the present generation; its orders come one after the other.
 
     Attributes:
@@ -125,7 +125,7 @@ class Slot(msgspec.Struct):
     given_up: str = ""
 
 
-class Stranger(msgspec.Struct):
+class Stranger(msgspec.Struct, omit_defaults=True):
     """An order that the venue names and the grid does not know.
 
     Attributes:
@@ -178,7 +178,7 @@ class State(msgspec.Struct):
         must_list: build nothing before the venue has said what is open.
         requests: ids of what was asked of the grid; alerts: of those that halted it.
         sends: when the commands of the last second were given.
-        wake_ms: before then the time alone makes no command due.
+        wake_ms: before then the time alone makes no command due (it may say too early, not too late).
         reason: for which it rests.
     """
 
