@@ -63,7 +63,10 @@ class Venue:
         if known is not None:
             return [Rejected(new.order_id, "post_only") if known.state is Lifecycle.REJECTED else Accepted(new.order_id)]
         order = self.orders[new.order_id] = Resting(new.side, new.ticks, new.lots)
-        if (new.ticks > self.price) if new.side is Side.BUY else (new.ticks < self.price):
+        crosses = (new.ticks > self.price) if new.side is Side.BUY else (new.ticks < self.price)
+        if crosses and not new.post_only:
+            return [Accepted(new.order_id), self._trade(new.order_id, order, (new.lots + 1) // 2, self.price)]
+        if crosses:
             order.state = Lifecycle.REJECTED
             return [Rejected(new.order_id, "post_only")]
         return [Accepted(new.order_id)]
@@ -93,12 +96,13 @@ class Venue:
         self.price = price
         return fills
 
-    def _trade(self, order_id, order, lots):
+    def _trade(self, order_id, order, lots, ticks=0):
+        ticks = ticks or order.ticks
         order.filled += lots
         if order.filled == order.lots:
             order.state = Lifecycle.FILLED
         self.time_ms += 1
-        fee = self.market.notional(order.ticks, lots) * self.market.maker_fee
-        trade = Fill(order_id, f"t{len(self.trades)}", order.side, order.ticks, lots, Decimal(fee), True, self.time_ms)
+        fee = self.market.notional(ticks, lots) * self.market.maker_fee
+        trade = Fill(order_id, f"t{len(self.trades)}", order.side, ticks, lots, Decimal(fee), True, self.time_ms)
         self.trades.append(trade)
         return trade

@@ -65,8 +65,9 @@ def random_spec(rng):
         rate_per_s=rng.choice([2, 10, 50]),
         recreate_lots=sometimes(2),
         trigger_ticks=sometimes(1005),
-        stop_loss_ticks=sometimes(930),
+        stop_loss_ticks=sometimes(970),
         take_profit_ticks=sometimes(1070),
+        close_ticks=sometimes(3),
         trail_up_ticks=sometimes(15),
         trail_down_ticks=sometimes(20),
         retries=rng.choice([0, 2, 5]),
@@ -311,18 +312,18 @@ class Watch:
 
     def placed(self, place):
         world, market = self.world, self.world.spec.market
-        assert not self.resting, "an order of a grid that rests"
         assert not self.stopped, "an order of a grid that was stopped"
         assert "old" not in world.venue.orders or not world.venue.orders["old"].left, "an order before what was open is gone"
         known = self.places.setdefault(place.order_id, place)
         assert replace(known, expires_ms=0) == replace(place, expires_ms=0), "one id for two orders"
         order = world.grid.state.orders[place.order_id]
+        assert not order.level or not self.resting, "an order of a grid that rests"  # closing goes on
         self.level_of[place.order_id] = (order.generation, order.side, order.level)
         assert type(place.ticks) is int, "a price beside the ticks"
         assert place.ticks > 0
         assert type(place.lots) is int, "a quantity beside the lots"
         assert place.lots > 0
-        assert place.post_only
+        assert place.post_only is (order.level > 0), "only an order that closes may take"
         assert market.notional(place.ticks, place.lots) >= market.min_notional, "an order below min_notional"
 
     def books(self):
@@ -386,13 +387,14 @@ class Watch:
     def rested(self):
         """When nothing is lost any more, the grid comes to know the truth."""
         world, state = self.world, self.world.grid.state
-        assert state.mode not in {Mode.CANCELLING, Mode.PLACING}, f"stuck {state.mode}"
+        closing = state.mode is Mode.CLOSING and world.grid.open_orders
+        assert closing or state.mode not in {Mode.CANCELLING, Mode.PLACING, Mode.CLOSING}, f"stuck {state.mode}"
         ours = [trade for trade in world.venue.trades if trade.order_id in self.level_of]
         assert len(self.fills) == len(ours), "a fill was never learnt of"
         open_there = {i for i, order in world.venue.orders.items() if order.left}
         if state.mode not in {Mode.IDLE, Mode.WAITING}:
             assert open_there == {order.id for order in world.grid.open_orders}, "the grid's open orders are not the venue's"
-        if state.mode is not Mode.LIVE:
+        if state.mode not in {Mode.LIVE, Mode.CLOSING}:
             assert not open_there - {"old"}, "a grid that rests has orders"
         assert all(o.state is not Lifecycle.UNKNOWN for o in world.venue.orders.values())
         assert not state.strangers, "a stranger was forgotten"

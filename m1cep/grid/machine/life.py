@@ -4,6 +4,7 @@
                                                           ▲                       │         │
                                                           └── a level is full ────┴─────────┘
     CANCELLING ─ barrier ─▶ PAUSED | HALTED ─ Resume ─▶ CANCELLING;   CANCELLING ─ barrier ─▶ STOPPED
+    stop-loss, take-profit: CANCELLING ─ barrier ─▶ CLOSING ─ all is sold ─▶ STOPPED
 
 The barrier: every order of the generation has ended, all its fills are here, and no order that we do not know is open. What is
 built behind it depends on *which* trades the generation had, not on the order in which they were told.
@@ -17,12 +18,12 @@ from m1cep.grid.machine import reports
 from m1cep.grid.machine.books import EXACT
 from m1cep.grid.machine.events import Halt, Pause, Reconnected, Resume, Start, Stop
 from m1cep.grid.machine.ladder import build
-from m1cep.grid.machine.state import Awaits, Mode, Order, Phase, Then, order_id
+from m1cep.grid.machine.state import Awaits, Mode, Order, Phase, Slot, Then, order_id
 from m1cep.grid.orders import Side
 
 if TYPE_CHECKING:
     from m1cep.grid.machine.events import Price, Request
-    from m1cep.grid.machine.state import Slot, State
+    from m1cep.grid.machine.state import State
 
 REQUESTS_KEPT = 1_000
 _REST = {Then.PAUSE: Mode.PAUSED, Then.HALT: Mode.HALTED, Then.STOP: Mode.STOPPED}
@@ -70,6 +71,10 @@ def rest(state: State, then: Then, reason: str) -> None:
     if state.mode in {Mode.PLACING, Mode.LIVE}:
         _cancel(state, then)
         state.reason = reason
+    elif state.mode is Mode.CLOSING:
+        if then is Then.STOP:
+            _cancel(state, then)
+            state.reason = reason
     elif state.mode is Mode.CANCELLING:
         if then > state.then:
             state.then, state.reason = then, reason
@@ -109,7 +114,9 @@ def price(state: State, heard: Price) -> bool:
     if state.mode is Mode.WAITING:
         _check_trigger(state)
     _guard(state)
-    if state.mode is Mode.LIVE:
+    if state.mode is Mode.CLOSING and heard.ticks < state.slots[0].ticks:  # it fell below what is asked: ask less
+        _cancel(state, Then.CLOSE)
+    elif state.mode is Mode.LIVE:
         spec, away = state.spec, heard.ticks - state.centre
         up, down = spec.trail_up_ticks, spec.trail_down_ticks
         if (up is not None and away >= up) or (down is not None and -away >= down):
@@ -133,10 +140,11 @@ def _guard(state: State) -> None:
     spec = state.spec
     if not state.active or state.price is None:
         return
+    then = Then.STOP if spec.close_ticks is None else Then.CLOSE
     if spec.stop_loss_ticks is not None and state.price <= spec.stop_loss_ticks:
-        rest(state, Then.STOP, f"stop_loss:{state.price}")
+        rest(state, then, f"stop_loss:{state.price}")
     elif spec.take_profit_ticks is not None and state.price >= spec.take_profit_ticks:
-        rest(state, Then.STOP, f"take_profit:{state.price}")
+        rest(state, then, f"take_profit:{state.price}")
 
 
 # -- onwards
@@ -158,10 +166,16 @@ def _onwards(state: State) -> None:
             _cancel(state, Then.BUILD)
         elif state.mode is Mode.PLACING and not any(o.phase in _UNANSWERED for o in state.orders.values()):
             state.mode, state.listing_due = Mode.LIVE, True
+    elif state.mode is Mode.CLOSING:
+        _keep_levels(state)
+        if state.slots[0].given_up or state.slots[0].filled == state.slots[0].lots:
+            _cancel(state, Then.STOP)
     elif state.mode is Mode.CANCELLING and barrier(state):
         _settle(state)
         if state.then is Then.BUILD:
             _build(state)
+        elif state.then is Then.CLOSE:
+            _close(state)
         else:
             state.mode = _REST[state.then]
 
@@ -211,7 +225,7 @@ def _keep_levels(state: State) -> None:
         elif state.now_ms >= slot.retry_ms:
             slot.attempt, slot.retry_ms = slot.attempt + 1, None
             _plan(state, slot)
-            state.mode = Mode.PLACING
+            state.mode = Mode.CLOSING if state.mode is Mode.CLOSING else Mode.PLACING
 
 
 def _settle(state: State) -> None:
@@ -246,6 +260,18 @@ def _build(state: State) -> None:
     state.reason = "" if state.slots else "no level: cash, holdings or exposure do not suffice for the smallest order"
     for slot in state.slots:
         _plan(state, slot)
+
+
+def _close(state: State) -> None:
+    """Offer all that is held, low enough to trade at once."""
+    lots, ticks = state.books.lots, max(1, (state.price or state.centre) - (state.spec.close_ticks or 0))
+    if lots < 1 or EXACT.compare(state.books.money(ticks * lots), state.spec.market.min_notional) < 0:
+        state.mode = Mode.STOPPED
+        return
+    state.mode, state.cause = Mode.CLOSING, state.reason
+    state.generation += 1
+    state.slots = [Slot(Side.SELL, 0, ticks, lots, lots)]
+    _plan(state, state.slots[0])
 
 
 def _plan(state: State, slot: Slot) -> None:

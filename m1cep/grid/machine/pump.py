@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _SECOND_MS = 1_000
 NEVER = 1 << 62
+_COMPARED = {Mode.LIVE, Mode.CLOSING}  # where fills come unasked, so that only a comparison shows that one was lost
 
 
 def commands(state: State) -> list[Command]:
@@ -41,7 +42,7 @@ def wake_ms(state: State) -> int:
     times += [slot.retry_ms for slot in state.slots if slot.retry_ms is not None]
     if state.listing:
         times.append(state.listing_ms + patience)
-    elif state.mode is Mode.LIVE:
+    elif state.mode in _COMPARED:
         times.append(state.listed_ms + state.spec.reconcile_ms)
     return min(times)
 
@@ -58,7 +59,7 @@ def _due(state: State) -> Iterator[Command]:
     if state.mode is Mode.CANCELLING:
         yield from _cancels(state)
     yield from _of_strangers(state)
-    if state.mode is Mode.PLACING:
+    if state.mode in {Mode.PLACING, Mode.CLOSING}:
         yield from _places(state)
     yield from _questions(state)
     yield from _listing(state)
@@ -82,7 +83,7 @@ def _places(state: State) -> Iterator[Command]:
         order.phase, order.resend = Phase.SENT, False
         order.awaits, order.since_ms = Awaits.PLACE, state.now_ms
         order.expires_ms, order.final_question = state.now_ms + state.spec.place_ttl_ms, 0
-        yield Place(order.id, order.side, order.ticks, order.lots, expires_ms=order.expires_ms)
+        yield Place(order.id, order.side, order.ticks, order.lots, order.level > 0, order.expires_ms)
 
 
 def _buys_first(order: Order) -> bool:
@@ -128,7 +129,7 @@ def _of_strangers(state: State) -> Iterator[Command]:
 def _listing(state: State) -> Iterator[Command]:
     lost = state.listing and _patience_over(state, state.listing_ms)
     periodic = (
-        state.mode is Mode.LIVE and not state.listing and state.now_ms >= state.listed_ms + state.spec.reconcile_ms
+        state.mode in _COMPARED and not state.listing and state.now_ms >= state.listed_ms + state.spec.reconcile_ms
     )
     if state.listing_due or lost or periodic:
         question = state.next_question()

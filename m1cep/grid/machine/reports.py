@@ -208,7 +208,7 @@ def _fits(state: State, order: Order, report: OrderState) -> bool:
 
 def _unknown(state: State, order: Order, question: int) -> None:
     """The venue has never heard of it. That is final only if it was asked when the order could not be on its way any more."""
-    if state.mode in {Mode.PLACING, Mode.LIVE}:
+    if state.mode in {Mode.PLACING, Mode.LIVE, Mode.CLOSING}:
         order.awaits, order.resend = Awaits.NOTHING, True
     elif 0 < order.final_question <= question:
         _end(order, "never arrived")

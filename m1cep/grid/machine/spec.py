@@ -42,7 +42,9 @@ class GridSpec:
         rate_per_s: commands in any second.
         recreate_lots: of one level, traded, for which the grid is built anew; None: all of them.
         trigger_ticks: the grid waits for this price; None: it begins at once.
-        stop_loss_ticks, take_profit_ticks: at this price or below, or above, it stops.
+        stop_loss_ticks, take_profit_ticks: at this price or below, or above, it cancels everything and stops.
+        close_ticks: and then sells all that it holds, at most so far below the price; None: it keeps it. A pause or an alert
+            does not interrupt this, only Stop does.
         trail_up_ticks, trail_down_ticks: so far from the centre, it is built anew without a trade; None: never.
         retries: how often an order that was turned away for now, or cancelled by others, is given again.
         retry_ms: and how long after.
@@ -66,6 +68,7 @@ class GridSpec:
     trigger_ticks: int | None = None
     stop_loss_ticks: int | None = None
     take_profit_ticks: int | None = None
+    close_ticks: int | None = None
     trail_up_ticks: int | None = None
     trail_down_ticks: int | None = None
     retries: int = 3
@@ -125,6 +128,7 @@ _LEAST = {
     "trigger_ticks": 1,
     "stop_loss_ticks": 1,
     "take_profit_ticks": 1,
+    "close_ticks": 0,
     "trail_up_ticks": 1,
     "trail_down_ticks": 1,
     "retries": 0,

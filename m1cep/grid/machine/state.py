@@ -22,6 +22,7 @@ class Mode(StrEnum):
     CANCELLING = "cancelling"  # until every order of the generation has ended and all its fills are here
     PLACING = "placing"  # until every order of the generation was answered
     LIVE = "live"
+    CLOSING = "closing"  # until what it holds is sold, after a stop-loss or take-profit
     PAUSED = "paused"
     HALTED = "halted"  # by an alert
     STOPPED = "stopped"  # for good
@@ -33,7 +34,8 @@ class Then(IntEnum):
     BUILD = 0
     PAUSE = 1
     HALT = 2
-    STOP = 3
+    CLOSE = 3
+    STOP = 4
 
 
 class Phase(StrEnum):
