@@ -215,6 +215,17 @@ def test_an_order_on_its_way_while_all_is_cancelled_is_waited_for(desk):
     assert desk.state.mode is Mode.PAUSED, "asked after it expired: it never will"
 
 
+def test_an_answer_from_before_an_order_was_said_again_does_not_end_it(desk):
+    lost, *known = desk.start()
+    desk.accept(known)
+    (ask,) = desk.later()
+    (again,) = desk.hear(OrderState(lost.order_id, UNKNOWN, question=ask.question))
+    assert again.order_id == lost.order_id
+    desk.hear(Pause("p"), *(Cancelled(place.order_id, 0) for place in known), CancelRejected(lost.order_id, "not found"))
+    desk.hear(OrderState(lost.order_id, UNKNOWN, question=ask.question))
+    assert desk.state.mode is Mode.CANCELLING
+
+
 def test_an_order_that_arrived_after_all_was_cancelled_is_cancelled(desk):
     late, *known = desk.start()
     desk.accept(known)
@@ -423,6 +434,19 @@ def test_with_close_ticks_it_sells_what_it_holds_and_asks_less_when_the_price_fa
     assert desk.state.mode is Mode.STOPPED
     assert desk.state.books.lots == 0
     assert desk.grid.summary()["unexplained"] == "0"
+
+
+def test_closing_is_not_interrupted_by_a_pause_or_an_alert_but_by_a_stop():
+    desk = Desk(stop_loss_ticks=9_000, close_ticks=50)
+    desk.live()
+    desk.hear(Price(1, 9_000))
+    (close,) = desk.cancel_rest()
+    desk.hear(Accepted(close.order_id))
+    assert desk.hear(Pause("p"), Halt("a7")) == []
+    assert desk.state.mode is Mode.CLOSING
+    assert desk.hear(Stop("x")) == [Cancel(close.order_id)]
+    desk.cancel_rest()
+    assert desk.state.mode is Mode.STOPPED
 
 
 def test_it_trails_a_price_that_runs_away():
