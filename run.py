@@ -87,7 +87,9 @@ def main(argv: list[str]) -> int:
             say(
                 "all tests; those that use a broker twice, on the embedded one and, with Java 17 and Maven, on Apache Kafka"
             )
-        become([str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both"])])
+        become(
+            [str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both", "-n", "2", "--dist", "loadfile"])]
+        )
     become([str(BIN / "m1cep"), *argv])
     return FAILURE
 

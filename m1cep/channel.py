@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.view import view_converters
 from m1cep.errors import RuleFailure, SourceText
-from m1cep.model.alert import Alert, alert_id, clip_event_ids
+from m1cep.model.alert import Alert, AlertIds, clip_event_ids
 from m1cep.runtime.batch import Batch
 from m1cep.runtime.merge import Merge
 from m1cep.snapshot import fingerprint
@@ -33,6 +33,7 @@ class Running:
         self.module = rule.module.instance()
         self.operator = rule.start(self.module)
         self.key_dict = self.module["key_dict"]
+        self._ids = AlertIds(rule.id, rule.version)
         self.alerts = 0
 
     def alert(self, hit: Hit) -> Alert:
@@ -40,15 +41,9 @@ class Running:
         rule = self.rule
         key = self.key_dict(hit.key)
         self.alerts += 1
-        return Alert(
-            id=alert_id(rule.id, rule.version, key, hit.events if hit.identity is None else hit.identity),
-            rule=rule.id,
-            severity=rule.severity,
-            key=key,
-            row=hit.row,
-            event_time=hit.event_time,
-            events=clip_event_ids(hit.events),
-        )
+        events = hit.events
+        alert_id = self._ids.of(key, events if hit.identity is None else hit.identity)
+        return Alert(alert_id, rule.id, rule.severity, key, hit.row, hit.event_time, clip_event_ids(events))
 
     def failure(self, error: Exception) -> RuleFailure:
         """The error with the SQL that it came from."""
@@ -101,7 +96,8 @@ class Channel:
                 running.operator.advance(watermark, hits)
             except Exception as error:
                 raise running.failure(error) from error
-            self._collect(running, hits, out)
+            if hits:
+                self._collect(running, hits, out)
         self.position += len(rows)
 
     def finish(self, out: list[tuple[Any, ...]]) -> None:
@@ -128,5 +124,5 @@ class Channel:
         self.merge.load(merge, self.source.row_type)
 
     def _collect(self, running: Running, hits: list[Hit], out: list[tuple[Any, ...]]) -> None:
-        for n, hit in enumerate(hits):
-            out.append((hit.time, hit.by_row, self.index, hit.position, running.index, n, running, hit))
+        index, of_rule = self.index, running.index
+        out += [(h.time, h.by_row, index, h.position, of_rule, n, running, h) for n, h in enumerate(hits)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from m1cep.channel import Channel, Running
@@ -168,6 +169,19 @@ class Engine:
         """The stream is read to its end for now: until its next push it does not hold the others back."""
         return self._each(stream, lambda channel: channel.merge.idle(stream))
 
+    def wake(self, stream: str) -> None:
+        """The stream is no longer idle: events of it may be about to be pushed, perhaps after those of others."""
+        for channel in self._by_input.get(stream, ()):
+            channel.merge.wake(stream)
+
+    def reach(self, stream: str, time: int) -> list[Alert]:
+        """The stream has come to ``time`` (in its unit), as if it had brought an event of that time; no longer idle."""
+        return self._each(stream, lambda channel: channel.merge.reach(stream, time))
+
+    def promise(self, stream: str, time: int) -> list[Alert]:
+        """The stream will bring nothing older than ``time`` (in its unit). Such events are late, with the reason ``idle``."""
+        return self._each(stream, lambda channel: channel.merge.promise(stream, time))
+
     def end(self, stream: str) -> list[Alert]:
         """The stream will bring nothing more."""
         return self._each(stream, lambda channel: channel.merge.end(stream))
@@ -293,5 +307,5 @@ class Engine:
         return stream
 
 
-def _order(entry: tuple[Any, ...]) -> tuple[Any, ...]:
-    return entry[:6]
+#: All of an entry but the rule and its hit, which have no order.
+_order = itemgetter(slice(6))

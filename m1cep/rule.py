@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from m1cep.codegen.expr import TooComplexError
@@ -14,6 +14,7 @@ from m1cep.codegen.over import generate_over
 from m1cep.codegen.windows import generate_windows
 from m1cep.errors import RuleError, SourceText
 from m1cep.model.joined import Joined, join_source
+from m1cep.model.lanes import over_lanes
 from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
 from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from m1cep.codegen.module import Module
+    from m1cep.model.lanes import Lanes
     from m1cep.model.stream import Stream
     from m1cep.plan.constants import Constants
     from m1cep.plan.ir import WindowShape
@@ -99,6 +101,18 @@ class Rule:
     def streams(self) -> tuple[str, ...]:
         """Names of the base streams that the rule reads."""
         return tuple(s.name for s in self.inputs)
+
+    def over_lanes(self, lanes: Lanes, name: str) -> Rule:
+        """The same rule, giving the same alerts, where its streams arrive in lanes.
+
+        Args:
+            lanes: of each base stream whose rows matter; the others are not read.
+            name: to tell its source from others; see :func:`m1cep.model.lanes.over_lanes`.
+        """
+        source = over_lanes(self.source, lanes, name)
+        by_name = {one.name: one for several in lanes.values() for one in several}
+        inputs = tuple(by_name[n] for n in source.inputs)
+        return replace(self, source=source, inputs=inputs, known_streams=self.known_streams | by_name.keys())
 
 
 def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -> Rule:

@@ -1,6 +1,6 @@
 r"""An engine's state as bytes, and the checks before it is taken over.
 
-M1CEP \x01  digest (8 bytes)  msgpack [counts, sources, rules, seen]
+M1CEP \x02  digest (8 bytes)  msgpack [counts, sources, rules, seen]
              counts   events, late ones, repetitions
              sources  name, fingerprint of its declaration, rows let go so far, the merge: watermarks and rows that wait
              rules    id, version, source, alerts so far, the operator's state
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from m1cep.rule import Rule
 
 _MAGIC = b"M1CEP"
-VERSION = 1
+VERSION = 2
 
 
 def fingerprint(streams: Iterable[Stream]) -> str:

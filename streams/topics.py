@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from m1cep.model.stream import Stream
     from streams.config import Settings
+    from streams.rekey import Rekeyed
 
 CONNECT_TIMEOUT_MS = 5_000
 REQUEST_TIMEOUT_MS = 15_000
@@ -34,6 +35,9 @@ def _kept(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * _DAY_MS)}
 
 
+#: Read at once by the worker that has them written; a worker that is away for longer than a day has lost its place anyway.
+#: Records get a header and another key, and may have been as large as the source takes.
+_REKEYED = _kept(1) | {"max.message.bytes": str(16 * 1024 * 1024)}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _COMPACTED = {"cleanup.policy": "compact"}
 
@@ -99,6 +103,14 @@ def topics_of(streams: Iterable[Stream]) -> list[Topic]:
     return list(found.values())
 
 
+def topics_by_other_keys(rekeyed: Iterable[Rekeyed]) -> list[Topic]:
+    """The topics of streams by other columns than their key."""
+    return [
+        Topic(one.topic, ", ".join(column or "NULL" for column in one.columns), _REKEYED, is_input=True)
+        for one in rekeyed
+    ]
+
+
 def create_topics(
     settings: Settings, topics: Iterable[Topic] = BUILT_IN, *, partitions: int = DEFAULT_PARTITIONS
 ) -> list[TopicState]:
@@ -123,6 +135,22 @@ def create_topics(
     _check_equal_partitions({t.name: counts[t.name] for t in wanted if t.is_input})
     new = {t.name for t in missing}
     return [TopicState(t.name, counts[t.name], created=t.name in new) for t in wanted]
+
+
+def create_missing(client: Mapping[str, Any], topics: Iterable[Topic], partitions: int) -> None:
+    """Make the topics that are missing; for a worker, whose settings have become those of a client.
+
+    Raises:
+        ShellError: the broker refuses one.
+        KafkaError: it does not answer.
+    """
+    admin = KafkaAdminClient(**client, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        there = set(admin.list_topics())
+        if missing := [topic for topic in topics if topic.name not in there]:
+            _create(admin, missing, partitions)
+    finally:
+        admin.close()
 
 
 def _create(admin: KafkaAdminClient, missing: list[Topic], partitions: int) -> None:

@@ -14,6 +14,7 @@ import logging
 import signal
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import Watchdog
 from streams.errors import ServerError, ShellError, UsageError
+from streams.rekey import all_rekeyed
 
 if TYPE_CHECKING:
     from streams.agents.host import Host
@@ -49,6 +51,7 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
+    options = _with_rekey(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -57,6 +60,13 @@ def run_worker(options: WorkerOptions) -> None:
         raise
     except KafkaError as error:
         raise ServerError(f"the Kafka broker at {options.broker} refused or failed: {error!r}") from error
+
+
+def _with_rekey(options: WorkerOptions) -> WorkerOptions:
+    """The options, with the agent that writes what the risk agent needs to read, when it does."""
+    if "risk" not in options.agents or "rekey" in options.agents or not all_rekeyed(options.rules):
+        return options
+    return replace(options, agents=[*options.agents, "rekey"])
 
 
 class _Worker:

@@ -3,6 +3,8 @@
 Aggregates over the same values share what is kept: COUNT(x), SUM(x) and AVG(x) have one count and one sum.
 
     n count   s sum   v moments (STDDEV, VARIANCE)   lo, hi extremes   d the values themselves, for DISTINCT
+
+Sums of DOUBLEs are whole numbers of units (runtime.sliding): ``y<j>`` is ``x<j>`` in these units.
 """
 
 from __future__ import annotations
@@ -11,10 +13,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from m1cep.plan.ir import Agg, Call, Expr, Frame
-from m1cep.runtime.sliding import Extreme, Moments, Total, finite, minus_decimal, plus_decimal
+from m1cep.runtime.sliding import UNITS, Extreme, Moments, finite, mean, minus_decimal, plus_decimal, rounded, scaled
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from m1cep.codegen.expr import ExprWriter
 
@@ -25,7 +27,8 @@ _SPREAD = {
     "VAR_SAMP": "variance(1)",
     "VAR_POP": "variance(0)",
 }
-RUNTIME: dict[str, Any] = {f.__name__: f for f in (Extreme, Moments, Total, finite)} | {
+RUNTIME: dict[str, Any] = {f.__name__: f for f in (Extreme, Moments, finite, mean, rounded, scaled)} | {
+    "UNITS": UNITS,
     "plus_decimal": plus_decimal,
     "minus_decimal": minus_decimal,
 }
@@ -51,6 +54,11 @@ class Input:
         return self.where is not None or (self.expr is not None and (self.expr.nullable or self.may_overflow))
 
     @property
+    def constant(self) -> bool:
+        """Whether every row brings the same value: COUNT(*)."""
+        return self.expr is None and self.where is None
+
+    @property
     def may_overflow(self) -> bool:
         return isinstance(self.expr, Call) and self.expr.type.kind == "DOUBLE"
 
@@ -61,18 +69,28 @@ class Aggregates:
     Args:
         aggregates: what is asked for, each with its frame where rows leave.
         writer: writes the arguments.
-        sliding: whether rows leave again in the order in which they came; otherwise two sets of rows can become one.
+        rows: where rows leave again, in the order in which they came, the source of the number of rows in each frame. None where
+            two sets of rows can become one instead.
     """
 
-    def __init__(self, aggregates: Sequence[tuple[Agg, Frame | None]], writer: ExprWriter, *, sliding: bool) -> None:
+    def __init__(
+        self, aggregates: Sequence[tuple[Agg, Frame | None]], writer: ExprWriter, rows: Mapping[Frame, str] | None
+    ) -> None:
         self._writer = writer
-        self._sliding = sliding
+        self._sliding = rows is not None
+        self._rows = rows or {}
         self.inputs: list[Input] = []
         self._parts: list[list[str]] = []
         for agg, frame in aggregates:
             j = self.input_of(agg, frame)
-            needs = _NEEDS.get(agg.func, "v")
+            needs = [p for p in _NEEDS.get(agg.func, "v") if p != "n" or self._counts(agg, j)]
             self._parts[j] += [p for p in needs if p not in self._parts[j]]
+
+    def _counts(self, agg: Agg, j: int) -> bool:
+        """Whether the values of an input are to be counted: where some row may bring none, or nothing else tells."""
+        wanted = self.inputs[j]
+        every_row = not (wanted.may_be_null or wanted.distinct)
+        return not (every_row and (agg.func == "SUM" or wanted.frame in self._rows))
 
     def input_of(self, agg: Agg, frame: Frame | None = None) -> int:
         """Number of the input that an aggregate is over."""
@@ -84,16 +102,14 @@ class Aggregates:
 
     def slots(self) -> list[tuple[str, str]]:
         """Attribute and initial value of each part."""
-        return [(f"{p}{j}", self._initial(p, j)) for j, parts in enumerate(self._parts) for p in parts]
+        return [(f"{p}{j}", self._initial(p)) for j, parts in enumerate(self._parts) for p in parts]
 
     def decimal_sums(self) -> list[str]:
         """Attributes of the sums whose number of digits tells of values that left."""
         return [f"s{j}" for j, parts in enumerate(self._parts) if "s" in parts and self.inputs[j].kind == "DECIMAL"]
 
-    def _initial(self, part: str, j: int) -> str:
+    def _initial(self, part: str) -> str:
         match part:
-            case "s":
-                return "Total()" if self.inputs[j].kind == "DOUBLE" else "0"
             case "v":
                 return "Moments()"
             case "d":
@@ -109,6 +125,22 @@ class Aggregates:
         if wanted.may_overflow:
             value = f"finite({value})"
         return value if wanted.where is None else f"({value} if {self._writer.truth(wanted.where)} else None)"
+
+    def stored(self, j: int) -> list[str]:
+        """What is to be kept of a row for when it leaves: its value, and that in units where it is added and subtracted."""
+        if self.inputs[j].constant:
+            return []
+        return [f"x{j}", f"y{j}"] if self._in_units(j) else [f"x{j}"]
+
+    def convert(self, j: int) -> list[str]:
+        """Lines that make ``y<j>`` of ``x<j>``, before the row comes in."""
+        if not self._in_units(j):
+            return []
+        source = f"int(y) if (y := x{j} * UNITS).is_integer() else scaled(x{j})"
+        return [f"y{j} = None if x{j} is None else {source}" if self.inputs[j].may_be_null else f"y{j} = {source}"]
+
+    def _in_units(self, j: int) -> bool:
+        return "s" in self._parts[j] and self.inputs[j].kind == "DOUBLE" and not self.inputs[j].distinct
 
     def join(self, j: int) -> list[str]:
         """A row comes in with ``x<j>``."""
@@ -128,8 +160,9 @@ class Aggregates:
             case "n":
                 return [f"s.n{j} += 1"]
             case "s":
-                add = {"DOUBLE": f"s.s{j}.add(x{j})", "DECIMAL": f"s.s{j} = plus_decimal(s.s{j}, x{j})"}
-                return [add.get(self.inputs[j].kind, f"s.s{j} += x{j}")]
+                if self.inputs[j].kind == "DECIMAL":
+                    return [f"s.s{j} = plus_decimal(s.s{j}, x{j})"]
+                return [f"s.s{j} += {self._amount(j)}"]
             case "v":
                 return [f"s.v{j}.add({self._as_moment(j)})"]
             case "lo" | "hi" if self._sliding:
@@ -151,13 +184,19 @@ class Aggregates:
             case "n":
                 return [f"s.n{j} -= 1"]
             case "s":
-                take = {"DOUBLE": f"s.s{j}.add(-x{j})", "DECIMAL": f"s.s{j} = minus_decimal(s.s{j}, x{j})"}
-                return [take.get(self.inputs[j].kind, f"s.s{j} -= x{j}")]
+                if self.inputs[j].kind == "DECIMAL":
+                    return [f"s.s{j} = minus_decimal(s.s{j}, x{j})"]
+                return [f"s.s{j} -= {self._amount(j)}"]
             case "v":
                 return [f"s.v{j}.remove({self._as_moment(j)})"]
             case "lo" | "hi":
                 return [f"s.{part}{j}.remove(x{j})"]
         return []
+
+    def _amount(self, j: int) -> str:
+        if self._in_units(j):
+            return f"y{j}"
+        return f"scaled(x{j})" if self.inputs[j].kind == "DOUBLE" else f"x{j}"
 
     def merge(self, j: int) -> list[str]:
         """What ``o`` keeps, of other rows that came later, becomes part of ``s``."""
@@ -173,7 +212,7 @@ class Aggregates:
                 return [f"if {better}:", f"    s.{name} = o.{name}"]
             case "s" if self.inputs[j].kind == "DECIMAL":
                 return [f"s.{name} = plus_decimal(s.{name}, o.{name})"]
-            case "s" | "v" if part == "v" or self.inputs[j].kind == "DOUBLE":
+            case "v":
                 return [f"s.{name}.merge(o.{name})"]
         return [f"s.{name} += o.{name}"]
 
@@ -181,13 +220,16 @@ class Aggregates:
         """Source of an aggregate's value."""
         j = self.input_of(agg, frame)
         double = self.inputs[j].kind == "DOUBLE"
+        counted = "n" in self._parts[j]
+        count = f"s.n{j}" if counted else self._rows.get(self.inputs[j].frame, "")  # type: ignore[arg-type]  # None is in none
+        unless_none = f" if {count} else None" * counted
         match agg.func:
             case "COUNT":
-                return f"s.n{j}"
+                return count
             case "SUM":
-                return f"(s.s{j}{'.value()' * double} if s.n{j} else None)"
+                return f"({f'rounded(s.s{j})' if double else f's.s{j}'}{unless_none})"
             case "AVG":
-                return f"({f's.s{j}.mean(s.n{j})' if double else f's.s{j} / s.n{j}'} if s.n{j} else None)"
+                return f"({f'mean(s.s{j}, {count})' if double else f's.s{j} / {count}'}{unless_none})"
             case "MIN" | "MAX":
                 return f"s.{'lo' if agg.func == 'MIN' else 'hi'}{j}{'.value()' * self._sliding}"
         return f"s.v{j}.{_SPREAD[agg.func]}"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
-    """The module of an OVER rule: State, feed(states, allows, rows, out), dump(s), revive(values), SPAN, key_dict(k).
+    """The module of an OVER rule: State, feed(states, idle, allows, rows, out), time_of(r), dump(s), revive(values), SPAN,
+    key_dict(k). A key's State is in ``states``, or goes there from ``idle`` when a row comes.
 
     ``all_ids``: hits name every row that counts, not the present one alone.
     """
@@ -40,7 +41,8 @@ class _Generator:
         sliding = [w for w in plan.windows if w.agg.func != LAG]
         self.frames = list(dict.fromkeys(w.frame for w in sliding))
         self.writer = ExprWriter(leaf=self._leaf)
-        self.kept = Aggregates([(w.agg, w.frame) for w in sliding], self.writer, sliding=True)
+        rows = {frame: f"len(s.q{f})" for f, frame in enumerate(self.frames)}
+        self.kept = Aggregates([(w.agg, w.frame) for w in sliding], self.writer, rows)
         self.out = Source()
 
     def module(self, filename: str) -> Module:
@@ -66,7 +68,7 @@ class _Generator:
     def _state(self) -> None:
         """One queue a frame with (time, id, value of each input); the parts of the aggregates; what LAG looks back at."""
         out = self.out
-        attributes = [("last", "0"), *((f"q{f}", "deque()") for f in range(len(self.frames))), *self.kept.slots()]
+        attributes = [*((f"q{f}", "deque()") for f in range(len(self.frames))), *self.kept.slots()]
         attributes += [(f"l{i}", f"deque(maxlen={(w.frame.rows or 0) + 1})") for i, w in self.lags]
         out.add("class State:")
         out.add(f"__slots__ = ({', '.join(repr(name) for name, _ in attributes)},)", indent=1)
@@ -78,16 +80,20 @@ class _Generator:
 
     def _feed(self) -> None:
         plan, out = self.plan, self.out
-        out.add("def feed(states, allows, rows, out):")
+        out.add("def time_of(r):")
+        out.add(f"return r.{self.time}", indent=1)
+        out.add()
+        out.add("def feed(states, idle, allows, rows, out):")
+        out.add("get = states.get", indent=1)
         out.add("for i, r in rows:", indent=1)
         if plan.where is not TRUE:
             out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
             out.add("continue", indent=3)
         out.add(f"k = {key_source(plan.key)}", indent=2)
-        out.add("s = states.get(k)", indent=2)
+        out.add("s = get(k)", indent=2)
         out.add("if s is None:", indent=2)
-        out.add("s = states[k] = State()", indent=3)
-        out.add(f"s.last = t = r.{self.time}", indent=2)
+        out.add("s = states[k] = idle.pop(k, None) or State()", indent=3)
+        out.add(f"t = r.{self.time}", indent=2)
         out.add(f"e = {event_id_source(self.stream)}", indent=2)
         for f, frame in enumerate(self.frames):
             self._enter(f, frame)
@@ -104,16 +110,24 @@ class _Generator:
         """Rows that left the frame out, the present row in."""
         out, inputs = self.out, self._inputs(frame)
         out.add(f"q = s.q{f}", indent=2)
-        values = "".join(f", x{j}" for j in inputs)
-        gone = f"while q and q[0][0] < t - {frame.range}:" if frame.rows is None else f"if len(q) > {frame.rows}:"
-        out.add(gone, indent=2)
+        values = self._stored(inputs)
+        if frame.rows is None:
+            out.add(f"since = t - {frame.range}", indent=2)
+            out.add("while q and q[0][0] < since:", indent=2)
+        else:
+            out.add(f"if len(q) > {frame.rows}:", indent=2)
         out.add(f"_t, _id{values} = q.popleft()", indent=3)
         self._lines([line for j in inputs for line in self.kept.leave(j)], indent=3)
         for j in inputs:
             expr = self.kept.inputs[j].expr
-            out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=None if expr is None else expr.pos)
+            if not self.kept.inputs[j].constant:
+                out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=None if expr is None else expr.pos)
+                self._lines(self.kept.convert(j), indent=2)
         out.add(f"q.append((t, e{values}))", indent=2)
         self._lines([line for j in inputs for line in self.kept.join(j)], indent=2)
+
+    def _stored(self, inputs: list[int]) -> str:
+        return "".join(f", {name}" for j in inputs for name in self.kept.stored(j))
 
     def _lines(self, lines: list[str], indent: int) -> None:
         for line in lines:
@@ -131,28 +145,37 @@ class _Generator:
     def _ids(self) -> str:
         """Ids of the rows that count in some frame or that LAG saw, and of the present row."""
         if len(self.frames) != 1 or self.lags:
-            queues = "".join(f"s.q{f}, " for f in range(len(self.frames)))
+            queues = "".join(f"(s.q{f}, {self._all_count(frame)}), " for f, frame in enumerate(self.frames))
             lags = "".join(f"(s.l{i}, {w.frame.rows}), " for i, w in self.lags)
             return f"contributing_ids(e, ({queues}), ({lags}))"
-        counted = " or ".join(f"e[{n}] is not None" for n in range(2, 2 + len(self.kept.inputs)))
+        if self._all_count(self.frames[0]):
+            return "[e[1] for e in s.q0]"
+        stored = [name for j in range(len(self.kept.inputs)) for name in self.kept.stored(j)]
+        counted = " or ".join(f"e[{n}] is not None" for n, name in enumerate(stored, 2) if name.startswith("x"))
         return f"[e[1] for e in s.q0 if {counted} or e is s.q0[-1]]"
+
+    def _all_count(self, frame: Frame) -> bool:
+        """Whether every row of a frame counts in some aggregate, for COUNT(*)."""
+        return any(self.kept.inputs[j].constant for j in self._inputs(frame))
 
     def _dump_and_revive(self) -> None:
         """A State as plain values and back: rows join again, which gives the same parts but for the digits of decimal sums."""
         out, sums = self.out, self.kept.decimal_sums()
-        queues = ", ".join(f"list(s.q{f})" for f in range(len(self.frames)))
+        queues = ", ".join(self._dumped(f, frame) for f, frame in enumerate(self.frames))
         lags = ", ".join(f"list(s.l{i})" for i, _ in self.lags)
         out.add("def dump(s):")
-        out.add(f"return [s.last, [{queues}], [{lags}], [{', '.join(f's.{name}' for name in sums)}]]", indent=1)
+        out.add(f"return [[{queues}], [{lags}], [{', '.join(f's.{name}' for name in sums)}]]", indent=1)
         out.add()
         out.add("def revive(values):")
         out.add("s = State()", indent=1)
-        out.add("s.last, queues, lags, sums = values", indent=1)
+        out.add("queues, lags, sums = values", indent=1)
         for f, frame in enumerate(self.frames):
             inputs = self._inputs(frame)
             values = "".join(f", x{j}" for j in inputs)
             out.add(f"for t, e{values} in queues[{f}]:", indent=1)
-            out.add(f"s.q{f}.append((t, e{values}))", indent=2)
+            for j in inputs:
+                self._lines(self.kept.convert(j), indent=2)
+            out.add(f"s.q{f}.append((t, e{self._stored(inputs)}))", indent=2)
             self._lines([line for j in inputs for line in self.kept.join(j)], indent=2)
         for n, (i, _) in enumerate(self.lags):
             out.add(f"s.l{i}.extend(map(tuple, lags[{n}]))", indent=1)
@@ -160,6 +183,13 @@ class _Generator:
             out.add(f"s.{name} = sums[{n}]", indent=1)
         out.add("return s", indent=1)
         out.add()
+
+    def _dumped(self, f: int, frame: Frame) -> str:
+        """Source of a frame's rows as (time, id, value of each input): values alone, in the end."""
+        inputs = self._inputs(frame)
+        stored = self._stored(inputs)
+        values = "".join(", 1" if self.kept.inputs[j].constant else f", x{j}" for j in inputs)
+        return f"list(s.q{f})" if stored == values else f"[(t, e{values}) for t, e{stored} in s.q{f}]"
 
     def _leaf(self, e: Expr) -> str | None:
         return e.attr if isinstance(e, Col) and e.name.startswith(WINDOW_COLUMN) else None

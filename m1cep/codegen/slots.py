@@ -33,6 +33,7 @@ class SlotWriter:
     Attributes:
         columns: while the SELECT list is written, the source of each key column.
         chained: whether the memory must know the states in which rows were taken.
+        place: how the parts of the memory ``c`` are written.
         showing: whether the SELECT list is written: ``m`` is the memory at the row shown, ``z`` that at the match's end.
     """
 
@@ -43,6 +44,7 @@ class SlotWriter:
         self.chained = True
         self.columns: dict[str, str] = {}
         self.showing = False
+        self.place = "c[{}]"
         self._variable: str | None = None
         self._shift = 0  # inside PREV: how many rows before the one at hand
 
@@ -67,21 +69,37 @@ class SlotWriter:
         """The memory with the row at hand put in front of the oldest: FIRST and LAST change places."""
         return f"(None{''.join(f', {self._update(slot, variable, back=True)}' for slot in self.slots.slots)},)"
 
-    def _at(self, slot: Slot) -> int:
-        return self.slots.at(slot)
+    @contextmanager
+    def apart(self, row: str) -> Iterator[None]:
+        """While the parts of the memory stand in variables of their own and the row at hand in ``row``."""
+        before, self.place, self.writer.row = (self.place, self.writer.row), "c{}", row
+        yield
+        self.place, self.writer.row = before
+
+    def begin_apart(self) -> dict[str, str]:
+        """The parts of the memory before the first row, each in its variable."""
+        return {self._at(s): _BEGIN.get(s.kind, "None") for s in self.slots.slots}
+
+    def backward_apart(self, variable: str) -> dict[str, str]:
+        """As ``backward``, of the parts that change."""
+        changes = {self._at(slot): self._update(slot, variable, back=True) for slot in self.slots.slots}
+        return {at: source for at, source in changes.items() if source != at}
+
+    def _at(self, slot: Slot) -> str:
+        return self.place.format(self.slots.at(slot))
 
     def _update(self, slot: Slot, variable: str, *, back: bool = False) -> str:
-        at = f"c[{self._at(slot)}]"
+        at = self._at(slot)
         if variable not in self.plan.members(slot.variable):
             return at
         newest, oldest = ("FIRST", "LAST") if back else ("LAST", "FIRST")
         if slot.kind == newest and slot.offset:
-            return f"c[{self._at(Slot(newest, slot.variable, slot.expr, None, slot.offset - 1))}]"
+            return self._at(Slot(newest, slot.variable, slot.expr, None, slot.offset - 1))
         value = "1" if slot.expr is None else self.writer.value(slot.expr)
         if slot.kind == newest:
             return value
         if slot.kind == oldest:
-            count = f"c[{self._at(row_count(slot.variable))}]"
+            count = self._at(row_count(slot.variable))
             return f"({value} if {count} == {slot.offset} else {at})"
         return self._aggregate(slot, at, value)
 
@@ -110,8 +128,8 @@ class SlotWriter:
     def _leaf(self, e: Expr) -> str | None:
         match e:
             case Nav() | Agg():
-                memory = ("z" if e.final else "m") if self.showing else "c"
-                return self._read(e, [f"{memory}[{self._at(slot)}]" for slot in slot_of(e)])
+                place = ("z[{}]" if e.final else "m[{}]") if self.showing else self.place
+                return self._read(e, [place.format(self.slots.at(slot)) for slot in slot_of(e)])
             case Col() if self.showing:
                 return self.columns.get(e.name)
             case Label() if not self._shift:

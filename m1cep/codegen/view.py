@@ -35,7 +35,7 @@ def _converter(view: Stream, stream: Stream) -> Convert:
 
 def _rows(view: Stream, stream: Stream, row_class: str, constants: dict[str, Any]) -> list[str]:
     """Source of each row of the view that a row ``r`` of the stream gives; of the stream itself that is ``r``."""
-    if view == stream:
+    if view.row_type is stream.row_type:  # the stream itself, or a lane of it
         return ["r"]
     if isinstance(view, Joined):
         constants[row_class] = view.row_type

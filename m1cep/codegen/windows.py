@@ -14,7 +14,7 @@ from m1cep.codegen.common import add_key_dict, event_id_source, key_parts, key_s
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
 from m1cep.plan.ir import TRUE, WINDOW_COLUMN, WINDOW_END, WINDOW_START, Col, Expr
-from m1cep.runtime.windows import EventIds
+from m1cep.runtime.windows import MANY_IDS, thin
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
@@ -32,7 +32,7 @@ class _Generator:
         self.stream = stream
         self.out = Source()
         self.writer = ExprWriter(leaf=self._leaf)
-        self.kept = Aggregates([(agg, None) for agg in plan.aggregates], self.writer, sliding=False)
+        self.kept = Aggregates([(agg, None) for agg in plan.aggregates], self.writer, None)
         self._key = key_parts(plan.key)
         self._of_group = False  # what the writer writes: an expression over a row, or over a group
 
@@ -51,7 +51,7 @@ class _Generator:
         self._merge()
         self._result()
         add_key_dict(self.out, self.plan.key)
-        return load(self.out, filename, self.writer.constants | RUNTIME | {"EventIds": EventIds})
+        return load(self.out, filename, self.writer.constants | RUNTIME | {"MANY_IDS": MANY_IDS, "thin": thin})
 
     def _group(self) -> None:
         out, parts = self.out, self.kept.slots()
@@ -60,7 +60,7 @@ class _Generator:
         out.add()
         out.add("def __init__(self):", indent=1)
         out.add("self.first = 0  # position of the first row", indent=2)
-        out.add("self.ids = None", indent=2)
+        out.add("self.ids = []", indent=2)
         for name, initial in parts:
             out.add(f"self.{name} = {initial}", indent=2)
         out.add()
@@ -71,26 +71,28 @@ class _Generator:
         out.add("def feed(w, rows, out):")
         if not session:
             out.add("groups, due = w.groups, w.due", indent=1)
+            out.add("get = groups.get", indent=1)
         out.add("for i, r in rows:", indent=1)
         out.add(f"t = r.{time}", indent=2)
         if not session:
             out.add("if t >= due:", indent=2)
             out.add("w.turn(t, out)", indent=3)
             out.add("groups, due = w.groups, w.due", indent=3)
+            out.add("get = groups.get", indent=3)
         self._skip_unless(plan.where)
         if session:
             out.add(f"groups = w.session({key_source(plan.shape.session_key)}, t, out)", indent=2)
             self._skip_unless(plan.counted)
         out.add(f"k = {key_source(plan.key)}", indent=2)
-        out.add("s = groups.get(k)", indent=2)
+        out.add("s = groups.get(k)" if session else "s = get(k)", indent=2)
         out.add("if s is None:", indent=2)
         out.add("s = groups[k] = Group()", indent=3)
         out.add("s.first = i", indent=3)
-        out.add("s.ids = EventIds()", indent=3)
         for j, wanted in enumerate(self.kept.inputs):
             pos = wanted.expr.pos if wanted.expr is not None else None
-            out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=pos)
-            for line in self.kept.join(j):
+            if not wanted.constant:
+                out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=pos)
+            for line in self.kept.convert(j) + self.kept.join(j):
                 out.add(line, indent=2)
         self._note_id()
         out.add()
@@ -103,13 +105,15 @@ class _Generator:
     def _note_id(self) -> None:
         """A row's id is kept if some aggregate counts it."""
         inputs = self.kept.inputs
-        note = f"s.ids.add({event_id_source(self.stream)})"
-        if not inputs or not all(wanted.may_be_null for wanted in inputs):
-            self.out.add(note, indent=2)
-            return
-        counts = " or ".join(f"x{j} is not None" for j in range(len(inputs)))
-        self.out.add(f"if {counts}:", indent=2)
-        self.out.add(note, indent=3)
+        indent = 2
+        if inputs and all(wanted.may_be_null for wanted in inputs):
+            counts = " or ".join(f"x{j} is not None" for j in range(len(inputs)))
+            self.out.add(f"if {counts}:", indent=2)
+            indent = 3
+        self.out.add("ids = s.ids", indent=indent)
+        self.out.add(f"ids.append({event_id_source(self.stream)})", indent=indent)
+        self.out.add("if len(ids) > MANY_IDS:", indent=indent)
+        self.out.add("thin(ids)", indent=indent + 1)
 
     def _merge(self) -> None:
         out = self.out

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MAX_EVENT_IDS = 1_000  # an alert names at most so many events: the oldest half and the newest half
 
 
-class Alert(msgspec.Struct, frozen=True, kw_only=True):
+class Alert(msgspec.Struct, frozen=True):
     """An alert.
 
     Attributes:
@@ -65,16 +65,29 @@ def clip_event_ids(ids: list[str]) -> list[str]:
     return ids[:half] + ids[-half:]
 
 
-def alert_id(rule: str, version: str, key: Mapping[str, Any], discriminators: Iterable[str]) -> str:
-    """32 hexadecimal digits of BLAKE2b over rule, version, key and what tells this match from others.
-
-    The discriminators are the ids of the contributing events (or the window's bounds). Every part is preceded by its
-    length, so that no two different lists give the same bytes.
+class AlertIds:
+    """Ids of the alerts of one rule in one version: 32 hexadecimal digits of BLAKE2b over rule, version, key and what tells this
+    match from others. Every part is preceded by its length, so that no two different lists give the same bytes.
     """
-    parts = [rule, version, *[f"{k}={v!r}" for k, v in key.items()], *discriminators]
-    data = [part.encode("utf-8", "surrogatepass") for part in parts]
-    framed = b"".join([piece for part in data for piece in (len(part).to_bytes(4, "big"), part)])
-    return blake2b(framed, digest_size=16).hexdigest()
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, rule: str, version: str) -> None:
+        self._begun = blake2b(_framed([rule, version]), digest_size=16)
+
+    def of(self, key: Mapping[str, Any], discriminators: Iterable[str]) -> str:
+        """The id for a key; the discriminators are the ids of the contributing events, or the window's bounds."""
+        digest = self._begun.copy()
+        digest.update(_framed([*[f"{k}={v!r}" for k, v in key.items()], *discriminators]))
+        return digest.hexdigest()
+
+
+def _framed(parts: list[str]) -> bytes:
+    pieces: list[bytes] = []
+    for part in parts:
+        piece = part.encode("utf-8", "surrogatepass")
+        pieces += (len(piece).to_bytes(4, "big"), piece)
+    return b"".join(pieces)
 
 
 def event_digest(row: msgspec.Struct) -> str:

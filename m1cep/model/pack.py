@@ -1,21 +1,24 @@
 """State as bytes: msgpack, with the few Python values that msgpack does not have as extensions.
 
-Tuples come back as lists; DECIMAL, integers beyond 64 bits and sets come back as they were.
+Tuples come back as lists; DECIMAL, fractions, integers beyond 64 bits and sets come back as they were.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 
-_DECIMAL, _BIG, _SET = 1, 2, 3
+_DECIMAL, _BIG, _SET, _FRACTION = 1, 2, 3, 4
 _I64 = 2**63
 
 
 def pack(value: Any) -> bytes:
-    """The bytes of a plain value: None, bool, int, float, str, bytes, Decimal, list, tuple, dict, frozenset, in any nesting."""
+    """The bytes of a plain value: None, bool, int, float, str, bytes, Decimal, Fraction, list, tuple, dict, frozenset, in any
+    nesting.
+    """
     return _encode(_plain(value))
 
 
@@ -41,6 +44,8 @@ def _plain(value: Any) -> Any:
         return {k: _plain(v) for k, v in value.items()}
     if kind is Decimal:
         return msgspec.msgpack.Ext(_DECIMAL, str(value).encode())
+    if kind is Fraction:
+        return msgspec.msgpack.Ext(_FRACTION, str(value).encode())
     if kind is frozenset:
         return msgspec.msgpack.Ext(_SET, _encode([_plain(v) for v in sorted(value, key=repr)]))
     return value
@@ -51,6 +56,8 @@ def _extension(code: int, data: memoryview) -> Any:
         return Decimal(bytes(data).decode())
     if code == _BIG:
         return int(bytes(data))
+    if code == _FRACTION:
+        return Fraction(bytes(data).decode())
     return frozenset(tuples(_decode(bytes(data))))
 
 

@@ -58,7 +58,7 @@ def _comes_again(program: Program, state: int) -> bool:
     return False
 
 
-def _disjoint(a: Expr, b: Expr) -> bool:
+def disjoint(a: Expr, b: Expr) -> bool:
     """Whether no row can meet both conditions, as far as constants tell."""
     left, right = constants(a), constants(b)
     return any(not set(values) & set(right[attr]) for attr, values in left.items() if attr in right)
@@ -69,7 +69,7 @@ def _one_way_to_each_state(plan: MatchPlan, program: Program) -> bool:
     names = sorted(set(program.labels))
     if len(names) > 8:
         return False
-    apart = {(a, b) for a in names for b in names if a < b and _disjoint(plan.define[a], plan.define[b])}
+    apart = {(a, b) for a in names for b in names if a < b and disjoint(plan.define[a], plan.define[b])}
     seen = {program.start}
     todo = [program.start]
     while todo:

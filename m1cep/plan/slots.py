@@ -2,7 +2,7 @@
 
 A match's memory is a flat tuple. Slots are updated when a row is mapped to a variable, never recomputed from stored rows, so
 that the cost of an event does not grow with the length of the match. SUM of DOUBLE is kept exactly, as the parts of
-``runtime.sliding.exact_add``.
+``runtime.exact.exact_add``.
 """
 
 from __future__ import annotations

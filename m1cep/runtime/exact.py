@@ -14,56 +14,58 @@ Parts = tuple[float, ...]  # an int counts as a float to mypy
 Moments = tuple[int, int, int]
 NO_MOMENTS: Moments = (0, 0, 0)
 _HUGE = 2.0**970  # the sum of as many smaller values as a match can have does not overflow
+_MANY = 8  # numbers after which it pays to make few of them
 _UNIT = 1075  # every DOUBLE is a whole multiple of 2**-1074
 
 
 def exact_add(parts: Parts | None, x: float) -> Parts:
-    """The exact sum of ``parts`` and ``x`` as non-overlapping parts (Shewchuk 1997, as in math.fsum).
+    """Numbers with the exact sum of ``parts`` and ``x``, a few at most.
 
     What could overflow is a whole number and kept as one, an int behind the others.
     """
     if not parts:
         return (x,) if -_HUGE < x < _HUGE else (int(x),)
-    if len(parts) == 1 and type(parts[0]) is float:  # most often; two-sum (Knuth)
-        (y,) = parts
-        high = x + y
-        if -_HUGE < high < _HUGE:
-            z = high - x
-            low = (x - (high - z)) + (y - z)
-            return (low, high) if low else (high,)
+    if len(parts) < _MANY and -_HUGE < x < _HUGE:
+        return (x, *parts)
     huge: float = 0
-    if type(parts[-1]) is int:
-        *parts, huge = parts  # type: ignore[assignment]
+    numbers = [x, *parts]
+    if type(numbers[-1]) is int:
+        huge = numbers.pop()
+    if not -_HUGE < x < _HUGE:
+        huge += int(numbers.pop(0))
     kept: list[float] = []
-    for y in parts:
-        if abs(x) < abs(y):
-            x, y = y, x  # noqa: PLW2901 - two-sum needs them in order
-        high = x + y
-        low = y - (high - x)
-        if low:
-            kept.append(low)
-        x = high
-    if -_HUGE < x < _HUGE:
-        kept.append(x)
-    else:
-        huge += int(x)
-    return (*kept, huge) if huge else tuple(kept)
+    while True:  # each is what the ones before it lack of the sum, rounded: two or three make it exact
+        rest = fsum(numbers)
+        if not rest:
+            break
+        if -_HUGE < rest < _HUGE:
+            kept.append(rest)
+        else:
+            huge += int(rest)
+        numbers.append(-rest)
+    return (*kept, huge) if huge else tuple(kept) or (0.0,)
 
 
 def exact_value(parts: Parts | None) -> float | None:
     """The sum, correctly rounded; NULL of nothing and beyond DOUBLE."""
     if parts is None:
         return None
+    if len(parts) == 1 and type(parts[0]) is float:
+        return parts[0]
     if type(parts[-1]) is int:
         try:
             return float(sum(map(Fraction, parts)))
         except OverflowError:
             return None
-    return parts[0] if len(parts) == 1 else fsum(parts)
+    return fsum(parts)
 
 
 def average(parts: Parts | None, count: int) -> float | None:
     """The sum divided by ``count``."""
+    if parts is None:
+        return None
+    if type(parts[-1]) is float:
+        return fsum(parts) / count
     total = exact_value(parts)
     return None if total is None else total / count
 

@@ -10,6 +10,7 @@ once and then looked up.
     group A3       1 2 3
     group A2     1 2 3 4
 
+Most rows move no group but the key's standing alone (see ``standing``): the groups catch up when a row may decide something.
 Without WITHIN the oldest start of a group is all there is to remember: the others could only find what it finds.
 The states in which a match's rows were taken are found again from the variables that each row fitted, when it is reported.
 """
@@ -20,9 +21,10 @@ from bisect import insort
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from m1cep.runtime.matcher import PatternMatcher
-from m1cep.runtime.nodes import Move, Node, following, merged, moved
+from m1cep.runtime.matcher import SPARE, PatternMatcher
+from m1cep.runtime.nodes import Move, Node, following, merged
 from m1cep.runtime.partition import NEVER, Partition
+from m1cep.runtime.standing import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from m1cep.runtime.matcher import Setup
     from m1cep.runtime.nodes import States
     from m1cep.runtime.outcome import Hit
+    from m1cep.runtime.standing import Standing
 
 
 class GroupPartition(Partition):
@@ -43,11 +46,12 @@ class GroupPartition(Partition):
         ready: starts of attempts that are over and have a match; an older attempt may hold them back. Ascending.
         ends: of the attempts in ``ready``, what ``best`` was.
         expires: event time before which no attempt runs out of time.
+        standing: where the attempts stand. Rows from number ``taken`` on have changed it, and not yet the groups.
     """
 
-    __slots__ = ("best", "ends", "expires", "fits", "groups", "ready")
+    __slots__ = ("best", "ends", "expires", "fits", "groups", "ready", "standing")
 
-    def __init__(self) -> None:
+    def __init__(self, standing: Standing) -> None:
         super().__init__()
         self.fits: list[int] = []
         self.groups: dict[Node, deque[int]] = {}
@@ -55,6 +59,7 @@ class GroupPartition(Partition):
         self.ready: list[int] = []
         self.ends: dict[int, Any] = {}
         self.expires = NEVER
+        self.standing = standing
 
     def cut(self, count: int) -> None:
         """Drop the ``count`` oldest rows."""
@@ -68,8 +73,6 @@ MAX_NODES = 10_000  # lists of states remembered, with what rows do to them
 class GroupMatcher(PatternMatcher[GroupPartition]):
     """Follows attempts in groups. For patterns without look at the past, look-ahead, anchors and empty matches."""
 
-    new_partition = GroupPartition
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         module = setup.module
@@ -78,6 +81,16 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         self._nodes: dict[Any, Node] = {}
         self._start = self._node(self._program.start)
         self._only_oldest = self._within is None and self._past_last
+        self._standings = Standings(self._program, self._bit_of, module["DYNAMIC"])
+
+    def new_partition(self) -> GroupPartition:
+        """A key without attempts."""
+        return GroupPartition(self._standings.none)
+
+    def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
+        standings = self._standings
+        self._scan(self, self._live, self._cold, self._spare, standings.none, standings.gone, rows, out)
+        del self._spare[SPARE:]
 
     def _node(self, states: States) -> Node:
         node = self._nodes.get(states)
@@ -94,53 +107,123 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         self._nodes[name] = node
         return node
 
-    def _step(  # noqa: C901 - every row of every open key comes through here: a call less is a tenth of its cost
-        self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]
-    ) -> None:
+    def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
+        """Take in a row, the newest of the log, that may decide something; ``fits``: bits of the variables that it fits."""
         if time >= p.expires:
             self._expire(p, key, time, out)
+            if p.expires == NEVER and self._within is not None:
+                p.expires = time + self._within
+        self._standings.learn(p.standing, fits)
+        after = p.standing.get(fits)
+        if after is None:
+            self._decide_with(p, key, row, time, at, fits, out)
+            return
+        p.ats.append(at)
+        p.fits.append(fits)
+        p.standing = after
+        if after is self._standings.gone:
+            self._leave(p, key)
+
+    def _decide_with(
+        self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]
+    ) -> None:
+        """A row for which it matters which attempt stands where."""
+        self._settle(p)
         number = p.taken
         p.taken = number + 1
         p.ats.append(at)
         p.fits.append(fits)
-        groups = p.groups
-        covered = False
-        if len(groups) == 1 and not p.best:  # most often: one group, that stays, moves on or ends
-            (node,) = groups
-            move = None if fits & node.asks else node.moves.get(fits)
-            if move is None or move.done >= 0:
-                covered = self._move_all(p, row, number, fits)
-                groups = p.groups
-            elif move.to is not node:
-                groups = p.groups = {} if move.to is None else {move.to: groups[node]}
-        elif groups:
-            after = None if p.best or self._only_oldest else moved(groups, fits)
-            if after is None:
-                covered = self._move_all(p, row, number, fits)
-                groups = p.groups
-            else:
-                groups = p.groups = after
+        covered = bool(p.groups) and self._move_all(p, row, number, fits)
         if not covered:
-            first = self._start
-            move = None if fits & first.asks else first.moves.get(fits)
-            if move is None:
-                move = self._begin_with(p, row, number, fits)
-            to = move.to
-            if to is not None and to in groups and move.done < 0 and not self._only_oldest:
-                groups[to].append(number)
-            elif to is not None or move.done >= 0:
+            move = self._begin_with(p, row, number, fits)
+            if move.to is not None or move.done >= 0:
                 self._begin(p, time, number, move)
         if p.ready:
             self._decide(p, key, (time, 1, at), out)
-            groups = p.groups
-        if not groups and not p.ready:
-            p.expires = NEVER
+        if not p.groups and not p.ready:
             self._leave(p, key)
             return
+        self._stand(p, leading=False)
         if p.armed == NEVER and (self._absent or p.best or p.ready):  # later starts run out of time later
             self._arm(p, key)
         if not number & 31 and len(p.log) > 64:
-            self._shorten(p)
+            self.tidy(p)
+
+    def after_first(self, bits: int) -> Standing:
+        """Where the only attempt of a key stands after a first row of these bits, that decides nothing."""
+        none = self._standings.none
+        self._standings.learn(none, bits)
+        standing = none[bits]
+        assert standing is not None
+        return standing
+
+    def _settle(self, p: GroupPartition) -> None:
+        """Move the groups by the rows that only moved the standing: these complete nothing and ask nothing."""
+        fits, base, groups = p.fits, p.base, p.groups
+        start, begins = self._start, self._start.moves
+        steady: tuple[int, deque[int]] | None = (
+            None  # bits of rows that leave a group as it is and begin one more attempt there
+        )
+        for number in range(p.taken, base + len(fits)):
+            bits = fits[number - base]
+            if steady is not None and bits == steady[0]:
+                steady[1].append(number)
+                continue
+            after: dict[Node, deque[int]] = {}
+            for node, starts in groups.items():
+                to = (node.moves.get(bits) or self._work_out(node, bits, number, after)).to
+                if to is not None:
+                    after[to] = merged(after[to], starts) if to in after else starts
+            to = (begins.get(bits) or self._work_out(start, bits, number, after)).to
+            if to is not None:
+                if to in after:
+                    after[to].append(number)
+                else:
+                    after[to] = deque((number,))
+            if self._only_oldest:
+                self._prune_all(p, after)
+            elif len(after) == 1 and to is not None and after.get(to) is groups.get(to):
+                steady = bits, after[to]
+            else:
+                steady = None
+            p.groups = groups = after
+        p.taken = base + len(fits)
+
+    def _stand(self, p: GroupPartition, *, leading: bool) -> None:
+        """Note where the attempts stand; ``leading`` as of Standing."""
+        busy = p.best or p.ready
+        standings = self._standings
+        p.standing = standings.busy if busy else standings.of((n.states for n in p.groups), leading=leading)
+
+    def tidy(self, p: GroupPartition) -> None:
+        """Drop rows that are no longer needed, of the others the columns."""
+        if p.standing.leading and not p.taken and self._within is not None:  # all of them are needed
+            self._slim(p)
+            return
+        self._settle(p)
+        self._shorten(p)
+        self._stand(p, leading=p.standing.leading)
+
+    def _leave(self, p: GroupPartition, key: Any) -> None:
+        p.taken = p.base + len(p.fits)
+        p.groups = {}
+        p.expires = NEVER
+        p.standing = self._standings.none
+        super()._leave(p, key)
+
+    def leave(self, p: GroupPartition, key: Any) -> None:
+        """No attempt is open after a row."""
+        self._leave(p, key)
+
+    def _let_go(self, p: GroupPartition, key: Any) -> None:
+        """As ``_leave``, of a key that is not lasting and whose rows were never settled."""
+        del self._live[key]
+        p.log.clear()
+        p.ats.clear()
+        p.fits.clear()
+        p.standing = self._standings.none
+        p.matches = p.covered = p.slim = 0
+        self._spare.append(p)
 
     def _shorten(self, p: GroupPartition) -> None:
         oldest = self._oldest(p)
@@ -198,11 +281,11 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if start in p.best:
                 self._over(p, start)
         if self._only_oldest:
-            self._prune_all(p)
+            self._prune_all(p, after)
         return completed is not None
 
-    def _prune_all(self, p: GroupPartition) -> None:
-        for starts in p.groups.values():
+    def _prune_all(self, p: GroupPartition, groups: dict[Node, deque[int]]) -> None:
+        for starts in groups.values():
             if len(starts) > 1:
                 self._prune(p, starts)
 
@@ -214,7 +297,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _begin_with(self, _p: GroupPartition, _row: Any, number: int, fits: int) -> Move:
         """What a row does as the first of a match."""
-        return self._work_out(self._start, fits, number, ())
+        return self._start.moves.get(fits) or self._work_out(self._start, fits, number, ())
 
     def _begin(self, p: GroupPartition, time: int, number: int, move: Move) -> None:
         to = move.to
@@ -315,8 +398,9 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
 
     def _expire(self, p: GroupPartition, key: Any, time: int, out: list[Hit]) -> None:
         within, log, base = self._within, p.log, p.base
-        if within is None:
+        if within is None or time < p.expires:
             return
+        self._settle(p)
         last = time - within  # attempts that began at or before it are over
         time_of = self._time_of
         while p.groups:
@@ -345,6 +429,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             if not starts:
                 del p.groups[node]
         self._expect(p)
+        self._stand(p, leading=p.standing.leading)
 
     def _expect(self, p: GroupPartition) -> None:
         """Note when the oldest open attempt runs out of time."""
@@ -353,6 +438,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             p.expires = self._time_of(p.log[min(s[0] for s in p.groups.values()) - p.base]) + self._within
 
     def _close(self, p: GroupPartition, key: Any, out: list[Hit]) -> None:
+        self._settle(p)
         for node, waiting in p.groups.items():
             if node.waits >= 0:
                 for start in waiting:
@@ -366,16 +452,21 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             self._decide(p, key, (self._time_of(p.log[first]), 0, p.ats[first]), out)
 
     def _oldest(self, p: GroupPartition) -> int | None:
+        self._settle(p)
         oldest = p.ready[0] if p.ready else None
         for starts in p.groups.values():
             if oldest is None or starts[0] < oldest:
                 oldest = starts[0]
         return oldest
 
+    def _idle(self, p: GroupPartition) -> bool:
+        return p.standing is self._standings.none
+
     def _waits(self, p: GroupPartition) -> bool:
         return bool(p.best or p.ready or (self._absent and p.groups))
 
     def _open(self, p: GroupPartition) -> int:
+        self._settle(p)
         return sum(map(len, p.groups.values())) + len(p.ready)
 
     def _reset(self, p: GroupPartition) -> None:
@@ -384,6 +475,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
     # as plain values
 
     def _save(self, p: GroupPartition) -> Any:
+        self._settle(p)
         groups = [[list(node.states), *self._save_runs(node), list(starts)] for node, starts in p.groups.items()]
         return [p.fits, groups, *([list(p.best.items()), list(p.ends.items())] if p.best or p.ready else [])]
 
@@ -399,6 +491,7 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
             p.best, p.ends = ({start: self._restored_end(end) for start, end in found} for found in ends)
             p.ready = sorted(p.ends)
         self._expect(p)
+        self._stand(p, leading=False)
 
     def _restored(self, states: States, _runs: Any, _others: Iterable[Node]) -> Node:
         return self._node(states)

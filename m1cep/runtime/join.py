@@ -128,7 +128,7 @@ class IntervalJoin:
     def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
         found = None if alone else batch.candidates(self._demands)
-        self._feed(batch.all() if found is None else batch.at(found), out)
+        self._feed(batch.all() if found is None else found, out)
 
     # an inner join: what pairs is an alert
 

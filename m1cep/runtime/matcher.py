@@ -20,7 +20,7 @@ from m1cep.runtime.partition import NEVER, Partition
 from m1cep.runtime.report import Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, KeysView
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from m1cep.runtime.suppress import Suppressor
 
 P = TypeVar("P", bound=Partition)
-_SPARE = 1_000
+SPARE = 1_000  # partitions that are kept to be used again
+_RARE = 4  # of so many rows of a batch one or none is looked at: worth finding them first
 _MANY = 10_000  # keys in memory before those that are not touched are packed
 
 
@@ -67,15 +68,13 @@ class Setup:
 class PatternMatcher(ABC, Generic[P]):
     """Runs one row pattern (one rule) over all its keys."""
 
-    new_partition: Callable[[], P]
-
     def __init__(self, setup: Setup) -> None:
         plan, program, module, suppressor = setup.plan, setup.program, setup.module, setup.suppressor
         self._plan = plan
         self._program = program
         self._scan = module["scan"]
         self._key_of: Callable[[Any], Any] = module["key"]
-        # Under this name rules with the same key share a batch's index; the space keeps it apart from a column's.
+        # Under this name rules with the same key share a batch's keys; the space keeps it apart from a column's.
         self._key_name = "key " + " ".join(column.attr for column in plan.key)
         self._every_row: bool = module["EVERY_ROW"]
         self._behind: int = module["BEHIND"]
@@ -107,8 +106,12 @@ class PatternMatcher(ABC, Generic[P]):
     # what a kind of matcher does
 
     @abstractmethod
-    def _step(self, p: P, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
-        """Take a row in that was put into the partition's log; ``fits``: bits of the variables that it fits."""
+    def new_partition(self) -> P:
+        """A key without attempts."""
+
+    @abstractmethod
+    def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
+        """Have the generated scan take in (position, row) of rows."""
 
     @abstractmethod
     def _expire(self, p: P, key: Any, time: int, out: list[Hit]) -> None:
@@ -121,6 +124,10 @@ class PatternMatcher(ABC, Generic[P]):
     @abstractmethod
     def _oldest(self, p: P) -> int | None:
         """Number of the first row of the oldest open attempt."""
+
+    @abstractmethod
+    def _idle(self, p: P) -> bool:
+        """Whether no attempt is open, and no row waits."""
 
     @abstractmethod
     def _waits(self, p: P) -> bool:
@@ -147,28 +154,33 @@ class PatternMatcher(ABC, Generic[P]):
         """Take rows in, in event-time order; ``alone`` says that an index of the batch would serve this rule only."""
         if len(self._live) > self._many:
             self._pack_idle()
-        self._scan(self._live, self._cold, self._enter, self._step, batch.all() if alone else self._rows(batch), out)
+        self._run(batch.all() if alone else self._rows(batch), out)
 
     def _rows(self, batch: Batch) -> Any:
         """The rows that this rule must see: those of keys with a row that may begin a match, and of keys in memory."""
         demanded = batch.candidates(self._demands)
-        beginning = None if self._every_row else batch.candidates(self._begins)
+        rows = batch.all() if demanded is None else demanded
+        if self._every_row or (demanded is not None and len(demanded) * _RARE <= len(batch.rows)):
+            return rows
+        beginning = batch.candidates(self._begins, _RARE)
         if beginning is None:
-            return batch.all() if demanded is None else batch.at(demanded)
-        rows, key_of = batch.rows, self._key_of
-        by_key = batch.by(self._key_name, key_of)
-        keys = {key_of(rows[i]) for i in beginning}
-        if self._live:
-            keys.update(by_key.keys() & self._live.keys())
-        if self._cold:
-            keys.update(by_key.keys() & self._cold.keys())
-        if 2 * len(keys) > len(by_key):
-            return batch.all() if demanded is None else batch.at(demanded)
-        if len(keys) == 1:
-            return batch.at(by_key[keys.pop()])
-        return batch.at(sorted(i for key in keys for i in by_key[key]))
+            return rows
+        open_keys = [keys for keys in self._open_keys() if keys]
+        if not (beginning or open_keys):
+            return beginning
+        by_row = batch.values(self._key_name, self._key_of)
+        present = set(by_row)
+        wanted = {self._key_of(row) for _, row in beginning}.union(*(present & keys for keys in open_keys))
+        if 2 * len(wanted) > len(present):
+            return rows
+        return [place for place, key in zip(batch.all(), by_row, strict=True) if key in wanted]
 
-    def _enter(self, key: Any) -> P:
+    def _open_keys(self) -> list[KeysView[Any]]:
+        """Keys of which something is remembered."""
+        return [self._live.keys(), self._cold.keys()]
+
+    def enter(self, key: Any) -> P:
+        """The partition of a key that is not live."""
         known = key in self._cold
         p = self._thaw(self._cold.pop(key)) if known else self._spare.pop() if self._spare else self.new_partition()
         self._live[key] = p
@@ -178,7 +190,7 @@ class PatternMatcher(ABC, Generic[P]):
         """Drop or shorten a partition after a row: called when no attempt is open."""
         if not self._lasting:
             del self._live[key]
-            if len(self._spare) < _SPARE:
+            if len(self._spare) < SPARE:
                 p.log.clear()
                 p.ats.clear()
                 p.base = p.taken = p.matches = p.covered = p.slim = p.touched = 0
@@ -232,7 +244,7 @@ class PatternMatcher(ABC, Generic[P]):
                 self._expire(p, key, watermark, out)
                 if self._waits(p):
                     again.append((p, key))
-                elif self._oldest(p) is None and p.taken == p.base + len(p.log):
+                elif self._idle(p):
                     self._leave(p, key)
         for p, key in again:
             self._arm(p, key, watermark)
@@ -244,7 +256,7 @@ class PatternMatcher(ABC, Generic[P]):
         self._swept = watermark
         for key, p in list(self._live.items()):
             self._expire(p, key, watermark, out)
-            if self._oldest(p) is None and p.taken == p.base + len(p.log):
+            if self._idle(p):
                 self._leave(p, key)
         ended = [
             k for k, blob in self._cold.items() if int.from_bytes(blob[:8], "big", signed=True) + within <= watermark
@@ -254,7 +266,7 @@ class PatternMatcher(ABC, Generic[P]):
             if self._lasting:
                 p = self._live[key] = self._thaw(blob)
                 self._expire(p, key, watermark, out)
-                if self._oldest(p) is None and p.taken == p.base + len(p.log):
+                if self._idle(p):
                     self._leave(p, key)
                     self._cold[key] = self._freeze(self._live.pop(key))
         if ended:
@@ -285,19 +297,23 @@ class PatternMatcher(ABC, Generic[P]):
 
     def _pack_idle(self) -> None:
         """Pack keys that were not touched since the last time, unless time alone may bring them a match."""
-        idle = [k for k, p in self._live.items() if p.touched == p.taken and p.armed == NEVER and not self._waits(p)]
+        idle = [
+            k
+            for k, p in self._live.items()
+            if p.touched == p.base + len(p.log) and p.armed == NEVER and not self._waits(p)
+        ]
         for key in idle:  # no row since the last time
             self._cold[key] = self._freeze(self._live.pop(key))
         for p in self._live.values():
-            p.touched = p.taken
+            p.touched = p.base + len(p.log)
         self._many = len(self._live) + max(_MANY, len(self._live) // 4)
 
     def _freeze(self, p: P) -> bytes:
         """A partition as bytes; the first eight are the event time of its newest row, or NEVER where nothing is open."""
-        waiting = self._oldest(p) is not None or p.taken < p.base + len(p.log)
-        newest = self._time_of(p.log[-1]) if waiting else NEVER
+        newest = NEVER if self._idle(p) else self._time_of(p.log[-1])
         rows = self._pack_rows(self._cut_down(p.log))
-        facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, self._save(p)]
+        saved = self._save(p)
+        facts = [p.base, p.taken, p.matches, p.covered, p.ats, rows, saved]
         return newest.to_bytes(8, "big", signed=True) + pack(facts)
 
     def _thaw(self, blob: bytes) -> P:

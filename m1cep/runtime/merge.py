@@ -47,6 +47,7 @@ class _Input:
     time_of: Callable[[Any], int]
     delay: int
     highest: int = START
+    floor: int = START  # somebody has promised that nothing older comes
     idle: bool = False
     ended: bool = False
     waiting: list[Any] = field(default_factory=list)  # rows of the rule source, not let go yet
@@ -56,7 +57,7 @@ class _Input:
     def watermark(self) -> int:
         if self.ended:
             return END
-        return self.highest if self.idle else max(self.highest - self.delay, START)
+        return self.highest if self.idle else max(self.highest - self.delay, self.floor)
 
 
 @dataclass
@@ -116,6 +117,21 @@ class Merge:
         """The stream is read to its end for now."""
         self._inputs[stream].idle = True
 
+    def wake(self, stream: str) -> None:
+        """The stream may bring rows: until then nothing goes that may come after them."""
+        self._inputs[stream].idle = False
+
+    def reach(self, stream: str, time: int) -> None:
+        """The stream has come to ``time``, as if it had brought a row of that time."""
+        source = self._inputs[stream]
+        source.idle = False
+        source.highest = max(source.highest, time)
+
+    def promise(self, stream: str, time: int) -> None:
+        """The stream will bring nothing older than ``time``; if it does all the same, that is late as of an idle stream."""
+        source = self._inputs[stream]
+        source.floor = max(source.floor, time)
+
     def end(self, stream: str) -> None:
         """The stream will bring nothing more."""
         self._inputs[stream].ended = True
@@ -173,16 +189,17 @@ class Merge:
     def state(self) -> Any:
         """Watermarks, and the rows that wait."""
         inputs = {
-            name: [i.highest, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)] for name, i in self._inputs.items()
+            name: [i.highest, i.floor, i.idle, i.ended, msgspec.msgpack.encode(i.waiting)]
+            for name, i in self._inputs.items()
         }
         return [self.gone, self.silent, inputs]
 
     def load(self, state: Any, row_type: type[msgspec.Struct]) -> None:
         """The reverse."""
         self.gone, self.silent, inputs = state
-        for name, (highest, idle, ended, rows) in inputs.items():
+        for name, (highest, floor, idle, ended, rows) in inputs.items():
             found = self._inputs[name]
-            found.highest, found.idle, found.ended = highest, idle, ended
+            found.highest, found.floor, found.idle, found.ended = highest, floor, idle, ended
             found.waiting = msgspec.msgpack.decode(rows, type=list[row_type])  # type: ignore[valid-type]  # made at run time
             found.in_order = False
 

@@ -81,22 +81,6 @@ def following(
     return tuple(to), tuple(parents), -1
 
 
-def moved(groups: dict[Node, deque[int]], fits: int) -> dict[Node, deque[int]] | None:
-    """Groups after a row that completes nothing, asks nothing and is known; None for any other row."""
-    moves = [node.moves.get(fits) for node in groups]
-    for node, move in zip(groups, moves, strict=True):
-        if move is None or move.done >= 0 or fits & node.asks:
-            return None
-    after: dict[Node, deque[int]] = {}
-    for move, starts in zip(moves, groups.values(), strict=True):
-        to = move.to  # type: ignore[union-attr]  # none is None: see above
-        if to in after:
-            after[to] = merged(after[to], starts)
-        elif to is not None:
-            after[to] = starts
-    return after
-
-
 def merged(a: deque[int], b: deque[int]) -> deque[int]:
     """Starts of both, ascending."""
     if a[-1] < b[0]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from m1cep.runtime.batch import Batch
 
 
-class Hit(NamedTuple):
+class Hit(msgspec.Struct):
     """A match, before it becomes an alert. Hits sort by when they were decided, whatever the batch cuts.
 
     Attributes:

@@ -18,7 +18,7 @@ class Partition:
         covered: rows before this number belong to a match, for WITH UNMATCHED ROWS.
         armed: event time at which the partition is to be woken, or NEVER.
         slim: rows before this number have been cut down to the columns that are needed.
-        touched: ``taken`` when partitions without rows were looked for the last time.
+        touched: how many rows there had been when partitions without new rows were looked for the last time.
     """
 
     __slots__ = ("armed", "ats", "base", "covered", "log", "matches", "slim", "taken", "touched")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from m1cep.runtime.matcher import Setup
     from m1cep.runtime.nodes import States
+    from m1cep.runtime.outcome import Hit
 
     Memory = tuple[Any, ...]
 
@@ -69,7 +70,35 @@ class RunMatcher(GroupMatcher):
         self._tries = module["TRIES"]
         self._backs = module["BACKS"]
         self._empty: Memory = module["EMPTY"]
+        self._oldest_fitting = module["OLDEST"]
         self._only_oldest = False  # attempts differ in what they have taken
+
+    def step(self, p: GroupPartition, key: Any, row: Any, time: int, at: int, fits: int, out: list[Hit]) -> None:
+        """As GroupMatcher's, shorter where all a row does is to complete one of the attempts of a leading loop, or none."""
+        standing = p.standing
+        if fits not in standing:
+            self._standings.learn(standing, fits)
+        ask = standing.asks.get(fits)
+        if ask is None or time >= p.expires or (fitting := self._oldest_fitting[ask.state]) is None:
+            super().step(p, key, row, time, at, fits, out)
+            return
+        log, base = p.log, p.base
+        first = (min([starts[0] for starts in p.groups.values()]) if p.groups else p.taken) - base
+        last = len(log) - 1
+        start = fitting(row, log, first, last, last - ask.rows)
+        if start is not None:
+            path = [self._label[0]] * (last - start)
+            path.append(self._label[ask.state])
+            self._reporter.report(p, key, base + start, path, (time, 1, at), out)
+        elif ask.after is not self._standings.gone:
+            p.ats.append(at)
+            p.fits.append(ask.bits)
+            p.standing = ask.after
+            return
+        if p.taken:
+            self._leave(p, key)
+        else:
+            self._let_go(p, key)
 
     def _node(self, states: States) -> Node:
         """The node before a match's first row."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
@@ -60,45 +60,59 @@ class SlidingWindow:
         self._dump = module["dump"]
         self._revive = module["revive"]
         self._suppressor = suppressor
+        self._time_of = module["time_of"]
         self._span: int | None = module["SPAN"]
         self._states: dict[Any, Any] = {}
-        self._swept = -1
+        self._idle: dict[Any, Any] = {}  # states of keys without a row since the last turn
+        self._turned = -1
+        self._newest = -1  # event time of the newest row
 
     def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
         """Take rows in, in event-time order."""
-        self._feed(self._states, self._suppressor.allows, rows_of(batch, self._demands, alone=alone), out)
+        rows = rows_of(batch, self._demands, alone=alone)
+        if not rows:
+            return
+        self._turn(self._time_of(batch.rows[0]))
+        self._newest = self._time_of(batch.rows[-1])
+        self._feed(self._states, self._idle, self._suppressor.allows, rows, out)
 
     def advance(self, watermark: int, _out: list[Hit]) -> None:
-        """Forget keys that were silent for longer than the widest frame; looked for once a frame, so cheap per event."""
+        """Forget keys that were silent for longer than the widest frame."""
         self._suppressor.forget(watermark)
-        if self._span is None or watermark - self._swept <= self._span:
+        self._turn(watermark)
+
+    def _turn(self, time: int) -> None:
+        """No row before ``time`` will come any more. Once a frame, drop the keys without a row since the turn before: no key is
+        looked at for it.
+        """
+        if self._span is None or time - self._turned <= self._span:
             return
-        self._swept = watermark
-        silent = watermark - self._span
-        states = self._states
-        for key in [k for k, s in states.items() if s.last < silent]:
-            del states[key]
+        self._turned = time
+        self._idle = self._states if time - self._newest <= self._span else {}
+        self._states = {}
 
     def finish(self, _out: list[Hit]) -> None:
         """Nothing waits for an end."""
         self._states.clear()
+        self._idle.clear()
 
     def counters(self) -> dict[str, int]:
         """Keys in memory, matches suppressed."""
-        return {"keys": len(self._states), "suppressed": self._suppressor.suppressed}
+        return {"keys": len(self._states) + len(self._idle), "suppressed": self._suppressor.suppressed}
 
     def state(self) -> Any:
         """Everything that later results depend on, as plain values."""
-        return [self._swept, [[key, self._dump(s)] for key, s in self._states.items()], self._suppressor.state()]
+        keys = [[key, self._dump(s)] for states in (self._idle, self._states) for key, s in states.items()]
+        return [self._turned, self._newest, keys, self._suppressor.state()]
 
     def load(self, state: Any) -> None:
         """Back from plain values, on a fresh operator."""
-        self._swept, states, suppressor = state
-        self._states = {plain_key(key): self._revive(values) for key, values in states}
+        self._turned, self._newest, keys, suppressor = state
+        self._states = {plain_key(key): self._revive(values) for key, values in keys}
         self._suppressor.load(suppressor)
 
 
-def rows_of(batch: Batch, demands: Constants, *, alone: bool) -> Iterator[tuple[int, Any]]:
+def rows_of(batch: Batch, demands: Constants, *, alone: bool) -> Iterable[tuple[int, Any]]:
     """The rows that may meet the constants that a rule demands; with one rule, looking at all of them is cheaper."""
     found = None if alone else batch.candidates(demands)
-    return batch.all() if found is None else batch.at(found)
+    return batch.all() if found is None else found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from decimal import Context
 from fractions import Fraction
-from math import fsum, isfinite
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from m1cep.runtime.exact import deviation, variance
@@ -17,71 +17,32 @@ _EXACT = Context(prec=400)  # digits: sums of DECIMALs are not to be rounded
 plus_decimal = _EXACT.add
 minus_decimal = _EXACT.subtract
 
-_HUGE = 2.0**970  # the sum of as many smaller values as a frame can hold does not overflow
+UNITS = 2.0**100  # sums of DOUBLEs are kept in units of its inverse
+_WHOLE_UNITS = 2**100
 
 
-class Total:
-    """A sum of DOUBLEs that values are added to and taken from without drift.
+def scaled(x: float) -> int | Fraction:
+    """``x`` in units of 2**-100, exactly: nearly always a whole number.
 
-    It holds the exact sum as non-overlapping parts (Shewchuk, "Adaptive precision floating-point arithmetic", 1997, as in
-    math.fsum): taking away what was added gives back exactly what was before, so that the sum depends on the rows in the frame
-    and not on those that left it. Values that could overflow are whole numbers and are kept as one.
+    Sums of such numbers have no rounding and no drift: taking away what was added gives back what was before, so that a sum
+    depends on the rows in the frame and not on those that left it (ADR 4). Generated code does the usual case by itself.
     """
+    exact = Fraction(x) * _WHOLE_UNITS
+    return exact.numerator if exact.denominator == 1 else exact
 
-    __slots__ = ("huge", "parts")
 
-    def __init__(self) -> None:
-        self.parts: list[float] = []
-        self.huge = 0
+def rounded(total: int | Fraction) -> float | None:
+    """The DOUBLE nearest to a sum of ``scaled`` numbers; None beyond DOUBLE."""
+    try:
+        return total / _WHOLE_UNITS if type(total) is int else float(total / _WHOLE_UNITS)
+    except OverflowError:
+        return None
 
-    def add(self, x: float) -> None:
-        """Add ``x``; add ``-x`` to take it away."""
-        parts = self.parts
-        kept = 0
-        for y in parts:
-            if abs(x) < abs(y):
-                x, y = y, x  # noqa: PLW2901 - two-sum needs them in order
-            high = x + y
-            low = y - (high - x)
-            if low:
-                parts[kept] = low
-                kept += 1
-            x = high
-        if -_HUGE < x < _HUGE:
-            parts[kept:] = [x] if x else []
-        else:
-            del parts[kept:]
-            self.huge += int(x)
 
-    def value(self) -> float | None:
-        """The sum, correctly rounded: it depends on the exact sum only, not on how the parts came about. None beyond DOUBLE."""
-        parts = self.parts
-        if self.huge:
-            try:
-                return float(self.huge + sum(map(Fraction, parts)))
-            except OverflowError:
-                return None
-        return parts[0] if len(parts) == 1 else fsum(parts)
-
-    def mean(self, count: int) -> float | None:
-        """The sum divided by ``count``; None beyond DOUBLE."""
-        total = self.value()
-        return None if total is None else total / count
-
-    def merge(self, other: Total) -> None:
-        """Add another sum."""
-        for x in other.parts:
-            self.add(x)
-        self.huge += other.huge
-
-    def state(self) -> list[Any]:
-        """As plain values."""
-        return [*self.parts, self.huge] if self.huge else list(self.parts)
-
-    def load(self, state: Sequence[Any]) -> None:
-        """Back from plain values."""
-        self.huge = state[-1] if state and isinstance(state[-1], int) else 0
-        self.parts = [x for x in state if isinstance(x, float)]
+def mean(total: int | Fraction, count: int) -> float | None:
+    """A sum of ``scaled`` numbers, rounded, divided by ``count``; None beyond DOUBLE."""
+    found = rounded(total)
+    return None if found is None else found / count
 
 
 class Moments:
@@ -175,19 +136,20 @@ def finite(x: float | None) -> float | None:
 
 
 def contributing_ids(
-    present: str, queues: Sequence[Sequence[Any]], lags: Sequence[tuple[Sequence[tuple[str, Any]], int]]
+    present: str, queues: Sequence[tuple[Sequence[Any], bool]], lags: Sequence[tuple[Sequence[tuple[str, Any]], int]]
 ) -> list[str]:
     """Ids of the rows that count in some frame or that a LAG saw, and of the present row, oldest first.
 
     Args:
         present: id of the present row.
-        queues: a frame's rows each, as (time, id, values that count or None); all end with the present row.
+        queues: a frame's rows each, as (time, id, values that count or None), and whether all of them count; all end with the
+            present row.
         lags: (id, value) of the latest rows, and how far back a LAG looks.
     """
     back = {0: present}  # rows before the present one -> id
-    for queue in queues:
+    for queue, all_count in queues:
         for distance, (_, event_id, *values) in enumerate(reversed(queue)):
-            if any(v is not None for v in values):
+            if all_count or any(v is not None for v in values):
                 back[distance] = event_id
     for rows, distance in lags:
         if len(rows) > distance:

@@ -113,9 +113,16 @@ def contains(x: list[Any], item: Any) -> bool | None:
     return True if item in x else None if None in x else False
 
 
+#: Fields of the time of day: microseconds in each, and how many there are of it in the next greater one.
+_OF_THE_DAY = {"SECOND": (1_000_000, 60), "MINUTE": (60_000_000, 60), "HOUR": (3_600_000_000, 24)}
+
+
 def extract(part: str, value: int, unit: str) -> int:
     """A field of a timestamp in UTC; DOW and DAYOFWEEK count from Sunday = 1 as in Flink, WEEK as ISO 8601 does."""
     micros = value if unit == "us" else value * 1000
+    if part in _OF_THE_DAY:
+        length, count = _OF_THE_DAY[part]
+        return micros // length % count
     if part == "EPOCH":
         return micros // 1_000_000
     if part == "MILLISECOND":

@@ -21,11 +21,14 @@ from m1cep.runtime.matcher import PatternMatcher
 from m1cep.runtime.partition import NEVER, Partition
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, KeysView
+
     from m1cep.runtime.matcher import Setup
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.report import When
 
     Memory = tuple[Any, ...]
+    First = tuple[int, Any, Memory]  # an attempt's first row: its position, itself, and the memory after it
 
 MAX_THREADS = 2_000  # ways to match that one attempt follows; the least preferred beyond it are dropped and counted
 
@@ -65,8 +68,6 @@ class ThreadPartition(Partition):
 class ThreadMatcher(PatternMatcher[ThreadPartition]):
     """Follows each attempt by itself."""
 
-    new_partition = ThreadPartition
-
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
         module = setup.module
@@ -77,8 +78,73 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         )  # conditions see nothing of the past: a state alone tells what a thread can do
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
+        self._begun: dict[Any, First] = {}  # keys whose one attempt has its first row only
+        self._turned = -NEVER
 
-    def _step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, _fits: int, out: list[Hit]) -> None:
+    def new_partition(self) -> ThreadPartition:
+        """A key without attempts."""
+        return ThreadPartition()
+
+    def _run(self, rows: Iterable[tuple[int, Any]], out: list[Hit]) -> None:
+        if len(self._begun) > self._many:
+            self._cold |= {key: self._freeze(self._alone(first)) for key, first in self._begun.items()}
+            self._begun = {}
+        self._scan(self, self._live, self._cold, self._begun, rows, out)
+
+    def second_row(self, key: Any, first: First, time: int) -> ThreadPartition | None:
+        """The partition of a key whose one attempt has only its first row, now that a row at ``time`` has come; None where that
+        attempt has run out of time.
+        """
+        at, row, memory = first
+        begun = self._time_of(row)
+        assert self._within is not None
+        if time - begun >= self._within:
+            return None
+        p = self.enter(key)
+        p.log.append(row)
+        p.ats.append(at)
+        p.taken = 1
+        attempt = Attempt(0, begun)
+        attempt.threads = [(state, memory) for state in self._program.next[self._program.start[0]]]
+        p.attempts.append(attempt)
+        return p
+
+    def _alone(self, first: First) -> ThreadPartition:
+        """A partition for one row, as long as it is looked at."""
+        key = object()
+        p = self.second_row(key, first, self._time_of(first[1]))
+        assert p is not None
+        return self._live.pop(key)
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Decide what can only be decided by time, and drop what ran out of it."""
+        super().advance(watermark, out)
+        if self._begun and self._within is not None and watermark - self._turned >= self._within:
+            self._turned = watermark
+            since, time_of = watermark - self._within, self._time_of
+            self._begun = {key: first for key, first in self._begun.items() if time_of(first[1]) > since}
+
+    def finish(self, out: list[Hit]) -> None:
+        """End of every partition: what is complete is reported, the rest is dropped."""
+        self._begun.clear()
+        super().finish(out)
+
+    def counters(self) -> dict[str, int]:
+        """Open attempts, keys in memory, attempts dropped at max_open or max_rows, matches suppressed."""
+        begun, found = len(self._begun), super().counters()
+        return found | {"open": found["open"] + begun, "keys": found["keys"] + begun}
+
+    def _open_keys(self) -> list[KeysView[Any]]:
+        return [*super()._open_keys(), self._begun.keys()]
+
+    def state(self) -> Any:
+        """Every key as bytes, and the suppressor."""
+        found = super().state()
+        found["keys"] += [[key, self._freeze(self._alone(first))] for key, first in self._begun.items()]
+        return found
+
+    def step(self, p: ThreadPartition, key: Any, row: Any, time: int, at: int, out: list[Hit], may_begin: bool) -> None:
+        """Take a row in that was put into the partition's log; ``may_begin``: whether a match may begin with it."""
         p.ats.append(at)
         if self._ahead:
             self._step_behind(p, key, time, at, out)
@@ -86,7 +152,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         attempts = p.attempts
         if attempts and self._within is not None and time - attempts[0].time >= self._within:
             self._expire_before(p, key, time, out, None, row_follows=True)
-        self._take(p, key, row, time, (time, 1, at), out)
+        self._take(p, key, row, time, (time, 1, at), out, may_begin=may_begin)
         self._settle(p, key)
 
     def _step_behind(self, p: ThreadPartition, key: Any, time: int, at: int, out: list[Hit]) -> None:
@@ -117,12 +183,14 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         if p.waits and p.armed == NEVER:  # later attempts run out of time later
             self._arm(p, key)
 
-    def _take(self, p: ThreadPartition, key: Any, row: Any, time: int, when: When, out: list[Hit]) -> None:
+    def _take(
+        self, p: ThreadPartition, key: Any, row: Any, time: int, when: When, out: list[Hit], *, may_begin: bool = True
+    ) -> None:
         """The pattern takes a row in."""
         number = p.taken
         p.taken = number + 1
         attempts = p.attempts
-        if not (attempts and self._move_all(p, row, number)):
+        if not (attempts and self._move_all(p, row, number)) and may_begin:
             self._begin(p, row, time, number)
         if attempts and not attempts[0].threads:
             self._decide(p, key, when, out)
@@ -305,6 +373,9 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
 
     def _oldest(self, p: ThreadPartition) -> int | None:
         return p.attempts[0].start if p.attempts else None
+
+    def _idle(self, p: ThreadPartition) -> bool:
+        return not p.attempts and p.taken == p.base + len(p.log)
 
     def _waits(self, p: ThreadPartition) -> bool:
         p.waits = self._unmatched or any(

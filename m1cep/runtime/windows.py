@@ -7,16 +7,16 @@ TUMBLE, CUMULATE and SESSION are here, HOP in ``runtime.hopping``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from m1cep.model.alert import MAX_EVENT_IDS
+from m1cep.model.alert import MAX_EVENT_IDS, clip_event_ids
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.simple import rows_of
 from m1cep.runtime.suppress import plain_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
@@ -29,36 +29,12 @@ if TYPE_CHECKING:
 _START = -(2**63)
 
 
-class EventIds:
-    """Ids of events, as many as an alert names: the oldest half and the newest half."""
+MANY_IDS = 2 * MAX_EVENT_IDS  # that a group collects before those are dropped that no alert names
 
-    __slots__ = ("newest", "oldest")
 
-    def __init__(self) -> None:
-        self.oldest: list[str] = []
-        self.newest: deque[str] | None = None
-
-    def add(self, event_id: str) -> None:
-        """One more, the newest so far."""
-        if len(self.oldest) < MAX_EVENT_IDS // 2:
-            self.oldest.append(event_id)
-        elif self.newest is None:
-            self.newest = deque((event_id,), MAX_EVENT_IDS // 2)
-        else:
-            self.newest.append(event_id)
-
-    def extend(self, ids: Iterable[str]) -> None:
-        """Several more."""
-        for event_id in ids:
-            self.add(event_id)
-
-    def state(self) -> list[str]:
-        """All that are kept, oldest first."""
-        return self.oldest if self.newest is None else [*self.oldest, *self.newest]
-
-    def load(self, state: Sequence[str]) -> None:
-        """Back from plain values."""
-        self.extend(state)
+def thin(ids: list[str]) -> None:
+    """Drop the ids between the oldest and the newest half of those that an alert names."""
+    del ids[MAX_EVENT_IDS // 2 : -(MAX_EVENT_IDS // 2)]
 
 
 class Windows:
@@ -84,13 +60,9 @@ class Windows:
         row = self._result(group, key, start, end)
         if row is None or not self.suppressor.allows(key, end - 1):
             return
-        ids = panes[0].ids
-        if len(panes) > 1:
-            ids = EventIds()
-            for pane in panes:
-                ids.extend(pane.ids.state())
+        ids = clip_event_ids([event_id for pane in panes for event_id in pane.ids])
         identity = ["window", str(start), str(end)]
-        out.append(Hit(decided, 0, panes[0].first, key, row, end - 1, list(ids.state()), identity))
+        out.append(Hit(decided, 0, panes[0].first, key, row, end - 1, ids, identity))
 
     def dump(self, groups: Groups) -> list[Any]:
         """Groups as plain values."""
@@ -101,7 +73,6 @@ class Windows:
         groups: Groups = {}
         for key, values in state:
             group = groups[plain_key(key)] = self.group()
-            group.ids = EventIds()
             for name, value in zip(group.__slots__, values, strict=True):
                 held = getattr(group, name)
                 if hasattr(held, "load"):

@@ -20,5 +20,11 @@ async def _risk(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _rekey(context: AgentContext) -> Host:
+    from streams.agents.rekey import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
-AGENTS = {"risk": _risk}
+AGENTS = {"risk": _risk, "rekey": _rekey}

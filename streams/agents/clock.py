@@ -9,7 +9,8 @@ its word must never make an event late that was merely on its way. What is relie
                   less the silence of 5 s: 10:00:03
                                               time of partition 0: 12:00:02, the later of the two
 
-- *By itself*: the newest event time plus how long it has been silent, less ``silence``.
+- *By itself*: the newest event time plus how long it has been silent, less ``silence``; only where events come about when they
+  happen. The times of a file that is played, or of a test by hand, have nothing to do with a clock.
 - *By the others*: the worker's other partitions that are not silent had come to a time ``silence`` ago, all of them; what was
   written before has arrived everywhere by now. One that is ahead, or has an event of a wrong time, does not decide alone
   where others bring events too.
@@ -23,6 +24,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
 
 _SAMPLES = 20  # of a partition's time, within ``silence``
 #: A process that looked at nothing for this part of ``silence`` was stopped or busy: what it believes to be silent may not be.
@@ -33,6 +38,7 @@ _ASLEEP = 0.5
 class _Partition:
     newest_us: int | None
     heard_s: float  # when its last event came
+    live: bool  # events come about when they happen
     aged_us: int | None = None  # where it was ``silence`` ago
     samples: deque[tuple[float, int]] = field(default_factory=deque)  # when it was where, less than ``silence`` ago
 
@@ -49,19 +55,20 @@ class SilenceClock:
         self._partitions: dict[int, _Partition] = {}
         self._looked_s: float | None = None
 
-    def start(self, newest_us: dict[int, int | None], now_s: float) -> None:
+    def start(self, newest_us: Mapping[int, int | None], now_s: float, live: Collection[int]) -> None:
         """Partitions were assigned: silence counts anew.
 
         Args:
             newest_us: of each partition that is read, where its event time stands; None when it has had no event.
             now_s: a monotonic clock, here and below.
+            live: those whose events come about when they happen.
         """
-        self._partitions = {number: _Partition(newest, now_s) for number, newest in newest_us.items()}
+        self._partitions = {number: _Partition(newest, now_s, number in live) for number, newest in newest_us.items()}
 
-    def heard(self, partition: int, newest_us: int | None, now_s: float) -> None:
+    def heard(self, partition: int, newest_us: int | None, now_s: float, *, live: bool) -> None:
         """Events came; ``newest_us`` is the partition's highest event time by now."""
         if (found := self._partitions.get(partition)) is not None:
-            found.newest_us, found.heard_s = newest_us, now_s
+            found.newest_us, found.heard_s, found.live = newest_us, now_s, live
 
     def look(self, now_s: float) -> None:
         """To be called often: note where each partition is."""
@@ -91,7 +98,7 @@ class SilenceClock:
         silent_s = confirmed_s - found.heard_s
         if silent_s < self._silence_s:
             return None
-        by_itself = found.newest_us + int((silent_s - self._silence_s) * 1e6)
+        by_itself = found.newest_us + (int((silent_s - self._silence_s) * 1e6) if found.live else 0)
         since_s = now_s - self._silence_s
         lively = [p.aged_us for p in self._partitions.values() if p.heard_s > since_s]
         by_others = min((us for us in lively if us is not None), default=by_itself)

@@ -13,7 +13,7 @@ from streams.agents.keeper import Keeper
 from streams.errors import ServerError, ShellError
 from streams.security import faust_credentials
 from streams.snapshots import open_store
-from streams.topics import topic_ids
+from streams.topics import create_missing, topic_ids, topics_by_other_keys
 from streams.transport import BatchApp
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.agents.keeper import OpenPartition
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
+    from streams.rekey import Rekeyed
 
 #: What every agent writes to.
 OUTPUT_TOPICS = (codec.ALERTS, codec.DEAD_LETTERS, codec.LATE)
@@ -135,6 +136,24 @@ class AgentContext:
             )
         )
         return host
+
+    async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:
+        """Make the topics of streams by other keys that are missing, with as many partitions as the streams' own topics.
+
+        Returns:
+            That number of partitions.
+
+        Raises:
+            ServerError: a stream has no topic.
+            ShellError: partition counts differ, or the broker refuses a topic.
+        """
+        sources = sorted({one.stream.topic for one in by_other_keys})
+        await self._check_topics(sources)
+        partitions = (await self.outbox.look(sources)).partitions[sources[0]]
+        topics = topics_by_other_keys(by_other_keys)
+        await asyncio.to_thread(create_missing, self.options.client, topics, partitions)
+        await self._check_topics([*sources, *(topic.name for topic in topics)])
+        return partitions
 
     async def _check_topics(self, inputs: Sequence[str]) -> str | None:
         """Check that there is something to read from and to write to; the id of the cluster."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from streams.transport import BatchConsumer
 
 
+#: A process that looked at nothing for so long was stopped or busy: an answer of the broker that it finds now may be as old.
+_ASLEEP_S = 1.0
+
+
 class Flow:
     """Watches the flow of an agent's partitions.
 
@@ -41,23 +45,28 @@ class Flow:
         self._pace = Pace()
         self._waiting: dict[TP, int] = {}
         self._told: tuple[frozenset[TP], int] | None = None
+        self._looked_s = time.monotonic()
 
     def start(self, partitions: Mapping[int, Partition]) -> None:
         """Partitions were assigned."""
         self.idle.forget()
         self._waiting.clear()
         self._told = None
-        self._clock.start({number: p.newest_us for number, p in partitions.items()}, time.monotonic())
+        newest_us = {number: p.newest_us for number, p in partitions.items()}
+        self._clock.start(newest_us, time.monotonic(), {number for number, p in partitions.items() if p.live})
 
     def took(self, number: int, partition: Partition, records: int, seconds: float) -> None:
         """A batch of a partition was processed."""
-        self._clock.heard(number, partition.newest_us, time.monotonic())
+        self._clock.heard(number, partition.newest_us, time.monotonic(), live=partition.live)
         self._pace.took(records, seconds)
         self._count(number, partition)
 
     def look(self) -> float:
         """The time by a monotonic clock. To be called every ``tick_s``, whatever else goes on."""
         now_s = time.monotonic()
+        if now_s - self._looked_s > _ASLEEP_S:
+            self.idle.forget()
+        self._looked_s = now_s
         self._clock.look(now_s)
         return now_s
 

@@ -5,12 +5,13 @@
 
 The messages of a batch are on their way while the next batch is computed. A snapshot is saved after everything before it is
 acknowledged, and its positions are committed after it is saved; the positions in the snapshot are the ones that count.
-Nothing here knows rules: an agent brings its own ``Partition``.
+Nothing here knows rules: an agent brings its own ``Partition``. Longer than others: taking, saving and committing share locks.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -22,12 +23,12 @@ from streams.errors import ServerError, ShellError
 from streams.snapshots import StoreError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from streams.agents.flow import Flow
     from streams.agents.keeper import Keeper, Owned
     from streams.agents.outbox import Outbox
-    from streams.agents.partition import Outcome
+    from streams.agents.partition import Outcome, Partition
     from streams.agents.stats import AgentStats
     from streams.transport import Batch, BatchApp, EndOfPartition, Start
 
@@ -89,6 +90,10 @@ class Host:
             asyncio.create_task(self._watched(self._save_repeatedly())),
             asyncio.create_task(self._watched(self._look_for_idle())),
         ]
+
+    def beside(self, work: Awaitable[None]) -> None:
+        """Run something until the agent ends, which ends if that fails."""
+        self._tasks.append(asyncio.create_task(self._watched(work)))
 
     def abandon(self) -> None:
         """End without saving, after a failure."""
@@ -159,11 +164,13 @@ class Host:
         for number, positions in sorted(starts.items()):
             owned = self._owned[number]
             if owned.partition is None:
-                owned.partition = self._keeper.open_partition(positions, None)
+                owned.partition = self._keeper.open_partition(number, positions, None)
                 if any(positions.values()):  # nothing was missed by starting at the very beginning
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
         self._epoch = start.epoch
+        # Engines of partitions that have gone hold cycles, and the worker's collector looks rarely (``_calm_collector``).
+        gc.collect()
         self._flow.start({number: o.partition for number, o in self._owned.items() if o.partition is not None})
         self._taking = True
         self._ready()
@@ -184,6 +191,9 @@ class Host:
                 return  # read before a seek; it will come again
             try:
                 await self._take(self._owned[batch.partition], batch)
+            except asyncio.CancelledError:
+                self._fail(ShellError(f"agent {self.name} was interrupted while it processed a batch"))
+                raise
             except Exception as error:
                 self._fail(error)
                 raise
@@ -212,6 +222,16 @@ class Host:
             stats.late.update(outcome.late)
             # Waits while the outbox is full: a slow sink makes us slow, not large.
             owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
+
+    async def each(self, act: Callable[[Partition], Outcome | None]) -> None:
+        """Between two batches, let something follow for every partition that is ours; None: nothing has changed."""
+        async with self._working:
+            for owned in list(self._owned.values()):
+                if not self._taking or owned.partition is None:
+                    continue
+                outcome = act(owned.partition)
+                if outcome is not None:
+                    await self._send(owned, outcome)
 
     async def _look_for_idle(self) -> None:
         while True:
@@ -261,14 +281,21 @@ class Host:
         async with self._saving:
             for number, owned in list(self._owned.items()):
                 owned.acks.check()
-                if owned.changed and owned.partition is not None:
+                if owned.partition is None:
+                    continue
+                if owned.changed:
                     await self._save(number, owned)
+                else:  # whoever had it before may have died between saving and committing
+                    at = owned.partition.positions
+                    await self._commit({TP(topic, number): position for topic, position in at.items() if position})
             self.measure()
 
     async def _save(self, number: int, owned: Owned) -> None:
         async with self._working:  # between two batches, when everything that follows from the first is in the outbox
             if self._owned.get(number) is not owned:
                 return  # lost in a rebalance
+            if self.failed.done():
+                return  # the state may have taken half a batch, or one whose messages have not left
             assert owned.partition is not None
             started_s = time.perf_counter()
             positions, state = dict(owned.partition.positions), owned.partition.snapshot()

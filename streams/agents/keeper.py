@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from streams.agents.partition import Partition
     from streams.snapshots import SnapshotStore
 
-    #: Makes the state of a partition that stands at positions: empty, or from what ``Partition.snapshot`` gave.
-    OpenPartition = Callable[[Mapping[str, int], bytes | None], Partition]
+    #: Makes the state of a partition, by its number, that stands at positions: empty, or from what ``Partition.snapshot`` gave.
+    OpenPartition = Callable[[int, Mapping[str, int], bytes | None], Partition]
 
 _log = structlog.get_logger(__name__)
 
@@ -122,7 +122,7 @@ class Keeper:
             try:
                 snapshot = snapshots.decode(found.data)
                 self._check(snapshot, number, found.name)
-                partition = self.open_partition(snapshot.positions, snapshot.state)
+                partition = self.open_partition(number, snapshot.positions, snapshot.state)
             except (SnapshotError, EngineError) as error:
                 refused += 1
                 _log.warning("snapshot.refused", agent=self._agent, snapshot=found.name, reason=str(error))

@@ -24,7 +24,7 @@ from streams.errors import ServerError
 from streams.security import check_access_async, for_aiokafka
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from streams.codec import Message
 
@@ -45,6 +45,14 @@ class Cluster(NamedTuple):
 
     id: str | None
     partitions: dict[str, int]
+
+
+class Packet(NamedTuple):
+    """Records for one partition, to be written in their order: key, value, headers."""
+
+    topic: str
+    partition: int
+    records: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]
 
 
 class Outbox:
@@ -69,6 +77,7 @@ class Outbox:
             metadata_max_age_ms=60_000,
             partitioner=_partition_of,
         )
+        self._packets: dict[tuple[str, int], asyncio.Future[None]] = {}  # the last to each partition
 
     async def __aenter__(self) -> Self:
         await check_access_async(self._client)
@@ -127,23 +136,42 @@ class Outbox:
                 found |= {TP(topic, number): offset for number, error, _, offset, *_ in partitions if error == 0}
         return found
 
-    async def send(self, message: Message) -> asyncio.Future[Any]:
+    async def send(self, message: Message | Packet) -> asyncio.Future[Any]:
         """Queue a message. Waits while the queue of its partition is full, so a slow broker slows the caller.
 
         Returns:
             A future that is done when the broker has acknowledged the message, or failed with a KafkaError.
+
+        Raises:
+            KafkaError: an earlier packet to that partition was refused: none may follow, lest there be a hole.
         """
+        if isinstance(message, Packet):
+            before = self._packets.get(message[:2])
+            if before is not None:
+                await asyncio.shield(before)
+            packet = self._packets[message[:2]] = asyncio.ensure_future(self._write(message))
+            return packet
         future: asyncio.Future[Any] = await self._producer.send(
             message.topic, message.value, key=message.key, headers=message.headers
         )
         return future
+
+    async def _write(self, packet: Packet) -> None:
+        """Write a packet, in as many batches as it takes, each after the acknowledgement of the one before."""
+        batch = self._producer.create_batch()
+        for key, value, headers in packet.records:
+            while batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+                await (await self._producer.send_batch(batch, packet.topic, partition=packet.partition))
+                batch = self._producer.create_batch()
+        await (await self._producer.send_batch(batch, packet.topic, partition=packet.partition))
 
 
 _murmur2 = DefaultPartitioner()
 
 
 @lru_cache(maxsize=65536)
-def _keyed_partition(key: bytes, count: int) -> int:
+def keyed_partition(key: bytes, count: int) -> int:
+    """The partition of a key, as Kafka's default partitioner has it."""
     partitions = list(range(count))
     partition: int = _murmur2(key, partitions, partitions)
     return partition
@@ -154,4 +182,4 @@ def _partition_of(key: bytes | None, all_partitions: list[int], available: list[
     if key is None:
         partition: int = _murmur2(key, all_partitions, available)
         return partition
-    return sorted(all_partitions)[_keyed_partition(key, len(all_partitions))]
+    return sorted(all_partitions)[keyed_partition(key, len(all_partitions))]

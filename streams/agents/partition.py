@@ -6,11 +6,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from streams import codec
+from streams.errors import ShellError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streams.agents.outbox import Packet
     from streams.codec import Message
-    from streams.transport import Batch
+    from streams.transport import Batch, Record
 
 
 @dataclass(slots=True)
@@ -27,7 +31,7 @@ class Outcome:
     dead_letters: int = 0
     late: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
-    messages: list[Message] = field(default_factory=list)
+    messages: list[Message | Packet] = field(default_factory=list)
 
 
 class Partition(Protocol):
@@ -51,8 +55,34 @@ class Partition(Protocol):
     def newest_us(self) -> int | None:
         """Where event time stands (epoch, microseconds); None before the first event, or when it means nothing to the agent."""
 
+    @property
+    def live(self) -> bool:
+        """Whether events come about when they happen, so that a clock can say how time goes on without any."""
+
     def waiting(self) -> Mapping[str, int]:
         """How many rows of a topic wait for other topics; 0 of one that others wait for."""
 
     def snapshot(self) -> bytes:
         """The state as of ``positions``, which are not part of it."""
+
+
+def fresh_records(batch: Batch, position: int) -> Sequence[Record]:
+    """The records of a batch at or after a position.
+
+    Raises:
+        ShellError: records are missing between the position and the batch.
+    """
+    if batch.prev_next > position:
+        raise ShellError(
+            f"records are missing: {batch.topic} partition {batch.partition} is processed up to offset {position}, "
+            f"but the next batch begins at {batch.prev_next}",
+            "start the worker again: it reads them from the last commit",
+        )
+    if batch.records[0].offset >= position:
+        return batch.records
+    return [record for record in batch.records if record.offset >= position]
+
+
+def source_of(batch: Batch, record: Record) -> codec.Source:
+    """The record as what a dead letter or a late event is about."""
+    return codec.Source(batch.topic, batch.partition, record.offset, record.timestamp, record.key, record.value)

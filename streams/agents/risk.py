@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from faust.types import TP
 
 from m1cep import Engine, RuleFailure
 from streams import codec
-from streams.agents.partition import Outcome
+from streams.agents.lanes import LaneReader, Step
+from streams.agents.lanewatch import SLACK_US, watch_lanes
+from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.errors import ShellError
+from streams.rekey import all_rekeyed, over_lanes, read_directly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from m1cep import Alert, Stream
     from streams.agents.context import AgentContext
@@ -20,6 +27,8 @@ if TYPE_CHECKING:
 _SOURCE = "/m1cep/risk"
 #: Rules are told of time in silence at most so often, by event time.
 _STEP_US = 100_000
+#: Events are of now when their time and that of their record, written by producer or broker, differ by no more.
+_LIVE_US = 60_000_000
 
 
 class RiskPartition:
@@ -28,17 +37,36 @@ class RiskPartition:
     Args:
         positions: the next offset of each topic.
         engine: its state is that of the positions.
-        streams: the stream of each topic.
+        streams: the stream of each topic that is read as it is.
+        lanes: the readers of re-keyed topics; their state is that of the positions.
+        live: see :class:`Partition`.
     """
 
-    def __init__(self, positions: Mapping[str, int], engine: Engine, streams: Mapping[str, Stream]) -> None:
+    def __init__(
+        self,
+        positions: Mapping[str, int],
+        engine: Engine,
+        streams: Mapping[str, Stream],
+        lanes: Iterable[LaneReader] = (),
+        *,
+        live: bool = False,
+    ) -> None:
         self.positions = dict(positions)
         self._engine = engine
         self._streams = streams
+        self._lanes = {reader.topic: reader for reader in lanes}
+        self._newest_us: int | None = None  # that a lane has reached
+        self._asked_us: int | None = None  # the same, when the ends of the sources were asked for
+        self._promised: tuple[int, list[tuple[str, Stream]]] | None = None  # up to when, and for which lanes
+        self._untouched = False  # nothing has come from a lane since
+        self._idle = False  # all lanes are idle, and the engine was told so
+        self.live = live
         self._names = {topic: stream.name for topic, stream in streams.items()}
         # An event may be as much behind as its stream declares, and be in time.
-        self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in streams.values())
+        read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
+        self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in read)
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
+        self._wake()  # what a snapshot says of silence was long ago
 
     def take(self, batch: Batch) -> Outcome:
         """Decode the batch's records that are new and push them.
@@ -47,38 +75,79 @@ class RiskPartition:
             ShellError: records are missing between the last batch and this one, or a rule fails.
         """
         position = self.positions[batch.topic]
-        if batch.prev_next > position:
-            raise ShellError(
-                f"records are missing: {batch.topic} partition {batch.partition} is processed up to offset {position}, "
-                f"but the next batch begins at {batch.prev_next}",
-                "start the worker again: it reads them from the last commit",
-            )
-        records = batch.records
-        if records[0].offset < position:
-            records = [record for record in records if record.offset >= position]
+        records = fresh_records(batch, position)
         outcome = Outcome()
         if records:
             try:
-                self._push(self._streams[batch.topic], batch, records, outcome)
+                if batch.topic in self._lanes:
+                    self._push_lanes(self._lanes[batch.topic], records, outcome)
+                else:
+                    self._push(self._streams[batch.topic], records, lambda i: source_of(batch, records[i]), outcome)
             except RuleFailure as failure:
                 first, last = records[0].offset, records[-1].offset
                 where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
                 raise _failed(failure, where) from failure
+            self._judge(records[-1].timestamp)
         self.positions[batch.topic] = max(position, batch.next)
         return outcome
+
+    def _judge(self, record_ms: int | None) -> None:
+        """Whether events are live. Those of a file or of a test, with times of their own, know nothing of clocks."""
+        newest_us = self._engine.newest_us
+        if newest_us is not None and record_ms is not None:
+            self.live = abs(record_ms * 1000 - newest_us) <= _LIVE_US
 
     def idle(self, topic: str) -> Outcome:
         """Let the merge by event time go on without waiting for ``topic``."""
         outcome = Outcome()
-        try:
-            self._add(self._engine.idle(self._streams[topic].name), outcome)
-        except RuleFailure as failure:
-            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+        if topic not in self._lanes:  # of these ``sources_end`` decides
+            self._go_on(topic, outcome, self._engine.idle, self._streams[topic].name)
+        return outcome
+
+    def before_asking(self) -> None:
+        """The ends of the sources are about to be asked for."""
+        self._asked_us, self._untouched = self._newest_us, True
+
+    def sources_end(self, ends: Mapping[TP, int]) -> Outcome | None:
+        """Go on without waiting for lanes that are silent.
+
+        Args:
+            ends: where the partitions of the sources end, asked for after ``before_asking``; without those that nobody knows.
+
+        Returns:
+            None when nothing has changed.
+        """
+        silent = [
+            (topic, lane)
+            for topic, reader in self._lanes.items()
+            for number, lane in enumerate(reader.lanes)
+            if reader.silent(number, ends.get(TP(reader.source.topic, number)))
+        ]
+        outcome = Outcome()
+        all_silent = len(silent) == sum(len(reader.lanes) for reader in self._lanes.values())
+        self._idle = self._idle and all_silent
+        if self._untouched and all_silent:
+            if self._idle:
+                return None
+            self._idle = True
+            for topic, lane in silent:
+                self._go_on(topic, outcome, self._engine.idle, lane.name)
+        elif self._asked_us is None or self._promised == (self._asked_us, silent):
+            return None
+        else:
+            self._promised = self._asked_us, silent
+            for topic, lane in silent:
+                time = self._asked_us - SLACK_US
+                self._go_on(
+                    topic, outcome, self._engine.promise, lane.name, time if lane.time_unit == "us" else time // 1000
+                )
         return outcome
 
     def advance(self, time_us: int) -> Outcome:
         """Let the rules know that time has gone on."""
         outcome = Outcome()
+        if self._lanes and not self._idle:
+            return outcome  # events of a source may be under way, whatever this topic's silence
         time_us -= self._delay_us
         newest_us = self._engine.newest_us
         if newest_us is None or time_us < newest_us + _STEP_US:
@@ -99,23 +168,51 @@ class RiskPartition:
         return {topic: self._engine.waiting(name) for topic, name in self._names.items()}
 
     def snapshot(self) -> bytes:
-        """The engine's state: open patterns, windows, rows that wait for their turn by event time."""
-        return self._engine.snapshot()
+        """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
+        lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
+        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live])
 
-    def _push(self, stream: Stream, batch: Batch, records: Sequence[Record], outcome: Outcome) -> None:
+    def _go_on(self, topic: str, outcome: Outcome, tell: Callable[..., list[Alert]], *what: Any) -> None:
+        """Tell the engine something that lets rows go, and note the alerts."""
+        try:
+            self._add(tell(*what), outcome)
+        except RuleFailure as failure:
+            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+
+    def _wake(self) -> None:
+        self._untouched = self._idle = False
+        for reader in self._lanes.values():
+            for lane in reader.lanes:
+                self._engine.wake(lane.name)
+
+    def _push(
+        self, stream: Stream, records: Sequence[Record], source: Callable[[int], codec.Source], outcome: Outcome
+    ) -> None:
+        """Give events to the engine; ``source`` says what the n-th record is, for whoever is told that it is bad or late."""
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
-        outcome.events = len(rows)
+        outcome.events += len(rows)
         before = self._engine.duplicates
         self._add(self._engine.push_rows(stream.name, rows), outcome)
-        outcome.duplicates[batch.topic] = self._engine.duplicates - before
+        outcome.duplicates[source(0).topic] += self._engine.duplicates - before
         for position, error in errors:
-            record = _source(batch, records[position])
-            outcome.messages.append(codec.dead_letter(record, error.reason, _SOURCE, column=error.column))
-        outcome.dead_letters = len(errors)
+            outcome.messages.append(codec.dead_letter(source(position), error.reason, _SOURCE, column=error.column))
+        outcome.dead_letters += len(errors)
         for late in self._engine.take_late():
-            record = _source(batch, records[late.index if index is None else index[late.index]])
-            outcome.messages.append(codec.late_event(record, late, _SOURCE))
-            outcome.late[batch.topic, late.reason] += 1
+            position = late.index if index is None else index[late.index]
+            about = source(position)
+            outcome.messages.append(codec.late_event(about, late, _SOURCE))
+            outcome.late[about.topic, late.reason] += 1
+
+    def _push_lanes(self, reader: LaneReader, records: Sequence[Record], outcome: Outcome) -> None:
+        self._wake()  # all lanes: whoever brings something is not alone to do so
+        to_us = 1 if reader.source.time_unit == "us" else 1000
+        for step in reader.steps(records):
+            lane = reader.lanes[step.lane]
+            if step.records:
+                self._push(lane, step.records, partial(_original, reader, step), outcome)
+            if step.reached is not None:
+                self._add(self._engine.reach(lane.name, step.reached), outcome)
+                self._newest_us = max(self._newest_us or step.reached * to_us, step.reached * to_us)
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -124,8 +221,16 @@ class RiskPartition:
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
 
 
-def _source(batch: Batch, record: Record) -> codec.Source:
-    return codec.Source(batch.topic, batch.partition, record.offset, record.timestamp, record.key, record.value)
+def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:
+    """Of a snapshot, the engine's part, that of each reader of a re-keyed topic, and whether events were live."""
+    blob, lanes, live = msgspec.msgpack.decode(state)
+    return blob, lanes, live
+
+
+def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
+    """The record of the source, not the copy: repetitions of a letter about it have one id."""
+    record, offset = step.records[index], step.offsets[index]
+    return codec.Source(reader.source.topic, step.lane, offset, record.timestamp, record.key, record.value)
 
 
 def _failed(failure: RuleFailure, where: str) -> ShellError:
@@ -143,22 +248,39 @@ async def build(context: AgentContext) -> Host:
     Raises:
         ShellError: there are no rules, or the topics that they read do not fit together.
     """
-    rules = tuple(context.options.rules)
-    if not rules:
+    options = context.options
+    if not options.rules:
         raise ShellError("there is no rule to run", "give --rules a file or a folder with .sql rules")
-    inputs = [context.options.streams[name] for name in sorted(Engine(rules, context.options.lookups).inputs)]
-    streams = {stream.topic: stream for stream in inputs}
-    if len(streams) < len(inputs):
-        names = ", ".join(stream.name for stream in inputs)
+    by_other_keys = all_rekeyed(options.rules)
+    count = await context.make_topics(by_other_keys) if by_other_keys else 0
+    rules = tuple(over_lanes(rule, count) for rule in options.rules)
+    lanes_of = {one.topic: one.lanes(count) for one in by_other_keys}
+    direct = [options.streams[name] for name in sorted(read_directly(options.rules))]
+    streams = {stream.topic: stream for stream in direct}
+    if len(streams) < len(direct):
+        names = ", ".join(stream.name for stream in direct)
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
 
-    def open_partition(positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
-        lookups, seen = context.options.lookups, context.options.seen
+    def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+        readers = {
+            one.topic: LaneReader(
+                one.topic, one.stream, lanes_of[one.topic], state is None and positions[one.topic] > 0
+            )
+            for one in by_other_keys
+        }
+        lookups, seen = options.lookups, options.seen
         if state is None:
-            engine = Engine(rules, lookups, seen)
-        else:
-            engine = Engine.restore(rules, state, changed=True, lookups=lookups, seen=seen)
-        return RiskPartition(positions, engine, streams)
+            return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values())
+        blob, lanes, live = unpacked(state)
+        for topic in readers.keys() & lanes.keys():
+            readers[topic].load(lanes[topic])
+        engine = Engine.restore(rules, blob, changed=True, lookups=lookups, seen=seen)
+        return RiskPartition(positions, engine, streams, readers.values(), live=live)
 
     versions = {rule.id: rule.version for rule in rules}
-    return await context.new_host("risk", streams, open_partition, versions)
+    topics = [*streams, *(one.topic for one in by_other_keys)]
+    host = await context.new_host("risk", topics, open_partition, versions)
+    if by_other_keys:
+        sources = {one.stream.topic for one in by_other_keys}
+        host.beside(watch_lanes(host, context.outbox, sources, count, max(0.02, options.idle_timeout_s / 2)))
+    return host

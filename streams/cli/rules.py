@@ -32,6 +32,8 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on st
 def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> None:
     """Compile rules; say what is wrong with those that are refused. Exit code 1 if any is.
 
+    Also says which rules cannot read their streams by the keys that these have, and what they read on Kafka instead.
+
     Example: m1cep rules check my_rules/
     """
     from m1cep import compile_rule
@@ -56,6 +58,9 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
             sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
     else:
         _print_table([row for row in table if "error" not in row])
+        for row in table:
+            if row.get("rekeyed"):
+                print(f"{row['id']} {row['rekeyed']}")
         print(f"{len(table) - failed} of {len(table)} rules are fine", file=sys.stderr)
     if failed:
         raise typer.Exit(ExitCode.FAILURE)
@@ -125,6 +130,8 @@ def _ask(rule: Rule, declared: dict[str, Stream], events: list[str], key: str | 
 
 
 def _facts(name: str, rule: Rule) -> dict[str, Any]:
+    from streams.rekey import rekeyed, why
+
     return {
         "file": name,
         "id": rule.id,
@@ -133,6 +140,8 @@ def _facts(name: str, rule: Rule) -> dict[str, Any]:
         "streams": list(rule.streams),
         "form": type(rule.plan).__name__.removesuffix("Plan").lower(),
         "summary": rule.summary,
+        "topics": [one.topic for one in rekeyed(rule)] or [stream.topic for stream in rule.inputs],
+        "rekeyed": why(rule),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 def soak(  # noqa: PLR0913, PLR0917 - the options of a command
     minutes: Annotated[float, typer.Option(min=0.1, help="How long to load.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of the load and of the faults.")] = 7,
-    rate: Annotated[int, typer.Option(min=60, help="Events per second.")] = 2000,
+    rate: Annotated[int, typer.Option(min=60, help="Events per second.")] = 1000,
     workers: Annotated[int, typer.Option(min=1, max=16, help="Worker processes that share the work.")] = 2,
     faults: Annotated[
         str, typer.Option(help="kill,pause,join,leave,burst,damage,repeat: some of them; all; none.")
@@ -79,4 +80,5 @@ def soak(  # noqa: PLR0913, PLR0917 - the options of a command
     else:
         typer.echo(text)
     if not found["ok"]:
+        print(f"m1cep soak: logs, events, alerts and snapshots are in {found['kept']}", file=sys.stderr)
         raise typer.Exit(ExitCode.FAILURE)

@@ -36,6 +36,10 @@ def create(
     streams: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Further streams: a file of CREATE TABLE.")
     ] = None,
+    rules: Annotated[
+        list[Path] | None,
+        typer.Option(help="Rule files or folders: also the topics of streams by other keys that these rules need."),
+    ] = None,
     partitions: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Of each new topic; 4 unless given.")
     ] = None,
@@ -43,11 +47,16 @@ def create(
 ) -> None:
     """Create all topics that are missing: those of the built-in streams and of the given ones."""
     from streams.config import DEFAULT_PARTITIONS, load_settings
-    from streams.files import load_streams
-    from streams.topics import create_topics, topics_of
+    from streams.files import load_rules, load_streams
+    from streams.rekey import all_rekeyed
+    from streams.topics import create_topics, topics_by_other_keys, topics_of
 
-    declared = {**load_streams(None), **(load_streams(streams) if streams else {})}
-    states = create_topics(load_settings(), topics_of(declared.values()), partitions=partitions or DEFAULT_PARTITIONS)
+    given = load_streams(streams)
+    declared = {**load_streams(None), **given}
+    topics = topics_of(declared.values())
+    if rules:
+        topics += topics_by_other_keys(all_rekeyed(load_rules(rules, given)))
+    states = create_topics(load_settings(), topics, partitions=partitions or DEFAULT_PARTITIONS)
     if as_json:
         _print_json({"topic": s.name, "partitions": s.partitions, "created": s.created} for s in states)
         return

@@ -37,8 +37,9 @@ class FolderStore:
 
     def claim(self, partition: int, mine: int | None = None) -> int:
         """See :class:`SnapshotStore`."""
+        folder = self._folder / str(partition)
         try:
-            folder = self._partition(partition)
+            private_folder(folder)
             while True:
                 claims = _claims(folder)
                 # Snapshots count as well: whoever brings them back from elsewhere may not have brought the claim.
@@ -66,14 +67,10 @@ class FolderStore:
 
     def save(self, partition: int, generation: int, data: bytes) -> None:
         """See :class:`SnapshotStore`."""
+        folder = self._folder / str(partition)
         try:
-            folder = self._partition(partition)
-            owner = max(_claims(folder), default=0)
-            if owner != generation:
-                raise SupersededError(
-                    f"partition {partition} belongs to another worker now (generation {owner}, this one's is {generation})",
-                    "nothing of it was saved; start the worker again if it is to take part",
-                )
+            private_folder(folder)
+            _refuse_former_owner(folder, generation)
             before = _snapshots(folder)
             last = max((_numbers(name) for name in before), default=(0, 0))
             name = f"{generation:010}-{last[1] + 1:010}.snapshot"
@@ -81,20 +78,26 @@ class FolderStore:
             for old in [name for name in before if _numbers(name)[0] <= generation][: -(KEPT - 1)]:
                 (folder / old).unlink(missing_ok=True)
         except OSError as error:
+            with suppress(OSError):  # a new owner's claim removes what a former one has half written
+                _refuse_former_owner(folder, generation)
             raise self._failed("written", error) from error
 
     def close(self) -> None:
         """See :class:`SnapshotStore`."""
 
-    def _partition(self, partition: int) -> Path:
-        folder = self._folder / str(partition)
-        private_folder(folder)
-        return folder
-
     def _failed(self, done: str, error: OSError) -> StoreError:
         return StoreError(
             f"snapshots in {self._folder} cannot be {done}: {error.strerror or error}",
             "see to the disk's space and the folder's permissions, or set M1CEP_STATE_DIR to another folder",
+        )
+
+
+def _refuse_former_owner(folder: Path, generation: int) -> None:
+    owner = max(_claims(folder), default=0)
+    if owner != generation:
+        raise SupersededError(
+            f"partition {folder.name} belongs to another worker now (generation {owner}, this one's is {generation})",
+            "nothing of it was saved; start the worker again if it is to take part",
         )
 
 

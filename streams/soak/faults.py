@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
     from streams.soak.crew import Crew, Worker
     from streams.soak.options import SoakOptions
-    from streams.soak.watch import Offsets, OffsetSample
+    from streams.soak.watch import Offsets
 
 SESSION_S = 6.0  # of the workers' consumer groups
-BURST_FACTOR = 5.0
+BURST_FACTOR = 3.0
 GIVE_UP_S = 90.0  # a fault that the group has not recovered from after so long is told as such, and the next comes
 
 
@@ -117,7 +117,7 @@ class Injector:
         self._current: Fault | None = None
         self._victim: Worker | None = None
         self._over = False
-        self._target: OffsetSample | None = None
+        self._target: Mapping[Any, int] | None = None
         self.done: list[Fault] = []
         self._plan_next()
 
@@ -167,7 +167,10 @@ class Injector:
     def _end(self, fault: Fault) -> None:
         assert self._victim is not None
         if fault.kind == "join":
-            self._crew.leave(self._victim)
+            if self._victim.wanted:
+                self._crew.leave(self._victim)
+            if self._victim.alive:
+                return
         elif fault.kind == "pause":
             self._crew.resume(self._victim)
         elif self._victim.alive:  # it takes its time to leave
@@ -180,8 +183,11 @@ class Injector:
         sample = self._offsets.latest
         if self._target is None:
             # Of the first answer to a question that was asked after the fault.
-            self._target = sample if sample and sample.asked_s - self._started_s > fault.at_s else None
-        elif sample and self._over and self._crew.ready and reached(sample.committed, self._target.ends):
+            if sample and sample.ends is not None and sample.asked_s - self._started_s > fault.at_s:
+                self._target = sample.ends
+            else:
+                self._offsets.ask_for_ends()
+        elif sample and self._over and self._crew.ready and reached(sample.committed, self._target):
             fault.recovered_s = now_s - fault.at_s
         if fault.recovered_s is not None or (self._over and now_s > fault.at_s + fault.length_s + GIVE_UP_S):
             self._current = None

@@ -63,6 +63,7 @@ class LoadOptions:
         rate: events per second.
         seconds: how long.
         partitions: of each topic.
+        linger_ms: how long events wait for others to go with them.
         streams: those that any rule reads; nothing is sent to others.
         bursts: from, length (in seconds from the start), and how many times the rate.
         damage: whether damaged records are among the events.
@@ -74,6 +75,7 @@ class LoadOptions:
     rate: int
     seconds: float
     partitions: int
+    linger_ms: int = 5
     streams: tuple[str, ...] = STREAMS
     bursts: tuple[tuple[float, float, float], ...] = ()
     damage: bool = True
@@ -270,7 +272,8 @@ def load(options: LoadOptions) -> LoadEnd:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stopped.append(number))
     with ExitStack() as stack:
-        producer = stack.enter_context(Producer(load_settings().client_settings(), load_streams(), linger_ms=2))
+        client = load_settings().client_settings()
+        producer = stack.enter_context(Producer(client, load_streams(), linger_ms=options.linger_ms))
         sender = _Sender(options, producer, stack)
         sender.open()
         started_s, allowed = time.monotonic(), 0.0

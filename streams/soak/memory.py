@@ -1,9 +1,10 @@
 """Whether memory grows: from samples of processes that come and go.
 
-A leak is growth *within the life* of a process. From each life the first WARM_UP_S are left out: caches, compiled rules and
-windows fill. Then the slopes between all pairs of samples of one life that lie at least APART_S apart are taken, of all lives
-together, and of these slopes the median (Theil and Sen's estimate): it does not care for the steps when a process takes over
-partitions of another or gives some away, as long as there is no tendency.
+A leak is growth *within the life* of a process. The first FILLING_S of the soak are left out, in which windows and the memory
+of repeated events fill, and from each life the first WARM_UP_S, in which a process does. Then the slopes between all pairs of
+samples of one life that lie at least APART_S apart are taken, of all lives together, and of these slopes the median (Theil and
+Sen's estimate): it does not care for the steps when a process takes over partitions of another or gives some away, as long as
+there is no tendency.
 
 The verdict: flat when the median slope, kept up over all the time that was observed, would come to no more than ALLOWED_SHARE of
 the median memory of a process (and at least ALLOWED_MB, below which the allocator's grain cannot be told from growth).
@@ -18,9 +19,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-WARM_UP_S = 30.0
-APART_S = 20.0
-ALLOWED_SHARE = 0.10
+FILLING_S = 150.0
+WARM_UP_S = 60.0
+APART_S = 60.0
+ALLOWED_SHARE = 0.15
 ALLOWED_MB = 16.0
 _MOST_SAMPLES = 400  # of a life: pairs grow with the square
 
@@ -55,13 +57,13 @@ class MemoryVerdict:
         return None if self.slope_mb_per_min is None else self.growth_mb <= self.allowed_mb
 
 
-def judge(lives: Sequence[Life], warm_up_s: float = WARM_UP_S, apart_s: float = APART_S) -> MemoryVerdict:
+def judge(lives: Sequence[Life]) -> MemoryVerdict:
     """Judge the lives of all processes."""
-    settled = [_settled(life, warm_up_s) for life in lives]
+    settled = [_settled(life) for life in lives]
     slopes: list[float] = []
     judged = 0
     for life in settled:
-        found = _slopes(life, apart_s)
+        found = _slopes(life)
         slopes += found
         judged += bool(found)
     samples = [mb for life in settled for _, mb in life]
@@ -80,17 +82,17 @@ def judge(lives: Sequence[Life], warm_up_s: float = WARM_UP_S, apart_s: float = 
     )
 
 
-def _settled(life: Life, warm_up_s: float) -> Life:
-    kept = [(at, mb) for at, mb in life if at >= life[0][0] + warm_up_s]
+def _settled(life: Life) -> Life:
+    kept = [(at, mb) for at, mb in life if at >= max(FILLING_S, life[0][0] + WARM_UP_S)]
     step = max(1, -(-len(kept) // _MOST_SAMPLES))
     return kept[::step]
 
 
-def _slopes(life: Life, apart_s: float) -> list[float]:
+def _slopes(life: Life) -> list[float]:
     """Megabytes per second between pairs of samples."""
     return [
         (later_mb - mb) / (later - at)
         for n, (at, mb) in enumerate(life)
         for later, later_mb in life[n + 1 :]
-        if later - at >= apart_s
+        if later - at >= APART_S
     ]

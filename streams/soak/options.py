@@ -19,7 +19,7 @@ TO_WORKERS = {
 }
 #: ... and what may be in the load.
 IN_LOAD = {
-    "burst": "five times the rate for some seconds",
+    "burst": "three times the rate for some seconds",
     "damage": "records that are no events",
     "repeat": "events that are sent twice",
 }
@@ -42,7 +42,7 @@ class SoakOptions:
 
     seconds: float = 600.0
     seed: int = 7
-    rate: int = 2000
+    rate: int = 1000
     workers: int = 2
     faults: tuple[str, ...] = tuple(FAULTS)
     rules: tuple[Path, ...] | None = None

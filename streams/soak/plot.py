@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 WIDTH = 1000
 _LEFT, _RIGHT = 80, 970
+_LEGEND = 500  # where it begins, beside the title
 _HEAD, _PANEL, _GAP = 110, 170, 60
 _COLORS = (BLUE, ORANGE, GREEN, "#7c3aed", "#0891b2")
 _LETTERS = {"kill": "K", "pause": "P", "join": "J", "leave": "L", "burst": "B"}
@@ -52,7 +53,7 @@ def _memory(samples: Sequence[dict[str, Any]]) -> dict[str, list[Points]]:
     found: dict[str, list[Points]] = {}
     for name, points in lines.items():
         worker = name.partition(".")[0]
-        found.setdefault(f"worker {worker}" if int(worker) < len(_COLORS) else "those who joined", []).append(points)
+        found.setdefault(f"worker {worker}" if int(worker) < len(_COLORS) else "others", []).append(points)
     return found
 
 
@@ -91,4 +92,4 @@ def _panel(
     for lines, color in zip(curves.values(), _COLORS, strict=False):
         for line in lines:
             canvas.path([(at_x(x), at_y(y)) for x, y in line], color, width=1.4, dots=False)
-    legend(canvas, list(curves), _LEFT, bottom + 34, _COLORS)
+    legend(canvas, list(curves), _LEGEND, top - 22, _COLORS)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import TYPE_CHECKING, Any
 
 from streams.demo.score import percentiles
 from streams.soak import memory
 from streams.soak.compare import NAMED
-from streams.soak.faults import GIVE_UP_S, bursts
+from streams.soak.faults import GIVE_UP_S, SESSION_S, Fault, bursts
 from streams.soak.options import FAULTS, TO_WORKERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from streams.soak.compare import Comparison
-    from streams.soak.faults import Fault
     from streams.soak.memory import MemoryVerdict
     from streams.soak.options import SoakOptions
     from streams.soak.watch import Watch
@@ -56,6 +56,7 @@ def document(
         "seed": options.seed,
         "rules": rules,
         "workers": options.workers,
+        "broker": "a broker that was given" if options.broker else "embedded broker",
         "rate": options.rate,
         "faults_asked": list(options.faults),
         "load_s": round(load_s, 1),
@@ -134,8 +135,6 @@ def _reasons(comparison: Comparison, verdict: MemoryVerdict, not_processed: int,
 
 
 def _bursts_done(options: SoakOptions, load_s: float) -> Iterable[Fault]:
-    from streams.soak.faults import Fault
-
     return [Fault("burst", None, start, length) for start, length, _ in bursts(options) if start < load_s]
 
 
@@ -181,7 +180,7 @@ def _about(doc: dict[str, Any]) -> str:
     m = doc["machine"]
     return (
         f"`m1cep soak`, seed {doc['seed']}: {doc['load_s']:,.0f} s of load at {doc['rate']:,} events/s, {doc['rules']} rules, "
-        f"{doc['workers']} workers on the embedded broker or the one given, faults {', '.join(doc['faults_asked']) or 'none'}. "
+        f"{doc['workers']} workers, {doc['broker']}, faults {', '.join(doc['faults_asked']) or 'none'}. "
         f"{m['cpu']}, {m['cores']} cores, Python {m['python']}, load of the machine {m['load_1_min']}. "
         "What should come is what `m1cep replay` makes of the same events."
     )
@@ -220,7 +219,8 @@ def _load(doc: dict[str, Any]) -> str:
     ]
     note = (
         "Latency is from the sending of the event that completes an alert to the alert being readable. Event time runs 60 times "
-        "as fast as the clock here; an event waits until the other topics of its partition have come as far."
+        "as fast as the clock here; an event waits until the other topics of its partition have come as far. "
+        "To the embedded broker events go in few, large batches, and wait for them: a quarter of a second in ten minutes."
     )
     return _table(("", ""), rows) + "\n\n" + note
 
@@ -229,17 +229,14 @@ def _faults(doc: dict[str, Any]) -> str:
     rows = []
     for kind, what in FAULTS.items():
         found = [fault for fault in doc["faults"] if fault["kind"] == kind]
-        if not found:
-            continue
-        times = sorted(f["recovered_s"] - _waited(f) for f in found if f["recovered_s"] is not None)
-        took = f"{times[len(times) // 2]:.1f} s, at most {times[-1]:.1f} s" if times else ""
-        lost = len(found) - len(times) if kind in TO_WORKERS else 0
-        rows.append((f"{kind}: {what}", len(found), took + (f" ({lost} not)" if lost else "")))
-    text = _table(("fault", "times", "whole again after (median)"), rows) if rows else "None."
+        if found:
+            lasted = statistics.median(fault["length_s"] for fault in found)
+            rows.append((f"{kind}: {what}", len(found), f"{lasted:.1f} s", *_recovery(kind, found)))
+    head = ("fault", "times", "lasted (median)", "whole again (median)", "(longest)")
+    text = _table(head, rows) if rows else "None."
     text += (
-        "\n\nWhole again: everything that had been sent when the fault began is processed and in a snapshot, and every worker is "
-        "ready. Counted from the fault's end (the process started again, SIGCONT), for a pause and a worker that joins from its "
-        "beginning."
+        "\n\nBoth from the fault's beginning. Whole again: everything that had been sent when it began is processed and in a "
+        f"snapshot, the fault is over, every worker is ready. The group misses a worker that is gone after {SESSION_S:.0f} s."
     )
     ended = doc["ended_by_itself"]
     if ended:
@@ -248,9 +245,12 @@ def _faults(doc: dict[str, Any]) -> str:
     return text
 
 
-def _waited(fault: dict[str, Any]) -> float:
-    """Seconds that the fault itself took and nobody could have mended."""
-    return float(fault["length_s"]) if fault["kind"] in ("kill", "leave") else 0.0
+def _recovery(kind: str, faults: Sequence[dict[str, Any]]) -> tuple[str, str]:
+    if kind not in TO_WORKERS:
+        return "", ""
+    times = [fault["recovered_s"] for fault in faults if fault["recovered_s"] is not None]
+    not_seen = f" ({len(faults) - len(times)} not)" if len(times) < len(faults) else ""
+    return (f"{statistics.median(times):.1f} s", f"{max(times):.1f} s{not_seen}") if times else ("", not_seen)
 
 
 def _ended(ending: dict[str, Any]) -> tuple[Any, ...]:
@@ -260,7 +260,7 @@ def _ended(ending: dict[str, Any]) -> tuple[Any, ...]:
 def _memory(doc: dict[str, Any]) -> str:
     m = doc["memory"]
     if m["flat"] is None:
-        verdict = "No process lived long enough to judge."
+        verdict = "Too short to judge."
     else:
         verdict = (
             f"{'Flat' if m['flat'] else 'Growing'}: {m['slope_mb_per_min']:+g} MB a minute, {m['growth_mb']:g} MB over the "
@@ -268,8 +268,9 @@ def _memory(doc: dict[str, Any]) -> str:
         )
     how = (
         f"Judged by the median of the slopes between all samples of one process that lie at least {memory.APART_S:.0f} s apart, "
-        f"without the first {memory.WARM_UP_S:.0f} s of each process, over {m['lives']} processes; allowed is a tenth of the "
-        f"median, or {memory.ALLOWED_MB:.0f} MB."
+        f"without the first {memory.FILLING_S:.0f} s of the soak, in which windows fill, and the first {memory.WARM_UP_S:.0f} s "
+        f"of each process, over {m['lives']} processes; allowed are {memory.ALLOWED_SHARE:.0%} of the median, or "
+        f"{memory.ALLOWED_MB:.0f} MB."
     )
     rows = [
         ("a worker, median", f"{m['median_mb']:g} MB"),

@@ -7,6 +7,7 @@ load ──▶ Kafka ──▶ workers (hurt on purpose) ──▶ alerts ──
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -25,9 +26,10 @@ from streams.config import PREFIX
 from streams.demo.tail import AlertTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
-from streams.errors import ServerError, ShellError
+from streams.errors import ServerError, ShellError, UsageError
 from streams.files import load_rules, load_streams, packaged_rules_dir
 from streams.lookups import load_lookups
+from streams.rekey import all_rekeyed
 from streams.soak.compare import compare
 from streams.soak.crew import Crew
 from streams.soak.faults import SESSION_S, Injector, bursts
@@ -38,7 +40,7 @@ from streams.topics import consumer, create_topics, list_topics, topics_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from streams.config import Settings
     from streams.soak.options import SoakOptions
@@ -49,6 +51,9 @@ LOOK_EVERY_S = 0.05
 #: A topic that is silent for so long of the clock no longer holds the others back. Everything that is decided by the clock may
 #: differ from a replay, so this is longer than any hiccup of the load.
 IDLE_MS = 5000
+#: The embedded broker goes through all batches of a partition at each fetch (20,000 of them: 2 s), so there are few, and larger.
+MOST_BATCHES = 2400
+SEEN = 2000  # copies come sooner than that, and what is remembered is full within minutes
 #: Rules of every kind that alert often: those that come with M1CEP rarely do, and what has no alert misses none.
 OWN_RULES = Path(__file__).with_name("rules")
 
@@ -83,22 +88,47 @@ class Soak:
     def run(self) -> dict[str, Any]:
         """Run it and return the report as a document, see ``streams.soak.report``.
 
+        Logs, events, alerts and snapshots are kept when the soak fails; ``kept`` in the document says where.
+
         Raises:
             UsageError: the broker's topics hold records already.
             ShellError: a process could not be started, or was lost in a way that no fault explains.
         """
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m1cep-soak-")))
-            with ExitStack() as servers:
-                watch, injector, letters = self._load(folder, servers)
-            comparison = compare(self.expected(folder), watch.received, watch.end.closed_ms if watch.end else None)
-            return document(self._options, machine(), len(self._rules), watch, injector.done, letters, comparison)
+        folder = Path(tempfile.mkdtemp(prefix="m1cep-soak-"))
+        keep = False
+        try:
+            found, received = self._run(folder)
+            keep = not found["ok"]
+            if keep:
+                (folder / "received.ndjson").write_bytes(b"".join(alert + b"\n" for alert in received))
+                found["kept"] = str(folder)
+        except ShellError:
+            keep = any(folder.glob("worker-*.log"))  # its message may name one
+            raise
+        finally:
+            if not keep:
+                shutil.rmtree(folder, ignore_errors=True)
+        return found
+
+    def _run(self, folder: Path) -> tuple[dict[str, Any], Iterable[bytes]]:
+        with ExitStack() as servers:
+            watch, injector, letters = self._load(folder, servers)
+        comparison = compare(self.expected(folder), watch.received, watch.end.closed_ms if watch.end else None)
+        found = document(self._options, machine(), len(self._rules), watch, injector.done, letters, comparison)
+        return found, watch.received.by_id.values()
 
     def _base_streams(self) -> list[str]:
         lookups = load_lookups(self._settings.lookups)
         inputs = sorted(Engine(self._rules, lookups).inputs)
         if unknown := [name for name in inputs if name not in STREAMS]:
-            raise ShellError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+            raise UsageError(f"the soak has no load for stream {', '.join(unknown)}, which the rules read")
+        if other := all_rekeyed(self._rules):
+            # Of equal event times in several source partitions a worker takes the order of the partitions, a replay of the file.
+            raise UsageError(
+                f"a rule reads {', '.join(sorted({one.stream.name for one in other}))} by another key than its topic has: "
+                "what a replay makes of that is not exactly what should come",
+                "soak the other rules",
+            )
         return inputs
 
     # -- the run -------------------------------------------------------------------------------------------------
@@ -160,8 +190,10 @@ class Soak:
         deadline_s = time.monotonic() + timeout_s
         while not done():
             crew.supervise()
-            if self._stop.is_set() or time.monotonic() > deadline_s:
-                raise ServerError(f"{otherwise} after {timeout_s:.0f} s" if not self._stop.is_set() else "stopped")
+            if self._stop.is_set():
+                raise ShellError("stopped before the load began")
+            if time.monotonic() > deadline_s:
+                raise ServerError(f"{otherwise} after {timeout_s:.0f} s")
             time.sleep(LOOK_EVERY_S)
 
     def _progress(self, watch: Watch, injector: Injector) -> str:
@@ -185,7 +217,7 @@ class Soak:
         if any(state.name in names and not state.created for state in states):
             full = [t.name for t in list_topics(settings) if t.name in names and t.records]
             if full:
-                raise ShellError(
+                raise UsageError(
                     f"the topics {', '.join(full)} of the broker at {settings.broker} are not empty",
                     "a soak needs a broker of its own: leave out --broker, or give another",
                 )
@@ -194,7 +226,7 @@ class Soak:
     def _worker_command(self) -> list[str]:
         command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk", "--group", self._group]
         # A replay knows no silence: time goes on by events alone.
-        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0"]
+        command += ["--idle-timeout-ms", str(IDLE_MS), "--silence-ms", "0", "--seen", str(SEEN)]
         command += ["--session-timeout", str(SESSION_S), "--log-level", "warning"]
         return command + [word for path in self._paths for word in ("--rules", path)]
 
@@ -206,6 +238,7 @@ class Soak:
             rate=options.rate,
             seconds=options.seconds,
             partitions=partitions,
+            linger_ms=5 if options.broker else max(20, round(options.seconds * 1000 / MOST_BATCHES)),
             streams=tuple(self._inputs),
             bursts=bursts(options),
             damage="damage" in options.faults,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from streams.soak.load import LoadEnd
     from streams.soak.memory import Life
 
-ASK_EVERY_S = 0.3
+ASK_EVERY_S = 0.5
 SAMPLE_EVERY_S = 1.0
 
 
@@ -36,7 +36,7 @@ class OffsetSample:
 
     asked_s: float
     committed: Mapping[TopicPartition, int]
-    ends: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int] | None  # when they were asked for
 
     @property
     def processed(self) -> int:
@@ -61,7 +61,12 @@ class Offsets:
         self._consumer = KafkaConsumer(**client, enable_auto_commit=False, group_id=None, request_timeout_ms=5000)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, name="soak-offsets", daemon=True)
+        self._with_ends = threading.Event()
         self.latest: OffsetSample | None = None
+
+    def ask_for_ends(self) -> None:
+        """Have the next answer tell also where the partitions end: that costs the embedded broker much."""
+        self._with_ends.set()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -75,11 +80,12 @@ class Offsets:
         while not self._stop.wait(ASK_EVERY_S):
             asked_s = time.monotonic()
             try:
-                # First the ends, so that what is committed is never compared with an older end.
-                ends = self._consumer.end_offsets(self._tps)
+                ends = self._consumer.end_offsets(self._tps) if self._with_ends.is_set() else None
                 found = self._admin.list_group_offsets({self._group: self._tps})[self._group]
             except KafkaError:
                 continue
+            if ends is not None:
+                self._with_ends.clear()
             committed = {tp: at.offset for tp, at in found.items() if at.offset >= 0}
             self.latest = OffsetSample(asked_s, committed, ends)
         self._admin.close()

@@ -106,7 +106,10 @@ class BatchConsumer(driver.Consumer):
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek to where the handler's state stands, else to what is committed. Faust calls it after each rebalance."""
-        start = await self._thread.seek_to_start(await self.app.handler.restore())
+        # In this order: who is paused in between, while others take its partitions, must not begin without state where
+        # they have come to. Nobody commits before a snapshot is saved, and the handler sees all that were saved before it.
+        committed = await self._thread.committed()
+        start = await self._thread.seek_to_start(await self.app.handler.restore(), committed)
         self.app.handler.on_started(start)
         return {**start.others, **start.positions}
 

@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from mode import get_logger
@@ -105,10 +105,20 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
             fetched = await super()._fetch_records(
                 consumer, active_partitions, timeout=timeout, max_records=max_records
             )
+        except NoOffsetForPartitionError as error:
+            if self._is_sought(*error.args):
+                raise
+            return {}  # nobody has committed there yet, and it is sought next
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.
-        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items()}
+        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
+
+    def _is_sought(self, tp: TopicPartition) -> bool:
+        """Whether reading begins where we say. A fetch that is under way while the group rebalances may already bring records
+        of a partition that was just assigned, from wherever aiokafka has begun: it is sought next, and they come again.
+        """
+        return tp in self._next or tp.topic not in self.app.batch_topics
 
     def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
         if tp.topic not in self.app.batch_topics:
@@ -118,21 +128,33 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         self._next[tp] = position
         return [batch]
 
-    async def seek_to_start(self, wanted: Mapping[TP, int]) -> Start:
+    async def committed(self) -> dict[TP, int | None]:
+        """What the group has committed of the assigned partitions of the app's topics."""
+        found: dict[TP, int | None] = await self.call_thread(self._committed)
+        return found
+
+    async def _committed(self) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        tps = [tp for tp in consumer.assignment() if tp.topic in self.app.batch_topics]
+        offsets = await asyncio.gather(*(consumer.committed(tp) for tp in tps))
+        return {ensure_TP(tp): offset for tp, offset in zip(tps, offsets, strict=True)}
+
+    async def seek_to_start(self, wanted: Mapping[TP, int], committed: Mapping[TP, int | None]) -> Start:
         """Seek every assigned partition: to the position wanted, else the committed one, else the beginning.
 
         Args:
             wanted: positions that the caller's state stands at; committed offsets are only used where it has none.
+            committed: from ``committed``.
         """
-        start: Start = await self.call_thread(self._seek_to_start, wanted)
+        start: Start = await self.call_thread(self._seek_to_start, {**committed, **wanted})
         return start
 
-    async def _seek_to_start(self, wanted: Mapping[TP, int]) -> Start:
+    async def _seek_to_start(self, known: Mapping[TP, int | None]) -> Start:
         consumer = self._ensure_consumer()
         assigned = list(consumer.assignment())
         ours = [tp for tp in assigned if tp.topic in self.app.batch_topics]
         others = await self._seek_others(consumer, [tp for tp in assigned if tp.topic not in self.app.batch_topics])
-        positions, expired = await self._positions(consumer, ours, wanted) if ours else ({}, {})
+        positions, expired = await self._positions(consumer, ours, known) if ours else ({}, {})
         self._epoch += 1
         self._next = dict(positions)
         for tp, offset in positions.items():
@@ -151,15 +173,14 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         return {tp: offset for tp, offset in committed.items() if offset}
 
     async def _positions(
-        self, consumer: AIOKafkaConsumer, tps: list[TopicPartition], wanted: Mapping[TP, int]
+        self, consumer: AIOKafkaConsumer, tps: list[TopicPartition], known: Mapping[TP, int | None]
     ) -> tuple[dict[TopicPartition, int], dict[TopicPartition, int]]:
         first: dict[TopicPartition, int] = await consumer.beginning_offsets(tps)
-        committed = dict(zip(tps, await asyncio.gather(*(consumer.committed(tp) for tp in tps)), strict=True))
         positions: dict[TopicPartition, int] = {}
         expired: dict[TopicPartition, int] = {}
         for tp in tps:
-            known: int | None = wanted.get(tp, committed[tp])
-            offset = first[tp] if known is None else known
+            found = known[tp] if tp in known else await consumer.committed(tp)
+            offset = first[tp] if found is None else found
             if offset < first[tp]:
                 expired[tp] = first[tp] - offset
                 offset = first[tp]

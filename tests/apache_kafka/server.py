@@ -13,15 +13,17 @@ and what it holds, unlike that one.
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import time
 from typing import TYPE_CHECKING, Self
 
 from apache_kafka import jars
-from streams.embedded.ports import LOOPBACK, accepts, any_free_port
+from streams.embedded.ports import LOOPBACK, accepts, is_free
 from streams.embedded.process import Process
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from apache_kafka.certificates import Certificates
@@ -55,7 +57,7 @@ class KafkaServer:
         self.certificates = certificates
         self.java, self.classpath = jars.java(), jars.classpath()
         names = ("PLAINTEXT", "ELSEWHERE", "CONTROLLER", *(_TLS_LISTENERS if certificates else ()))
-        self.listeners = {name: any_free_port() for name in names}
+        self.listeners = dict(zip(names, _free_ports(), strict=False))
         self.process = Process("Apache Kafka", folder / "kafka.log", grace_s=10)
         self._users = users or {}
         self._config = folder / "server.properties"
@@ -196,6 +198,12 @@ class KafkaServer:
             **more,
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _free_ports() -> Iterator[int]:
+    """Different ports that are free, below those that systems give to connections: a stopped broker's stays its own."""
+    candidates = random.sample(range(20_000, 32_000), 1000)
+    return (port for port in candidates if is_free(port))
 
 
 def _environment() -> dict[str, str]:

@@ -14,7 +14,7 @@ from kafka.partitioner.default import murmur2
 START_MS = 1_700_000_000_000
 PARTITIONS = 4
 STREAMS = ("orders", "fills", "accounts")
-_BLOCK = 16  # events that are shuffled among each other: at most 160 ms apart
+_SHUFFLED_MS = 160  # events that are shuffled among each other are less than so far apart
 _DAY_MS = 86_400_000
 
 RULES = {
@@ -65,26 +65,26 @@ class Load:
     """Records in the order of sending."""
 
     records: list = field(default_factory=list)
+    block: int = 1
 
     def portions(self, count):
         """The same in so many parts, none of which takes up again the times of the one before."""
         size = -(-len(self.records) // count)
-        size += -size % _BLOCK
+        size += -size % self.block
         return [self.records[at : at + size] for at in range(0, len(self.records), size)]
 
 
 def make(count, seed, *, accounts=60, every_ms=10):
     """``count`` events, and those that close everything."""
     rng = random.Random(seed)
-    found = []
-    for n in range(count):
-        found.append(_event(rng, n, f"acc-{rng.randrange(accounts)}", START_MS + n * every_ms))
-    for at in range(0, count, _BLOCK):
-        block = found[at : at + _BLOCK]
+    found = [_event(rng, n, f"acc-{rng.randrange(accounts)}", START_MS + n * every_ms) for n in range(count)]
+    size = max(1, _SHUFFLED_MS // every_ms)
+    for at in range(0, count, size):
+        block = found[at : at + size]
         rng.shuffle(block)
-        found[at : at + _BLOCK] = block
+        found[at : at + size] = block
     found += closing(START_MS + count * every_ms + _DAY_MS)
-    return Load([record(stream, event) for stream, event in found])
+    return Load([record(stream, event) for stream, event in found], size)
 
 
 def record(stream, event):

@@ -72,7 +72,7 @@ def _serve():
 
 
 def _import_everything():
-    import faust.livecheck  # noqa: F401 - what Faust would import on its way
+    import faust.livecheck
     import faust.transport.drivers.aiokafka  # noqa: F401
 
     import streams.agents.risk

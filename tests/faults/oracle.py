@@ -2,6 +2,7 @@
 
 import io
 from collections import Counter
+from functools import cache
 
 import orjson
 
@@ -10,29 +11,41 @@ from streams.files import load_streams
 from streams.replay import replay
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what is broken is the guarantee
     """The guarantee does not hold; says how."""
 
 
-def expected(records, rules):
+@cache
+def streams():
+    """The built-in streams."""
+    return load_streams()
+
+
+@cache
+def compiled(rules):
+    """Rules from pairs of name and text."""
+    return [compile_rule(text, streams(), f"{name}.sql") for name, text in rules]
+
+
+def expected(records, rules, seen=10_000):
     """Alerts by id, as the bytes that ``m1cep replay`` writes.
 
     Args:
         records: in the order of sending.
         rules: text by name.
+        seen: of the last how many events of a stream repetitions are dropped.
     """
-    streams = load_streams()
     lines = {}
     for sent in records:
         if sent.value is not None:
             lines.setdefault(sent.stream, []).append(sent.value.replace(b"\n", b" "))
-    inputs = {name: (streams[name], io.BytesIO(b"\n".join(found) + b"\n")) for name, found in lines.items()}
+    inputs = {name: (streams()[name], io.BytesIO(b"\n".join(found) + b"\n")) for name, found in lines.items()}
     alerts = {}
 
     def note(alert):
         assert alerts.setdefault(alert.id, alert.to_json()) == alert.to_json(), "the oracle contradicts itself"
 
-    replay([compile_rule(text, streams, f"{name}.sql") for name, text in rules.items()], inputs, on_alert=note, seen=10_000)
+    replay(compiled(tuple(rules.items())), inputs, on_alert=note, seen=seen)
     return alerts
 
 

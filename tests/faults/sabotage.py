@@ -1,18 +1,18 @@
 """What can be made to go wrong inside a worker, by name: the product itself has no hooks for it.
 
-    die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
-        sent                  messages of a batch are queued, none is awaited
-        acknowledged          the broker has all alerts, the snapshot is not begun
-        half-written          half of a snapshot's bytes are on the disk
-        not-renamed           a snapshot is on the disk, not under its name
-        saved                 the snapshot is saved, nothing is committed
-        committed             the positions are committed
-    raise-at=EVENT            the rules fail on this event
-    snapshot-every=SECONDS    how often to save
-    session=SECONDS           the group's session time-out, also shorter than the command allows
-    slow-sink=SECONDS         every request that writes to Kafka is held back for so long
-    clock=SECONDS             time.time() is so far off
-    mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
+die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
+    sent                  messages of a batch are queued, none is awaited
+    acknowledged          the broker has all alerts, the snapshot is not begun
+    half-written          half of a snapshot's bytes are on the disk
+    not-renamed           a snapshot is on the disk, not under its name
+    saved                 the snapshot is saved, nothing is committed
+    committed             the positions are committed
+raise-at=EVENT            the rules fail on this event
+snapshot-every=SECONDS    how often to save
+session=SECONDS           the group's session time-out, also shorter than the command allows
+slow-sink=SECONDS         every request that writes to Kafka is held back for so long
+clock=SECONDS             time.time() is so far off
+mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
 """
 
 import asyncio
@@ -84,9 +84,9 @@ def _at_committed(reached):
 
 
 def _at_half_written(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def half(path, data):
         if data:
@@ -97,20 +97,20 @@ def _at_half_written(reached):
             path.unlink()
         create(path, data)
 
-    folder._create = half
+    durable.create = half
 
 
 def _at_not_renamed(reached):
-    from streams.snapshots import folder
+    from streams import durable
 
-    create = folder._create
+    create = durable.create
 
     def whole(path, data):
         create(path, data)
         if data:
             reached()
 
-    folder._create = whole
+    durable.create = whole
 
 
 _STEPS = {
@@ -243,13 +243,13 @@ def _no_generation_check():
     """A store that takes a snapshot from anybody, the last one counts."""
     from streams.snapshots import folder
 
-    save, numbers = folder.FolderStore.save, folder._numbers
+    save = folder.FolderStore.save
 
-    def unchecked(self, partition, generation, data):
-        owner = max(folder._claims(self._partition(partition)), default=0)
+    def unchecked(self, partition, _generation, data):
+        owner = max(folder._claims(self._folder / str(partition)), default=0)
         save(self, partition, owner, data)
 
-    folder.FolderStore.save, folder._numbers = unchecked, numbers
+    folder.FolderStore.save = unchecked
 
 
 def _snapshot_without_waiting_rows():
@@ -261,17 +261,18 @@ def _snapshot_without_waiting_rows():
     state = Merge.state
 
     def without(self):
-        gone, inputs = state(self)
-        return [gone, {name: [*found[:3], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
+        *times, inputs = state(self)
+        return [*times, {name: [*found[:-1], msgspec.msgpack.encode([])] for name, found in inputs.items()}]
 
     Merge.state = without
 
 
 def _torn_snapshots_accepted():
     """Written under its own name, without a temporary file, and the digest is not looked at."""
+    from streams import durable
     from streams.snapshots import content, folder
 
-    folder._replace = folder._create
+    folder.replace = durable.create
     content._digest = lambda _body: b"0" * content._DIGEST_BYTES
 
 
@@ -287,7 +288,7 @@ def _positions_later_than_state():
         found = owned_by[self, number] = await own(self, number, owned)
         return found
 
-    async def late(self, number, generation, positions, state):
+    async def late(self, number, generation, _positions, state):
         now = owned_by[self, number].partition.positions
         return await save(self, number, generation, dict(now), state)
 
@@ -307,19 +308,21 @@ def _failed_save_forgotten():
     Host._save = forgetting
 
 
-def _state_kept_when_superseded():
-    """A partition that another worker has had meanwhile goes on with the old state, under a new generation."""
-    from streams.agents.keeper import Keeper, Owned
+def _saved_after_a_failure():
+    """A save that waits for a batch which then fails takes the state as the failure has left it."""
+    from streams.agents.host import Host
 
-    own = Keeper.own
+    save = Host._save
 
-    async def keeping(self, number, owned):
-        found = await own(self, number, owned)
-        if owned is not None and owned.partition is not None and found is not owned:
-            return Owned(found.generation, owned.partition)
-        return found
+    async def anyway(self, number, owned):
+        failed, self.failed = self.failed, asyncio.get_running_loop().create_future()
+        try:
+            await save(self, number, owned)
+        finally:
+            if not self.failed.done():
+                self.failed = failed
 
-    Keeper.own = keeping
+    Host._save = anyway
 
 
 def _outbox_never_waits():
@@ -348,7 +351,7 @@ MUTANTS = {
     "torn-snapshots-accepted": _torn_snapshots_accepted,
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
-    "state-kept-when-superseded": _state_kept_when_superseded,
+    "saved-after-a-failure": _saved_after_a_failure,
     "outbox-never-waits": _outbox_never_waits,
 }
 

@@ -48,7 +48,9 @@ def test_a_paused_worker_that_comes_back_can_neither_overwrite_nor_commit(kafka,
     deadline = time.monotonic() + 3
     while time.monotonic() < deadline:  # time enough to save what it had, to commit, and to join again
         after = _saved_positions(tmp_path / "home")
-        assert all(after[tp] >= at for tp, at in before.items()), "the paused worker has put its old snapshot over the new one"
+        assert all(after[tp] >= at for tp, at in before.items()), (
+            "the paused worker has put its old snapshot over the new one"
+        )
         assert kafka.committed() >= len(kafka.sent), "the paused worker has committed its old positions"
     assert "superseded" in first.said() or "belongs to another worker" in first.said(), first.said()
     kafka.send(four)
@@ -61,7 +63,7 @@ def test_workers_that_come_and_go_every_few_seconds_under_load(kafka, workers, f
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    portions = load.make(80_000, seed).portions(9)
+    portions = load.make(80_000, seed).portions(7)
     running = [workers(wait=False)]
     for number, portion in enumerate(portions[:-1]):
         kafka.send(portion)

@@ -11,7 +11,7 @@ from faults.harness import until
 
 pytestmark = pytest.mark.faults
 
-KILLS = 22
+KILLS = 20
 
 
 def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, workers, finished):
@@ -34,7 +34,9 @@ def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, w
 
 
 # Each comes at the second or third time, so that there is a snapshot to go back to; and at the first, when there is none.
-@pytest.mark.parametrize("step", ["sent:1", "acknowledged:1", "saved:1", "half-written:6", "not-renamed:6", "committed:5"])
+@pytest.mark.parametrize(
+    "step", ["sent:1", "acknowledged:1", "saved:1", "half-written:6", "not-renamed:6", "committed:5"]
+)
 def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step):
     """sent ─▶ acknowledged ─▶ half-written ─▶ not-renamed ─▶ saved ─▶ committed; then everything again."""
     first, second = load.make(16_000, step).portions(2)
@@ -46,6 +48,15 @@ def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step
     assert worker.ended() == -signal.SIGKILL, worker.said()
     if step.endswith(":1"):
         kafka.send(second)
+    finished(workers())
+
+
+def test_killed_after_a_snapshot_with_alerts_still_on_their_way(kafka, workers, finished):
+    """Those are of later batches: what the snapshot has behind it has arrived, however slow the sink."""
+    kafka.send(load.make(16_000, 6).records)
+    asked = ["snapshot-every=0.2", "session=1", "slow-sink=0.4", "die-at=saved:4"]
+    worker = workers(sabotage=asked, wait=False)
+    assert worker.ended() == -signal.SIGKILL, worker.said()
     finished(workers())
 
 

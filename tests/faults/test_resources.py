@@ -21,7 +21,7 @@ def _memory_mb(pid):
     return int(fields.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, workers, finished, rules):
+def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, workers, rules):
     """Each write takes 300 ms, longer than a heartbeat's interval; 60 MB of alerts wait to be written."""
     for file in rules.iterdir():
         file.unlink()
@@ -38,7 +38,7 @@ def test_a_slow_sink_slows_the_worker_and_does_not_fill_its_memory(kafka, worker
         time.sleep(0.05)
     print(f"{before_mb:.0f} MB, at most {most_mb:.0f} MB, {most_unacknowledged} unacknowledged, lag {left}")
     assert left > 0, "it was through before the sink could hold it back"
-    assert most_unacknowledged < 20_000
+    assert most_unacknowledged < 5_000
     assert most_mb - before_mb < 128
     assert worker.said().count("worker.ready") == 1, "it lost its partitions: heartbeats did not go on"
     worker.kill()
@@ -60,7 +60,7 @@ def test_a_broker_that_pauses_for_longer_than_the_session(kafka, workers, finish
     finished(worker)
 
 
-def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, finished, tmp_path):
+def test_a_disk_that_is_full_stops_snapshots_but_not_alerts(kafka, workers, finished):
     """
     room      ──┐ full: EFBIG on every file beyond 8 KiB           ┌── room again
     events    ──┴── processed, alerts written, nothing committed ──┴── saved, committed
@@ -93,3 +93,39 @@ def test_clocks_that_are_an_hour_off_change_nothing(kafka, workers, finished):
     wrong.kill()
     kafka.send(two)
     finished(workers("--idle-timeout-ms", 100, sabotage=["session=1", "clock=-3600"]))
+
+
+def test_a_database_that_is_down_stops_snapshots_but_not_alerts(kafka, workers, finished, database):
+    """The snapshots are in PostgreSQL, which is stopped and started again."""
+    one, two, three = load.make(30_000, 45).portions(3)
+    state = {"M1CEP_STATE_URL": database.url.get_secret_value()}
+    kafka.send(one)
+    worker = workers(**state)
+    until(lambda: kafka.all_committed(worker), 30, worker.said)
+    database.stop()
+    alerts = worker.stats["alerts"]
+    kafka.send(two)
+    until(lambda: worker.stats["snapshot_failures"] and worker.stats["alerts"] > alerts, 30, worker.said)
+    assert worker.ready()
+    assert kafka.committed() == len(one)
+    database.start()
+    until(lambda: kafka.all_committed(worker), 30, worker.said)
+    worker.kill()
+    kafka.send(three)
+    last = workers(**state)
+    finished(last)
+    assert "partition.restored" in last.said()
+    assert database.url.get_secret_value().split(":")[2].split("@")[0] not in worker.said() + last.said()
+
+
+def test_a_broker_that_is_started_again(apache_kafka, workers, finished):
+    """Only on Apache Kafka: the embedded broker forgets everything, and the worker ends and says so."""
+    one, two, three = load.make(30_000, 46).portions(3)
+    apache_kafka.send(one)
+    worker = workers("--broker-timeout", 60, "--session-timeout", 6, sabotage=["snapshot-every=0.2"])
+    apache_kafka.send(two)
+    until(lambda: worker.stats["events"] > 0, 30, worker.said)
+    apache_kafka.broker.stop()
+    apache_kafka.broker.start()
+    apache_kafka.send(three)
+    finished(worker)

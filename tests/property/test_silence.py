@@ -35,19 +35,19 @@ def test_no_event_that_arrives_within_the_silence_comes_before_the_time_it_was_t
         deliveries.append((wall_s + delay * SILENCE_S, partition, event_s))
     deliveries.sort()
     clock, newest, promised, now_s = SilenceClock(SILENCE_S), {}, {}, 0.0
-    clock.start(dict.fromkeys(range(PARTITIONS)), 0.0)
+    clock.start(dict.fromkeys(range(PARTITIONS)), 0.0, range(PARTITIONS))
     restarts = sorted(restarts)
     while deliveries:
         now_s += TICK_S
         while restarts and restarts[0] <= now_s:
             restarts.pop(0)
-            clock.start({p: newest.get(p) for p in range(PARTITIONS)}, now_s)
+            clock.start({p: newest.get(p) for p in range(PARTITIONS)}, now_s, range(PARTITIONS))
         while deliveries and deliveries[0][0] <= now_s:
             _, partition, event_s = deliveries.pop(0)
             event_us = math.ceil(event_s * 1e6)
             assert event_us >= promised.get(partition, 0)
             newest[partition] = max(newest.get(partition, 0), event_us)
-            clock.heard(partition, newest[partition], now_s)
+            clock.heard(partition, newest[partition], now_s, live=True)
         clock.look(now_s)
         for partition in range(PARTITIONS):
             if (time_us := clock.time_us(partition, now_s, now_s)) is not None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -206,7 +207,7 @@ for first in sys.stdin:
         print(n, flush=True)
         n += 1
 """
-KILLS = 40
+KILLS = 25
 
 
 def test_after_a_kill_at_any_moment_what_is_loaded_is_whole_and_the_last_that_was_saved(kind):
@@ -248,6 +249,18 @@ class TestFolder:
     @pytest.fixture
     def store(self, tmp_path):
         return FolderStore(tmp_path / "state" / "g")
+
+    def test_a_claim_in_the_middle_of_a_save_supersedes_it(self, store, tmp_path, monkeypatch):
+        old, replace = store.claim(0), Path.replace
+
+        def claim_first(path, target):
+            FolderStore(tmp_path / "state" / "g").claim(0)  # removes what is half written
+            return replace(path, target)
+
+        monkeypatch.setattr(Path, "replace", claim_first)
+        with pytest.raises(SupersededError, match="partition 0 belongs to another worker now"):
+            store.save(0, old, b"zombie")
+        assert loaded(store) == []
 
     def test_they_are_for_their_owner_alone_whatever_the_umask(self, tmp_path):
         store = FolderStore(tmp_path / "state" / "g")

@@ -1,10 +1,12 @@
 """The transport overrides private parts of Faust and aiokafka: when a new version changes them, this says so first."""
 
+import asyncio
 import inspect
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
@@ -16,6 +18,8 @@ from faust.transport.consumer import ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from mode.threads import QueueServiceThread, ServiceThread, WorkerThread
+
+from streams.transport.thread import BatchConsumerThread
 
 REMEDY = "streams/transport was written against another version: read the new source, adapt it, then change this test"
 
@@ -89,3 +93,22 @@ def test_aiokafka_still_has_the_private_parts_that_are_used():
     state = inspect.getsource(TopicPartitionState)
     for name in ("highwater", "lso", "timestamp"):
         assert f"self.{name} = " in state, f"TopicPartitionState.{name} is gone: {REMEDY}"
+
+
+@pytest.mark.parametrize("sought", [False, True])
+def test_records_of_a_partition_that_is_not_sought_yet_are_not_passed_on(monkeypatch, sought):
+    """Kafka's consumer reads what it was just assigned from the committed offset, until we say from where."""
+    tp = TopicPartition("orders", 1)
+    state = SimpleNamespace(position=7)
+    assignment = SimpleNamespace(state_value=lambda _: state)
+    consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+
+    async def fetched(*_, **__):
+        return {tp: ["record"]}
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", fetched)
+    thread = object.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {tp: 3} if sought else {}
+    found = asyncio.run(thread._fetch_records(consumer, {tp}))
+    assert [(b.prev_next, b.next) for batches in found.values() for b in batches] == ([(3, 7)] if sought else [])

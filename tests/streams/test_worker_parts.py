@@ -2,12 +2,15 @@
 
 import asyncio
 import base64
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import orjson
 import pytest
 from aiokafka.consumer.fetcher import FetchError, FetchResult
+from aiokafka.errors import NoOffsetForPartitionError
 from aiokafka.structs import TopicPartition
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 
 from m1cep import Alert
@@ -16,8 +19,10 @@ from streams.agents.acks import Acknowledgements, acknowledged
 from streams.agents.idle import IdleWatch
 from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import StandingStill
-from streams.transport import EndOfPartition
+from streams.transport import EndOfPartition, Start
+from streams.transport.app import BatchConsumer
 from streams.transport.records import PlainRecords
+from streams.transport.thread import BatchConsumerThread
 
 
 def in_loop(test):
@@ -255,3 +260,61 @@ def test_a_topic_that_waits_for_another_that_moves_does_not_stand_still():
 
 def test_what_moves_again_has_all_its_time_again():
     assert standing((0, (5, 5), (9, 5)), (9, (6, 5), (20, 5)), (18, (6, 5), (30, 5)), (20, (6, 5), (30, 5))) == [20]
+
+
+def test_records_of_a_partition_that_is_not_sought_yet_are_dropped(monkeypatch):
+    """A fetch under way in a rebalance may bring some; the seek that follows reads them again."""
+    old, new = TP("orders", 0), TP("orders", 1)
+
+    async def fetched(*_, **__):
+        return {old: [SimpleNamespace(offset=4)], new: [SimpleNamespace(offset=7)]}
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetched)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {old: 4}
+    state = SimpleNamespace(position=5)
+    assignment = SimpleNamespace(state_value=lambda _tp: state)
+    consumer = SimpleNamespace(_subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)))
+    found = asyncio.run(thread._fetch_records(consumer, {old, new}))
+    assert {tp: (batch.prev_next, batch.next) for tp, [batch] in found.items()} == {old: (4, 5)}
+
+
+@pytest.mark.parametrize(("partition", "raises"), [(1, False), (0, True)])
+def test_that_nobody_has_committed_matters_only_for_what_is_sought(monkeypatch, partition, raises):
+    async def fetch(*_, **__):
+        raise NoOffsetForPartitionError(TP("orders", partition))
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {TP("orders", 0): 4}
+    with pytest.raises(NoOffsetForPartitionError) if raises else nullcontext():
+        assert asyncio.run(thread._fetch_records(None, {TP("orders", 0), TP("orders", 1)})) == {}
+
+
+def test_what_the_group_has_committed_is_looked_at_before_what_is_saved():
+    """Who is paused between the two, while another takes over, saves and commits, must not begin empty where that one came to."""
+    tp, done = TP("orders", 0), []
+
+    class Thread:
+        async def committed(self):
+            done.append("committed")
+            return {tp: 7}
+
+        async def seek_to_start(self, wanted, committed):
+            done.append(("seek", wanted, committed))
+            return Start(1, {tp: 7}, {}, {})
+
+    class Handler:
+        async def restore(self):
+            done.append("restore")
+            return {}
+
+        def on_started(self, start):
+            done.append(start.positions)
+
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer._thread, consumer.app = Thread(), SimpleNamespace(handler=Handler())
+    assert asyncio.run(consumer.seek_to_committed()) == {tp: 7}
+    assert done == ["committed", "restore", ("seek", {}, {tp: 7}), {tp: 7}]

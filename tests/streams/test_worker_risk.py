@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from m1cep import Engine, compile_rule, parse_streams
-from streams.agents.risk import RiskPartition
+from streams.agents.risk import RiskPartition, unpacked
 from streams.errors import ShellError
 from streams.transport import Batch
 
@@ -22,22 +22,22 @@ START_MS = 1_700_000_000_000
 def partition(rule="SELECT account, qty FROM pay WHERE qty > 100", *, unit=3, start=0, state=None):
     streams = parse_streams(PAY.format(unit=unit))
     rules = [compile_rule(rule, streams, "big.sql")]
-    engine = Engine(rules) if state is None else Engine.restore(rules, state)
+    engine = Engine(rules) if state is None else Engine.restore(rules, unpacked(state)[0])
     topics = {streams[name].topic: streams[name] for name in engine.inputs}
     return RiskPartition(dict.fromkeys(topics, start), engine, topics)
 
 
-def record(offset, value):
+def record(offset, value, timestamp=START_MS):
     raw = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
-    return SimpleNamespace(offset=offset, timestamp=START_MS, key=b"k", value=raw, headers=[])
+    return SimpleNamespace(offset=offset, timestamp=timestamp, key=b"k", value=raw, headers=[])
 
 
 def pay(n, *, qty=101, at_s=0, scale=1):
     return {"event_id": f"e{n}", "account": "a", "qty": qty, "ts": (START_MS + at_s * 1000) * scale}
 
 
-def batch(*values, first=0, prev_next=None, end=None, topic="pay.v1"):
-    records = [record(first + n, value) for n, value in enumerate(values)]
+def batch(*values, first=0, prev_next=None, end=None, topic="pay.v1", timestamp=START_MS):
+    records = [record(first + n, value, timestamp) for n, value in enumerate(values)]
     return Batch(
         topic, 0, 1, first if prev_next is None else prev_next, records[-1].offset + 1 if end is None else end, records
     )
@@ -79,6 +79,16 @@ def test_a_batch_wholly_below_the_position_changes_nothing():
     outcome = part.take(batch(pay(0), prev_next=0))
     assert outcome.messages == []
     assert part.positions == {"pay.v1": 2}
+
+
+@pytest.mark.parametrize(
+    ("record_ms", "live"), [(START_MS + 59_000, True), (START_MS + 3_600_000, False), (None, False)]
+)
+def test_events_are_live_when_their_records_were_written_when_they_happened(record_ms, live):
+    part = partition()
+    part.take(batch(pay(0), timestamp=record_ms))
+    assert part.live is live
+    assert unpacked(part.snapshot())[2] is live
 
 
 def test_bad_and_late_events_are_reported_with_their_own_offsets():

@@ -118,3 +118,31 @@ def test_lists_of_states_that_nobody_comes_back_to_are_forgotten():
     engine = m1cep.Engine([rule])
     engine.push("s", [event(n, kind="ab"[(n * n * 7919 + n // 3) % 5 < 2]) for n in range(30_000)])
     assert len(matcher(engine)._nodes) <= 10_000
+
+
+def test_many_keys_with_a_first_row_only_are_packed_and_go_on():
+    same = "A AS kind = 'a', B AS kind = 'b' AND B.i = A.i"
+    engine = m1cep.Engine([match("A B", same, within="WITHIN INTERVAL '60' SECOND", measures="B.i AS i")])
+    for start in range(0, 24_000, 4_000):
+        engine.push("s", [event(n, k=f"k{n}", kind="a", i=2) for n in range(start, start + 4_000)])
+    assert engine.counters()["r"]["open"] == 24_000
+    assert len(matcher(engine)._cold) > 10_000
+    rows = [event(24_000 + n, k=f"k{n}", kind="b", i=2 + n % 2) for n in range(0, 24_000, 1_999)]
+    alerts = engine.push("s", rows)
+    assert [a.key["k"] for a in alerts] == [f"k{n}" for n in range(0, 24_000, 1_999) if n % 2 == 0]
+    engine.push("s", [event(999_000, k="other", kind="z")])
+    assert engine.counters()["r"]["keys"] == 0
+
+
+def test_a_first_row_waits_for_a_second_until_its_time_is_up():
+    same = "A AS kind = 'a', B AS kind = 'b' AND B.i = A.i"
+    rule = match("A B", same, within="WITHIN INTERVAL '0.010' SECOND", measures="B.i AS i")
+
+    def found(*times):  # of the second row, by key; the first is at 100
+        engine = m1cep.Engine([rule])
+        engine.push("s", [event(100, k=f"k{t}", kind="a", i=2) for t in times])
+        engine = m1cep.Engine.restore([rule], engine.snapshot())
+        engine.push("s", [event(105, k="other", kind="a")])
+        return [a.key["k"] for a in engine.push("s", [event(t, k=f"k{t}", kind="b", i=2) for t in times])]
+
+    assert found(105, 109, 110, 111) == ["k105", "k109"]  # the interval itself is too long

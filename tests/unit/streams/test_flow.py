@@ -4,6 +4,7 @@ from faust.types import TP
 
 from streams.agents.ahead import Ahead
 from streams.agents.clock import SilenceClock
+from streams.agents.flow import Flow
 from streams.agents.idle import IdleWatch
 from streams.agents.pace import Pace
 from streams.agents.stats import AgentStats
@@ -21,14 +22,14 @@ class Clock(SilenceClock):
     def __init__(self, *partitions, silence_s=5.0):
         super().__init__(silence_s)
         self.now_s = 0.0
-        self.start(dict.fromkeys(partitions), 0.0)
+        self.start(dict.fromkeys(partitions), 0.0, partitions)
 
-    def at(self, now_s, partition=None, newest_s=None):
+    def at(self, now_s, partition=None, newest_s=None, *, live=True):
         while self.now_s < now_s:
             self.now_s = round(min(now_s, self.now_s + 0.1), 1)
             self.look(self.now_s)
         if partition is not None:
-            self.heard(partition, newest_s * 1_000_000, now_s)
+            self.heard(partition, newest_s * 1_000_000, now_s, live=live)
         return self
 
     def time_s(self, partition, confirmed_s=None):
@@ -42,6 +43,14 @@ def test_a_silent_partition_goes_on_by_itself_as_far_behind_as_an_event_may_be_u
     assert clock.at(6).time_s(0) == 1000
     assert clock.at(9).time_s(0) == 1003
     assert clock.at(9.5, 0, 1001).time_s(0) is None  # it has spoken
+
+
+def test_where_events_do_not_come_as_they_happen_a_clock_says_nothing_of_their_time():
+    clock = Clock(0, 1).at(1, 0, 1000, live=False)
+    assert clock.at(60).time_s(0) == 1000
+    for now_s in range(61, 71):
+        clock.at(now_s, 1, 2000 + now_s, live=False)
+    assert clock.time_s(0) == 2064  # others still say
 
 
 def test_a_partition_that_never_had_an_event_has_no_time():
@@ -70,7 +79,7 @@ def test_time_does_not_go_on_while_the_broker_confirms_nothing():
 
 def test_after_a_restart_and_after_a_sleep_of_the_process_silence_counts_anew():
     clock = Clock(0).at(1, 0, 1000).at(30)
-    clock.start({0: 1_000_000_000}, 30)
+    clock.start({0: 1_000_000_000}, 30, {0})
     assert clock.at(34.9).time_s(0) is None
     assert clock.at(36).time_s(0) == 1001
     clock.now_s = 100  # nobody has looked for a minute
@@ -147,3 +156,22 @@ def test_late_events_are_told_by_topic_and_reason():
     assert told["late"] == 6
     assert told["late_by_topic"] == {"a": {"late": 2, "silence": 1}, "b": {"idle": 3}}
     assert (told["duplicates"], told["duplicates_by_topic"]) == (4, {"b": 4})
+
+
+# -- a process that was stopped
+
+
+def test_a_topic_is_not_taken_for_silent_by_what_was_known_before_the_process_was_stopped(monkeypatch):
+    #   SIGSTOP 1 s after the topic was read to its end, SIGCONT 8 s later: the answer found then was given before the stop.
+    now = [0.0]
+    monkeypatch.setattr("streams.agents.flow.time.monotonic", lambda: now[0])
+    flow = Flow(idle_timeout_s=5.0)
+
+    def idle_at(now_s, answer):
+        now[0] = now_s
+        return flow.idle.became_idle(A, 7, EndOfPartition(7, answer), flow.look())
+
+    assert not any(idle_at(n / 10, answer=n) for n in range(10))
+    assert not idle_at(9.0, answer=11)
+    assert not any(idle_at(9.0 + n / 10, answer=11 + n) for n in range(1, 50))
+    assert idle_at(14.1, answer=99)
