@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 from gridvenue import Resting, Venue
 
 from m1cep.grid.machine import Grid, GridSpec, Halt, Mode, Pause, Phase, Price, Reconnected, Resume, Rung, Start, Stop, Tick
@@ -93,7 +94,7 @@ class World:
 
     @staticmethod
     def bytes(grid):
-        return json.dumps(grid.snapshot())
+        return msgspec.json.encode(grid.snapshot())
 
     # -- the grid
 
@@ -261,6 +262,19 @@ def _told(quarantine, fill):
     return any(entry.report["order_id"] == fill.order_id and entry.kind == type(fill).__name__ for entry in quarantine)
 
 
+class Purse:
+    """Cash and holdings by the trades alone, in fractions."""
+
+    def __init__(self, spec):
+        self.unit, self.fee = Fraction(spec.market.tick) * Fraction(spec.market.lot), Fraction(spec.market.maker_fee)
+        self.cash, self.lots = Fraction(spec.cash), spec.lots
+
+    def add(self, trade):
+        sign = 1 if trade.side is Side.BUY else -1
+        self.lots += sign * trade.lots
+        self.cash -= sign * trade.lots * trade.ticks * self.unit + Fraction(trade.fee)
+
+
 class Watch:
     """The invariants of the design, each with its name in the message."""
 
@@ -269,6 +283,8 @@ class Watch:
         self.places = {}  # by id: the command
         self.level_of = {}  # by id: generation, side, level
         self.fills = {}  # what the grid was told, by order and trade: once each
+        self.told = Purse(world.spec)  # from these
+        self.true, self.counted = Purse(world.spec), 0  # from the venue's trades, so many
         self.requests, self.resting, self.stopped = set(), True, False
         self.said = defaultdict(int)  # commands by the grid's time
         self.time = 0
@@ -282,6 +298,8 @@ class Watch:
             case Tick():
                 self.time = max(self.time, event.time_ms)
             case Fill() if event in world.venue.trades and event.order_id in self.level_of:
+                if (event.order_id, event.trade_id) not in self.fills:
+                    self.told.add(event)
                 self.fills[event.order_id, event.trade_id] = event
             case Start() | Pause() | Resume() | Stop() | Halt() | Reconnected() if event not in self.requests:
                 self.requests.add(event)
@@ -327,14 +345,9 @@ class Watch:
         assert market.notional(place.ticks, place.lots) >= market.min_notional, "an order below min_notional"
 
     def books(self):
-        world, books, unit = self.world, self.world.grid.state.books, Fraction(self.world.grid.state.books.unit)
-        cash, lots = Fraction(world.spec.cash), world.spec.lots
-        for fill in self.fills.values():
-            sign = 1 if fill.side is Side.BUY else -1
-            lots += sign * fill.lots
-            cash -= sign * fill.lots * fill.ticks * unit + Fraction(fill.fee)
-        assert books.lots == lots, "position is not the sum of unique fills"
-        assert Fraction(books.cash) == cash, "cash is not conserved"
+        world, books = self.world, self.world.grid.state.books
+        assert books.lots == self.told.lots, "position is not the sum of unique fills"
+        assert Fraction(books.cash) == self.told.cash, "cash is not conserved"
         if books.start_ticks:
             mark = world.rng.randint(1, 2000)
             assert books.grid_profit() + books.floating(mark) == books.equity_change(mark), "profit is not change of equity"
@@ -369,18 +382,16 @@ class Watch:
         sells = {ticks: lots for side, ticks, lots in possible.values() if side is Side.SELL}
         if buys and sells:
             assert max(buys) < min(sells), "own bid not below own ask"
-        fee, ladder = Fraction(spec.market.maker_fee), sorted([*buys, *sells])
+        fee, ladder = self.true.fee, sorted([*buys, *sells])
         for low, high in zip(ladder, ladder[1:], strict=False):
             assert high * (1 - fee) >= low * (1 + fee), "spacing below the fee floor"
-        unit = Fraction(spec.market.tick) * Fraction(spec.market.lot)
-        cash, lots = Fraction(spec.cash), spec.lots
-        for trade in self.world.venue.trades:
+        for trade in self.world.venue.trades[self.counted :]:
+            self.counted += 1
             if trade.order_id in self.level_of:
-                sign = 1 if trade.side is Side.BUY else -1
-                lots += sign * trade.lots
-                cash -= sign * trade.lots * trade.ticks * unit + Fraction(trade.fee)
-        cash -= sum(ticks * left * unit * (1 + max(fee, 0)) for ticks, left in buys.items())
-        assert cash >= 0, "free cash below zero"
+                self.true.add(trade)
+        lots = self.true.lots
+        pending = sum(ticks * left for ticks, left in buys.items()) * self.true.unit * (1 + max(fee, 0))
+        assert self.true.cash >= pending, "free cash below zero"
         assert lots >= sum(sells.values()), "more offered than held"
         assert spec.max_lots is None or not buys or lots + sum(buys.values()) <= spec.max_lots, "exposure above its limit"
 

@@ -221,7 +221,9 @@ def test_an_answer_from_before_an_order_was_said_again_does_not_end_it(desk):
     (ask,) = desk.later()
     (again,) = desk.hear(OrderState(lost.order_id, UNKNOWN, question=ask.question))
     assert again.order_id == lost.order_id
-    desk.hear(Pause("p"), *(Cancelled(place.order_id, 0) for place in known), CancelRejected(lost.order_id, "not found"))
+    desk.hear(
+        Pause("p"), *(Cancelled(place.order_id, 0) for place in known), CancelRejected(lost.order_id, "not found")
+    )
     desk.hear(OrderState(lost.order_id, UNKNOWN, question=ask.question))
     assert desk.state.mode is Mode.CANCELLING
 
