@@ -1,9 +1,10 @@
 """What a grid and a venue say to each other: commands one way, reports the other.
 
-    grid ── Place, PlaceMarket, Cancel, CancelAll, AskOpenOrders, AskOrder ──▶ venue
+    grid ── Place, PlaceMarket, Cancel, CancelAll, AskOpenOrders, AskOrder, AskFills ──▶ venue
     grid ◀── Accepted, Rejected, Fill, Cancelled, CancelRejected, OpenOrders, OrderState ── venue
 
 Every report may come twice, late, or in another order than it happened; a fill may come before its order was accepted.
+A question carries a number, and its answer the same one: an old answer that comes late is not taken for a new one.
 Prices are ticks and quantities lots (whole numbers, see :class:`Market`); fees are exact amounts of the quote currency.
 """
 
@@ -68,6 +69,8 @@ class Place:
     Attributes:
         order_id: the client's, unique for ever: the same id again is the same order, whatever came of it.
         post_only: rejected where it would trade at once.
+        expires_ms: who carries it does not deliver it later than this (0: whenever), so that what the venue does not know by then
+            it will never know; of an order that it does know this changes nothing.
     """
 
     order_id: str
@@ -75,6 +78,7 @@ class Place:
     ticks: int
     lots: int
     post_only: bool = True
+    expires_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +103,21 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True)
 class CancelAll:
-    """Cancel every open order of this client on the symbol."""
+    """Cancel many orders at once; each is answered as if by a :class:`Cancel` of its own.
+
+    Attributes:
+        order_ids: those; when there are none, every open order of this client on the symbol. A grid names them: said twice, or
+            late, it does not touch the orders that came after.
+    """
+
+    order_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AskOpenOrders:
     """Answered by :class:`OpenOrders`."""
+
+    question: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +125,17 @@ class AskOrder:
     """Answered by :class:`OrderState`."""
 
     order_id: str
+    question: int = 0
 
 
-Command = Place | PlaceMarket | Cancel | CancelAll | AskOpenOrders | AskOrder
+@dataclass(frozen=True, slots=True)
+class AskFills:
+    """Answered by every :class:`Fill` of the order so far once more, with the same trade ids."""
+
+    order_id: str
+
+
+Command = Place | PlaceMarket | Cancel | CancelAll | AskOpenOrders | AskOrder | AskFills
 
 
 # -- reports
@@ -197,12 +218,14 @@ class OrderState:
 
     Attributes:
         lots, filled_lots: in all; 0 where it is unknown.
+        question: that of the :class:`AskOrder` which this answers; 0 where nobody asked, or in :class:`OpenOrders`.
     """
 
     order_id: str
     lifecycle: Lifecycle
     lots: int = 0
     filled_lots: int = 0
+    question: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +233,7 @@ class OpenOrders:
     """Every open order of this client on the symbol, at one moment."""
 
     orders: tuple[OrderState, ...]
+    question: int = 0
 
 
 Report = Accepted | Rejected | Fill | Cancelled | CancelRejected | OrderState | OpenOrders
