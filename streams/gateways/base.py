@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from m1cep.grid.orders import AskOpenOrders, AskOrder, Cancel, CancelAll, Place, PlaceMarket
@@ -10,7 +11,10 @@ from streams.errors import ShellError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from m1cep.grid.orders import Command, Fill, Market, OpenOrders, OrderState, Report
+    from m1cep.grid.orders import Fill, Market, OpenOrders, OrderState, Report
+
+
+Asked = Place | PlaceMarket | Cancel | CancelAll | AskOpenOrders | AskOrder
 
 
 class GatewayError(ShellError):
@@ -73,16 +77,18 @@ class VenueGateway(Protocol):
         ...
 
 
-async def carry_out(gateway: VenueGateway, command: Command, *, fresh: bool = False) -> Sequence[Report]:
-    """The gateway's reports on a command."""
+async def carry_out(gateway: VenueGateway, command: Asked, *, fresh: bool = False) -> Sequence[Report]:
+    """The gateway's reports on a command; ``AskFills`` is answered by ``VenueGateway.fills``, which needs a time."""
     match command:
         case Place() | PlaceMarket():
             return await gateway.place(command, fresh=fresh)
         case Cancel(order_id):
             return await gateway.cancel(order_id)
-        case CancelAll():
+        case CancelAll(()):
             return await gateway.cancel_all()
-        case AskOpenOrders():
-            return [await gateway.open_orders()]
-        case AskOrder(order_id):
-            return [await gateway.order(order_id)]
+        case CancelAll(order_ids):
+            return [report for order_id in order_ids for report in await gateway.cancel(order_id)]
+        case AskOpenOrders(question):
+            return [replace(await gateway.open_orders(), question=question)]
+        case AskOrder(order_id, question):
+            return [replace(await gateway.order(order_id), question=question)]

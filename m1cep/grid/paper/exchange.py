@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from m1cep.grid.orders import (
     Accepted,
+    AskFills,
     AskOpenOrders,
     AskOrder,
     Cancel,
@@ -68,6 +70,7 @@ class Exchange:
             CancelAll: self._cancel_all,
             AskOpenOrders: self._open_orders,
             AskOrder: self._order,
+            AskFills: self._fills,
         }
 
     # -- clients
@@ -269,17 +272,19 @@ class Exchange:
         self._matcher.own(order).remove(order)
         return [(client.owner, self._matcher.cancelled(order))]
 
-    def _cancel_all(self, client: Client, _command: CancelAll, _time_ms: int) -> list[Addressed]:
-        told: list[Addressed] = []
-        for order in list(client.open.values()):
-            self._matcher.own(order).remove(order)
-            told.append((client.owner, self._matcher.cancelled(order)))
-        return told
+    def _cancel_all(self, client: Client, command: CancelAll, time_ms: int) -> list[Addressed]:
+        order_ids = command.order_ids or tuple(client.open)
+        return [told for order_id in order_ids for told in self._cancel(client, Cancel(order_id), time_ms)]
 
-    def _open_orders(self, client: Client, _command: AskOpenOrders, _time_ms: int) -> list[Addressed]:
-        return [(client.owner, OpenOrders(tuple(state_of(order) for order in client.open.values())))]
+    def _open_orders(self, client: Client, command: AskOpenOrders, _time_ms: int) -> list[Addressed]:
+        orders = tuple(state_of(order) for order in client.open.values())
+        return [(client.owner, OpenOrders(orders, question=command.question))]
 
     def _order(self, client: Client, command: AskOrder, _time_ms: int) -> list[Addressed]:
         order = client.orders.get(command.order_id)
         answer = state_of(order) if order else OrderState(command.order_id, Lifecycle.UNKNOWN)
-        return [(client.owner, answer)]
+        return [(client.owner, replace(answer, question=command.question))]
+
+    def _fills(self, client: Client, command: AskFills, _time_ms: int) -> list[Addressed]:
+        order = client.orders.get(command.order_id)
+        return [(client.owner, fill) for fill in (order.fills if order and order.fills else ())]
