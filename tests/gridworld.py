@@ -10,6 +10,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 from gridvenue import Resting, Venue
@@ -405,7 +406,7 @@ class Watch:
         if buys and sells:
             assert max(buys) < min(sells), "own bid not below own ask"
         fee, ladder = self.true.fee, sorted([*buys, *sells])
-        for low, high in zip(ladder, ladder[1:], strict=False):
+        for low, high in pairwise(ladder):
             assert high * (1 - fee) >= low * (1 + fee), "spacing below the fee floor"
         for trade in self.world.venue.trades[self.counted :]:
             self.counted += 1
