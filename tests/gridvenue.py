@@ -1,4 +1,4 @@
-"""A venue for tests of the grid: tiny, and obviously right. It has one price; it never loses or doubles anything (see gridworld)."""
+"""A venue for tests of the grid: tiny, and obviously right. It has one price, and loses and doubles nothing (see gridworld)."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -61,7 +61,9 @@ class Venue:
     def _place(self, new):
         known = self.orders.get(new.order_id)
         if known is not None:
-            return [Rejected(new.order_id, "post_only") if known.state is Lifecycle.REJECTED else Accepted(new.order_id)]
+            return [
+                Rejected(new.order_id, "post_only") if known.state is Lifecycle.REJECTED else Accepted(new.order_id)
+            ]
         order = self.orders[new.order_id] = Resting(new.side, new.ticks, new.lots)
         crosses = (new.ticks > self.price) if new.side is Side.BUY else (new.ticks < self.price)
         if crosses and not new.post_only:

@@ -10,11 +10,26 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import msgspec
 from gridvenue import Resting, Venue
 
-from m1cep.grid.machine import Grid, GridSpec, Halt, Mode, Pause, Phase, Price, Reconnected, Resume, Rung, Start, Stop, Tick
+from m1cep.grid.machine import (
+    Grid,
+    GridSpec,
+    Halt,
+    Mode,
+    Pause,
+    Phase,
+    Price,
+    Reconnected,
+    Resume,
+    Rung,
+    Start,
+    Stop,
+    Tick,
+)
 from m1cep.grid.orders import Cancel, Cancelled, Fill, Lifecycle, Market, Place, Side
 
 
@@ -331,7 +346,9 @@ class Watch:
     def placed(self, place):
         world, market = self.world, self.world.spec.market
         assert not self.stopped, "an order of a grid that was stopped"
-        assert "old" not in world.venue.orders or not world.venue.orders["old"].left, "an order before what was open is gone"
+        assert "old" not in world.venue.orders or not world.venue.orders["old"].left, (
+            "an order before what was open is gone"
+        )
         known = self.places.setdefault(place.order_id, place)
         assert replace(known, expires_ms=0) == replace(place, expires_ms=0), "one id for two orders"
         order = world.grid.state.orders[place.order_id]
@@ -350,7 +367,9 @@ class Watch:
         assert Fraction(books.cash) == self.told.cash, "cash is not conserved"
         if books.start_ticks:
             mark = world.rng.randint(1, 2000)
-            assert books.grid_profit() + books.floating(mark) == books.equity_change(mark), "profit is not change of equity"
+            assert books.grid_profit() + books.floating(mark) == books.equity_change(mark), (
+                "profit is not change of equity"
+            )
 
     def orders(self):
         for order in self.world.grid.state.orders.values():
@@ -368,7 +387,11 @@ class Watch:
         world = self.world
         found = {i: (o.side, o.ticks, o.left) for i, o in world.venue.orders.items() if o.left and i in self.level_of}
         for _, _, message in world.to_venue:
-            if isinstance(message, Place) and message.order_id not in world.venue.orders and message.expires_ms >= world.now_ms:
+            if (
+                isinstance(message, Place)
+                and message.order_id not in world.venue.orders
+                and message.expires_ms >= world.now_ms
+            ):
                 found[message.order_id] = (message.side, message.ticks, message.lots)
         return found
 
@@ -383,7 +406,7 @@ class Watch:
         if buys and sells:
             assert max(buys) < min(sells), "own bid not below own ask"
         fee, ladder = self.true.fee, sorted([*buys, *sells])
-        for low, high in zip(ladder, ladder[1:], strict=False):
+        for low, high in pairwise(ladder):
             assert high * (1 - fee) >= low * (1 + fee), "spacing below the fee floor"
         for trade in self.world.venue.trades[self.counted :]:
             self.counted += 1
@@ -393,7 +416,9 @@ class Watch:
         pending = sum(ticks * left for ticks, left in buys.items()) * self.true.unit * (1 + max(fee, 0))
         assert self.true.cash >= pending, "free cash below zero"
         assert lots >= sum(sells.values()), "more offered than held"
-        assert spec.max_lots is None or not buys or lots + sum(buys.values()) <= spec.max_lots, "exposure above its limit"
+        assert spec.max_lots is None or not buys or lots + sum(buys.values()) <= spec.max_lots, (
+            "exposure above its limit"
+        )
 
     def rested(self):
         """When nothing is lost any more, the grid comes to know the truth."""
@@ -404,7 +429,9 @@ class Watch:
         assert len(self.fills) == len(ours), "a fill was never learnt of"
         open_there = {i for i, order in world.venue.orders.items() if order.left}
         if state.mode not in {Mode.IDLE, Mode.WAITING}:
-            assert open_there == {order.id for order in world.grid.open_orders}, "the grid's open orders are not the venue's"
+            assert open_there == {order.id for order in world.grid.open_orders}, (
+                "the grid's open orders are not the venue's"
+            )
         if state.mode not in {Mode.LIVE, Mode.CLOSING}:
             assert not open_there - {"old"}, "a grid that rests has orders"
         assert all(o.state is not Lifecycle.UNKNOWN for o in world.venue.orders.values())

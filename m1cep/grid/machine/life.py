@@ -57,6 +57,7 @@ def request(state: State, asked: Request) -> None:
             rest(state, Then.STOP, f"stop:{name}")
         case Halt():
             state.alerts.append(name)
+            del state.alerts[:-REQUESTS_KEPT]
             rest(state, Then.HALT, f"alert:{name}")
         case Reconnected():
             state.listing, state.listing_due = 0, state.mode not in {Mode.IDLE, Mode.WAITING}
