@@ -8,6 +8,7 @@ import pytest
 
 from m1cep.grid.orders import (
     Accepted,
+    AskFills,
     AskOpenOrders,
     AskOrder,
     Cancel,
@@ -286,3 +287,20 @@ def test_a_maker_that_was_hit_at_the_venue_does_not_stay_behind_ours():
 def test_a_price_that_is_not_on_the_tick_is_refused():
     with pytest.raises(ValueError, match=r"multiple of 0\.5, got 100\.3"):
         flow_of(event("created", "m", "ask", 100.3, 0.01, 1))
+
+
+def test_questions_have_numbers_fills_are_told_again_and_orders_are_cancelled_by_name():
+    exchange = Exchange(MARKET)
+    place(exchange, "ann", "a", SELL, 201, 3)
+    place(exchange, "ann", "b", SELL, 202, 3)
+    [_, _, fill] = place(exchange, "bob", "x", BUY, 201, 2)
+    assert exchange.execute("bob", AskFills("x"), 8) == [fill]
+    assert exchange.execute("bob", AskFills("y"), 8) == []
+    assert exchange.execute("bob", AskOrder("x", 41), 8) == [("bob", OrderState("x", Lifecycle.FILLED, 2, 2, 41))]
+    assert exchange.execute("ann", CancelAll(("b", "c")), 9) == [
+        ("ann", Cancelled("b", 0)),
+        ("ann", CancelRejected("c", "unknown")),
+    ]
+    assert exchange.execute("ann", AskOpenOrders(42), 9) == [
+        ("ann", OpenOrders((OrderState("a", Lifecycle.OPEN, 3, 2),), 42))
+    ]
