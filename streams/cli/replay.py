@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,7 +61,7 @@ def replay(
     with ExitStack() as stack:
         inputs = {name: (declared[name], open_events(file, stack)) for name, file in event_files(events, declared)}
         alerts = _writer(out, stack)
-        letters = _writer(dead_letters, stack) if dead_letters else lambda _letter: None
+        letters = _writer(dead_letters, stack, 0o600) if dead_letters else lambda _letter: None
         progress = _progress([lines for _, lines in inputs.values()], stack)
         counts = run(
             compiled,
@@ -107,13 +108,14 @@ def open_events(file: str, stack: ExitStack) -> BinaryIO:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _writer(file: str, stack: ExitStack) -> Callable[[bytes], None]:
-    """A function that writes one line."""
+def _writer(file: str, stack: ExitStack, mode: int = 0o666) -> Callable[[bytes], None]:
+    """A function that writes one line; a file made for it has the mode, less the umask. Dead letters hold events as they came."""
     if file == "-":
         output: BinaryIO = sys.stdout.buffer
     else:
         try:
-            output = stack.enter_context(Path(file).open("wb"))  # noqa: SIM115 - the stack closes it
+            descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+            output = stack.enter_context(os.fdopen(descriptor, "wb"))
         except OSError as error:
             raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 

@@ -76,6 +76,7 @@ def test_bad_lines_are_set_aside_with_number_and_reason(m1cep, files, tmp_path):
         "replay", "r.sql", "--events", "orders=o.ndjson", "--dead-letters", "dead.ndjson", "--out", "alerts.ndjson"
     )
     assert done.returncode == 0
+    assert (tmp_path / "dead.ndjson").stat().st_mode & 0o077 == 0  # events as they came, for the owner alone
     assert "2 bad lines" in done.stderr
     letters = lines((tmp_path / "dead.ndjson").read_text())
     assert [(d["line"], d["column"], d["raw"][:8]) for d in letters] == [(1, None, "not json"), (4, "ts", '{"event_')]
