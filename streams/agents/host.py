@@ -11,7 +11,6 @@ Nothing here knows rules: an agent brings its own ``Partition``. Longer than oth
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from typing import TYPE_CHECKING
 
@@ -169,8 +168,6 @@ class Host:
                     _log.warning("partition.starts_empty", agent=self.name, partition=number, positions=positions)
             owned.partition.positions = positions
         self._epoch = start.epoch
-        # Engines of partitions that have gone hold cycles, and the worker's collector looks rarely (``_calm_collector``).
-        gc.collect()
         self._flow.start({number: o.partition for number, o in self._owned.items() if o.partition is not None})
         self._taking = True
         self._ready()
@@ -200,6 +197,7 @@ class Host:
 
     async def _take(self, owned: Owned, batch: Batch) -> None:
         assert owned.partition is not None  # on_started() has come before
+        owned.changed = True  # before anything can fail: what is half taken must not look like what was saved
         started_s = time.perf_counter()
         outcome = owned.partition.take(batch)
         stats = self.stats
@@ -281,7 +279,7 @@ class Host:
         async with self._saving:
             for number, owned in list(self._owned.items()):
                 owned.acks.check()
-                if owned.partition is None:
+                if owned.partition is None or self.failed.done():
                     continue
                 if owned.changed:
                     await self._save(number, owned)

@@ -10,6 +10,7 @@ message, which is why a plain Faust agent reads about 5 k events/s. The agent co
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import faust
@@ -111,6 +112,7 @@ class BatchConsumer(driver.Consumer):
         committed = await self._thread.committed()
         start = await self._thread.seek_to_start(await self.app.handler.restore(), committed)
         self.app.handler.on_started(start)
+        gc.collect()  # the state of partitions that have gone holds cycles, and a worker's collector looks rarely
         return {**start.others, **start.positions}
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
