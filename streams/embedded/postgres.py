@@ -150,6 +150,10 @@ class EmbeddedPostgres:
     def _launch(self, programs: Path, user: User | None) -> None:
         """Start it, again and again while only the port or the end of the former server stands in the way."""
         deadline = time.monotonic() + GRACE_S
+        while _runs(self.place / "data" / "postmaster.pid") and time.monotonic() < deadline:
+            time.sleep(
+                _RETRY_S
+            )  # both would write over each other's lines in the log, and why one ended could not be read
         while True:
             self.port = self.port_asked or any_free_port()
             try:
@@ -194,6 +198,17 @@ class EmbeddedPostgres:
         except psycopg.Error:
             return False
         return True
+
+
+def _runs(pid_file: Path) -> bool:
+    """Whether the server that wrote the file still runs."""
+    try:
+        os.kill(int(pid_file.read_text().split("\n", 1)[0]), 0)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _locked(place: Path) -> IO[str]:
