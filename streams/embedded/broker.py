@@ -18,6 +18,7 @@ import structlog
 from streams.embedded.executable import tansu_executable
 from streams.embedded.ports import LOOPBACK, accepts, any_free_port, free_port_from
 from streams.embedded.process import Process
+from streams.embedded.server import EmbeddedServer
 from streams.errors import ServerError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ READY_TIMEOUT_S = 20.0  # it takes 20 ms; a machine that is busy with other thin
 START_ATTEMPTS = 3
 
 
-class EmbeddedBroker:
+class EmbeddedBroker(EmbeddedServer):
     """A broker of our own.
 
     Args:
@@ -37,33 +38,19 @@ class EmbeddedBroker:
         port: the port to listen on; the next free one when it is taken. None: any free port.
 
     Attributes:
-        port: where it listens, once started.
-        port_asked: what was asked for.
         cluster_id: new at every start, as the broker's memory is; clients can see it in the cluster's metadata.
     """
 
+    name = "the embedded broker"
+
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.folder = folder
-        self.port_asked = port
-        self.port = 0
+        super().__init__(folder, port)
         self.cluster_id = ""
-        self._process: Process | None = None
 
     @property
     def address(self) -> str:
         """``host:port`` for clients."""
         return f"{LOOPBACK}:{self.port}"
-
-    @property
-    def process(self) -> Process:
-        """The process of the started broker: pid, log_path, check, wait, last_words.
-
-        Raises:
-            ServerError: it was not started.
-        """
-        if self._process is None:
-            raise ServerError("the embedded broker was not started")
-        return self._process
 
     def start(self) -> Self:
         """Start the broker and return when it answers Kafka requests.
@@ -72,7 +59,7 @@ class EmbeddedBroker:
             ServerError: no executable, no free port, or the broker ended at once; nothing is left running.
         """
         if self.alive():
-            raise ServerError(f"the embedded broker is running already, at {self.address}", "stop it first")
+            raise ServerError(f"{self.name} is running already, at {self.address}", "stop it first")
         program = tansu_executable(self.folder)
         for attempt in range(1, START_ATTEMPTS + 1):
             self.port = any_free_port() if self.port_asked is None else free_port_from(self.port_asked)
@@ -95,32 +82,9 @@ class EmbeddedBroker:
                 # Nobody could find it again, and every start would leave one more.
                 self._process.log_path.unlink(missing_ok=True)
 
-    def alive(self) -> bool:
-        """Whether the broker runs."""
-        return self._process is not None and self._process.alive()
-
-    def check(self) -> None:
-        """Do nothing while the broker runs.
-
-        Raises:
-            ServerError: it ended or was killed, with its last words.
-        """
-        self.process.check()
-
-    @property
-    def returncode(self) -> int | None:
-        """Exit status, -n for signal n; None while it runs or before it was started."""
-        return None if self._process is None else self._process.returncode
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
     def _start_on_port(self, program: Path) -> None:
         self.cluster_id = f"m1cep-{uuid.uuid4()}"
-        process = Process("the embedded broker", self.folder / f"broker-{self.port}.log")
+        process = Process(self.name, self.folder / f"broker-{self.port}.log")
         self._process = process
         url = f"tcp://{self.address}"
         process.start(

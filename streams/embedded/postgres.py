@@ -30,6 +30,7 @@ from streams.durable import private_folder, replace, sync_folder
 from streams.embedded.ports import LOOPBACK, any_free_port, is_free
 from streams.embedded.postgres_programs import postgres_programs
 from streams.embedded.process import Process
+from streams.embedded.server import EmbeddedServer
 from streams.embedded.unprivileged import User, place_for, server_user
 from streams.errors import ServerError
 
@@ -45,7 +46,7 @@ GRACE_S = 15.0  # a fast shutdown ends transactions and writes all to the disk
 _RETRY_S = 0.2
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(EmbeddedServer):
     """A PostgreSQL of our own.
 
     Args:
@@ -53,16 +54,14 @@ class EmbeddedPostgres:
         port: the port to listen on. None: any free port.
 
     Attributes:
-        port: where it listens, once started.
         place: where it keeps what it keeps, once started: the folder, or one in its stead when we are root.
     """
 
+    name = NAME
+
     def __init__(self, folder: Path, port: int | None = None) -> None:
-        self.folder = folder
-        self.port_asked = port
-        self.port = 0
+        super().__init__(folder, port)
         self.place = folder
-        self._process: Process | None = None
         self._password = ""
         self._lock: IO[str] | None = None
 
@@ -70,17 +69,6 @@ class EmbeddedPostgres:
     def url(self) -> SecretStr:
         """For clients, with the password."""
         return SecretStr(f"postgresql://{USER}:{quote(self._password)}@{LOOPBACK}:{self.port}/{DATABASE}")
-
-    @property
-    def process(self) -> Process:
-        """The process of the started server: pid, log_path, check, wait, last_words.
-
-        Raises:
-            ServerError: it was not started.
-        """
-        if self._process is None:
-            raise ServerError(f"{NAME} was not started")
-        return self._process
 
     def start(self) -> Self:
         """Start the server, on what it kept before if there is any, and return when it answers.
@@ -123,29 +111,6 @@ class EmbeddedPostgres:
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-
-    def alive(self) -> bool:
-        """Whether the server runs."""
-        return self._process is not None and self._process.alive()
-
-    def check(self) -> None:
-        """Do nothing while the server runs.
-
-        Raises:
-            ServerError: it ended or was killed, with its last words.
-        """
-        self.process.check()
-
-    @property
-    def returncode(self) -> int | None:
-        """Exit status, -n for signal n; None while it runs or before it was started."""
-        return None if self._process is None else self._process.returncode
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def _launch(self, programs: Path, user: User | None) -> None:
         """Start it, again and again while only the port or the end of the former server stands in the way."""
