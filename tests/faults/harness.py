@@ -8,6 +8,7 @@ import time
 from faults import oracle
 from faults.load import PARTITIONS, STREAMS
 from kafka import KafkaConsumer, TopicPartition
+from topics_read import read_topic
 
 from streams.config import load_settings
 from streams.files import load_streams
@@ -39,18 +40,7 @@ class Kafka:
 
     def read(self, topic):
         """Every record that the topic holds now."""
-        consumer = KafkaConsumer(bootstrap_servers=self.address, enable_auto_commit=False, max_poll_records=5000)
-        try:
-            tps = [TopicPartition(topic, p) for p in range(PARTITIONS)]
-            ends = consumer.end_offsets(tps)
-            consumer.assign(tps)
-            consumer.seek_to_beginning(*tps)
-            found = []
-            while any(consumer.position(tp) < ends[tp] for tp in tps):
-                found += [r for rs in consumer.poll(timeout_ms=200).values() for r in rs]
-            return found
-        finally:
-            consumer.close()
+        return read_topic(self.address, topic)
 
     def committed(self):
         """Positions of the group over all topics and partitions."""

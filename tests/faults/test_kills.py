@@ -39,15 +39,19 @@ def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, w
 )
 def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step):
     """sent ─▶ acknowledged ─▶ half-written ─▶ not-renamed ─▶ saved ─▶ committed; then everything again."""
-    first, second = load.make(16_000, step).portions(2)
-    kafka.send(first)
+    portions = iter(load.make(16_000, step).portions(10))
     worker = workers(sabotage=["snapshot-every=0.2", "session=1", f"die-at={step}"], wait=False)
-    if not step.endswith(":1"):
-        until(lambda: worker.stats["events"] > 0, 30, worker.said)
-        kafka.send(second)
+    until(worker.ready, 30, worker.said)
+    for (
+        portion
+    ) in portions:  # one after the other, so that there is something new for each snapshot, however fast we are
+        kafka.send(portion)
+        time.sleep(0.5)
+        if worker.status is not None:
+            break
     assert worker.ended() == -signal.SIGKILL, worker.said()
-    if step.endswith(":1"):
-        kafka.send(second)
+    for portion in portions:
+        kafka.send(portion)
     finished(workers())
 
 

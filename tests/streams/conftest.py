@@ -10,10 +10,13 @@ import time
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
+from streams_harness import Kafka, Worker
 
 from apache_kafka import Certificates, KafkaServer, Missing
-from streams.config import PREFIX
+from streams.config import PREFIX, load_settings
 from streams.embedded import EmbeddedBroker, EmbeddedPostgres
+from streams.topics import create_topics
 
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ("admin", "producer", "worker", "reader", "signer-1", "signer-2")}
@@ -208,3 +211,48 @@ def alive():
         return state != "Z"
 
     return look
+
+
+@pytest.fixture
+def kafka(own_broker):
+    create_topics(load_settings(broker=own_broker.address))
+    producer = KafkaProducer(
+        bootstrap_servers=own_broker.address,
+        acks="all",
+        enable_idempotence=False,
+        max_in_flight_requests_per_connection=1,  # so that a retry, usual on a topic just made, makes no event late
+        max_request_size=4 << 20,
+    )
+    yield Kafka(own_broker, producer)
+    producer.close(timeout=1)
+
+
+@pytest.fixture
+def rule(tmp_path):
+    def write(text, name="big"):
+        folder = tmp_path / "rules"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.sql").write_text(text)
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def worker(start_m1cep, tmp_path, eventually):
+    """Starts a worker and waits until it is ready."""
+    count = 0
+
+    def start(kafka, rules, *arguments, wait=True, **env):
+        nonlocal count
+        count += 1
+        stats = tmp_path / f"stats-{count}.json"
+        options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
+        options += ("--silence-ms", 0)  # event time here has nothing to do with the clock
+        process = start_m1cep("worker", *options, *arguments, M1CEP_BROKER=kafka.address, **env)
+        running = Worker(process, stats)
+        if wait:
+            eventually(running.ready, 30)
+        return running
+
+    return start

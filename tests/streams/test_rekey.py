@@ -5,7 +5,7 @@ import random
 import signal
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
+from topics_read import read_topic
 
 from m1cep import compile_rule
 from streams.config import Settings
@@ -72,18 +72,7 @@ class Kafka:
                 producer.send(name, event)
 
     def read(self, topic):
-        consumer = KafkaConsumer(bootstrap_servers=self.broker.address, enable_auto_commit=False)
-        try:
-            consumer.assign([TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))])
-            consumer.seek_to_beginning()
-            found, empty = [], 0
-            while empty < 2:
-                records = [r for rs in consumer.poll(timeout_ms=200).values() for r in rs]
-                found += records
-                empty = 0 if records else empty + 1
-            return found
-        finally:
-            consumer.close()
+        return read_topic(self.broker.address, topic)
 
     def alerts(self):
         """By id; alerts that come twice are the same."""
