@@ -279,7 +279,7 @@ class Host:
         async with self._saving:
             for number, owned in list(self._owned.items()):
                 owned.acks.check()
-                if owned.partition is None or self.failed.done():
+                if owned.partition is None:
                     continue
                 if owned.changed:
                     await self._save(number, owned)
