@@ -42,7 +42,7 @@ class Origin(NamedTuple):
 
     def header(self) -> tuple[str, bytes]:
         """As the record's header."""
-        return ORIGIN, orjson.dumps(self)
+        return ORIGIN, orjson.dumps([*self])
 
     @classmethod
     def of(cls, record: Record) -> Self | None:

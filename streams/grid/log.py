@@ -46,14 +46,14 @@ def command_record(member: Member, command: Command, identity: str) -> Record:
         "account": member.account,
         "venue": member.venue,
         "symbol": market.symbol,
-        "tick": market.tick,
-        "lot": market.lot,
+        "tick": f"{market.tick:f}",
+        "lot": f"{market.lot:f}",
         "command": wire.to_plain(command),
     }
     if isinstance(command, Place):  # for people; the venue counts in ticks and lots
-        body |= {"price": market.price(command.ticks), "qty": market.quantity(command.lots)}
+        body |= {"price": f"{market.price(command.ticks):f}", "qty": f"{market.quantity(command.lots):f}"}
     about = codec.headers(identity, "m1cep.order-command.v1", "/m1cep/grid", None)
-    return member.grid.state.name.encode(), orjson.dumps(body, default=str), about
+    return member.grid.state.name.encode(), orjson.dumps(body), about
 
 
 def event_record(grid: str | None, event: Event, identity: str, source: str, **more: Any) -> Record:
