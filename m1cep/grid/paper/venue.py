@@ -106,7 +106,11 @@ class PaperVenue:
         if isinstance(command, Place | PlaceMarket) and (trouble := _other_market(floor.exchange.market, record)):
             told.reports.append((grid, Rejected(command.order_id, trouble)))
             return
-        if isinstance(command, Place) and 0 < command.expires_ms < time_ms:
+        if (
+            isinstance(command, Place)
+            and 0 < command.expires_ms < time_ms
+            and not floor.exchange.knows(grid, command.order_id)
+        ):
             told.reports.append((grid, Rejected(command.order_id, "expired")))
             return
         before = len(told.reports)
