@@ -10,11 +10,11 @@ suite, ed25519, secp256k1   groups, encodings, hashes
 sharing                     polynomials and interpolation
 keys                        public keys, shares, epochs
 signing                     round one, round two, verify a share, aggregate and name who spoiled it
-ceremony                    new keys without a dealer; refresh; change of members and threshold
+terms, ceremony             new keys without a dealer; refresh; change of members and threshold
 repair                      a lost share, restored by others
 recovery                    the whole key from m shares: break-glass
 taproot                     BIP341's tweak
-envelope, sealing           who says so; for whose eyes
+envelope, sealing, proof    who says so; for whose eyes; that it knows the secret it commits to
 wire, hidden, errors        encodings; secrets that do not show; what is refused
 """
 

@@ -10,7 +10,7 @@ import nacl.bindings as sodium
 from nacl.exceptions import BadSignatureError, CryptoError
 from nacl.signing import VerifyKey
 
-from m1cep.custody.frost.errors import BadEncoding
+from m1cep.custody.frost.errors import EncodingError
 from m1cep.custody.frost.suite import draw, sized
 
 if TYPE_CHECKING:
@@ -44,9 +44,9 @@ class Ed25519:
         """As Suite."""
         sized("an Ed25519 scalar", data, 32)
         if not compare_digest(sodium.crypto_core_ed25519_scalar_reduce(data + bytes(32)), data):
-            raise BadEncoding("an Ed25519 scalar must be less than the group's order")
+            raise EncodingError("an Ed25519 scalar must be less than the group's order")
         if compare_digest(data, _ZERO):
-            raise BadEncoding("an Ed25519 scalar must not be zero")
+            raise EncodingError("an Ed25519 scalar must not be zero")
         return data
 
     def scalar_add(self, left: Scalar, right: Scalar) -> Scalar:
@@ -65,9 +65,9 @@ class Ed25519:
         """As Suite."""
         sized("an Ed25519 point", data, 32)
         if data == _IDENTITY:
-            raise BadEncoding("an Ed25519 point must not be the identity element")
+            raise EncodingError("an Ed25519 point must not be the identity element")
         if not sodium.crypto_core_ed25519_is_valid_point(data):
-            raise BadEncoding("an Ed25519 point must be canonical, on the curve and in the prime-order subgroup")
+            raise EncodingError("an Ed25519 point must be canonical, on the curve and in the prime-order subgroup")
         return data
 
     def base_mul(self, scalar: Scalar) -> Element:
@@ -75,14 +75,14 @@ class Ed25519:
         try:
             return sodium.crypto_scalarmult_ed25519_base_noclamp(scalar)
         except CryptoError:
-            raise BadEncoding("the generator times zero is the identity element") from None
+            raise EncodingError("the generator times zero is the identity element") from None
 
     def mul(self, element: Element, scalar: Scalar) -> Element:
         """As Suite."""
         try:
             return sodium.crypto_scalarmult_ed25519_noclamp(scalar, element)
         except CryptoError:
-            raise BadEncoding("a product would be the identity element, or a point is invalid") from None
+            raise EncodingError("a product would be the identity element, or a point is invalid") from None
 
     def add(self, elements: Sequence[Element]) -> Element:
         """As Suite."""
@@ -90,7 +90,7 @@ class Ed25519:
         for element in elements[1:]:
             total = sodium.crypto_core_ed25519_add(total, element)
         if total == _IDENTITY:
-            raise BadEncoding("a sum of points is the identity element")
+            raise EncodingError("a sum of points is the identity element")
         return total
 
     def even(self, element: Element) -> Element:

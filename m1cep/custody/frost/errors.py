@@ -1,12 +1,13 @@
 """What FROST refuses, one tree. No error text ever carries a secret: only names, sizes, epochs and identifiers.
 
 FrostError
-├── BadEncoding    bytes that are not what they should be: size, kind, non-canonical, identity, zero
-├── BadSigners     too few, unknown or repeated signers; a threshold that cannot be
-├── WrongEpoch     a share or message of another epoch of the key
-├── NonceReused    a nonce pair that has signed before, or one that is not the one committed to
-├── BadShares      a key share or a set of them that does not fit its public keys
-└── Misbehaviour   somebody sent what an honest signer cannot send: who
+├── EncodingError      bytes that are not what they should be: size, kind, non-canonical, identity, zero
+├── AuthenticityError  a message that is not of its sender, or not of this ceremony
+├── SignersError       too few, unknown or repeated signers; a threshold that cannot be
+├── EpochError         a share or message of another epoch of the key
+├── NonceError         a nonce pair that has signed before, or one that is not the one committed to
+├── SharesError        a key share or a set of them that does not fit its public keys
+└── MisbehaviourError  somebody sent what an honest signer cannot send: who
 """
 
 from __future__ import annotations
@@ -23,15 +24,19 @@ class FrostError(M1cepError):
     """Base of what the threshold signatures refuse."""
 
 
-class BadEncoding(FrostError):
+class EncodingError(FrostError):
     """Bytes that were refused; the message says what was expected and what came, never the bytes."""
 
 
-class BadSigners(FrostError):
+class AuthenticityError(FrostError):
+    """A message that is not signed by whom it names, or is of another ceremony: forged, mixed up or replayed."""
+
+
+class SignersError(FrostError):
     """The set of signers cannot be: too few, repeated, unknown."""
 
 
-class WrongEpoch(FrostError):
+class EpochError(FrostError):
     """Something of another epoch of the key.
 
     Attributes:
@@ -44,15 +49,15 @@ class WrongEpoch(FrostError):
         super().__init__(f"{what} is of epoch {came}, expected epoch {expected}; {remedy}")
 
 
-class NonceReused(FrostError):
+class NonceError(FrostError):
     """A nonce pair may sign once; signing again would give the key share away. Take fresh nonces."""
 
 
-class BadShares(FrostError):
+class SharesError(FrostError):
     """A key share, or shares together, do not fit the public keys; nothing was made of them."""
 
 
-class Misbehaviour(FrostError):
+class MisbehaviourError(FrostError):
     """Somebody sent what an honest signer cannot send.
 
     Attributes:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from m1cep.custody.frost.errors import BadEncoding, BadShares, BadSigners
+from m1cep.custody.frost.errors import EncodingError, SharesError, SignersError
 from m1cep.custody.frost.hidden import Hidden, Secret
 from m1cep.custody.frost.sharing import derive_interpolating_value, distinct
 from m1cep.custody.frost.wire import Kind, Reader, header, u16, u32
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def check_threshold(threshold: int, members: int) -> None:
-    """Raises BadSigners unless at least two, and at most all, must sign together."""
+    """Raises SignersError unless at least two, and at most all, must sign together."""
     if not 2 <= threshold <= members:
-        raise BadSigners(f"the threshold must be 2 to {members}, the number of signers, not {threshold}")
+        raise SignersError(f"the threshold must be 2 to {members}, the number of signers, not {threshold}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class PublicKeys:
         """Whether all shares are on one polynomial of the right degree, and the group's key too.
 
         Raises:
-            BadShares: they are not.
+            SharesError: they are not.
         """
         members = list(self.shares)
         first = members[: self.threshold]
@@ -65,10 +65,12 @@ class PublicKeys:
                     for member in first
                 )
                 fits = self.suite.add(list(parts)) == element
-            except BadEncoding:
+            except EncodingError:
                 fits = False
             if not fits:
-                raise BadShares(f"the public keys do not belong together: {f'signer {at}' if at else 'the group'}'s is wrong")
+                raise SharesError(
+                    f"the public keys do not belong together: {f'signer {at}' if at else 'the group'}'s is wrong"
+                )
 
     def encode(self) -> bytes:
         """One encoding."""
@@ -83,8 +85,8 @@ class PublicKeys:
         """From ``encode``.
 
         Raises:
-            BadEncoding: it is not of that form.
-            BadSigners, BadShares: these keys cannot be.
+            EncodingError: it is not of that form.
+            SignersError, SharesError: these keys cannot be.
         """
         reader = Reader("the public keys", data)
         keys = cls.read(suite, reader)
@@ -98,7 +100,7 @@ class PublicKeys:
         epoch, threshold, group = reader.u32(), reader.u16(), reader.element(suite)
         pairs = [(reader.identifier(), reader.element(suite)) for _ in range(reader.u16())]
         if [identifier for identifier, _ in pairs] != sorted({identifier for identifier, _ in pairs}):
-            raise BadEncoding("the public keys must name their signers ascending, each once")
+            raise EncodingError("the public keys must name their signers ascending, each once")
         keys = cls(suite, epoch, threshold, group, dict(pairs))
         keys.check()
         return keys
@@ -124,14 +126,16 @@ class KeyShare(Hidden):
         A wrong passphrase, or words of another backup, give another secret in silence; this finds out.
 
         Raises:
-            BadSigners: the key has no such signer.
-            BadShares: the secret is another one.
+            SignersError: the key has no such signer.
+            SharesError: the secret is another one.
         """
         known = self.public.shares.get(self.identifier)
         if known is None:
-            raise BadSigners(f"the key has no signer {self.identifier}; it has {', '.join(map(str, self.public.shares))}")
+            raise SignersError(
+                f"the key has no signer {self.identifier}; it has {', '.join(map(str, self.public.shares))}"
+            )
         if self.public.suite.base_mul(self.secret.reveal()) != known:
-            raise BadShares(f"the secret is not that of signer {self.identifier}, epoch {self.public.epoch}")
+            raise SharesError(f"the secret is not that of signer {self.identifier}, epoch {self.public.epoch}")
 
     def encode(self) -> bytes:
         """One encoding. It holds the secret: for encrypted storage only."""
@@ -143,8 +147,8 @@ class KeyShare(Hidden):
         """From ``encode``, checked.
 
         Raises:
-            BadEncoding: it is not of that form.
-            BadSigners, BadShares: this share cannot be.
+            EncodingError: it is not of that form.
+            SignersError, SharesError: this share cannot be.
         """
         reader = Reader("the key share", data)
         reader.header(Kind.KEY_SHARE, suite)

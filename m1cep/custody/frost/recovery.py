@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.custody.frost.errors import BadShares, BadSigners, WrongEpoch
+from m1cep.custody.frost.errors import EpochError, SharesError, SignersError
 from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.sharing import derive_interpolating_value, distinct, sum_of
 
@@ -20,22 +20,24 @@ def secret_share_combine(shares: Sequence[KeyShare]) -> Secret:
     Of a taproot key whose group key has odd y it is the negation that BIP340 signs with; libraries negate it themselves.
 
     Raises:
-        BadSigners: too few, repeated or unknown signers.
-        WrongEpoch: shares of different epochs.
-        BadShares: a share does not fit its public key, or they are of different keys.
+        SignersError: too few, repeated or unknown signers.
+        EpochError: shares of different epochs.
+        SharesError: a share does not fit its public key, or they are of different keys.
     """
     if not shares:
-        raise BadSigners("no shares came; give at least as many as the key's threshold")
+        raise SignersError("no shares came; give at least as many as the key's threshold")
     public = shares[0].public
     for share in shares:
         if share.public.epoch != public.epoch:
-            raise WrongEpoch(f"the share of signer {share.identifier}", expected=public.epoch, came=share.public.epoch)
+            raise EpochError(f"the share of signer {share.identifier}", expected=public.epoch, came=share.public.epoch)
         if share.public != public:
-            raise BadShares(f"the shares of signers {shares[0].identifier} and {share.identifier} are of different keys")
+            raise SharesError(
+                f"the shares of signers {shares[0].identifier} and {share.identifier} are of different keys"
+            )
         share.check()
     identifiers = distinct(share.identifier for share in shares)
     if len(identifiers) < public.threshold:
-        raise BadSigners(f"{len(identifiers)} shares are too few; this key needs {public.threshold}")
+        raise SignersError(f"{len(identifiers)} shares are too few; this key needs {public.threshold}")
     suite = public.suite
     key = sum_of(
         suite,
@@ -45,5 +47,5 @@ def secret_share_combine(shares: Sequence[KeyShare]) -> Secret:
         ),
     )
     if suite.base_mul(key) != public.group:
-        raise BadShares("the shares do not give the group's key: the public keys do not belong together")
+        raise SharesError("the shares do not give the group's key: the public keys do not belong together")
     return Secret(key)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from coincurve import PrivateKey, PublicKey, PublicKeyXOnly
 
-from m1cep.custody.frost.errors import BadEncoding
+from m1cep.custody.frost.errors import EncodingError
 from m1cep.custody.frost.suite import draw, sized
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Secp256k1:
         while True:
             try:
                 return self.deserialize_scalar(draw(random, 32))
-            except BadEncoding:
+            except EncodingError:
                 continue
 
     def deserialize_scalar(self, data: bytes) -> Scalar:
@@ -70,7 +70,7 @@ class Secp256k1:
         try:
             PublicKey.from_valid_secret(data)  # its range check is libsecp256k1's own
         except ValueError:
-            raise BadEncoding("a secp256k1 scalar must not be zero and be less than the group's order") from None
+            raise EncodingError("a secp256k1 scalar must not be zero and be less than the group's order") from None
         return data
 
     def scalar_add(self, left: Scalar, right: Scalar) -> Scalar:
@@ -104,7 +104,7 @@ class Secp256k1:
             PublicKey(data)
         except ValueError:
             what = "must not be the identity element" if data == bytes(33) else "must be compressed and on the curve"
-            raise BadEncoding(f"a secp256k1 point {what}") from None
+            raise EncodingError(f"a secp256k1 point {what}") from None
         return data
 
     def base_mul(self, scalar: Scalar) -> Element:
@@ -112,21 +112,21 @@ class Secp256k1:
         try:
             return PublicKey.from_valid_secret(scalar).format()
         except ValueError:
-            raise BadEncoding("the generator times zero is the identity element") from None
+            raise EncodingError("the generator times zero is the identity element") from None
 
     def mul(self, element: Element, scalar: Scalar) -> Element:
         """As Suite."""
         try:
             return PublicKey(element).multiply(scalar).format()
         except ValueError:
-            raise BadEncoding("a product would be the identity element, or a point is invalid") from None
+            raise EncodingError("a product would be the identity element, or a point is invalid") from None
 
     def add(self, elements: Sequence[Element]) -> Element:
         """As Suite."""
         try:
             return PublicKey.combine_keys([PublicKey(element) for element in elements]).format()
         except ValueError:
-            raise BadEncoding("a sum of points is the identity element, or a point is invalid") from None
+            raise EncodingError("a sum of points is the identity element, or a point is invalid") from None
 
     def even(self, element: Element) -> Element:
         """As Suite."""
@@ -174,7 +174,7 @@ class Secp256k1:
             commitment, response = self.decode_signature(signature)
             challenge = self.challenge(commitment, self.deserialize_element(group_public_key), message)
             return self.base_mul(response) == self.add([commitment, self.mul(group_public_key, challenge)])
-        except BadEncoding:
+        except EncodingError:
             return False
 
 

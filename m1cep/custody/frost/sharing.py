@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from m1cep.custody.frost.errors import BadEncoding, BadSigners
+from m1cep.custody.frost.errors import EncodingError, SignersError
 from m1cep.custody.frost.wire import MAX_IDENTIFIER
 
 if TYPE_CHECKING:
@@ -17,13 +18,13 @@ def distinct(identifiers: Iterable[int], what: str = "signers") -> tuple[int, ..
     """The identifiers, ascending.
 
     Raises:
-        BadSigners: one comes twice, or is not 1 to 65535.
+        SignersError: one comes twice, or is not 1 to 65535.
     """
     ordered = sorted(identifiers)
-    if twice := sorted({a for a, b in zip(ordered, ordered[1:], strict=False) if a == b}):
-        raise BadSigners(f"the {what} must be distinct; {', '.join(map(str, twice))} comes more than once")
+    if twice := sorted({a for a, b in pairwise(ordered) if a == b}):
+        raise SignersError(f"the {what} must be distinct; {', '.join(map(str, twice))} comes more than once")
     if ordered and not 1 <= ordered[0] <= ordered[-1] <= MAX_IDENTIFIER:
-        raise BadSigners(f"the {what} must be numbered 1 to {MAX_IDENTIFIER}, not {ordered[0]} to {ordered[-1]}")
+        raise SignersError(f"the {what} must be numbered 1 to {MAX_IDENTIFIER}, not {ordered[0]} to {ordered[-1]}")
     return tuple(ordered)
 
 
@@ -49,10 +50,10 @@ def derive_interpolating_value(suite: Suite, identifiers: Sequence[int], identif
     Everything in it is public, so it is done with Python's integers.
 
     Raises:
-        BadSigners: repeated identifiers, or this one is not among them.
+        SignersError: repeated identifiers, or this one is not among them.
     """
     if identifier not in distinct(identifiers):
-        raise BadSigners(f"signer {identifier} is not among the signers {', '.join(map(str, sorted(identifiers)))}")
+        raise SignersError(f"signer {identifier} is not among the signers {', '.join(map(str, sorted(identifiers)))}")
     numerator = denominator = 1
     for other in identifiers:
         if other != identifier:
@@ -70,7 +71,7 @@ def vss_evaluate(suite: Suite, x: int, commitments: Sequence[Element]) -> Elemen
     """The generator times the polynomial at ``x``, from its commitments.
 
     Raises:
-        BadEncoding: that would be the identity element.
+        EncodingError: that would be the identity element.
     """
     first, *others = commitments
     powers = (suite.scalar(pow(x, k, suite.order)) for k in range(1, len(commitments)))
@@ -81,5 +82,5 @@ def vss_verify(suite: Suite, x: int, share: Scalar, commitments: Sequence[Elemen
     """Appendix C.2: whether a share at ``x`` is of the polynomial committed to."""
     try:
         return suite.base_mul(share) == vss_evaluate(suite, x, commitments)
-    except BadEncoding:
+    except EncodingError:
         return False

@@ -10,7 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m1cep.custody.frost.errors import BadEncoding, BadShares, BadSigners, Misbehaviour, NonceReused, WrongEpoch
+from m1cep.custody.frost.errors import (
+    EncodingError,
+    EpochError,
+    MisbehaviourError,
+    NonceError,
+    SharesError,
+    SignersError,
+)
 from m1cep.custody.frost.hidden import Hidden, Secret
 from m1cep.custody.frost.sharing import derive_interpolating_value, distinct, sum_of
 from m1cep.custody.frost.suite import draw
@@ -43,7 +50,7 @@ class Commitment:
 
     @classmethod
     def decode(cls, suite: Suite, data: bytes) -> Commitment:
-        """From ``encode``. Raises BadEncoding."""
+        """From ``encode``. Raises EncodingError."""
         reader = Reader("the commitment", data)
         reader.header(Kind.COMMITMENT, suite)
         commitment = cls(reader.identifier(), reader.u32(), reader.element(suite), reader.element(suite))
@@ -70,7 +77,7 @@ class SignatureShare:
 
     @classmethod
     def decode(cls, suite: Suite, data: bytes) -> SignatureShare:
-        """From ``encode``. Raises BadEncoding."""
+        """From ``encode``. Raises EncodingError."""
         reader = Reader("the signature share", data)
         reader.header(Kind.SIGNATURE_SHARE, suite)
         share = cls(reader.identifier(), reader.u32(), reader.scalar(suite))
@@ -91,12 +98,12 @@ class Nonces(Hidden):
         """The pair, which is gone then.
 
         Raises:
-            NonceReused: it was taken before.
+            NonceError: it was taken before.
         """
         try:
             return self._pair.pop()
         except IndexError:
-            raise NonceReused("this nonce pair has signed already; begin a new attempt with fresh nonces") from None
+            raise NonceError("this nonce pair has signed already; begin a new attempt with fresh nonces") from None
 
 
 def nonce_generate(suite: Suite, secret: Secret, random: Random) -> Secret:
@@ -114,7 +121,7 @@ def commit(share: KeyShare, random: Random) -> tuple[Nonces, Commitment]:
 
 
 def participants_from_commitment_list(commitments: Sequence[Commitment]) -> tuple[int, ...]:
-    """Section 4.3: who signs, ascending. Raises BadSigners when one comes twice."""
+    """Section 4.3: who signs, ascending. Raises SignersError when one comes twice."""
     return distinct(commitment.identifier for commitment in commitments)
 
 
@@ -144,7 +151,7 @@ def compute_group_commitment(suite: Suite, commitments: Sequence[Commitment], fa
     """Section 4.5: the signature's R.
 
     Raises:
-        BadEncoding: it is the identity element.
+        EncodingError: it is the identity element.
     """
     hiding = (one.hiding for one in commitments)
     binding = (suite.mul(one.binding, factors[one.identifier]) for one in commitments)
@@ -190,20 +197,20 @@ def _check_commitments(public: PublicKeys, commitments: Sequence[Commitment]) ->
         _check_member(public, one.identifier, one.epoch, "the commitment")
     count = len(participants_from_commitment_list(commitments))
     if count < public.threshold:
-        raise BadSigners(f"{count} signers are too few; this key needs {public.threshold}")
+        raise SignersError(f"{count} signers are too few; this key needs {public.threshold}")
     for one in commitments:
         try:
             public.suite.deserialize_element(one.hiding)
             public.suite.deserialize_element(one.binding)
-        except BadEncoding as error:
-            raise Misbehaviour(f"a commitment is malformed ({error})", [one.identifier]) from None
+        except EncodingError as error:
+            raise MisbehaviourError(f"a commitment is malformed ({error})", [one.identifier]) from None
 
 
 def _check_member(public: PublicKeys, identifier: int, epoch: int, what: str) -> None:
     if epoch != public.epoch:
-        raise WrongEpoch(f"{what} of signer {identifier}", expected=public.epoch, came=epoch)
+        raise EpochError(f"{what} of signer {identifier}", expected=public.epoch, came=epoch)
     if identifier not in public.shares:
-        raise BadSigners(f"the key has no signer {identifier}; it has {', '.join(map(str, public.shares))}")
+        raise SignersError(f"the key has no signer {identifier}; it has {', '.join(map(str, public.shares))}")
 
 
 def sign(share: KeyShare, nonces: Nonces, message: bytes, commitments: Sequence[Commitment]) -> SignatureShare:
@@ -213,15 +220,15 @@ def sign(share: KeyShare, nonces: Nonces, message: bytes, commitments: Sequence[
     to be.
 
     Raises:
-        BadSigners: too few, unknown or repeated signers.
-        WrongEpoch: a commitment, or the nonces, of another epoch.
-        NonceReused: the nonces have signed before, or the list does not have what was committed to.
-        Misbehaviour: a commitment is malformed; its signer is named.
+        SignersError: too few, unknown or repeated signers.
+        EpochError: a commitment, or the nonces, of another epoch.
+        NonceError: the nonces have signed before, or the list does not have what was committed to.
+        MisbehaviourError: a commitment is malformed; its signer is named.
     """
     suite, public = share.public.suite, share.public
     session = _Session.of(public, message, commitments)
     if session.commitments.get(share.identifier) != nonces.commitment:
-        raise NonceReused(f"the list does not have what signer {share.identifier} committed to with these nonces")
+        raise NonceError(f"the list does not have what signer {share.identifier} committed to with these nonces")
     hiding, binding = (nonce.reveal() for nonce in nonces.take())
     nonce = suite.scalar_add(hiding, suite.scalar_mul(binding, session.factors[share.identifier]))
     keyed = suite.scalar_mul(share.secret.reveal(), session.weight(suite, share.identifier))
@@ -238,7 +245,7 @@ def verify_signature_share(
     """Section 5.4: whether one signer's share is right; all of it is public.
 
     Raises:
-        BadSigners, WrongEpoch, Misbehaviour: as ``sign``.
+        SignersError, EpochError, MisbehaviourError: as ``sign``.
     """
     return _verify_share(public, share, _Session.of(public, message, commitments))
 
@@ -248,7 +255,7 @@ def _verify_share(public: PublicKeys, share: SignatureShare, session: _Session) 
     _check_member(public, share.identifier, share.epoch, "the signature share")
     commitment = session.commitments.get(share.identifier)
     if commitment is None:
-        raise BadSigners(f"signer {share.identifier} has not committed to nonces for this signature")
+        raise SignersError(f"signer {share.identifier} has not committed to nonces for this signature")
     # response*G = +-(hiding + factor*binding) +- weight*key; signs go to the scalars, points stay as they came
     response, weight = share.response, session.weight(suite, share.identifier)
     if session.flips_nonces:
@@ -260,7 +267,7 @@ def _verify_share(public: PublicKeys, share: SignatureShare, session: _Session) 
         bound = suite.mul(commitment.binding, session.factors[share.identifier])
         keyed = suite.mul(public.shares[share.identifier], weight)
         return suite.base_mul(response) == suite.add([commitment.hiding, bound, keyed])
-    except BadEncoding:
+    except EncodingError:
         return False
 
 
@@ -270,10 +277,10 @@ def aggregate(
     """Section 5.3: the signature, verified as the chain will verify it.
 
     Raises:
-        BadSigners: the shares are not of those who committed; too few, unknown, repeated.
-        WrongEpoch: something of another epoch.
-        Misbehaviour: the signature would not verify; ``culprits`` are those whose shares are wrong.
-        BadShares: it would not verify though every share is right: the public keys do not belong together.
+        SignersError: the shares are not of those who committed; too few, unknown, repeated.
+        EpochError: something of another epoch.
+        MisbehaviourError: the signature would not verify; ``culprits`` are those whose shares are wrong.
+        SharesError: it would not verify though every share is right: the public keys do not belong together.
     """
     suite = public.suite
     session = _Session.of(public, message, commitments)
@@ -281,20 +288,22 @@ def aggregate(
         _check_member(public, share.identifier, share.epoch, "the signature share")
     came = distinct(share.identifier for share in shares)
     if came != tuple(session.commitments):
-        raise BadSigners(f"shares came from signers {list(came)}, commitments from signers {list(session.commitments)}")
+        raise SignersError(
+            f"shares came from signers {list(came)}, commitments from signers {list(session.commitments)}"
+        )
     if all(_is_scalar(suite, share.response) for share in shares):
         response = sum_of(suite, (share.response for share in shares))
         signature = suite.encode_signature(session.group_commitment, response)
         if suite.verify(suite.even(public.group), message, signature):
             return signature
     if culprits := [share.identifier for share in shares if not _verify_share(public, share, session)]:
-        raise Misbehaviour("a signature share is wrong", culprits)
-    raise BadShares("every share is right but the signature does not verify: the public keys do not belong together")
+        raise MisbehaviourError("a signature share is wrong", culprits)
+    raise SharesError("every share is right but the signature does not verify: the public keys do not belong together")
 
 
 def _is_scalar(suite: Suite, data: bytes) -> bool:
     try:
         suite.deserialize_scalar(data)
-    except BadEncoding:
+    except EncodingError:
         return False
     return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from m1cep.custody.frost.errors import BadEncoding
+from m1cep.custody.frost.errors import EncodingError
 
 Scalar = bytes
 Element = bytes
@@ -22,11 +22,11 @@ def draw(random: Random, size: int) -> bytes:
     """Random bytes, with their number checked: a short read must not become a weak key.
 
     Raises:
-        BadEncoding: the source gave another number of bytes.
+        EncodingError: the source gave another number of bytes.
     """
     data = random(size)
     if len(data) != size:
-        raise BadEncoding(f"the source of randomness gave {len(data)} bytes, {size} were asked for")
+        raise EncodingError(f"the source of randomness gave {len(data)} bytes, {size} were asked for")
     return data
 
 
@@ -34,12 +34,12 @@ def sized(what: str, data: bytes, size: int) -> bytes:
     """The bytes, if they are that many.
 
     Raises:
-        BadEncoding: they are not, or they are no bytes.
+        EncodingError: they are not, or they are no bytes.
     """
     if not isinstance(data, bytes):
-        raise BadEncoding(f"{what} must be bytes, not {type(data).__name__}")
+        raise EncodingError(f"{what} must be bytes, not {type(data).__name__}")
     if len(data) != size:
-        raise BadEncoding(f"{what} must be {size} bytes, not {len(data)}")
+        raise EncodingError(f"{what} must be {size} bytes, not {len(data)}")
     return data
 
 
@@ -70,7 +70,7 @@ class Suite(Protocol):
         """A uniform scalar that is not zero."""
 
     def deserialize_scalar(self, data: bytes) -> Scalar:
-        """Checked: right size, canonical, not zero. Raises BadEncoding."""
+        """Checked: right size, canonical, not zero. Raises EncodingError."""
 
     def scalar_add(self, left: Scalar, right: Scalar) -> Scalar: ...
 
@@ -80,16 +80,16 @@ class Suite(Protocol):
 
     # elements
     def deserialize_element(self, data: bytes) -> Element:
-        """Checked: right size, canonical, on the curve, of prime order, not the identity. Raises BadEncoding."""
+        """Checked: right size, canonical, on the curve, of prime order, not the identity. Raises EncodingError."""
 
     def base_mul(self, scalar: Scalar) -> Element:
-        """The generator times a scalar that may be secret. Raises BadEncoding for zero."""
+        """The generator times a scalar that may be secret. Raises EncodingError for zero."""
 
     def mul(self, element: Element, scalar: Scalar) -> Element:
         """An element times a scalar that must be public: libsecp256k1 takes a variable time for it."""
 
     def add(self, elements: Sequence[Element]) -> Element:
-        """The sum of one element or more. Raises BadEncoding when it is the identity."""
+        """The sum of one element or more. Raises EncodingError when it is the identity."""
 
     def even(self, element: Element) -> Element:
         """Of an element and its negation the one that verifiers take: BIP340's with even y; elsewhere itself."""
@@ -118,7 +118,7 @@ class Suite(Protocol):
         """RFC 9591, appendix A; BIP340 for taproot."""
 
     def decode_signature(self, data: bytes) -> tuple[Element, Scalar]:
-        """The opposite, checked. Raises BadEncoding."""
+        """The opposite, checked. Raises EncodingError."""
 
     def verify(self, group_public_key: Element, message: bytes, signature: bytes) -> bool:
         """As a verifier who knows nothing of FROST; False too when the signature is malformed."""

@@ -1,7 +1,7 @@
 """Our encodings: a byte for the kind, one for the suite, then fixed fields and counted lists. One encoding a value.
 
 RFC 9591 says only what is hashed; how messages travel is ours. Whatever bytes come in, a parser gives a value that
-encodes to the same bytes, or raises BadEncoding.
+encodes to the same bytes, or raises EncodingError.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from m1cep.custody.frost.errors import BadEncoding
+from m1cep.custody.frost.errors import EncodingError
 
 if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Element, Scalar, Suite
@@ -45,18 +45,18 @@ def u32(number: int) -> bytes:
 
 
 class Reader:
-    """Takes fields from the front; every method raises BadEncoding where the bytes do not allow it."""
+    """Takes fields from the front; every method raises EncodingError where the bytes do not allow it."""
 
     def __init__(self, what: str, data: bytes) -> None:
         if not isinstance(data, bytes):
-            raise BadEncoding(f"{what} must be bytes, not {type(data).__name__}")
+            raise EncodingError(f"{what} must be bytes, not {type(data).__name__}")
         self.what, self._data, self._at = what, data, 0
 
     def take(self, size: int) -> bytes:
         """That many bytes."""
         end = self._at + size
         if end > len(self._data):
-            raise BadEncoding(f"{self.what} ends after {len(self._data)} bytes, at least {end} are needed")
+            raise EncodingError(f"{self.what} ends after {len(self._data)} bytes, at least {end} are needed")
         self._at, begin = end, self._at
         return self._data[begin:end]
 
@@ -64,9 +64,11 @@ class Reader:
         """Kind and suite, which must be these."""
         came = self.take(2)
         if came[0] != kind:
-            raise BadEncoding(f"{self.what} must begin with {int(kind)}, not {came[0]}: this is another kind of message")
+            raise EncodingError(
+                f"{self.what} must begin with {int(kind)}, not {came[0]}: this is another kind of message"
+            )
         if came[1] != suite.code:
-            raise BadEncoding(f"{self.what} must be of suite {suite.name} ({suite.code}), not of suite {came[1]}")
+            raise EncodingError(f"{self.what} must be of suite {suite.name} ({suite.code}), not of suite {came[1]}")
 
     def u16(self) -> int:
         """A count."""
@@ -79,7 +81,7 @@ class Reader:
     def identifier(self) -> int:
         """Of a signer; zero, which would be the key itself, is refused."""
         if (number := self.u16()) == 0:
-            raise BadEncoding(f"{self.what} names signer 0; identifiers are 1 to {MAX_IDENTIFIER}")
+            raise EncodingError(f"{self.what} names signer 0; identifiers are 1 to {MAX_IDENTIFIER}")
         return number
 
     def element(self, suite: Suite) -> Element:
@@ -93,4 +95,4 @@ class Reader:
     def end(self) -> None:
         """Nothing may be left."""
         if left := len(self._data) - self._at:
-            raise BadEncoding(f"{self.what} has {left} bytes too many")
+            raise EncodingError(f"{self.what} has {left} bytes too many")
