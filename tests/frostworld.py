@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from m1cep.custody.frost import ED25519, SECP256K1, TAPROOT
+from m1cep.custody.frost import ED25519, SECP256K1, TAPROOT, ceremony
+from m1cep.custody.frost.envelope import Identity
 from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.keys import KeyShare, PublicKeys
 from m1cep.custody.frost.sharing import polynomial_evaluate, vss_commit
-from m1cep.custody.frost.signing import aggregate, commit, sign
+from m1cep.custody.frost.signing import Commitment, aggregate, commit, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from m1cep.custody.frost.signing import Nonces, SignatureShare
     from m1cep.custody.frost.suite import Random, Suite
+    from m1cep.custody.frost.terms import Terms
 
 SUITES: dict[str, Suite] = {"ed25519": ED25519, "secp256k1": SECP256K1, "secp256k1-tr": TAPROOT}
 _PUBLISHED = Path(__file__).parent / "published" / "frost"
@@ -49,12 +52,65 @@ def dealt(suite: Suite, threshold: int, members: Iterable[int], random: Random, 
     return {member: KeyShare(member, Secret(secret), public) for member, secret in secrets.items()}
 
 
+def committed(
+    shares: Mapping[int, KeyShare], signers: Iterable[int], random: Random
+) -> tuple[dict[int, Nonces], list[Commitment]]:
+    """Round one of these signers."""
+    nonces = {signer: commit(shares[signer], random)[0] for signer in signers}
+    return nonces, [made.commitment for made in nonces.values()]
+
+
+def answered(
+    shares: Mapping[int, KeyShare], signers: Iterable[int], message: bytes, random: Random
+) -> tuple[list[Commitment], list[SignatureShare]]:
+    """Both rounds of these signers."""
+    nonces, commitments = committed(shares, signers, random)
+    return commitments, [sign(shares[signer], made, message, commitments) for signer, made in nonces.items()]
+
+
 def signed(shares: Mapping[int, KeyShare], signers: Iterable[int], message: bytes, random: Random) -> bytes:
     """The signature of these signers."""
-    rounds = {signer: commit(shares[signer], random) for signer in signers}
-    commitments = [commitment for _, commitment in rounds.values()]
-    answers = [sign(shares[signer], nonces, message, commitments) for signer, (nonces, _) in rounds.items()]
+    commitments, answers = answered(shares, signers, message, random)
     return aggregate(next(iter(shares.values())).public, message, commitments, answers)
+
+
+def identities(members: Iterable[int], random: Random) -> dict[int, Identity]:
+    """A key of its own for each signer."""
+    return {member: Identity(member, Secret(random(32))) for member in members}
+
+
+def roster(people: Mapping[int, Identity]) -> dict[int, bytes]:
+    """By which keys they know each other."""
+    return {member: identity.verify_key for member, identity in people.items()}
+
+
+class Run:
+    """One ceremony, round by round, so that tests can hurt what travels."""
+
+    def __init__(self, terms: Terms, random: Random, shares: Mapping[int, KeyShare] | None = None) -> None:
+        self.terms, self.random = terms, random
+        self.dealings, self.first = {}, {}
+        for one in terms.roster:
+            self.dealings[one], self.first[one] = ceremony.round_one(terms, one, random, (shares or {}).get(one))
+
+    def second(self) -> dict[int, dict[int, bytes]]:
+        """What is sealed: by dealer, by receiver."""
+        return {
+            dealer: ceremony.round_two(self.terms, self.dealings[dealer], self.first, self.random)
+            for dealer in self.terms.dealers
+        }
+
+    def finish(self, receiver: int, second: dict[int, dict[int, bytes]]) -> ceremony.Pending:
+        """Of one receiver."""
+        sealed = {dealer: sent[receiver] for dealer, sent in second.items()}
+        return ceremony.finish(self.terms, self.dealings[receiver], self.first, sealed)
+
+    def whole(self, people: Mapping[int, Identity]) -> dict[int, KeyShare]:
+        """All of it."""
+        second = self.second()
+        pending = {receiver: self.finish(receiver, second) for receiver in self.terms.receivers}
+        said = {one: ceremony.confirm(people[one], waiting.transcript) for one, waiting in pending.items()}
+        return {one: waiting.activate(self.terms, said) for one, waiting in pending.items()}
 
 
 @dataclass(frozen=True)
