@@ -74,9 +74,7 @@ def test_a_new_key_signs_with_any_of_its_quorums_and_nobody_dealt_it(fresh_key):
 
 
 def test_two_ceremonies_give_two_keys(suite):
-    keys = {
-        Run(new_key(suite, NAME, 2, people(1, 2)), seeded(seed)).whole(PEOPLE)[1].public.group for seed in range(3)
-    }
+    keys = {Run(new_key(suite, NAME, 2, people(1, 2)), seeded(seed)).whole(PEOPLE)[1].public.group for seed in range(3)}
     assert len(keys) == 3
 
 

@@ -139,9 +139,7 @@ def test_tampering_that_cancels_out_does_no_harm(suite, shares):
     one = suite.scalar(1)
     answers[0] = replace(answers[0], response=suite.scalar_add(answers[0].response, one))
     answers[1] = replace(answers[1], response=suite.scalar_add(answers[1].response, suite.scalar_negate(one)))
-    assert is_valid(
-        suite, shares[1].public.group, MESSAGE, aggregate(shares[1].public, MESSAGE, commitments, answers)
-    )
+    assert is_valid(suite, shares[1].public.group, MESSAGE, aggregate(shares[1].public, MESSAGE, commitments, answers))
 
 
 def test_a_share_for_another_message_or_other_commitments_is_blamed(suite, shares):
@@ -159,9 +157,7 @@ def test_a_malformed_response_or_commitment_is_blamed(suite, shares):
     commitments, answers = answered(shares, (1, 2, 5), MESSAGE, seeded(0))
     for response in (bytes(32), b"\xff" * 32, b"short"):
         with pytest.raises(MisbehaviourError) as raised:
-            aggregate(
-                shares[1].public, MESSAGE, commitments, [*answers[:2], replace(answers[2], response=response)]
-            )
+            aggregate(shares[1].public, MESSAGE, commitments, [*answers[:2], replace(answers[2], response=response)])
         assert raised.value.culprits == (5,)
     for hiding in (b"\x01" + bytes(suite.element_size - 1), b"\xff" * suite.element_size, b""):
         bad = [commitments[0], replace(commitments[1], hiding=hiding), commitments[2]]
