@@ -1,4 +1,4 @@
-"""For any members, threshold, quorum and message: signatures verify, and spoilt ones are blamed; any bytes are parsed or refused."""
+"""For any members, threshold and message: signatures verify, spoilt ones are blamed; any bytes are parsed or refused."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nacl.signing import VerifyKey
 
 from m1cep.custody.frost import ED25519, TAPROOT
-from m1cep.custody.frost.ceremony import RoundOne
+from m1cep.custody.frost.ceremony import Pending, RoundOne
 from m1cep.custody.frost.envelope import Envelope, Purpose
 from m1cep.custody.frost.errors import FrostError, MisbehaviourError
 from m1cep.custody.frost.keys import KeyShare, PublicKeys
@@ -128,6 +128,10 @@ def _right(suite):
         ),
         "public keys": (key[1].public.encode(), lambda data: PublicKeys.decode(suite, data).encode()),
         "key share": (key[1].encode(), lambda data: KeyShare.decode(suite, data).encode()),
+        "pending": (
+            Pending(bytes(32), key[1]).encode(),
+            lambda data: Pending.decode(suite, data).encode(),
+        ),
         "round one": (run.first[1].encode(suite), lambda data: RoundOne.decode(suite, data).encode(suite)),
         "split": (splits.encode(suite), lambda data: Split.decode(suite, data).encode(suite)),
         "envelope": (

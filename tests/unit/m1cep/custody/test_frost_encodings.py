@@ -9,9 +9,10 @@ from frostworld import SUITES, dealt, identities, roster, seeded
 from nacl.bindings import crypto_core_ed25519_add
 
 from m1cep.custody.frost import ED25519, SECP256K1, TAPROOT
-from m1cep.custody.frost.envelope import Envelope, Identity, Purpose
-from m1cep.custody.frost.errors import AuthenticityError, EncodingError, EpochError, SignersError
+from m1cep.custody.frost.envelope import Envelope, Identity, Inbox, Purpose
+from m1cep.custody.frost.errors import AuthenticityError, EncodingError, EpochError, MisbehaviourError, SignersError
 from m1cep.custody.frost.hidden import Secret
+from m1cep.custody.frost.keys import PublicKeys
 from m1cep.custody.frost.secp256k1 import expand_message_xmd
 from m1cep.custody.frost.sharing import derive_interpolating_value
 from m1cep.custody.frost.signing import Commitment, SignatureShare, commit
@@ -63,7 +64,7 @@ def test_a_point_outside_the_prime_order_subgroup_is_refused():
 def test_scalars_out_of_range_are_refused(suite):
     byteorder = "little" if suite is ED25519 else "big"
     for number in (0, suite.order, suite.order + 1, 2**256 - 1):
-        with pytest.raises(EncodingError, match="zero|order") as raised:
+        with pytest.raises(EncodingError, match=r"zero|order") as raised:
             suite.deserialize_scalar(number.to_bytes(32, byteorder))
         assert str(number) not in str(raised.value)
     for number in (1, suite.order - 1):
@@ -169,6 +170,17 @@ def test_messages_survive_their_encoding_and_name_their_suite(suite):
         SignatureShare.decode(suite, "no bytes")
 
 
+def test_a_message_of_more_signers_than_there_can_be_is_refused_unread(suite):
+    key = dealt(suite, 2, (1, 2), seeded(0))
+    data = key[1].public.encode()
+    place = 2 + 4 + 2 + suite.element_size
+    with pytest.raises(EncodingError, match="of 256 signers; at most 255"):
+        PublicKeys.decode(suite, data[:place] + b"\x01\x00" + data[place + 2 :])
+    shares = dict.fromkeys(range(1, 257), key[1].public.group)
+    with pytest.raises(SignersError, match="at most 255 signers share a key, not 256"):
+        replace(key[1].public, shares=shares)
+
+
 # envelopes
 
 PEOPLE = identities((1, 2, 3), seeded("people"))
@@ -207,6 +219,26 @@ def test_a_replay_from_another_ceremony_epoch_or_receiver_is_refused():
     with pytest.raises(AuthenticityError, match="for signer 1, not 3"):
         replace(LETTER, receiver=1).check(ceremony=b"a" * 32, epoch=4, receiver=3)
     replace(LETTER, receiver=3).check(ceremony=b"a" * 32, epoch=4, receiver=3)
+
+
+def test_an_inbox_takes_each_message_once_and_names_who_says_two_things():
+    inbox = Inbox(ED25519, roster(PEOPLE), ceremony=b"a" * 32, epoch=4, receiver=3)
+    data = LETTER.seal(ED25519, PEOPLE[2])
+    assert inbox.take(data) == LETTER
+    assert inbox.take(data) is None
+    other = replace(LETTER, body=b"another body")
+    with pytest.raises(MisbehaviourError, match="two different messages of purpose COMMITMENT: signer 2") as raised:
+        inbox.take(other.seal(ED25519, PEOPLE[2]))
+    assert raised.value.culprits == (2,)
+    assert inbox.take(replace(other, purpose=Purpose.SIGNATURE_SHARE).seal(ED25519, PEOPLE[2]))
+    assert inbox.take(replace(other, sender=1).seal(ED25519, PEOPLE[1]))
+    for strange in (replace(LETTER, ceremony=b"b" * 32), replace(LETTER, receiver=1)):
+        with pytest.raises(AuthenticityError):
+            inbox.take(strange.seal(ED25519, PEOPLE[2]))
+    with pytest.raises(EpochError):
+        inbox.take(replace(LETTER, epoch=3).seal(ED25519, PEOPLE[2]))
+    assert inbox.bodies(Purpose.COMMITMENT) == {2: b"body", 1: b"another body"}
+    assert inbox.bodies(Purpose.ROUND_ONE) == {}
 
 
 def test_an_identity_needs_a_whole_seed_and_an_envelope_a_whole_name():
