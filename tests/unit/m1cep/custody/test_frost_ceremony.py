@@ -23,8 +23,9 @@ from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.keys import KeyShare
 from m1cep.custody.frost.proof import prove_possession, verify_possession
 from m1cep.custody.frost.recovery import secret_share_combine
-from m1cep.custody.frost.repair import Repair, add_parts, combine, split
+from m1cep.custody.frost.repair import Repair, Split, add_parts, combine, split
 from m1cep.custody.frost.sealing import BoxKey
+from m1cep.custody.frost.sharing import vss_verify
 from m1cep.custody.frost.terms import new_key, refresh, reshare
 
 NAME = b"c" * 32
@@ -296,6 +297,26 @@ def test_a_dealer_of_a_known_share_proves_nothing(suite, old):
         run.second()
 
 
+def test_who_joins_deals_nothing(old):
+    run = Run(reshare(old[1].public, NAME, 2, (1, 2, 4), (1, 2), people(1, 2, 4)), seeded(0), old)
+    assert ceremony.round_two(run.terms, run.dealings[4], run.first, seeded(0)) == {}
+
+
+def test_commitments_that_cancel_each_other_give_no_key(suite):
+    run = Run(new_key(suite, NAME, 2, people(1, 2)), seeded(0))
+    minus = suite.mul(run.first[1].commitments[1], suite.scalar(-1))
+    run.first[2] = replace(run.first[2], commitments=(run.first[2].commitments[0], minus))
+    with pytest.raises(SharesError, match="add up to the identity element; repeat"):
+        ceremony.next_public_keys(run.terms, run.first)
+    with pytest.raises(MisbehaviourError, match="does not fit its commitments: signer 2"):
+        run.finish(1, run.second())
+
+
+def test_no_share_fits_commitments_that_cancel_at_its_place(suite):
+    point = suite.base_mul(suite.scalar(5))
+    assert not vss_verify(suite, 1, suite.scalar(5), (point, suite.mul(point, suite.scalar(-1))))
+
+
 def test_who_leaves_gets_no_share_but_knows_the_new_public_keys(old):
     run = Run(reshare(old[1].public, NAME, 2, (2, 3), (1, 2, 3), people(1, 2, 3)), seeded(0), old)
     second = run.second()
@@ -388,6 +409,23 @@ def test_who_sends_something_wrong_in_a_repair_is_named(suite):
         with pytest.raises(MisbehaviourError) as raised:
             attempt()
         assert raised.value.culprits == (3,)
+
+
+def test_parts_of_a_repair_that_cancel_each_other_are_refused(suite):
+    key = dealt(suite, 2, (1, 2, 3), seeded(0))
+    repair = Repair(key[1].public, (1, 3), 2)
+    point = suite.base_mul(suite.scalar(5))
+    minus = suite.mul(point, suite.scalar(-1))
+    honest = {helper: split(repair, key[helper], seeded(helper))[0] for helper in (1, 3)}
+    with pytest.raises(MisbehaviourError) as raised:
+        combine(repair, {**honest, 3: Split(3, (point, minus))}, {})
+    assert raised.value.culprits == (3,)
+    together = {}
+    for helper, first in ((1, point), (3, minus)):
+        whole = suite.mul(key[1].public.shares[helper], repair.weight(helper))
+        together[helper] = Split(helper, (first, suite.add([whole, suite.mul(first, suite.scalar(-1))])))
+    with pytest.raises(SharesError, match="the splits add up to the identity element"):
+        combine(repair, together, {})
 
 
 def test_a_repair_for_public_keys_that_do_not_belong_together_gives_nothing(suite):

@@ -370,6 +370,13 @@ def test_public_keys_with_one_share_swapped_are_found(suite, shares):
         PublicKeys.decode(suite, mixed.encode())
 
 
+def test_public_keys_whose_group_would_be_the_identity_are_found(suite):
+    """Both are on a line through zero."""
+    points = {one: suite.base_mul(suite.scalar(one)) for one in (1, 2)}
+    with pytest.raises(SharesError, match="the group's is wrong"):
+        PublicKeys(suite, 0, 2, points[1], points).check()
+
+
 def test_public_keys_have_one_encoding(suite):
     public = dealt(suite, 2, (1, 2), seeded(0))[1].public
     data, size = public.encode(), 2 + suite.element_size
