@@ -1,0 +1,290 @@
+"""Bitcoin regtest in this process: Bitcoin Core's consensus code decides which blocks, and so which transactions, are valid.
+
+The kernel has no mempool and no miner. ``broadcast`` verifies the scripts with the kernel and keeps the transaction for the next
+block; ``advance`` makes blocks. What a block may contain is the kernel's decision alone: ``mine`` hands it anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pbk
+from pbk.script import PrecomputedTransactionData
+
+from m1cep.custody.chains.bitcoin.chain import BTC, REGTEST, BitcoinChain, BitcoinCoin, BitcoinState
+from m1cep.custody.chains.bitcoin.transaction import (
+    Input,
+    Output,
+    Transaction,
+    compact,
+    double_sha256,
+    sized,
+    virtual_size,
+    with_witnesses,
+)
+from m1cep.custody.chains.errors import ChainRefusedError
+from m1cep.custody.chains.interface import Deposit, Simulation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from m1cep.custody.chains.interface import Signed, Transfer, Unsigned
+
+MATURITY = 100  # blocks before a coinbase may be spent
+_ANYONE = b"\x51"  # OP_TRUE: the faucet's coins need no signature
+_FAUCET = b"\x00\x20" + hashlib.sha256(_ANYONE).digest()
+_EASIEST = 0x207FFFFF  # regtest's proof of work: every second hash will do
+_BLOCK_S = 600
+_FLAGS = pbk.ScriptVerificationFlags.ALL
+
+
+@dataclass(frozen=True, slots=True)
+class _Coin:
+    """An output that is not spent. ``txid`` in the protocol's order of bytes."""
+
+    txid: bytes
+    index: int
+    amount: int
+    script: bytes
+    height: int
+    coinbase: bool
+    spent_with: frozenset[bytes]  # scripts of the coins that the transaction spent: change of a vault is no deposit
+
+
+class LocalBitcoin:
+    """A regtest chain.
+
+    Args:
+        chain: the rules that signers build by.
+        fee_rate: that ``state`` tells, in satoshi a virtual byte.
+        salt: two chains with different salts have no coin in common, as real networks have none.
+    """
+
+    def __init__(self, chain: BitcoinChain | None = None, fee_rate: int = 2, salt: int = 0) -> None:
+        self.chain = chain or BitcoinChain(REGTEST)
+        self.fee_rate = fee_rate
+        self._folder = Path(tempfile.mkdtemp(prefix="m1cep-regtest-"))
+        self._kernel: pbk.ChainstateManager | None = pbk.load_chainman(self._folder, pbk.ChainType.REGTEST)
+        self._waiting: dict[str, bytes] = {}
+        self._hashes: list[bytes] = []
+        self._coins: dict[tuple[bytes, int], _Coin] = {}  # not spent
+        self._outputs: dict[tuple[bytes, int], _Coin] = {}  # spent ones too
+        self._height_of: dict[str, int] = {}
+        self._made = salt << 32
+        self._sync()
+        self.advance(MATURITY + 1)
+
+    @property
+    def height(self) -> int:
+        """Of the latest block."""
+        return int(self._active.height)
+
+    def open_vault(self, vault_key: bytes) -> None:
+        """A taproot output needs nothing before it can be paid to."""
+
+    def state(self, vault_key: bytes) -> BitcoinState:
+        """The vault's coins and the fee's rate."""
+        coins = tuple(
+            BitcoinCoin(txid=coin.txid[::-1].hex(), index=coin.index, amount=coin.amount)
+            for coin in self._spendable(self.chain.script(vault_key))
+        )
+        return BitcoinState(coins=coins, fee_rate=self.fee_rate)
+
+    def balance(self, vault_key: bytes) -> int:
+        """Sum of the vault's coins, in satoshi."""
+        return sum(coin.amount for coin in self._spendable(self.chain.script(vault_key)))
+
+    def simulate(self, transfer: Transfer, unsigned: Unsigned) -> Simulation:
+        """What the outputs pay to whom, with the kernel's reading of the transaction and this chain's unspent coins."""
+        try:
+            transaction = pbk.Transaction(unsigned.body)
+        except RuntimeError as error:
+            raise ChainRefusedError(self.chain.name, f"no transaction: {error}") from None
+        own, to = self.chain.script(transfer.vault_key), self.chain.destination_script(transfer.destination)
+        spent = sum(coin.amount for coin in self._inputs(transaction) if coin.script == own)
+        outputs = [(bytes(output.script_pubkey), int(output.amount)) for output in transaction.outputs]
+        before = self.balance(transfer.vault_key)
+        back = sum(amount for script, amount in outputs if script == own)
+        return Simulation(before, before - spent + back, sum(amount for script, amount in outputs if script == to))
+
+    def broadcast(self, signed: Signed) -> None:
+        """Keep the transaction for the next block once its scripts verify against coins that are unspent."""
+        if self.confirmations(signed.reference) or signed.reference in self._waiting:
+            return
+        try:
+            transaction = pbk.Transaction(signed.payload)
+        except RuntimeError as error:
+            raise ChainRefusedError(self.chain.name, f"no transaction: {error}") from None
+        coins = self._inputs(transaction)
+        taken = {point for raw in self._waiting.values() for point in _outpoints(pbk.Transaction(raw))}
+        if not taken.isdisjoint(_outpoints(transaction)):
+            raise ChainRefusedError(self.chain.name, "a coin is spent by a transaction that waits for its block")
+        outputs = [pbk.TransactionOutput(pbk.ScriptPubkey(coin.script), coin.amount) for coin in coins]
+        spent = PrecomputedTransactionData(transaction, outputs)
+        for index, coin in enumerate(coins):
+            if not pbk.ScriptPubkey(coin.script).verify(coin.amount, transaction, spent, index, _FLAGS):
+                raise ChainRefusedError(self.chain.name, f"the script of input {index} does not verify")
+        self._waiting[signed.reference] = signed.payload
+
+    def confirmations(self, reference: str) -> int:
+        """Blocks from the transaction's up to the latest."""
+        height = self._height_of.get(reference)
+        return 0 if height is None else self.height - height + 1
+
+    def deposits(self, vault_key: bytes) -> list[Deposit]:
+        """Outputs to the vault of transactions that spend nothing of the vault's."""
+        own = self.chain.script(vault_key)
+        found = [coin for coin in self._outputs.values() if coin.script == own and own not in coin.spent_with]
+        return [
+            Deposit(f"{coin.txid[::-1].hex()}:{coin.index}", coin.amount, self.height - coin.height + 1)
+            for coin in sorted(found, key=lambda coin: (coin.height, coin.txid, coin.index))
+        ]
+
+    def fund(self, address: str, amount: int) -> str:
+        """Pay from the faucet, with the next block."""
+        BTC.check(amount)
+        pay = Output(amount, self.chain.destination_script(address))
+        taken = {point for raw in self._waiting.values() for point in _outpoints(pbk.Transaction(raw))}
+        chosen: list[Input] = []
+        for coin in self._spendable(_FAUCET):
+            if (coin.txid, coin.index) in taken:
+                continue
+            chosen.append(Input(coin.txid, coin.index, coin.amount, coin.script))
+            change = (
+                sum(one.amount for one in chosen)
+                - amount
+                - self.fee_rate * virtual_size(len(chosen), [pay.script, _FAUCET])
+            )
+            if change > 0:
+                transaction = Transaction(tuple(chosen), (pay, Output(change, _FAUCET)))
+                reference = transaction.txid[::-1].hex()
+                self._waiting[reference] = with_witnesses(transaction.body, [[_ANYONE]] * len(chosen))
+                return reference
+        raise ChainRefusedError(self.chain.name, "the faucet has not that much: let blocks pass")
+
+    def advance(self, blocks: int = 1) -> None:
+        """Make blocks; what waits goes into the first."""
+        for number in range(blocks):
+            waiting = list(self._waiting.values()) if number == 0 else []
+            if not self.mine(waiting):
+                raise ChainRefusedError(self.chain.name, "the kernel did not accept the block")
+
+    def mine(self, transactions: Sequence[bytes]) -> bool:
+        """Hand the kernel a block with these transactions, on the latest.
+
+        Returns:
+            whether it is the latest now: the kernel has accepted every transaction in it.
+        """
+        made = self._make(transactions, self._active.block_tree_entries[self.height])
+        return made is not None and self._hashes[-1] == bytes(made.block_hash)
+
+    def reorganise(self, depth: int) -> None:
+        """Replace the latest blocks by one more, empty: what was in them has not happened (and waits nowhere)."""
+        parent = self._active.block_tree_entries[self.height - depth]
+        for _ in range(depth + 1):
+            made = self._make([], parent)
+            if made is None:
+                raise ChainRefusedError(self.chain.name, "the kernel did not accept an empty block")
+            parent = self._manager.block_tree_entries[made.block_hash]
+
+    def close(self) -> None:
+        """End the kernel and remove its folder."""
+        self._kernel = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _make(self, transactions: Sequence[bytes], parent: pbk.BlockTreeEntry) -> pbk.Block | None:
+        self._made += 1
+        block = pbk.Block(_block(parent, transactions, self._made))
+        try:
+            self._manager.process_block(block)
+        except pbk.ProcessBlockException:
+            return None
+        self._sync()
+        return block
+
+    @property
+    def _manager(self) -> pbk.ChainstateManager:
+        if self._kernel is None:
+            raise ChainRefusedError(self.chain.name, "this chain is closed")
+        return self._kernel
+
+    @property
+    def _active(self) -> pbk.Chain:
+        return self._manager.get_active_chain()
+
+    def _spendable(self, script: bytes) -> list[_Coin]:
+        ripe = self.height + 1 - MATURITY
+        coins = [c for c in self._coins.values() if c.script == script and (not c.coinbase or c.height <= ripe)]
+        return sorted(coins, key=lambda coin: (coin.height, coin.txid, coin.index))
+
+    def _inputs(self, transaction: pbk.Transaction) -> list[_Coin]:
+        coins = []
+        for point in _outpoints(transaction):
+            if point not in self._coins:
+                raise ChainRefusedError(
+                    self.chain.name, f"coin {point[0][::-1].hex()}:{point[1]} is spent or never was"
+                )
+            coins.append(self._coins[point])
+        return coins
+
+    def _sync(self) -> None:
+        """Follow the active chain: a block that is no longer in it takes everything back to the fork."""
+        entries = self._active.block_tree_entries
+        height = self.height
+        known = self._hashes[: height + 1]
+        if len(known) < len(self._hashes) or (known and bytes(entries[len(known) - 1].block_hash) != known[-1]):
+            self._hashes, self._coins, self._outputs, self._height_of = [], {}, {}, {}
+        for at in range(len(self._hashes), height + 1):
+            entry = entries[at]
+            self._hashes.append(bytes(entry.block_hash))
+            if at:  # the genesis block's output is not spendable and its body not on disk
+                self._read(self._manager.blocks[entry], at)
+
+    def _read(self, block: pbk.Block, height: int) -> None:
+        for number, transaction in enumerate(block.transactions):
+            points = _outpoints(transaction) if number else []
+            spent_with = frozenset(self._coins.pop(point).script for point in points)
+            txid = bytes(transaction.txid)
+            self._height_of[txid[::-1].hex()] = height
+            self._waiting.pop(txid[::-1].hex(), None)
+            for index, output in enumerate(transaction.outputs):
+                script = bytes(output.script_pubkey)
+                coin = _Coin(txid, index, int(output.amount), script, height, number == 0, spent_with)
+                self._outputs[txid, index] = self._coins[txid, index] = coin
+
+
+def _outpoints(transaction: pbk.Transaction) -> list[tuple[bytes, int]]:
+    return [(bytes(one.out_point.txid), int(one.out_point.index)) for one in transaction.inputs]
+
+
+def _block(parent: pbk.BlockTreeEntry, transactions: Sequence[bytes], extra: int) -> bytes:
+    """A block on ``parent`` whose reward goes to the faucet. ``extra`` makes it different from every other."""
+    height = parent.height + 1
+    witness_ids = [bytes(32), *(double_sha256(raw) for raw in transactions)]
+    commitment = b"\x6a\x24\xaa\x21\xa9\xed" + double_sha256(_merkle(witness_ids) + bytes(32))
+    reward = 50 * 10**8 >> height // 150  # fees are left to nobody: a block may pay its miner less than it could
+    push = height.to_bytes((height.bit_length() + 8) // 8, "little")
+    script_sig = (bytes([0x50 + height]) if height <= 16 else sized(push)) + sized(extra.to_bytes(8, "little"))
+    head = (2).to_bytes(4, "little") + b"\x01" + bytes(32) + b"\xff" * 4 + sized(script_sig) + b"\xff" * 4
+    body = head + compact(2) + Output(reward, _FAUCET).raw + Output(0, commitment).raw + bytes(4)
+    coinbase = with_witnesses(body, [[bytes(32)]])
+    ids = [double_sha256(body), *(bytes(pbk.Transaction(raw).txid) for raw in transactions)]
+    time_s = int(parent.block_header.timestamp.timestamp()) + _BLOCK_S
+    start = (0x20000000).to_bytes(4, "little") + bytes(parent.block_hash) + _merkle(ids)
+    start += time_s.to_bytes(4, "little") + _EASIEST.to_bytes(4, "little")
+    nonce = 0
+    while double_sha256(start + nonce.to_bytes(4, "little"))[31] > 0x7F:
+        nonce += 1
+    return start + nonce.to_bytes(4, "little") + compact(1 + len(transactions)) + coinbase + b"".join(transactions)
+
+
+def _merkle(ids: list[bytes]) -> bytes:
+    while len(ids) > 1:
+        ids = [*ids, ids[-1]] if len(ids) % 2 else ids
+        ids = [double_sha256(ids[i] + ids[i + 1]) for i in range(0, len(ids), 2)]
+    return ids[0]
