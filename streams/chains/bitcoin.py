@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from m1cep.custody.chains.interface import Signed, Transfer, Unsigned
 
 MATURITY = 100  # blocks before a coinbase may be spent
+_FAUCET_COINS = 20  # payments from the faucet that one block can have at first
 _ANYONE = b"\x51"  # OP_TRUE: the faucet's coins need no signature
 _FAUCET = b"\x00\x20" + hashlib.sha256(_ANYONE).digest()
 _EASIEST = 0x207FFFFF  # regtest's proof of work: every second hash will do
@@ -77,7 +78,7 @@ class LocalBitcoin:
         self._height_of: dict[str, int] = {}
         self._made = salt << 32
         self._sync()
-        self.advance(MATURITY + 1)
+        self.advance(MATURITY + _FAUCET_COINS)
 
     @property
     def height(self) -> int:
@@ -168,10 +169,11 @@ class LocalBitcoin:
         raise ChainRefusedError(self.chain.name, "the faucet has not that much: let blocks pass")
 
     def advance(self, blocks: int = 1) -> None:
-        """Make blocks; what waits goes into the first."""
+        """Make blocks; what waits goes into the first, unless its coins were spent meanwhile."""
         for number in range(blocks):
-            waiting = list(self._waiting.values()) if number == 0 else []
-            if not self.mine(waiting):
+            if number == 0:
+                self._waiting = {name: raw for name, raw in self._waiting.items() if self._has_coins(raw)}
+            if not self.mine(list(self._waiting.values()) if number == 0 else []):
                 raise ChainRefusedError(self.chain.name, "the kernel did not accept the block")
 
     def mine(self, transactions: Sequence[bytes]) -> bool:
@@ -221,6 +223,9 @@ class LocalBitcoin:
         ripe = self.height + 1 - MATURITY
         coins = [c for c in self._coins.values() if c.script == script and (not c.coinbase or c.height <= ripe)]
         return sorted(coins, key=lambda coin: (coin.height, coin.txid, coin.index))
+
+    def _has_coins(self, raw: bytes) -> bool:
+        return all(point in self._coins for point in _outpoints(pbk.Transaction(raw)))
 
     def _inputs(self, transaction: pbk.Transaction) -> list[_Coin]:
         coins = []

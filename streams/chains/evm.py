@@ -175,7 +175,7 @@ class _LocalEvm(Generic[ChainT]):
         return 0
 
     def deposits(self, vault_key: bytes) -> list[Deposit]:
-        """What the contract has logged as received. What came before it was made is in its balance only."""
+        """What the contract has logged as received; what came before it was made is one deposit."""
         height = self.machine.height()
         return [
             Deposit(

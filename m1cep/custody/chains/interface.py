@@ -138,10 +138,21 @@ StateT = TypeVar("StateT")
 class Chain(Protocol[StateT]):
     """One chain and network, pure: same arguments, same bytes."""
 
-    name: str  # such as bitcoin:regtest
-    asset: Asset
-    scheme: Scheme
-    state_type: type[StateT]
+    @property
+    def name(self) -> str:
+        """Chain and network, such as bitcoin:regtest; see ``named.chain_named``."""
+
+    @property
+    def asset(self) -> Asset:
+        """What it moves."""
+
+    @property
+    def scheme(self) -> Scheme:
+        """What signs for its vaults."""
+
+    @property
+    def state_type(self) -> type[StateT]:
+        """Of the facts that ``build`` needs."""
 
     def address(self, vault_key: bytes) -> str:
         """Where the vault receives.
@@ -175,7 +186,9 @@ class Chain(Protocol[StateT]):
 class Node(Protocol[StateT]):
     """The chain's software, or a way to it. What it refuses raises ChainRefusedError with its own words."""
 
-    chain: Chain[StateT]
+    @property
+    def chain(self) -> Chain[StateT]:
+        """The rules that signers build by."""
 
     def state(self, vault_key: bytes) -> StateT:
         """The facts that ``Chain.build`` needs now."""

@@ -42,6 +42,9 @@ def __init__(key_x: uint256, key_odd: bool):
     assert key_x > 0 and key_x < N, "key"
     KEY_X = key_x
     KEY_ODD = key_odd
+    # The address is known before the contract is there: what came meanwhile is a deposit too.
+    if self.balance > 0:
+        log Deposited(sender=self, amount=self.balance)
 
 
 @external

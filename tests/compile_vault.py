@@ -1,4 +1,4 @@
-"""Writes ``m1cep/custody/chains/evm/vault_code.py``: ``python tests/chains/compile_vault.py`` after a change of vault.vy."""
+"""Writes ``m1cep/custody/chains/evm/vault_code.py``: ``python tests/compile_vault.py`` after a change of vault.vy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vyper import compile_code
 
-EVM = Path(__file__).parents[2] / "m1cep" / "custody" / "chains" / "evm"
+EVM = Path(__file__).parents[1] / "m1cep" / "custody" / "chains" / "evm"
 
 
 def vault_code() -> str:
@@ -18,7 +18,7 @@ def vault_code() -> str:
     lines = [f'    "{digits[at : at + 112]}"' for at in range(0, len(digits), 112)]
     return "\n".join(
         [
-            '"""What vault.vy compiles to with vyper 0.4.3; made by tests/chains/compile_vault.py, never by hand."""',
+            '"""What vault.vy compiles to with vyper 0.4.3; made by tests/compile_vault.py, never by hand."""',
             "",
             f'SOURCE_SHA256 = "{hashlib.sha256(source.encode()).hexdigest()}"',
             "VAULT_INIT_CODE = bytes.fromhex(",
