@@ -11,7 +11,8 @@ verifiable sharing); a receiver's share is the weighted sum of what it was dealt
     Terms ─▶ round_one ─▶ everybody ─▶ round_two ─▶ each receiver ─▶ finish ─▶ confirm ─▶ everybody ─▶ Pending.activate
 
 The broker might show different messages to different participants: everybody signs a hash of all it saw, and no share
-can be used before all receivers have signed the same. Messages travel in envelopes (``envelope``); what is handed in
+can be used before all receivers have signed the same. Store what is pending before confirming it, and keep the old
+share until the new one has been activated. Messages travel in envelopes (``envelope``); what is handed in
 here must come out of them. A ceremony in which somebody misbehaves ends; repeat it without the one who is named.
 """
 
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Element, Random, Suite
     from m1cep.custody.frost.terms import Terms
 
+TRANSCRIPT_SIZE = 32
 _TRANSCRIPT = b"M1CEP FROST ceremony transcript v1\0"
 _CONFIRMATION = b"M1CEP FROST ceremony confirmed v1\0"
 
@@ -80,7 +82,7 @@ class RoundOne:
         reader = Reader("the first round's message", data)
         reader.header(Kind.ROUND_ONE, suite)
         identifier, box_key = reader.identifier(), reader.take(BOX_KEY_SIZE)
-        commitments = tuple(reader.element(suite) for _ in range(reader.u16()))
+        commitments = tuple(reader.element(suite) for _ in range(reader.count()))
         message = cls(identifier, box_key, commitments, reader.take(reader.u16()))
         reader.end()
         return message
@@ -102,6 +104,8 @@ class Dealing(Hidden):
 class Pending(Hidden):
     """A share that waits for everybody's confirmation.
 
+    Store it, encrypted, before confirming: once all have confirmed, others may delete their old shares.
+
     Attributes:
         transcript: 32 bytes, to be confirmed.
         public: the public keys that come of the ceremony.
@@ -120,6 +124,21 @@ class Pending(Hidden):
         """
         check_confirmations(terms, self.transcript, confirmations)
         return self._share
+
+    def encode(self) -> bytes:
+        """One encoding. It holds the secret: for encrypted storage only."""
+        return header(Kind.PENDING, self.public.suite) + self.transcript + self._share.encode()
+
+    @classmethod
+    def decode(cls, suite: Suite, data: bytes) -> Pending:
+        """From ``encode``, checked.
+
+        Raises:
+            EncodingError, SignersError, SharesError: as ``KeyShare.decode``.
+        """
+        reader = Reader("the pending share", data)
+        reader.header(Kind.PENDING, suite)
+        return cls(reader.take(TRANSCRIPT_SIZE), KeyShare.decode(suite, reader.rest()))
 
 
 def round_one(terms: Terms, identifier: int, random: Random, share: KeyShare | None = None) -> tuple[Dealing, RoundOne]:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 from nacl.exceptions import BadSignatureError
 from nacl.signing import SigningKey, VerifyKey
 
-from m1cep.custody.frost.errors import AuthenticityError, EncodingError, EpochError, SignersError
+from m1cep.custody.frost.errors import (
+    AuthenticityError,
+    EncodingError,
+    EpochError,
+    MisbehaviourError,
+    SignersError,
+)
 from m1cep.custody.frost.hidden import Hidden
 from m1cep.custody.frost.suite import sized
 from m1cep.custody.frost.wire import Kind, Reader, header, u16, u32
@@ -153,3 +159,38 @@ class Envelope:
             raise AuthenticityError(
                 f"the message of signer {self.sender} is for signer {self.receiver}, not {receiver}"
             )
+
+
+class Inbox:
+    """The envelopes of one ceremony or attempt that have come for one signer: opened, checked, each taken once.
+
+    Whoever says two different things under one purpose is named. Repetitions, which Kafka delivers, are nothing.
+    """
+
+    def __init__(
+        self, suite: Suite, roster: Mapping[int, bytes], *, ceremony: bytes, epoch: int, receiver: int
+    ) -> None:
+        self._suite, self._roster = suite, roster
+        self._ceremony, self._epoch, self._receiver = ceremony, epoch, receiver
+        self._bodies: dict[Purpose, dict[int, bytes]] = {}
+
+    def take(self, data: bytes) -> Envelope | None:
+        """The envelope, or None where the same has come before.
+
+        Raises:
+            EncodingError, SignersError, AuthenticityError, EpochError: it is refused, as by ``Envelope``.
+            MisbehaviourError: its sender has said something else before.
+        """
+        envelope = Envelope.open(self._suite, data, self._roster)
+        envelope.check(ceremony=self._ceremony, epoch=self._epoch, receiver=self._receiver)
+        bodies = self._bodies.setdefault(envelope.purpose, {})
+        before = bodies.setdefault(envelope.sender, envelope.body)
+        if before is envelope.body:
+            return envelope
+        if before != envelope.body:
+            raise MisbehaviourError(f"two different messages of purpose {envelope.purpose.name}", [envelope.sender])
+        return None
+
+    def bodies(self, purpose: Purpose) -> dict[int, bytes]:
+        """What has come of this purpose, by sender."""
+        return dict(self._bodies.get(purpose, {}))

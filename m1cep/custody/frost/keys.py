@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from m1cep.custody.frost.errors import EncodingError, SharesError, SignersError
 from m1cep.custody.frost.hidden import Hidden, Secret
 from m1cep.custody.frost.sharing import derive_interpolating_value, distinct
-from m1cep.custody.frost.wire import Kind, Reader, header, u16, u32
+from m1cep.custody.frost.wire import MAX_SIGNERS, Kind, Reader, header, u16, u32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def check_threshold(threshold: int, members: int) -> None:
-    """Raises SignersError unless at least two, and at most all, must sign together."""
+    """Raises SignersError unless at least two, and at most all, must sign together, and they are not too many."""
+    if members > MAX_SIGNERS:
+        raise SignersError(f"at most {MAX_SIGNERS} signers share a key, not {members}")
     if not 2 <= threshold <= members:
         raise SignersError(f"the threshold must be 2 to {members}, the number of signers, not {threshold}")
 
@@ -98,7 +100,7 @@ class PublicKeys:
         """As ``decode``, of a part of something longer."""
         reader.header(Kind.PUBLIC_KEYS, suite)
         epoch, threshold, group = reader.u32(), reader.u16(), reader.element(suite)
-        pairs = [(reader.identifier(), reader.element(suite)) for _ in range(reader.u16())]
+        pairs = [(reader.identifier(), reader.element(suite)) for _ in range(reader.count())]
         if [identifier for identifier, _ in pairs] != sorted({identifier for identifier, _ in pairs}):
             raise EncodingError("the public keys must name their signers ascending, each once")
         keys = cls(suite, epoch, threshold, group, dict(pairs))

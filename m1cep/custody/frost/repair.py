@@ -72,7 +72,7 @@ class Split:
         """From ``encode``. Raises EncodingError."""
         reader = Reader("the split of a repair", data)
         reader.header(Kind.REPAIR_SPLIT, suite)
-        split = cls(reader.identifier(), tuple(reader.element(suite) for _ in range(reader.u16())))
+        split = cls(reader.identifier(), tuple(reader.element(suite) for _ in range(reader.count())))
         reader.end()
         return split
 

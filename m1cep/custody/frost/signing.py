@@ -224,6 +224,7 @@ def sign(share: KeyShare, nonces: Nonces, message: bytes, commitments: Sequence[
         EpochError: a commitment, or the nonces, of another epoch.
         NonceError: the nonces have signed before, or the list does not have what was committed to.
         MisbehaviourError: a commitment is malformed; its signer is named.
+        EncodingError: the commitments add up to the identity element, which honest ones do not.
     """
     suite, public = share.public.suite, share.public
     session = _Session.of(public, message, commitments)

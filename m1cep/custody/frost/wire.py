@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Element, Scalar, Suite
 
 MAX_IDENTIFIER = 2**16 - 1
+MAX_SIGNERS = 255  # bounds the work that a message can cause
 
 
 class Kind(IntEnum):
@@ -27,6 +28,7 @@ class Kind(IntEnum):
     ROUND_ONE = 5
     REPAIR_SPLIT = 6
     ENVELOPE = 7
+    PENDING = 8
 
 
 def header(kind: Kind, suite: Suite) -> bytes:
@@ -71,8 +73,14 @@ class Reader:
             raise EncodingError(f"{self.what} must be of suite {suite.name} ({suite.code}), not of suite {came[1]}")
 
     def u16(self) -> int:
-        """A count."""
+        """A number, or the size of something."""
         return int.from_bytes(self.take(2), "big")
+
+    def count(self) -> int:
+        """How many signers' fields follow."""
+        if (number := self.u16()) > MAX_SIGNERS:
+            raise EncodingError(f"{self.what} is of {number} signers; at most {MAX_SIGNERS} share a key")
+        return number
 
     def u32(self) -> int:
         """An epoch."""
@@ -91,6 +99,10 @@ class Reader:
     def scalar(self, suite: Suite) -> Scalar:
         """A checked scalar."""
         return suite.deserialize_scalar(self.take(32))
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return self.take(len(self._data) - self._at)
 
     def end(self) -> None:
         """Nothing may be left."""

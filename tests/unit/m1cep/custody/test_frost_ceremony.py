@@ -74,9 +74,7 @@ def test_a_new_key_signs_with_any_of_its_quorums_and_nobody_dealt_it(fresh_key):
 
 
 def test_two_ceremonies_give_two_keys(suite):
-    keys = {
-        Run(new_key(suite, NAME, 2, people(1, 2)), seeded(seed)).whole(PEOPLE)[1].public.group for seed in range(3)
-    }
+    keys = {Run(new_key(suite, NAME, 2, people(1, 2)), seeded(seed)).whole(PEOPLE)[1].public.group for seed in range(3)}
     assert len(keys) == 3
 
 
@@ -210,10 +208,20 @@ def test_all_that_was_agreed_on_is_in_the_transcript(suite, old):
     assert len({terms.digest() for terms in (base, *others)}) == 7
 
 
+def test_a_pending_share_survives_a_crash_before_the_confirmations_come(suite, fresh_key):
+    second = fresh_key.second()
+    pending = {one: fresh_key.finish(one, second) for one in (1, 2, 3)}
+    stored = pending[1].encode()
+    said = {one: ceremony.confirm(PEOPLE[one], waiting.transcript) for one, waiting in pending.items()}
+    again = ceremony.Pending.decode(suite, stored)
+    assert again.public == pending[1].public
+    assert again.activate(fresh_key.terms, said) == pending[1].activate(fresh_key.terms, said)
+
+
 # refresh and other members
 
 
-def test_a_refresh_keeps_the_key_and_the_new_shares_sign(suite, old):
+def test_a_refresh_keeps_the_key_and_the_new_shares_sign(old):
     public = old[1].public
     new = Run(refresh(public, NAME, (1, 3), people(1, 2, 3)), seeded(0), old).whole(PEOPLE)
     assert new[1].public.epoch == 1
@@ -222,7 +230,7 @@ def test_a_refresh_keeps_the_key_and_the_new_shares_sign(suite, old):
     assert all(sign_and_verify(new, pair, public.group) for pair in combinations(new, 2))
 
 
-def test_old_and_new_shares_do_not_mix(suite, old):
+def test_old_and_new_shares_do_not_mix(old):
     public = old[1].public
     new = Run(refresh(public, NAME, (1, 2), people(1, 2, 3)), seeded(0), old).whole(PEOPLE)
     with pytest.raises(EpochError, match="epoch 1, expected epoch 0; this signer is behind"):
@@ -247,7 +255,7 @@ def test_old_and_new_shares_do_not_mix(suite, old):
         (2, (1, 2, 4), (1, 2)),  # one is replaced
     ],
 )
-def test_other_members_or_threshold_under_the_same_key(suite, old, threshold, receivers, dealers):
+def test_other_members_or_threshold_under_the_same_key(old, threshold, receivers, dealers):
     public = old[1].public
     members = people(*sorted({*receivers, *dealers}))
     new = Run(reshare(public, NAME, threshold, receivers, dealers, members), seeded(0), old).whole(PEOPLE)
@@ -266,14 +274,14 @@ def test_a_dealer_that_deals_something_else_than_its_share_is_named(suite, old):
         run.second()
 
 
-def test_who_should_not_deal_is_named_if_it_does(suite, old):
+def test_who_should_not_deal_is_named_if_it_does(old):
     run = Run(refresh(old[1].public, NAME, (1, 2), people(1, 2, 3)), seeded(0), old)
     run.first[3] = replace(run.first[3], commitments=run.first[1].commitments)
     with pytest.raises(MisbehaviourError, match="deals though it should not: signer 3"):
         run.second()
 
 
-def test_a_reshare_needs_enough_known_dealers_with_their_shares(suite, old):
+def test_a_reshare_needs_enough_known_dealers_with_their_shares(old):
     public = old[1].public
     with pytest.raises(SignersError, match="1 dealers are too few; this key needs 2"):
         refresh(public, NAME, (1,), people(1, 2, 3))

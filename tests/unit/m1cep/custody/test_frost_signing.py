@@ -139,12 +139,10 @@ def test_tampering_that_cancels_out_does_no_harm(suite, shares):
     one = suite.scalar(1)
     answers[0] = replace(answers[0], response=suite.scalar_add(answers[0].response, one))
     answers[1] = replace(answers[1], response=suite.scalar_add(answers[1].response, suite.scalar_negate(one)))
-    assert is_valid(
-        suite, shares[1].public.group, MESSAGE, aggregate(shares[1].public, MESSAGE, commitments, answers)
-    )
+    assert is_valid(suite, shares[1].public.group, MESSAGE, aggregate(shares[1].public, MESSAGE, commitments, answers))
 
 
-def test_a_share_for_another_message_or_other_commitments_is_blamed(suite, shares):
+def test_a_share_for_another_message_or_other_commitments_is_blamed(shares):
     nonces, commitments = committed(shares, (1, 2, 5), seeded(0))
     other = b"release 500 BTC"
     answers = [
@@ -159,9 +157,7 @@ def test_a_malformed_response_or_commitment_is_blamed(suite, shares):
     commitments, answers = answered(shares, (1, 2, 5), MESSAGE, seeded(0))
     for response in (bytes(32), b"\xff" * 32, b"short"):
         with pytest.raises(MisbehaviourError) as raised:
-            aggregate(
-                shares[1].public, MESSAGE, commitments, [*answers[:2], replace(answers[2], response=response)]
-            )
+            aggregate(shares[1].public, MESSAGE, commitments, [*answers[:2], replace(answers[2], response=response)])
         assert raised.value.culprits == (5,)
     for hiding in (b"\x01" + bytes(suite.element_size - 1), b"\xff" * suite.element_size, b""):
         bad = [commitments[0], replace(commitments[1], hiding=hiding), commitments[2]]
@@ -183,7 +179,7 @@ def test_public_keys_that_do_not_belong_together_are_found_when_no_signer_is_to_
 # who may sign
 
 
-def test_too_few_repeated_and_unknown_signers_are_refused(suite, shares):
+def test_too_few_repeated_and_unknown_signers_are_refused(shares):
     nonces, commitments = committed(shares, (1, 2, 5), seeded(0))
     with pytest.raises(SignersError, match="2 signers are too few; this key needs 3"):
         sign(shares[1], nonces[1], MESSAGE, commitments[:2])
@@ -195,7 +191,7 @@ def test_too_few_repeated_and_unknown_signers_are_refused(suite, shares):
     assert sign(shares[1], nonces[1], MESSAGE, commitments)
 
 
-def test_shares_that_are_missing_repeated_or_of_others_are_refused(suite, shares):
+def test_shares_that_are_missing_repeated_or_of_others_are_refused(shares):
     commitments, answers = answered(shares, (1, 2, 5), MESSAGE, seeded(0))
     public = shares[1].public
     with pytest.raises(SignersError, match=r"shares came from signers \[1, 2\]"):
@@ -208,7 +204,7 @@ def test_shares_that_are_missing_repeated_or_of_others_are_refused(suite, shares
         verify_signature_share(public, replace(answers[2], identifier=40), MESSAGE, commitments)
 
 
-def test_what_is_of_another_epoch_is_refused(suite, shares):
+def test_what_is_of_another_epoch_is_refused(shares):
     nonces, commitments = committed(shares, (1, 2, 5), seeded(0))
     stale = [*commitments[:2], replace(commitments[2], epoch=1)]
     with pytest.raises(EpochError, match="signer 5 is of epoch 1, expected epoch 0") as raised:
@@ -229,7 +225,7 @@ def test_a_threshold_that_cannot_be_is_refused(suite, threshold, members):
 # nonces
 
 
-def test_nonces_sign_once(suite, shares):
+def test_nonces_sign_once(shares):
     nonces, commitments = committed(shares, (1, 2, 5), seeded(0))
     sign(shares[1], nonces[1], MESSAGE, commitments)
     for message in (MESSAGE, b"another"):
@@ -237,7 +233,7 @@ def test_nonces_sign_once(suite, shares):
             sign(shares[1], nonces[1], message, commitments)
 
 
-def test_nonces_sign_only_for_the_list_that_has_their_own_commitment(suite, shares):
+def test_nonces_sign_only_for_the_list_that_has_their_own_commitment(shares):
     nonces, commitments = committed(shares, (1, 2, 5), seeded(0))
     swapped = [commit(shares[1], seeded(9))[1], *commitments[1:]]
     with pytest.raises(NonceError, match="does not have what signer 1 committed to"):
@@ -246,7 +242,7 @@ def test_nonces_sign_only_for_the_list_that_has_their_own_commitment(suite, shar
         sign(shares[40], commit(shares[40], seeded(9))[0], MESSAGE, commitments)
 
 
-def test_nonces_depend_on_the_share_so_that_equal_randomness_gives_other_nonces(suite, shares):
+def test_nonces_depend_on_the_share_so_that_equal_randomness_gives_other_nonces(shares):
     first, second = (commit(shares[signer], seeded("broken"))[1] for signer in (1, 2))
     assert first.hiding != second.hiding
     assert first.hiding != first.binding
@@ -302,7 +298,7 @@ def solved(rows, order):
 # what must not be seen
 
 
-def test_secrets_show_in_no_repr_no_pickle_and_no_copy(suite, shares):
+def test_secrets_show_in_no_repr_no_pickle_and_no_copy(shares):
     share = shares[1]
     nonces, _ = commit(share, seeded(0))
     for hidden in (share, share.secret, nonces):
