@@ -1,7 +1,7 @@
 """Bitcoin alone: Bitcoin Core's consensus code on regtest."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m1cep.custody.chains.bitcoin.chain import BitcoinCoin, BitcoinState
@@ -105,6 +105,7 @@ def test_the_faucet_pays_no_address_of_another_network(bitcoin):
         bitcoin.node.fund("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", ONE)
 
 
+@settings(deadline=None)
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_a_transaction_or_refused(bitcoin, raw):
     from m1cep.custody.chains.interface import Signed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m1cep.custody.chains.errors import (
@@ -191,6 +191,7 @@ def test_a_key_that_is_none_has_no_address(world, key):
         world.chain.address(key)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=100))
 def test_any_text_is_an_address_or_refused(world, text):
     try:
@@ -200,6 +201,7 @@ def test_any_text_is_an_address_or_refused(world, text):
     assert world.chain.destination(canonical) == canonical
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_an_address_with_one_character_changed_is_another_address_or_refused(world, data):
     """Bech32 and Base58Check notice it, ERC-55 nearly always; a Solana address has no checksum."""
@@ -214,6 +216,7 @@ def test_an_address_with_one_character_changed_is_another_address_or_refused(wor
         assert changed == address
 
 
+@settings(deadline=None)
 @given(
     raw=st.binary(max_size=60)
     | st.recursive(

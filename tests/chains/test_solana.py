@@ -2,7 +2,7 @@
 
 import pytest
 from frostworld import seeded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from solders.keypair import Keypair
 from solders.message import Message
@@ -100,6 +100,7 @@ def test_the_simulation_leaves_the_check_of_signatures_on(solana):
         solana.node.send(solana.forged(unsigned, [bytes(64)]))
 
 
+@settings(deadline=None)
 @given(raw=st.binary(max_size=200))
 def test_any_bytes_are_a_transaction_or_refused(solana, raw):
     with pytest.raises(ChainRefusedError):

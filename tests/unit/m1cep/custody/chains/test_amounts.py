@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m1cep.custody.chains.amounts import Asset
@@ -56,6 +56,7 @@ def test_an_asset_without_decimals_takes_whole_numbers_only():
         YEN.parse("1.0")
 
 
+@settings(deadline=None)
 @given(amount=st.integers(1, BTC.most))
 def test_shown_and_read_again_is_the_same(amount):
     shown = BTC.show(amount).removesuffix(" BTC")
@@ -63,6 +64,7 @@ def test_shown_and_read_again_is_the_same(amount):
     assert Decimal(shown) == Decimal(amount).scaleb(-8)
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=50))
 def test_any_text_is_an_amount_or_refused(text):
     try:

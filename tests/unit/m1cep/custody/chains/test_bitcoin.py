@@ -2,7 +2,7 @@
 
 import pytest
 from frostworld import dealt, seeded
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m1cep.custody.chains.bitcoin.chain import MAINNET, REGTEST, TESTNET, BitcoinChain, BitcoinCoin, BitcoinState
@@ -89,13 +89,14 @@ coins = st.lists(
         BitcoinCoin,
         txid=st.binary(min_size=32, max_size=32).map(bytes.hex),
         index=st.integers(0, 5),
-        amount=st.integers(1, 10**9),
+        amount=st.sampled_from([1000, 10**6, 10**8]) | st.integers(1, 10**9),
     ),
     max_size=12,
     unique_by=lambda coin: (coin.txid, coin.index),
 )
 
 
+@settings(deadline=None)
 @given(coins=coins, amount=st.integers(1, 10**9), rate=st.integers(1, 300), data=st.data())
 def test_what_goes_in_is_the_amount_the_change_and_the_fee(coins, amount, rate, data):
     chain = BitcoinChain(REGTEST)
@@ -140,6 +141,16 @@ def test_a_fee_above_the_signers_limit_is_refused():
     with pytest.raises(TransferRefusedError, match="the limit is 100000"):
         BitcoinChain(REGTEST).build(transfer, state)
     assert BitcoinChain(REGTEST, most_fee=200_000).build(transfer, state).fee == 154_000
+
+
+@pytest.mark.parametrize(("left", "outputs"), [(329, 1), (330, 2)])
+def test_change_that_would_be_dust_goes_to_the_fee(left, outputs):
+    to = BitcoinChain(REGTEST).address(b"\x02" + bytes.fromhex(OUTPUT))
+    fee = virtual_size(1, [b"\x51\x20" + bytes(32)] * 2)
+    coin = BitcoinCoin(txid="00" * 32, index=0, amount=10**6 + fee + left)
+    unsigned = BitcoinChain(REGTEST).build(Transfer(KEY, to, 10**6), BitcoinState(coins=(coin,), fee_rate=1))
+    assert len(_outputs(unsigned.body)) == outputs
+    assert unsigned.fee == (fee if outputs == 2 else fee + left)
 
 
 def test_dust_is_refused():
