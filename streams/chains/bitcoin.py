@@ -28,7 +28,7 @@ from m1cep.custody.chains.bitcoin.transaction import (
     with_witnesses,
 )
 from m1cep.custody.chains.errors import ChainRefusedError
-from m1cep.custody.chains.interface import Deposit, Simulation
+from m1cep.custody.chains.interface import Deposit, Simulation, check_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +89,12 @@ class LocalBitcoin:
         """A taproot output needs nothing before it can be paid to."""
 
     def state(self, vault_key: bytes) -> BitcoinState:
-        """The vault's coins and the fee's rate."""
+        """The vault's coins but those that a waiting transaction spends, and the fee's rate."""
+        taken = self._taken()
         coins = tuple(
             BitcoinCoin(txid=coin.txid[::-1].hex(), index=coin.index, amount=coin.amount)
             for coin in self._spendable(self.chain.script(vault_key))
+            if (coin.txid, coin.index) not in taken
         )
         return BitcoinState(coins=coins, fee_rate=self.fee_rate)
 
@@ -115,6 +117,7 @@ class LocalBitcoin:
 
     def broadcast(self, signed: Signed) -> None:
         """Keep the transaction for the next block once its scripts verify against coins that are unspent."""
+        check_chain(self.chain.name, signed)
         if self.confirmations(signed.reference) or signed.reference in self._waiting:
             return
         try:
@@ -122,8 +125,7 @@ class LocalBitcoin:
         except RuntimeError as error:
             raise ChainRefusedError(self.chain.name, f"no transaction: {error}") from None
         coins = self._inputs(transaction)
-        taken = {point for raw in self._waiting.values() for point in _outpoints(pbk.Transaction(raw))}
-        if not taken.isdisjoint(_outpoints(transaction)):
+        if not self._taken().isdisjoint(_outpoints(transaction)):
             raise ChainRefusedError(self.chain.name, "a coin is spent by a transaction that waits for its block")
         outputs = [pbk.TransactionOutput(pbk.ScriptPubkey(coin.script), coin.amount) for coin in coins]
         spent = PrecomputedTransactionData(transaction, outputs)
@@ -150,7 +152,7 @@ class LocalBitcoin:
         """Pay from the faucet, with the next block."""
         BTC.check(amount)
         pay = Output(amount, self.chain.destination_script(address))
-        taken = {point for raw in self._waiting.values() for point in _outpoints(pbk.Transaction(raw))}
+        taken = self._taken()
         chosen: list[Input] = []
         for coin in self._spendable(_FAUCET):
             if (coin.txid, coin.index) in taken:
@@ -223,6 +225,10 @@ class LocalBitcoin:
         ripe = self.height + 1 - MATURITY
         coins = [c for c in self._coins.values() if c.script == script and (not c.coinbase or c.height <= ripe)]
         return sorted(coins, key=lambda coin: (coin.height, coin.txid, coin.index))
+
+    def _taken(self) -> set[tuple[bytes, int]]:
+        """What waiting transactions spend."""
+        return {point for raw in self._waiting.values() for point in _outpoints(pbk.Transaction(raw))}
 
     def _has_coins(self, raw: bytes) -> bool:
         return all(point in self._coins for point in _outpoints(pbk.Transaction(raw)))

@@ -18,7 +18,7 @@ from m1cep.custody.chains.errors import ChainRefusedError
 from m1cep.custody.chains.evm.common import ETH, call
 from m1cep.custody.chains.evm.safe import PROXY_FACTORY, SAFE_L2, SINGLETON_FACTORY, SafeChain
 from m1cep.custody.chains.evm.vault import DEPLOYER, EvmChain, EvmState
-from m1cep.custody.chains.interface import Deposit, Simulation
+from m1cep.custody.chains.interface import Deposit, Simulation, check_chain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -158,6 +158,7 @@ class _LocalEvm(Generic[ChainT]):
 
     def broadcast(self, signed: Signed) -> None:
         """Bring it to the contract, unless that has happened."""
+        check_chain(self.chain.name, signed)
         self._vaults.add("0x" + signed.payload[:20].hex())
         if not self.confirmations(signed.reference):
             self.send(signed.payload)

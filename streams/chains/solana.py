@@ -26,7 +26,7 @@ from solders.transaction import Transaction
 from solders.transaction_metadata import FailedTransactionMetadata
 
 from m1cep.custody.chains.errors import ChainRefusedError
-from m1cep.custody.chains.interface import Deposit, Simulation
+from m1cep.custody.chains.interface import Deposit, Simulation, check_chain
 from m1cep.custody.chains.solana import SOL, SolanaChain, SolanaState
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class LocalSolana:
 
     def broadcast(self, signed: Signed) -> None:
         """Run it now; a second time it is known already."""
+        check_chain(self.chain.name, signed)
         if signed.reference not in self._ran:
             self.send(signed.payload)
 

@@ -84,9 +84,19 @@ def test_a_double_spend_leaves_the_height_unchanged(bitcoin):
 
 def test_a_second_transaction_for_a_coin_is_not_kept_for_the_next_block(bitcoin):
     vault, to = bitcoin.vault(5 * ONE), bitcoin.stranger()
+    second = bitcoin.chain.build(bitcoin.transfer(vault, to, 2 * ONE), bitcoin.node.state(vault.key))
     bitcoin.release(vault, to, ONE)
     with pytest.raises(ChainRefusedError, match="waits for its block"):
-        bitcoin.release(vault, to, 2 * ONE)
+        bitcoin.node.broadcast(bitcoin.chain.attach(second, bitcoin.sign(vault, second)))
+
+
+def test_two_releases_go_into_one_block_when_there_are_coins_for_both(bitcoin):
+    vault, first, second = bitcoin.vault(5 * ONE), bitcoin.stranger(), bitcoin.stranger()
+    bitcoin.node.fund(bitcoin.chain.address(vault.key), 3 * ONE)
+    bitcoin.node.advance()
+    done = [bitcoin.release(vault, to, ONE) for to in (first, second)]
+    bitcoin.node.advance()
+    assert [bitcoin.node.confirmations(one.reference) for one in done] == [1, 1]
 
 
 def test_what_waits_and_was_overtaken_stops_no_block(bitcoin):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -152,6 +154,17 @@ def test_what_was_signed_for_another_network_is_refused_by_the_chain(world):
     assert not world.chain_takes(payload)
     assert world.has(to) == 0
     assert world.chain_takes(payload, world.other)
+
+
+def test_what_is_for_another_chain_is_not_completed_and_not_sent(world):
+    vault, to = world.vault(5 * world.some), world.stranger()
+    unsigned = world.chain.build(world.transfer(vault, to, world.some), world.node.state(vault.key))
+    signatures = world.sign(vault, unsigned)
+    with pytest.raises(TransferRefusedError, match="is for elsewhere:1"):
+        world.chain.attach(replace(unsigned, chain="elsewhere:1"), signatures)
+    with pytest.raises(TransferRefusedError, match="is for elsewhere:1"):
+        world.node.broadcast(replace(world.chain.attach(unsigned, signatures), chain="elsewhere:1"))
+    assert world.has(to) == 0
 
 
 def test_a_stale_view_is_refused_before_anybody_signs(world):

@@ -17,7 +17,7 @@ from m1cep.custody.chains.errors import (
 from m1cep.custody.chains.evm.common import create2
 from m1cep.custody.chains.evm.safe import PROXY_FACTORY, SAFE_L2, SINGLETON_FACTORY, SafeChain, execution, safe_key
 from m1cep.custody.chains.evm.vault import DEPLOYER, EvmChain, release
-from m1cep.custody.chains.interface import Transfer
+from m1cep.custody.chains.interface import Transfer, state_from_json, state_to_json
 from m1cep.custody.frost import SECP256K1
 from streams.chains.evm import EvmMachine, LocalEvm, LocalSafe
 
@@ -111,6 +111,13 @@ def test_money_that_came_before_the_contract_was_made_is_a_deposit(evm):
     assert [deposit.amount for deposit in evm.node.deposits(group.key)] == [ONE]
     evm.node.fund(evm.chain.address(group.key), 2 * ONE)
     assert [deposit.amount for deposit in evm.node.deposits(group.key)] == [ONE, 2 * ONE]
+
+
+def test_facts_hold_more_wei_than_fit_64_bits(evm):
+    vault = evm.vault(1000 * ONE)
+    state = state_from_json(evm.chain, state_to_json(evm.node.state(vault.key)))
+    assert state.balance == 1000 * ONE
+    evm.release(vault, evm.stranger(), 999 * ONE)
 
 
 def test_a_vault_that_is_not_open_has_no_facts(evm):

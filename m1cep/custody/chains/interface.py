@@ -180,6 +180,7 @@ class Chain(Protocol[StateT]):
 
         Raises:
             SignatureRefusedError: which one does not verify.
+            TransferRefusedError: the transaction is for another chain.
         """
 
 
@@ -223,6 +224,12 @@ class LocalNode(Node[StateT], Protocol):
 
     def close(self) -> None:
         """End it and forget everything."""
+
+
+def check_chain(expected: str, given: Unsigned | Signed) -> None:
+    """Raises TransferRefusedError when a transaction is for another chain or network."""
+    if given.chain != expected:
+        raise TransferRefusedError(f"this transaction is for {given.chain}, not for {expected}")
 
 
 def state_to_json(state: object) -> bytes:

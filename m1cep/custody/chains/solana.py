@@ -31,7 +31,7 @@ from solders.transaction import Transaction
 
 from m1cep.custody.chains.amounts import Asset
 from m1cep.custody.chains.errors import DestinationRefusedError, SignatureRefusedError, TransferRefusedError
-from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned
+from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned, check_chain
 from m1cep.custody.frost import ED25519
 from m1cep.custody.frost.errors import EncodingError
 
@@ -162,6 +162,7 @@ class SolanaChain:
 
     def attach(self, unsigned: Unsigned, signatures: Sequence[bytes]) -> Signed:
         """One signature, of the vault."""
+        check_chain(self.name, unsigned)
         if len(signatures) != 1:
             raise SignatureRefusedError(f"expected 1 signature, got {len(signatures)}")
         wanted, signature = unsigned.to_sign[0], bytes(signatures[0])

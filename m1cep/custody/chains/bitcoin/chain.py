@@ -25,7 +25,7 @@ from m1cep.custody.chains.bitcoin.transaction import (
     with_witnesses,
 )
 from m1cep.custody.chains.errors import DestinationRefusedError, SignatureRefusedError, TransferRefusedError
-from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned
+from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned, check_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class BitcoinCoin(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class BitcoinState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The vault's coins that may be spent, and the fee's rate in satoshi a virtual byte."""
 
-    coins: tuple[BitcoinCoin, ...]
+    coins: Annotated[tuple[BitcoinCoin, ...], msgspec.Meta(max_length=10_000)]
     fee_rate: Annotated[int, msgspec.Meta(gt=0, le=100_000)]
 
 
@@ -149,6 +149,7 @@ class BitcoinChain:
 
     def attach(self, unsigned: Unsigned, signatures: Sequence[bytes]) -> Signed:
         """One signature an input, in order."""
+        check_chain(self.name, unsigned)
         if len(signatures) != len(unsigned.to_sign):
             raise SignatureRefusedError(f"expected {len(unsigned.to_sign)} signatures, got {len(signatures)}")
         for number, (wanted, signature) in enumerate(zip(unsigned.to_sign, signatures, strict=True), 1):

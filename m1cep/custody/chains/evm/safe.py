@@ -20,7 +20,7 @@ from eth_utils.crypto import keccak
 from m1cep.custody.chains.errors import DestinationRefusedError, SignatureRefusedError, TransferRefusedError
 from m1cep.custody.chains.evm.common import ETH, ZERO, call, create2, destination, enough
 from m1cep.custody.chains.evm.vault import EvmState
-from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned
+from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned, check_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,6 +117,7 @@ class SafeChain:
 
     def attach(self, unsigned: Unsigned, signatures: Sequence[bytes]) -> Signed:
         """The signatures of at least as many owners as the threshold, in any order, each 65 bytes: r, s, v (27 or 28)."""
+        check_chain(self.name, unsigned)
         safe, _, to, amount, threshold, owners = decode(_BODY, unsigned.body)
         digest = unsigned.to_sign[0].message
         known = {to_checksum_address(owner) for owner in owners}

@@ -18,7 +18,7 @@ from eth_utils.crypto import keccak
 from m1cep.custody.chains.errors import DestinationRefusedError, SignatureRefusedError, TransferRefusedError
 from m1cep.custody.chains.evm.common import ETH, call, create2, destination, enough
 from m1cep.custody.chains.evm.vault_code import VAULT_INIT_CODE
-from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned
+from m1cep.custody.chains.interface import Scheme, Signed, ToSign, Transfer, Unsigned, check_chain
 from m1cep.custody.frost import SECP256K1
 from m1cep.custody.frost.errors import EncodingError
 
@@ -101,6 +101,7 @@ class EvmChain:
 
     def attach(self, unsigned: Unsigned, signatures: Sequence[bytes]) -> Signed:
         """One signature: R compressed and z. The payload is the contract's address and the data of the call."""
+        check_chain(self.name, unsigned)
         if len(signatures) != 1:
             raise SignatureRefusedError(f"expected 1 signature, got {len(signatures)}")
         wanted, signature = unsigned.to_sign[0], bytes(signatures[0])
