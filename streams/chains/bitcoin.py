@@ -6,7 +6,6 @@ block; ``advance`` makes blocks. What a block may contain is the kernel's decisi
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -17,18 +16,10 @@ import pbk
 from pbk.script import PrecomputedTransactionData
 
 from m1cep.custody.chains.bitcoin.chain import BTC, REGTEST, BitcoinChain, BitcoinCoin, BitcoinState
-from m1cep.custody.chains.bitcoin.transaction import (
-    Input,
-    Output,
-    Transaction,
-    compact,
-    double_sha256,
-    sized,
-    virtual_size,
-    with_witnesses,
-)
+from m1cep.custody.chains.bitcoin.transaction import Input, Output, Transaction, virtual_size, with_witnesses
 from m1cep.custody.chains.errors import ChainRefusedError
 from m1cep.custody.chains.interface import Deposit, Simulation, check_chain
+from streams.chains.bitcoin_blocks import ANYONE, FAUCET, block_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +28,6 @@ if TYPE_CHECKING:
 
 MATURITY = 100  # blocks before a coinbase may be spent
 _FAUCET_COINS = 20  # payments from the faucet that one block can have at first
-_ANYONE = b"\x51"  # OP_TRUE: the faucet's coins need no signature
-_FAUCET = b"\x00\x20" + hashlib.sha256(_ANYONE).digest()
-_EASIEST = 0x207FFFFF  # regtest's proof of work: every second hash will do
-_BLOCK_S = 600
 _FLAGS = pbk.ScriptVerificationFlags.ALL
 
 
@@ -154,19 +141,19 @@ class LocalBitcoin:
         pay = Output(amount, self.chain.destination_script(address))
         taken = self._taken()
         chosen: list[Input] = []
-        for coin in self._spendable(_FAUCET):
+        for coin in self._spendable(FAUCET):
             if (coin.txid, coin.index) in taken:
                 continue
             chosen.append(Input(coin.txid, coin.index, coin.amount, coin.script))
             change = (
                 sum(one.amount for one in chosen)
                 - amount
-                - self.fee_rate * virtual_size(len(chosen), [pay.script, _FAUCET])
+                - self.fee_rate * virtual_size(len(chosen), [pay.script, FAUCET])
             )
             if change > 0:
-                transaction = Transaction(tuple(chosen), (pay, Output(change, _FAUCET)))
+                transaction = Transaction(tuple(chosen), (pay, Output(change, FAUCET)))
                 reference = transaction.txid[::-1].hex()
-                self._waiting[reference] = with_witnesses(transaction.body, [[_ANYONE]] * len(chosen))
+                self._waiting[reference] = with_witnesses(transaction.body, [[ANYONE]] * len(chosen))
                 return reference
         raise ChainRefusedError(self.chain.name, "the faucet has not that much: let blocks pass")
 
@@ -203,7 +190,7 @@ class LocalBitcoin:
 
     def _make(self, transactions: Sequence[bytes], parent: pbk.BlockTreeEntry) -> pbk.Block | None:
         self._made += 1
-        block = pbk.Block(_block(parent, transactions, self._made))
+        block = pbk.Block(block_bytes(parent, transactions, self._made))
         try:
             self._manager.process_block(block)
         except pbk.ProcessBlockException:
@@ -271,31 +258,3 @@ class LocalBitcoin:
 
 def _outpoints(transaction: pbk.Transaction) -> list[tuple[bytes, int]]:
     return [(bytes(one.out_point.txid), int(one.out_point.index)) for one in transaction.inputs]
-
-
-def _block(parent: pbk.BlockTreeEntry, transactions: Sequence[bytes], extra: int) -> bytes:
-    """A block on ``parent`` whose reward goes to the faucet. ``extra`` makes it different from every other."""
-    height = parent.height + 1
-    witness_ids = [bytes(32), *(double_sha256(raw) for raw in transactions)]
-    commitment = b"\x6a\x24\xaa\x21\xa9\xed" + double_sha256(_merkle(witness_ids) + bytes(32))
-    reward = 50 * 10**8 >> height // 150  # fees are left to nobody: a block may pay its miner less than it could
-    push = height.to_bytes((height.bit_length() + 8) // 8, "little")
-    script_sig = (bytes([0x50 + height]) if height <= 16 else sized(push)) + sized(extra.to_bytes(8, "little"))
-    head = (2).to_bytes(4, "little") + b"\x01" + bytes(32) + b"\xff" * 4 + sized(script_sig) + b"\xff" * 4
-    body = head + compact(2) + Output(reward, _FAUCET).raw + Output(0, commitment).raw + bytes(4)
-    coinbase = with_witnesses(body, [[bytes(32)]])
-    ids = [double_sha256(body), *(bytes(pbk.Transaction(raw).txid) for raw in transactions)]
-    time_s = int(parent.block_header.timestamp.timestamp()) + _BLOCK_S
-    start = (0x20000000).to_bytes(4, "little") + bytes(parent.block_hash) + _merkle(ids)
-    start += time_s.to_bytes(4, "little") + _EASIEST.to_bytes(4, "little")
-    nonce = 0
-    while double_sha256(start + nonce.to_bytes(4, "little"))[31] > 0x7F:
-        nonce += 1
-    return start + nonce.to_bytes(4, "little") + compact(1 + len(transactions)) + coinbase + b"".join(transactions)
-
-
-def _merkle(ids: list[bytes]) -> bytes:
-    while len(ids) > 1:
-        ids = [*ids, ids[-1]] if len(ids) % 2 else ids
-        ids = [double_sha256(ids[i] + ids[i + 1]) for i in range(0, len(ids), 2)]
-    return ids[0]
