@@ -265,7 +265,7 @@ def finish(terms: Terms, dealing: Dealing, messages: Mapping[int, RoundOne], sea
             raise MisbehaviourError("in the second round, a share does not fit its commitments", [dealer])
         parts.append(suite.scalar_mul(part, weight))
     share = KeyShare(me, Secret(sum_of(suite, parts)), next_public_keys(terms, messages))
-    share.check()
+    share.check()  # against faults of our own: others may delete their old shares once this is confirmed
     if terms.previous is not None and share.public.group != terms.previous.group:
         raise SharesError("the group's key would change: the previous public keys do not belong together")
     return Pending(transcript(terms, messages), share)

@@ -58,11 +58,11 @@ class Terms:
 
     def digest(self) -> bytes:
         """Of all of it: proofs and confirmations are of these terms and no others."""
-        fields = [self.suite.name.encode(), self.ceremony, u32(self.epoch), u16(self.threshold)]
+        fields = [self.suite.name.encode(), self.ceremony, u16(self.threshold)]
         for group in (self.dealers, self.receivers, tuple(self.roster)):
             fields += (u16(len(group)), *map(u16, group))
         fields += self.roster.values()
-        fields.append(self.previous.encode() if self.previous else b"")
+        fields.append(self.previous.encode() if self.previous else b"")  # which has the epoch
         return hashlib.sha256(_TERMS + b"".join(u32(len(field)) + field for field in fields)).digest()
 
     def weights(self) -> dict[int, Scalar]:

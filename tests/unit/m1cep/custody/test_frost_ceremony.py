@@ -23,8 +23,9 @@ from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.keys import KeyShare
 from m1cep.custody.frost.proof import prove_possession, verify_possession
 from m1cep.custody.frost.recovery import secret_share_combine
-from m1cep.custody.frost.repair import Repair, add_parts, combine, split
+from m1cep.custody.frost.repair import Repair, Split, add_parts, combine, split
 from m1cep.custody.frost.sealing import BoxKey
+from m1cep.custody.frost.sharing import vss_verify
 from m1cep.custody.frost.terms import new_key, refresh, reshare
 
 NAME = b"c" * 32
@@ -205,7 +206,14 @@ def test_all_that_was_agreed_on_is_in_the_transcript(suite, old):
         reshare(replace(public, epoch=1), NAME, 2, (1, 2, 3), (1, 2), people(1, 2, 3)),
         new_key(suite, NAME, 2, people(1, 2, 3)),
     ]
-    assert len({terms.digest() for terms in (base, *others)}) == 7
+    other_key = dealt(suite, 2, (1, 2, 3), seeded("another"))[1].public
+    others.append(reshare(other_key, NAME, 2, (1, 2, 3), (1, 2), people(1, 2, 3)))
+    others.append(reshare(public, NAME, 2, (1, 2, 3, 4), (1, 2), people(1, 2, 3, 4)))
+    assert len({terms.digest() for terms in (base, *others)}) == 9
+    first = Run(base, seeded(0), old).first
+    transcripts = {ceremony.transcript(terms, first) for terms in (base, *others[:2])}
+    transcripts.add(ceremony.transcript(base, {**first, 3: replace(first[3], box_key=bytes(32))}))
+    assert len(transcripts) == 4
 
 
 def test_a_pending_share_survives_a_crash_before_the_confirmations_come(suite, fresh_key):
@@ -281,6 +289,45 @@ def test_who_should_not_deal_is_named_if_it_does(old):
         run.second()
 
 
+def test_a_dealer_of_a_known_share_proves_nothing(suite, old):
+    run = Run(refresh(old[1].public, NAME, (1, 2), people(1, 2, 3)), seeded(0), old)
+    proof = prove_possession(suite, 2, old[2].secret, b"", seeded(0))
+    run.first[2] = replace(run.first[2], proof=proof)
+    with pytest.raises(MisbehaviourError, match="signer 2"):
+        run.second()
+
+
+def test_who_joins_deals_nothing(old):
+    run = Run(reshare(old[1].public, NAME, 2, (1, 2, 4), (1, 2), people(1, 2, 4)), seeded(0), old)
+    assert ceremony.round_two(run.terms, run.dealings[4], run.first, seeded(0)) == {}
+
+
+def test_commitments_that_cancel_each_other_give_no_key(suite):
+    run = Run(new_key(suite, NAME, 2, people(1, 2)), seeded(0))
+    minus = suite.mul(run.first[1].commitments[1], suite.scalar(-1))
+    run.first[2] = replace(run.first[2], commitments=(run.first[2].commitments[0], minus))
+    with pytest.raises(SharesError, match="add up to the identity element; repeat"):
+        ceremony.next_public_keys(run.terms, run.first)
+    with pytest.raises(MisbehaviourError, match="does not fit its commitments: signer 2"):
+        run.finish(1, run.second())
+
+
+def test_no_share_fits_commitments_that_cancel_at_its_place(suite):
+    point = suite.base_mul(suite.scalar(5))
+    assert not vss_verify(suite, 1, suite.scalar(5), (point, suite.mul(point, suite.scalar(-1))))
+
+
+def test_who_leaves_gets_no_share_but_knows_the_new_public_keys(old):
+    run = Run(reshare(old[1].public, NAME, 2, (2, 3), (1, 2, 3), people(1, 2, 3)), seeded(0), old)
+    second = run.second()
+    with pytest.raises(SignersError, match="signer 1 receives no share"):
+        ceremony.finish(run.terms, run.dealings[1], run.first, {dealer: sent[2] for dealer, sent in second.items()})
+    pending = {one: run.finish(one, second) for one in (2, 3)}
+    said = {one: ceremony.confirm(PEOPLE[one], waiting.transcript) for one, waiting in pending.items()}
+    ceremony.check_confirmations(run.terms, ceremony.transcript(run.terms, run.first), said)
+    assert ceremony.next_public_keys(run.terms, run.first) == pending[2].public
+
+
 def test_a_reshare_needs_enough_known_dealers_with_their_shares(old):
     public = old[1].public
     with pytest.raises(SignersError, match="1 dealers are too few; this key needs 2"):
@@ -291,6 +338,8 @@ def test_a_reshare_needs_enough_known_dealers_with_their_shares(old):
         refresh(public, NAME, (1, 1), people(1, 2, 3))
     with pytest.raises(SignersError, match=r"the roster has signers \[1, 2\]"):
         refresh(public, NAME, (1, 2), people(1, 2))
+    with pytest.raises(EncodingError, match="the verify key of signer 2 must be 32 bytes, not 4"):
+        refresh(public, NAME, (1, 2), {**people(1, 2, 3), 2: b"oops"})
     with pytest.raises(EncodingError, match="a ceremony's name must be 32 bytes, not 3"):
         refresh(public, b"abc", (1, 2), people(1, 2, 3))
     terms = refresh(public, NAME, (1, 2), people(1, 2, 3))
@@ -350,10 +399,41 @@ def test_who_sends_something_wrong_in_a_repair_is_named(suite):
         lambda: combine(repair, {**splits, 3: replace(splits[3], identifier=4)}, sums),
         lambda: combine(repair, {**splits, 3: replace(splits[3], commitments=())}, sums),
         lambda: combine(repair, splits, {**sums, 3: Secret(bytes(32))}),
+        lambda: add_parts(
+            repair,
+            4,
+            {**splits, 3: replace(splits[3], commitments=(*splits[3].commitments[:1] * 2, splits[3].commitments[2]))},
+            {sender: parts[4] for sender, (_, parts) in made.items()},
+        ),
     ):
         with pytest.raises(MisbehaviourError) as raised:
             attempt()
         assert raised.value.culprits == (3,)
+
+
+def test_parts_of_a_repair_that_cancel_each_other_are_refused(suite):
+    key = dealt(suite, 2, (1, 2, 3), seeded(0))
+    repair = Repair(key[1].public, (1, 3), 2)
+    point = suite.base_mul(suite.scalar(5))
+    minus = suite.mul(point, suite.scalar(-1))
+    honest = {helper: split(repair, key[helper], seeded(helper))[0] for helper in (1, 3)}
+    with pytest.raises(MisbehaviourError) as raised:
+        combine(repair, {**honest, 3: Split(3, (point, minus))}, {})
+    assert raised.value.culprits == (3,)
+    together = {}
+    for helper, first in ((1, point), (3, minus)):
+        whole = suite.mul(key[1].public.shares[helper], repair.weight(helper))
+        together[helper] = Split(helper, (first, suite.add([whole, suite.mul(first, suite.scalar(-1))])))
+    with pytest.raises(SharesError, match="the splits add up to the identity element"):
+        combine(repair, together, {})
+
+
+def test_a_repair_for_public_keys_that_do_not_belong_together_gives_nothing(suite):
+    key = dealt(suite, 2, (1, 2, 3), seeded(0))
+    public = replace(key[1].public, shares={**key[1].public.shares, 2: key[1].public.shares[3]})
+    repair, _, splits, sums = repaired({one: replace(share, public=public) for one, share in key.items()}, (1, 3), 2)
+    with pytest.raises(SharesError, match="not that of signer 2"):
+        combine(repair, splits, sums)
 
 
 def test_a_repair_needs_enough_known_helpers_of_the_same_epoch(suite):

@@ -193,6 +193,12 @@ def test_an_envelope_is_opened_as_it_was_sealed(suite):
     LETTER.check(ceremony=b"a" * 32, epoch=4, receiver=3)
 
 
+def test_an_envelope_with_something_behind_it_is_refused():
+    data = LETTER.seal(ED25519, PEOPLE[2])
+    with pytest.raises(EncodingError, match="has 1 bytes too many"):
+        Envelope.open(ED25519, data + b"\0", roster(PEOPLE))
+
+
 def test_no_byte_of_an_envelope_can_be_changed():
     data = LETTER.seal(ED25519, PEOPLE[2])
     for place in range(len(data)):

@@ -164,6 +164,22 @@ def test_a_malformed_response_or_commitment_is_blamed(suite, shares):
         with pytest.raises(MisbehaviourError) as raised:
             sign(shares[1], commit(shares[1], seeded(1))[0], MESSAGE, bad)
         assert raised.value.culprits == (2,)
+        with pytest.raises(MisbehaviourError) as raised:
+            sign(
+                shares[2], commit(shares[2], seeded(1))[0], MESSAGE, [replace(commitments[0], binding=hiding), *bad[1:]]
+            )
+        assert raised.value.culprits == (1,)
+
+
+def test_a_response_that_is_right_but_not_reduced_is_blamed():
+    shares = dealt(ED25519, 2, (1, 2), seeded(0))
+    commitments, answers = answered(shares, (1, 2), MESSAGE, seeded(0))
+    number = int.from_bytes(answers[0].response, "little") + ED25519.order
+    same = replace(answers[0], response=number.to_bytes(32, "little"))
+    assert not verify_signature_share(shares[1].public, same, MESSAGE, commitments)
+    with pytest.raises(MisbehaviourError) as raised:
+        aggregate(shares[1].public, MESSAGE, commitments, [same, answers[1]])
+    assert raised.value.culprits == (1,)
 
 
 def test_public_keys_that_do_not_belong_together_are_found_when_no_signer_is_to_blame(suite, shares):
@@ -352,3 +368,17 @@ def test_public_keys_with_one_share_swapped_are_found(suite, shares):
     mixed = replace(public, shares={**public.shares, 40: public.shares[5]})
     with pytest.raises(SharesError, match="signer 40's is wrong"):
         PublicKeys.decode(suite, mixed.encode())
+
+
+def test_public_keys_whose_group_would_be_the_identity_are_found(suite):
+    """Both are on a line through zero."""
+    points = {one: suite.base_mul(suite.scalar(one)) for one in (1, 2)}
+    with pytest.raises(SharesError, match="the group's is wrong"):
+        PublicKeys(suite, 0, 2, points[1], points).check()
+
+
+def test_public_keys_have_one_encoding(suite):
+    public = dealt(suite, 2, (1, 2), seeded(0))[1].public
+    data, size = public.encode(), 2 + suite.element_size
+    with pytest.raises(EncodingError, match="ascending, each once"):
+        PublicKeys.decode(suite, data[: -2 * size] + data[-size:] + data[-2 * size : -size])
