@@ -12,6 +12,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import Transaction
 
 from m1cep.custody.chains.errors import ChainRefusedError, DestinationRefusedError, TransferRefusedError
+from m1cep.custody.chains.interface import ToSign
 from m1cep.custody.chains.solana import SolanaState
 
 ONE = 10**9  # lamports
@@ -24,13 +25,23 @@ def test_an_approval_may_take_long_because_of_the_nonce(solana):
     account = Pubkey(vault.key)
     pay = transfer(TransferParams(from_pubkey=account, to_pubkey=Pubkey.from_string(to), lamports=ONE))
     plain = Message.new_with_blockhash([pay], account, solana.node._svm.latest_blockhash())
-    wanted = type(unsigned.to_sign[0])(solana.chain.scheme, bytes(plain), vault.key)
+    wanted = ToSign(solana.chain.scheme, bytes(plain), vault.key)
     ordinary = Transaction.populate(plain, [Signature.from_bytes(vault.sign(wanted)[0])])
     solana.node.advance(10_000)
     with pytest.raises(ChainRefusedError, match="BlockhashNotFound"):
         solana.node.send(bytes(ordinary))
     solana.node.broadcast(solana.chain.attach(unsigned, solana.sign(vault, unsigned)))
     assert solana.has(to) == ONE
+
+
+def test_what_a_vault_pays_itself_is_no_deposit(solana):
+    vault = solana.vault(5 * ONE)
+    account = Pubkey(vault.key)
+    pay = transfer(TransferParams(from_pubkey=account, to_pubkey=account, lamports=ONE))
+    plain = Message.new_with_blockhash([pay], account, solana.node._svm.latest_blockhash())
+    wanted = ToSign(solana.chain.scheme, bytes(plain), vault.key)
+    solana.node.send(bytes(Transaction.populate(plain, [Signature.from_bytes(vault.sign(wanted)[0])])))
+    assert [deposit.amount for deposit in solana.node.deposits(vault.key)] == [5 * ONE]
 
 
 def test_a_nonce_account_of_somebody_else_makes_signatures_useless(solana):

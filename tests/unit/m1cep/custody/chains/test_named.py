@@ -33,7 +33,8 @@ def test_a_local_chain_is_the_one_that_its_name_says(kind):
 
 def test_a_missing_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "eth_tester", None)
-    monkeypatch.delitem(sys.modules, "streams.chains.evm", raising=False)
+    for name in ("streams.chains.evm", "streams.chains.evm_machine"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     with pytest.raises(UsageError, match=r"install m1cep\[custody-evm\]"):
         open_local("evm")
 
