@@ -117,7 +117,7 @@ class DestinationListed(_Event, frozen=True):
     """An account's whitelist was changed.
 
     Attributes:
-        listed: put on it, or taken off. Of changes to one destination the newest counts, of equally new ones that which takes off.
+        listed: put on it, else taken off. Of changes to one destination the newest counts, of equally new ones the removal.
     """
 
     event_id: Name
