@@ -30,19 +30,17 @@ class Kind(StrEnum):
 
 
 class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The other side of a cross-chain transfer: what is locked there while the request's own side is released.
+    """The other side of a cross-chain transfer: what is locked there until the request's own side is released, or has ended.
 
     Attributes:
         vault, chain, asset: where the lock is.
         amount: minor units of that asset.
-        return_ms: when the lock is due back if nothing was released; not before the request expires.
     """
 
     vault: Name
     chain: Name
     asset: Name
     amount: Amount
-    return_ms: Millis
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -124,10 +122,5 @@ def check_request(request: Request) -> None:
         )
     if (request.kind is Kind.CROSS_CHAIN) != (request.lock is not None):
         raise CustodyError(f"request {request.id}: expected a lock in a {Kind.CROSS_CHAIN}, and in no other kind")
-    if request.lock is not None and request.lock.return_ms < request.expires_ms:
-        raise CustodyError(
-            f"request {request.id}: expected the lock to stand until the request expires ({request.expires_ms}), got a return "
-            f"at {request.lock.return_ms}"
-        )
     if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 or not c.isprintable() for c in request.memo):
         raise CustodyError(f"request {request.id}: expected a memo of printable text on one line")

@@ -81,7 +81,7 @@ def facts(*events):
 
 
 GOOD = (listed(), balance())
-LOCK = Lock("v9", "solana", "SOL", "5", NOW + 2 * HOUR)
+LOCK = Lock("v9", "solana", "SOL", "5")
 STANDS = LockStands("w-1", "v9", "solana", "SOL", "5", NOW - 10)
 CROSS = {"kind": Kind.CROSS_CHAIN, "lock": LOCK}
 TIMED = {"kind": Kind.TIME_LOCK, "not_before_ms": NOW}

@@ -1,0 +1,92 @@
+"""What a signer remembers, and what it is given. Nonces are elsewhere, and are not remembered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+# msgspec reads the annotations when it restores, so these are needed while it runs.
+from m1cep.custody.policy.approvals import Approval  # noqa: TC001
+from m1cep.custody.request import Request  # noqa: TC001
+from m1cep.custody.requests.messages import Vote, Word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from m1cep.custody.signer.nonces import NonceBox
+
+
+class Secrets(Protocol):
+    """What a signer's process holds and knows. It draws the randomness, and asks the chain's rules; the machine only calls it."""
+
+    def commit(self, vault: str, epoch: int) -> tuple[Any, bytes]:
+        """Fresh nonces, and the commitment to them."""
+
+    def derive(self, request: Request, plan: bytes) -> bytes:
+        """The message to sign: made by this signer from the request and the plan, whose every part it has checked.
+
+        Raises:
+            CustodyError: the plan is not one for this request.
+        """
+
+    def sign(self, vault: str, epoch: int, nonces: Any, message: bytes, commitments: Mapping[int, bytes]) -> bytes:
+        """The share.
+
+        Raises:
+            CustodyError: a commitment cannot be one.
+        """
+
+    def verify(self, public_key: str, message: bytes, signature: str) -> bool:
+        """Whether a person's signature (hexadecimal) over a message is by the key (hexadecimal)."""
+
+
+class Known(msgspec.Struct):
+    """A request as a signer knows it.
+
+    Attributes:
+        digest: of the contents under which the id was first heard; others are refused.
+        vote: the newest.
+        closed: why nothing is signed for it any more; empty: it may be.
+        attempt: the newest that was heard of; 0: none.
+        signers: who takes part in it.
+        commitment: what was committed to in it; empty: nothing, or it was given up.
+        asked: digest of the question that the share answers.
+        share: the answer, to be given again to the same question; empty: none was given in this attempt.
+        pinned: digest of the one message that is ever signed for this request; empty: none yet.
+    """
+
+    request: Request
+    digest: str
+    approvals: list[Approval] = []
+    vote: Vote | None = None
+    closed: str = ""
+    attempt: int = 0
+    signers: tuple[int, ...] = ()
+    commitment: bytes = b""
+    asked: str = ""
+    share: bytes = b""
+    pinned: str = ""
+
+    @property
+    def waits(self) -> bool:
+        """Its time, people or facts are missing."""
+        return not self.closed and self.vote is not None and self.vote.word is Word.WAIT
+
+    def give_up(self, nonces: NonceBox) -> None:
+        """The attempt under way comes to nothing; a share that was given stays given."""
+        nonces.drop(self.request.id)
+        if not self.share:
+            self.commitment = b""
+
+
+class Memory(msgspec.Struct):
+    """All that survives a restart, beside the facts.
+
+    Attributes:
+        looked_ms: when what waits was last looked at.
+    """
+
+    now_ms: int = 0
+    looked_ms: int = 0
+    known: dict[str, Known] = {}
