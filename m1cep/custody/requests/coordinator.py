@@ -36,7 +36,7 @@ from m1cep.errors import CustodyError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from m1cep.custody.requests.messages import Heard, Said
+    from m1cep.custody.requests.messages import Heard, Said, Status
     from m1cep.custody.requests.state import Group, Quorum
 
 VERSION = 1
@@ -51,7 +51,7 @@ class Coordinator:
         messages = coordinator.handle(Tick(now_ms)) + coordinator.handle(Submit(request))
 
     The same events give the same messages on every run. Keep the snapshot before sending what an event gave; after a crash
-    restore it and handle the events since then again. Everything it says may be said twice.
+    restore it, send its :meth:`statuses` and handle the events since then. Everything it says may be said twice.
 
     Args:
         quorums: by vault.
@@ -59,7 +59,7 @@ class Coordinator:
     """
 
     def __init__(self, quorums: Mapping[str, Quorum], group: Group, timing: Timing = DEFAULT_TIMING) -> None:
-        self._quorums, self._group, self._timing = quorums, group, timing
+        self._quorums, self._group, self._timing = dict(quorums), group, timing
         self._book = Book()
 
     def handle(self, event: Heard) -> list[Said]:
@@ -83,6 +83,10 @@ class Coordinator:
             elif isinstance(event, Cancel | Approved):
                 desk.said.append(Refused(request_id, "there is no such request"))
         return desk.said
+
+    def set_quorum(self, vault: str, quorum: Quorum) -> None:
+        """Go on with another epoch of a vault's key, or other signers; attempts under way begin again with the next Tick."""
+        self._quorums[vault] = quorum
 
     def _submit(self, desk: Desk, event: Submit) -> None:
         request, digest = event.request, event.request.digest()
@@ -131,6 +135,10 @@ class Coordinator:
             _say_again(desk, case)
 
     # -- to look at
+
+    def statuses(self) -> list[Status]:
+        """Where every request stands: to be sent after a restart, for the last changes may have been kept and not said."""
+        return [case.status(self._book.now_ms) for case in self._book.cases.values()]
 
     def case(self, request_id: str) -> Case | None:
         """A request; to look at, not to change."""

@@ -1,7 +1,7 @@
 """What coordinator, signers, chains and people say to each other about requests.
 
 Who says it is for the envelope to prove: the shell takes a message in only if the envelope is signed by the signer, the
-coordinator or the person that the message names, for the key's epoch. Byte strings (commitments, shares, plans, signatures) are opaque here.
+coordinator or the person that the message names. Byte strings (commitments, shares, plans, signatures) are opaque here.
 """
 
 from __future__ import annotations
@@ -316,7 +316,7 @@ _encoder = msgspec.json.Encoder(order="sorted")
 
 def encode(message: Message) -> bytes:
     """A message as JSON: equal messages give equal bytes."""
-    return _encoder.encode(message)
+    return _encoder.encode(msgspec.to_builtins(message, str_keys=True))
 
 
 def decode(blob: bytes) -> Message:

@@ -40,32 +40,33 @@ def advance(desk: Desk, case: Case) -> None:
         desk.enter(case, State.SIGNING, f"signers {_list(able)} of {len(quorum.signers)} would sign")
         desk.said.append(MakePlan(case.request))
     if case.plan is not None and case.round is None:
-        _begin(desk, case, able, quorum.threshold)
+        _begin(desk, case, able)
 
 
-def _begin(desk: Desk, case: Case, able: list[int], threshold: int) -> None:
+def _begin(desk: Desk, case: Case, able: list[int]) -> None:
     """The next attempt, with those first who were never late; among equals requests spread the work."""
     if case.attempt >= desk.timing.attempts:
         end(desk, case, State.REJECTED, f"no signature in {case.attempt} attempts; {reasons(case)}")
         return
+    quorum = desk.quorum(case)
     turn = {signer: sha256(f"{case.digest} {signer}".encode()).digest() for signer in able}
     first = sorted(able, key=lambda signer: (case.late.get(signer, 0), turn[signer]))
     case.attempt += 1
-    case.round = Round(tuple(sorted(first[:threshold])), desk.now_ms)
+    case.round = Round(tuple(sorted(first[: quorum.threshold])), quorum.epoch, desk.now_ms)
     desk.enter(case, State.SIGNING, f"attempt {case.attempt} with signers {_list(case.round.signers)}")
     ask(desk, case)
 
 
 def ask(desk: Desk, case: Case) -> None:
     """Say what the present step of signing waits for."""
-    epoch, going = desk.quorum(case).epoch, case.round
+    going = case.round
     if case.plan is None:
         desk.said.append(MakePlan(case.request))
     elif going is not None and not going.committed:
-        desk.said.append(AskCommitment(case.request.id, case.digest, epoch, case.attempt, going.signers))
+        desk.said.append(AskCommitment(case.request.id, case.digest, going.epoch, case.attempt, going.signers))
     elif going is not None:
         desk.said.append(
-            AskShare(case.request.id, case.digest, epoch, case.attempt, case.plan, dict(going.commitments))
+            AskShare(case.request.id, case.digest, going.epoch, case.attempt, case.plan, dict(going.commitments))
         )
 
 
@@ -92,7 +93,7 @@ def _planned(desk: Desk, case: Case, event: Planned) -> None:
 
 def _commitment(desk: Desk, case: Case, event: Commitment) -> None:
     """A commitment; when all are here, shares are asked for."""
-    going = _of_this_attempt(case, event)
+    going = _of_this_attempt(desk, case, event)
     if going is None:
         return
     known = going.commitments.get(event.signer)
@@ -114,10 +115,10 @@ def _commitment(desk: Desk, case: Case, event: Commitment) -> None:
 
 def _share(desk: Desk, case: Case, event: Share) -> None:
     """A share; when all are here, they make the signature."""
-    going = _of_this_attempt(case, event)
+    going = _of_this_attempt(desk, case, event)
     if going is None or not going.committed or case.plan is None or event.signer in going.shares:
         return
-    epoch, request = desk.quorum(case).epoch, case.request
+    epoch, request = going.epoch, case.request
     if not desk.group.share_is_valid(request, epoch, case.plan, going.commitments, event.signer, event.share):
         _exclude(desk, case, event.signer, f"a share in attempt {case.attempt} that is not for this transaction")
         return
@@ -131,14 +132,16 @@ def _share(desk: Desk, case: Case, event: Share) -> None:
 
 def _unable(desk: Desk, case: Case, event: Unable) -> None:
     """A signer has lost its nonces or does not agree any more: another attempt, with others if there are."""
-    if _of_this_attempt(case, event) is not None:
+    if _of_this_attempt(desk, case, event) is not None:
         _again(desk, case, [event.signer])
 
 
 def overdue(desk: Desk, case: Case) -> None:
-    """A round that has taken too long."""
+    """A round that has taken too long, or whose key is of the past."""
     going = case.round
-    if going is not None and desk.now_ms - going.since_ms >= desk.timing.round_ms:
+    if going is not None and going.epoch != desk.quorum(case).epoch:
+        _again(desk, case, [])
+    elif going is not None and desk.now_ms - going.since_ms >= desk.timing.round_ms:
         _again(desk, case, going.silent)
 
 
@@ -154,10 +157,11 @@ def _again(desk: Desk, case: Case, late: list[int]) -> None:
     advance(desk, case)
 
 
-def _of_this_attempt(case: Case, event: Commitment | Share | Unable) -> Round | None:
+def _of_this_attempt(desk: Desk, case: Case, event: Commitment | Share | Unable) -> Round | None:
     going = case.round
-    is_of = going is not None and event.attempt == case.attempt and event.signer in going.signers
-    return going if is_of else None
+    if going is None or going.epoch != desk.quorum(case).epoch:
+        return None
+    return going if event.attempt == case.attempt and event.signer in going.signers else None
 
 
 def _list(signers: list[int] | tuple[int, ...]) -> str:

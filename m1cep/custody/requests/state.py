@@ -105,11 +105,13 @@ class Round(msgspec.Struct):
 
     Attributes:
         signers: who takes part, ascending.
+        epoch: of their key; when the vault's key has another, the attempt comes to nothing.
         since_ms: begin of the present round of the two.
         shares: those that are valid.
     """
 
     signers: tuple[int, ...]
+    epoch: int
     since_ms: int
     commitments: dict[int, bytes] = {}
     shares: dict[int, bytes] = {}

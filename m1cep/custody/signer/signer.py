@@ -207,7 +207,7 @@ class Signer:
         """As it was, without nonces: attempts under way are given up.
 
         Raises:
-            CustodyError: this is no snapshot of a signer, or one of another version, or has requests of a vault that is not there.
+            CustodyError: this is no snapshot of a signer, or one of another version, or has requests of unknown vaults.
         """
         if kept.get("version") != VERSION:
             raise CustodyError(

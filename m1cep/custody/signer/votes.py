@@ -124,7 +124,7 @@ class Votes:
         return votes
 
     def close(self, known: Known, reason: str) -> None:
-        """Nothing is signed for it any more. What was reserved is free, unless a share of ours is out: then it is for the chain."""
+        """Nothing is signed for it any more. What was reserved is free, unless a share of ours is out."""
         known.closed = reason[:1_000]
         known.give_up(self._nonces)
         if not known.pinned:
