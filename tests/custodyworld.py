@@ -1,9 +1,9 @@
-"""A coordinator, signers, a chain and books of locks, and a network between them that loses, doubles, delays, reorders and replays; and
-a watch over all of them.
+"""A coordinator, signers, a chain and books of locks, a network between them that loses, doubles, delays, reorders and replays,
+and a watch over all of them.
 
 The watch trusts the chain, the books and the calls of the signers' secrets only; it knows nothing of the machines' states. The
-cryptography is one-signer Schnorr over a small group: enough for shares to be right or wrong, and for a nonce used twice to give the
-key away.
+cryptography is one-signer Schnorr over a small group: enough for shares to be right or wrong, and for a nonce used twice to give
+the key away.
 """
 
 import json
@@ -217,10 +217,8 @@ class World:
         machine = self.coordinator if who == "coordinator" else self.signers[who]
         crashes = self.rng.random() < self.faults.crash
         before = self.kept(who) if crashes else ""
-        if who == "coordinator" and self.rng.random() < 0.1:
-            said = self.check_twin(message)
-        else:
-            said = machine.handle(message)
+        twin = who == "coordinator" and self.rng.random() < 0.1
+        said = self.check_twin(message) if twin else machine.handle(message)
         if crashes and self.rng.random() < 0.5:  # before it was kept: the message comes again
             self.crash(who, before)
             self.queue.append((self.now_ms, self.number(), who, message))
@@ -228,8 +226,8 @@ class World:
         if crashes:
             said = [one for one in said if self.rng.random() < 0.5]  # some were sent before the crash
         for one in said:
-            self.watch.heard(who, one)
-            self.send(who, self.lie(who, one))
+            self.watch.heard(one)
+            self.send(self.lie(who, one))
         if crashes:
             self.crash(who, self.kept(who))
 
@@ -251,8 +249,8 @@ class World:
         if who == "coordinator":
             self.coordinator = Coordinator.restore(kept, self.quorums, self.group, TIMING)
             for status in self.coordinator.statuses():
-                self.watch.heard(who, status)
-                self.send(who, status)
+                self.watch.heard(status)
+                self.send(status)
         else:
             self.signers[who] = Signer.restore(kept, self.quorums, self.policy, self.secrets[who])
 
@@ -269,7 +267,7 @@ class World:
 
     # -- the network
 
-    def send(self, who, message):
+    def send(self, message):
         match message:
             case Propose() | Status():
                 targets = list(self.quorum.signers)
@@ -294,7 +292,7 @@ class World:
         return self.sent
 
     def post(self, target, message):
-        assert not hasattr(message, "request") or decode(encode(message)) == message
+        assert decode(encode(message)) == message
         for _ in range(1 + (self.rng.random() < self.faults.doubled)):
             if self.rng.random() >= self.faults.lost:
                 self.queue.append(
@@ -551,7 +549,7 @@ class Watch:
     def approved(self):
         return {message.approval.request_id for _, message in self.world.past if isinstance(message, Approved)}
 
-    def heard(self, who, message):
+    def heard(self, message):
         match message:
             case Status():
                 self.status(message)
