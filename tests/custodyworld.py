@@ -72,8 +72,18 @@ def challenge(epoch, message, commitments):
     return number_of(epoch, message, sorted(commitments.items()))
 
 
-def message_of(request, plan):
-    return b"pay " + request.digest().encode() + plan
+def inputs_of(plan):
+    """Every third transaction has two."""
+    return 2 if number_of("inputs", plan) % 3 == 0 else 1
+
+
+def messages_of(request, plan):
+    """One for each input."""
+    return [b"pay " + request.digest().encode() + plan + b" input %d" % n for n in range(inputs_of(plan))]
+
+
+def split(several):
+    return [several[at : at + 8] for at in range(0, len(several), 8)]
 
 
 class Secrets:
@@ -83,45 +93,52 @@ class Secrets:
         self.world, self.number = world, number
         self.key = number_of("key", number)
 
-    def commit(self, _vault, _epoch):
-        nonce = self.world.rng.randrange(1, Q)
-        return nonce, pow(G, nonce, P).to_bytes(8, "big")
-
     def derive(self, request, plan):
         if not plan.startswith(b"plan"):
             raise CustodyError("expected a plan")
-        return message_of(request, plan)
+        return messages_of(request, plan)
 
-    def sign(self, _vault, epoch, nonces, message, commitments):
-        for commitment in commitments.values():
-            if not valid_commitment(commitment):
-                raise CustodyError("expected a point of the group")
-        c = challenge(epoch, message, commitments)
-        self.world.watch.signed(self.number, nonces, message, c)
-        share = (nonces + c * self.key) % Q
-        self.world.watch.transcript.append((self.number, nonces, c, share))
-        return share.to_bytes(8, "big")
+    def commit(self, _vault, _epoch, count):
+        nonces = [self.world.rng.randrange(1, Q) for _ in range(count)]
+        return nonces, b"".join(pow(G, nonce, P).to_bytes(8, "big") for nonce in nonces)
+
+    def sign(self, _vault, epoch, nonces, messages, commitments):
+        if not all(valid_commitment(commitment, len(messages)) for commitment in commitments.values()):
+            raise CustodyError("expected points of the group")
+        self.world.watch.signs(self.number, messages)
+        shares = []
+        for nonce, message in zip(nonces, messages, strict=True):
+            c = challenge(epoch, message, commitments)
+            self.world.watch.uses(self.number, nonce)
+            shares.append((nonce + c * self.key) % Q)
+            self.world.watch.transcript.append((self.number, nonce, c, shares[-1]))
+        return b"".join(share.to_bytes(8, "big") for share in shares)
 
     def verify(self, public_key, message, signature):
         return sha256(public_key.encode() + message).hexdigest() == signature
 
 
-def valid_commitment(commitment):
-    point = int.from_bytes(commitment, "big")
-    return len(commitment) == 8 and 1 < point < P and pow(point, Q, P) == 1
+def valid_commitment(commitment, count):
+    points = [int.from_bytes(point, "big") for point in split(commitment)]
+    return len(commitment) == 8 * count and all(1 < point < P and pow(point, Q, P) == 1 for point in points)
 
 
 class Group:
     """The group's cryptography, as the coordinator sees it."""
 
-    def commitment_is_valid(self, _request, commitment):
-        return valid_commitment(commitment)
+    def commitment_is_valid(self, request, _epoch, plan, _signer, commitment):
+        return valid_commitment(commitment, len(messages_of(request, plan)))
 
     def share_is_valid(self, request, epoch, plan, commitments, signer, share):
-        c = challenge(epoch, message_of(request, plan), commitments)
-        public = pow(G, number_of("key", signer), P)
-        point = int.from_bytes(commitments[signer], "big")
-        return pow(G, int.from_bytes(share, "big"), P) == point * pow(public, c, P) % P
+        messages, public = messages_of(request, plan), pow(G, number_of("key", signer), P)
+        if len(share) != 8 * len(messages):
+            return False
+        parts = zip(messages, split(commitments[signer]), split(share), strict=True)
+        return all(
+            pow(G, int.from_bytes(z, "big"), P)
+            == int.from_bytes(point, "big") * pow(public, challenge(epoch, message, commitments), P) % P
+            for message, point, z in parts
+        )
 
     def aggregate(self, _request, epoch, _plan, commitments, shares):
         every = {str(s): [commitments[s].hex(), shares[s].hex()] for s in shares}
@@ -260,7 +277,7 @@ class World:
             return message
         dice = self.rng.random()
         if isinstance(message, Share) and dice < 0.7:
-            return msgspec.structs.replace(message, share=self.rng.randbytes(8))
+            return msgspec.structs.replace(message, share=self.rng.randbytes(len(message.share)))
         if isinstance(message, Commitment) and dice < 0.5:
             return msgspec.structs.replace(message, commitment=self.rng.choice([b"?", pow(G, 5, P).to_bytes(8, "big")]))
         return message
@@ -416,9 +433,14 @@ class World:
             if isinstance(message, Share) and (message.request_id, message.attempt) == (ask.request_id, ask.attempt)
         }
         if set(shares) == set(ask.commitments):
-            signature = self.group.aggregate(request, ask.epoch, ask.plan, ask.commitments, shares)
-            if signature_is_valid(request, ask.plan, signature, self.quorum.threshold):
-                self.chain.take(Broadcast(request, ask.plan, signature))
+            plan = next(
+                m.plan
+                for _, m in self.past
+                if isinstance(m, AskCommitment) and (m.request_id, m.attempt) == (ask.request_id, ask.attempt)
+            )
+            signature = self.group.aggregate(request, ask.epoch, plan, ask.commitments, shares)
+            if signature_is_valid(request, plan, signature, self.quorum.threshold):
+                self.chain.take(Broadcast(request, plan, signature))
 
     def pass_time(self, ms):
         self.now_ms += ms
@@ -521,16 +543,18 @@ class Watch:
 
     def __init__(self, world):
         self.world = world
-        self.nonces = {}  # by signer and nonce: message and challenge
-        self.messages = {}  # by request: what was signed for it
+        self.nonces = set()  # by signer, those that were used
+        self.messages = {}  # by signer and request, what was signed for it
         self.transcript = []  # signer, nonce, challenge, share
         self.statuses, self.given, self.broadcasts = {}, {}, {}
 
-    def signed(self, signer, nonce, message, c):
-        world = self.world
+    def uses(self, signer, nonce):
         assert (signer, nonce) not in self.nonces, "a nonce was used twice"
-        self.nonces[signer, nonce] = c
-        request = world.forms.get(message[4:68].decode())
+        self.nonces.add((signer, nonce))
+
+    def signs(self, signer, messages):
+        world = self.world
+        request = world.forms.get(messages[0][4:68].decode())
         assert request is not None, "a share for what nobody asked for"
         facts = world.signers[signer].facts
         assert not facts.open_alerts(request.account, Severity.CRITICAL), "signed in spite of an alert"
@@ -538,7 +562,7 @@ class Watch:
         assert request.destination == "there", "signed for a destination that is not on the whitelist"
         assert request.not_before_ms <= world.now_ms < request.expires_ms, "signed at the wrong time"
         assert request.lock is None or world.locks.get(request.id) == "stands", "released without a lock"
-        self.messages.setdefault((signer, request.id), set()).add(message)
+        self.messages.setdefault((signer, request.id), set()).add(tuple(messages))
         assert len(self.messages[signer, request.id]) == 1, "two contents signed under one id"
 
     def broadcast(self, request, plan):

@@ -10,7 +10,7 @@ import re
 from dataclasses import replace
 
 import hypothesis
-from custodyworld import Faults, G, P, Q, Watch, World
+from custodyworld import Faults, G, P, Q, Watch, World, messages_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -124,7 +124,7 @@ def notices(faults=HARSH, tries=40, change=lambda _world: None, **kwargs):
 
 def test_a_signer_that_commits_anew_to_the_same_question_is_noticed(monkeypatch):
     def again(signer, known, event):
-        nonces, commitment = signer._secrets.commit("v", event.epoch)
+        nonces, commitment = signer._secrets.commit("v", event.epoch, len(messages_of(known.request, event.plan)))
         signer._nonces.drop(known.request.id)
         signer._nonces.put(known.request.id, event.attempt, nonces)
         known.commitment = commitment
@@ -195,8 +195,8 @@ def test_a_plan_for_every_attempt_is_noticed(monkeypatch):
     real = rounds._begin
 
     def plan_anew(desk, case, able):
+        case.plan = b"plan of attempt %d" % (case.attempt + 1)
         real(desk, case, able)
-        case.plan = b"plan of attempt %d" % case.attempt
 
     monkeypatch.setattr(rounds, "_begin", plan_anew)
     monkeypatch.setattr(Known, "pinned", property(lambda _: "", lambda *_: None), raising=False)
@@ -250,15 +250,15 @@ def test_whatever_a_coordinator_says_a_signer_signs_one_content_and_uses_no_nonc
                 event = Propose(request, world.quorum.epoch)
             case "commit":
                 signers = draw(st.sampled_from([(1, 2), (1, 3), (1,), (2, 3), (1, 1)]))
-                event = AskCommitment(request.id, request.digest(), 1, draw(attempt), signers)
+                plan = draw(st.sampled_from([b"plan 1", b"plan 2", b"?"]))
+                event = AskCommitment(request.id, request.digest(), 1, draw(attempt), plan, signers)
             case "share":
                 mine = draw(st.sampled_from(own))
-                plan = draw(st.sampled_from([b"plan 1", b"plan 2", b"?"]))
                 theirs = draw(st.sampled_from([other, pow(G, 78, P).to_bytes(8, "big"), b"?"]))
                 commitments = draw(
                     st.sampled_from([{1: mine, 2: theirs}, {1: mine, 3: theirs}, {1: mine}, {2: theirs}])
                 )
-                event = AskShare(request.id, request.digest(), 1, draw(attempt), plan, commitments)
+                event = AskShare(request.id, request.digest(), 1, draw(attempt), commitments)
             case "restart":
                 kept = json.loads(json.dumps(signer.snapshot()))
                 signer = world.signers[1] = Signer.restore(kept, world.quorums, world.policy, world.secrets[1])
@@ -288,18 +288,18 @@ def test_a_nonce_that_is_used_twice_gives_the_key_away(monkeypatch):
         request = world.ask(kind=Kind.TRANSFER, destination="there", amount="7", not_before_ms=0, lock=None)
         signer = world.signers[1]
         signer.handle(Propose(request, 1))
-        [mine] = signer.handle(AskCommitment(request.id, request.digest(), 1, 1, (1, 2)))
+        [mine] = signer.handle(AskCommitment(request.id, request.digest(), 1, 1, b"plan 1", (1, 2)))
         said = []
         for secret in (77, 78):
             commitments = {1: mine.commitment, 2: pow(G, secret, P).to_bytes(8, "big")}
             signer.known(request.id).share = b""  # as after a snapshot that is too old
-            said += signer.handle(AskShare(request.id, request.digest(), 1, 1, b"plan", commitments))
+            said += signer.handle(AskShare(request.id, request.digest(), 1, 1, commitments))
         return world, said
 
     world, said = attack()
     assert [type(answer) for answer in said] == [Share, Unable]
     monkeypatch.setattr(NonceBox, "take", take_and_keep)
-    monkeypatch.setattr(Watch, "signed", lambda *_: None)
+    monkeypatch.setattr(Watch, "uses", lambda *_: None)
     world, said = attack()
     (_, _, c1, z1), (_, _, c2, z2) = world.watch.transcript
     assert (z1 - z2) * pow(c1 - c2, -1, Q) % Q == world.secrets[1].key

@@ -24,7 +24,7 @@ SignerId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_SIGNERS)]
 Attempt: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=MAX_ATTEMPT)]
 Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
 Opaque: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=65_536)]
-Small: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=1_024)]
+Small: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=1, max_length=16_384)]
 Reason: TypeAlias = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
@@ -106,6 +106,7 @@ class AskCommitment(_Message, frozen=True):
     """The first round of an attempt: commit to nonces.
 
     Attributes:
+        plan: what the transaction is made of besides the request (inputs, fee, nonce of the chain): for every signer to check.
         signers: who takes part, ascending.
     """
 
@@ -113,14 +114,14 @@ class AskCommitment(_Message, frozen=True):
     digest: Digest
     epoch: Epoch
     attempt: Attempt
+    plan: Opaque
     signers: tuple[SignerId, ...]
 
 
 class AskShare(_Message, frozen=True):
-    """The second round: sign.
+    """The second round: sign the transaction of the first.
 
     Attributes:
-        plan: what the transaction is made of besides the request (inputs, fee, nonce of the chain): for every signer to check.
         commitments: of all who take part.
     """
 
@@ -128,7 +129,6 @@ class AskShare(_Message, frozen=True):
     digest: Digest
     epoch: Epoch
     attempt: Attempt
-    plan: Opaque
     commitments: dict[SignerId, Small]
 
 

@@ -63,11 +63,10 @@ def ask(desk: Desk, case: Case) -> None:
     if case.plan is None:
         desk.said.append(MakePlan(case.request))
     elif going is not None and not going.committed:
-        desk.said.append(AskCommitment(case.request.id, case.digest, going.epoch, case.attempt, going.signers))
+        ask_all = AskCommitment(case.request.id, case.digest, going.epoch, case.attempt, case.plan, going.signers)
+        desk.said.append(ask_all)
     elif going is not None:
-        desk.said.append(
-            AskShare(case.request.id, case.digest, going.epoch, case.attempt, case.plan, dict(going.commitments))
-        )
+        desk.said.append(AskShare(case.request.id, case.digest, going.epoch, case.attempt, dict(going.commitments)))
 
 
 def hear(desk: Desk, case: Case, event: Planned | Commitment | Share | Unable) -> None:
@@ -94,7 +93,7 @@ def _planned(desk: Desk, case: Case, event: Planned) -> None:
 def _commitment(desk: Desk, case: Case, event: Commitment) -> None:
     """A commitment; when all are here, shares are asked for."""
     going = _of_this_attempt(desk, case, event)
-    if going is None:
+    if going is None or case.plan is None:
         return
     known = going.commitments.get(event.signer)
     if known == event.commitment:
@@ -102,7 +101,7 @@ def _commitment(desk: Desk, case: Case, event: Commitment) -> None:
     if known is not None:  # nonces are drawn once: two commitments are a lie to somebody
         _exclude(desk, case, event.signer, f"two commitments in attempt {case.attempt}")
         return
-    if not desk.group.commitment_is_valid(case.request, event.commitment):
+    if not desk.group.commitment_is_valid(case.request, going.epoch, case.plan, event.signer, event.commitment):
         _exclude(desk, case, event.signer, f"a commitment in attempt {case.attempt} that cannot be one")
         return
     going.commitments[event.signer] = event.commitment

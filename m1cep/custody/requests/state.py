@@ -67,10 +67,13 @@ class Timing:
 
 
 class Group(Protocol):
-    """The group's cryptography, without a secret: the machine hands byte strings through."""
+    """The group's cryptography, without a secret: the machine hands byte strings through.
 
-    def commitment_is_valid(self, request: Request, commitment: bytes) -> bool:
-        """Whether it can be one at all: right length, points of the group, not the identity."""
+    A transaction may have several messages to sign (one an input); then commitment, share and signature are those of all of them.
+    """
+
+    def commitment_is_valid(self, request: Request, epoch: int, plan: bytes, signer: int, commitment: bytes) -> bool:
+        """Whether it can be this signer's: right length, points of the group, not the identity, its number."""
 
     def share_is_valid(
         self, request: Request, epoch: int, plan: bytes, commitments: Mapping[int, bytes], signer: int, share: bytes

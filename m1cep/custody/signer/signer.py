@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from m1cep.custody.canonical import digest
 from m1cep.custody.policy import Facts
 from m1cep.custody.requests.messages import (
     AskCommitment,
@@ -24,10 +25,10 @@ from m1cep.custody.requests.messages import (
 from m1cep.custody.signer.nonces import NonceBox
 from m1cep.custody.signer.state import Memory
 from m1cep.custody.signer.votes import Votes
-from m1cep.errors import CustodyError
+from m1cep.errors import CustodyError, M1cepError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     from m1cep.custody.policy import Policy
@@ -122,17 +123,24 @@ class Signer:
         refusal = self._refusal(known, event.attempt)
         if refusal:
             return refusal
+        try:
+            messages, transaction = self._derive(known, event.plan)
+        except M1cepError as error:
+            return [self._unable(known, event.attempt, f"the plan is refused: {error}")]
+        if known.pinned not in {"", transaction}:
+            return [self._unable(known, event.attempt, "another transaction was signed under this id")]
         known.give_up(self._nonces)
-        nonces, commitment = self._secrets.commit(known.request.vault, quorum.epoch)
+        nonces, commitment = self._secrets.commit(known.request.vault, quorum.epoch, len(messages))
         self._nonces.put(known.request.id, event.attempt, nonces)
-        known.attempt, known.signers, known.commitment = event.attempt, signers, commitment
+        known.attempt, known.signers, known.plan = event.attempt, signers, event.plan
+        known.transaction, known.commitment = transaction, commitment
         known.asked, known.share = "", b""
         return [Commitment(known.request.id, self.number, event.attempt, commitment)]
 
     def _commit_again(self, known: Known, event: AskCommitment) -> list[Answer]:
         """The same question gets the same answer, as long as it is worth something."""
-        if event.signers != known.signers:
-            return [self._unable(known, event.attempt, "this attempt has begun with other signers")]
+        if (event.signers, event.plan) != (known.signers, known.plan):
+            return [self._unable(known, event.attempt, "this attempt has begun with other signers or another plan")]
         if known.share or (known.commitment and self._nonces.has(known.request.id, event.attempt)):
             return [Commitment(known.request.id, self.number, event.attempt, known.commitment)]
         return [self._unable(known, event.attempt, "this attempt was given up")]
@@ -143,7 +151,7 @@ class Signer:
         if known.share and attempt == known.attempt:
             if asked == known.asked:
                 return [Share(request_id, self.number, attempt, known.share)]
-            return [self._unable(known, attempt, "a share was given in this attempt for other commitments or plans")]
+            return [self._unable(known, attempt, "a share was given in this attempt for other commitments")]
         if attempt != known.attempt or not known.commitment or not self._nonces.has(request_id, attempt):
             return [self._unable(known, attempt, "there are no nonces for this attempt: it was given up")]
         if tuple(sorted(event.commitments)) != known.signers or event.commitments[self.number] != known.commitment:
@@ -152,20 +160,24 @@ class Signer:
         if refusal:
             return refusal
         try:
-            message = self._secrets.derive(known.request, event.plan)
-        except CustodyError as error:
+            messages, transaction = self._derive(known, known.plan)
+        except M1cepError as error:
             return [self._unable(known, attempt, f"the plan is refused: {error}")]
-        pin = sha256(message).hexdigest()
-        if known.pinned not in {"", pin}:
-            return [self._unable(known, attempt, "another transaction was signed under this id")]
+        if transaction != known.transaction or known.pinned not in {"", transaction}:
+            return [self._unable(known, attempt, "the plan means another transaction now")]
         nonces = self._nonces.take(request_id, attempt)
         try:
             commitments = dict(sorted(event.commitments.items()))
-            share = self._secrets.sign(known.request.vault, quorum.epoch, nonces, message, commitments)
-        except CustodyError as error:
+            share = self._secrets.sign(known.request.vault, quorum.epoch, nonces, messages, commitments)
+        except M1cepError as error:
             return [self._unable(known, attempt, f"the commitments are refused: {error}")]
-        known.pinned, known.asked, known.share = pin, asked, share
+        known.pinned, known.asked, known.share = transaction, asked, share
         return [Share(request_id, self.number, attempt, share)]
+
+    def _derive(self, known: Known, plan: bytes) -> tuple[Sequence[bytes], str]:
+        """What this signer would sign, and the digest that tells it from any other transaction."""
+        messages = self._secrets.derive(known.request, plan)
+        return messages, digest("transaction", [message.hex() for message in messages])
 
     def _refusal(self, known: Known, attempt: int) -> list[Answer]:
         """Why nothing is signed now, by policy, facts and time; empty: nothing is in the way."""

@@ -12,7 +12,7 @@ from m1cep.custody.request import Request  # noqa: TC001
 from m1cep.custody.requests.messages import Vote, Word
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from m1cep.custody.signer.nonces import NonceBox
 
@@ -20,21 +20,23 @@ if TYPE_CHECKING:
 class Secrets(Protocol):
     """What a signer's process holds and knows. It draws the randomness, and asks the chain's rules; the machine only calls it."""
 
-    def commit(self, vault: str, epoch: int) -> tuple[Any, bytes]:
-        """Fresh nonces, and the commitment to them."""
-
-    def derive(self, request: Request, plan: bytes) -> bytes:
-        """The message to sign: made by this signer from the request and the plan, whose every part it has checked.
+    def derive(self, request: Request, plan: bytes) -> Sequence[bytes]:
+        """The messages to sign, one or more: made by this signer from the request and the plan, whose every part it has checked.
 
         Raises:
-            CustodyError: the plan is not one for this request.
+            M1cepError: the plan is not one for this request.
         """
 
-    def sign(self, vault: str, epoch: int, nonces: Any, message: bytes, commitments: Mapping[int, bytes]) -> bytes:
-        """The share.
+    def commit(self, vault: str, epoch: int, count: int) -> tuple[Any, bytes]:
+        """Fresh nonces for so many messages, and the commitment to them."""
+
+    def sign(
+        self, vault: str, epoch: int, nonces: Any, messages: Sequence[bytes], commitments: Mapping[int, bytes]
+    ) -> bytes:
+        """The shares, in one byte string.
 
         Raises:
-            CustodyError: a commitment cannot be one.
+            M1cepError: a commitment cannot be one.
         """
 
     def verify(self, public_key: str, message: bytes, signature: str) -> bool:
@@ -50,10 +52,12 @@ class Known(msgspec.Struct):
         closed: why nothing is signed for it any more; empty: it may be.
         attempt: the newest that was heard of; 0: none.
         signers: who takes part in it.
+        plan: what its transaction is made of.
+        transaction: digest of the messages that this signer made of request and plan when it committed.
         commitment: what was committed to in it; empty: nothing, or it was given up.
         asked: digest of the question that the share answers.
         share: the answer, to be given again to the same question; empty: none was given in this attempt.
-        pinned: digest of the one message that is ever signed for this request; empty: none yet.
+        pinned: digest of the messages of the one transaction that is ever signed for this request; empty: none yet.
     """
 
     request: Request
@@ -63,6 +67,8 @@ class Known(msgspec.Struct):
     closed: str = ""
     attempt: int = 0
     signers: tuple[int, ...] = ()
+    plan: bytes = b""
+    transaction: str = ""
     commitment: bytes = b""
     asked: str = ""
     share: bytes = b""
