@@ -1,4 +1,4 @@
-"""``m1cep grid``: plan a grid from history."""
+"""``m1cep grid``: plan a grid from history; those that run are in ``gridctl``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import orjson
 import typer
 
 from m1cep.model.time import parse_duration_us
+from streams.cli import gridctl
 from streams.cli.progress import ProgressBar
 from streams.config import load_settings
 from streams.errors import UsageError
 
-app = typer.Typer(help="Grid trading: plan a grid from history.", no_args_is_help=True)
+app = typer.Typer(help="Grid trading: plan a grid from history, run it.", no_args_is_help=True)
+for _command in (gridctl.start, gridctl.status, gridctl.pause, gridctl.resume, gridctl.stop):
+    app.command()(_command)
 
 WIDTH = 120  # of the tables, at least: a file or a pipe has no width of its own
 
@@ -93,6 +96,9 @@ def plan(  # noqa: PLR0913, PLR0917 - options, all by name
     plot: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Draw price, levels and counts into this SVG.")
     ] = None,
+    spec: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write what `m1cep grid start` takes into this file.")
+    ] = None,
 ) -> None:
     """Plan a grid from history: how dense up and down, how far, how much on each level, and why.
 
@@ -105,12 +111,15 @@ def plan(  # noqa: PLR0913, PLR0917 - options, all by name
         )
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: pictures are SVG", "name it *.svg; rsvg-convert, for one, makes a PNG of it")
-    if plot is not None and not plot.absolute().parent.is_dir():
-        raise UsageError(f"{plot} cannot be written: there is no folder {plot.absolute().parent}")
+    for file in filter(None, (plot, spec)):
+        if not file.absolute().parent.is_dir():
+            raise UsageError(f"{file} cannot be written: there is no folder {file.absolute().parent}")
     from rich.console import Console
 
+    from m1cep.grid import wire
     from m1cep.grid.orders import Market
     from m1cep.grid.plan import PlanOptions, Sizing, Spacing, plan_grid
+    from m1cep.grid.start import grid_spec
     from streams.grid.history import load_history
     from streams.grid.plot import draw
     from streams.grid.table import tables
@@ -135,11 +144,17 @@ def plan(  # noqa: PLR0913, PLR0917 - options, all by name
         bar.update(0, "planning")
         found = plan_grid(rows, market, options)
     if plot is not None:
-        try:
-            plot.write_text(draw(found, rows), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{plot} cannot be written: {error.strerror}") from error
+        _write(plot, draw(found, rows))
+    if spec is not None:
+        _write(spec, orjson.dumps(wire.spec_plain(grid_spec(found)), option=orjson.OPT_INDENT_2).decode() + "\n")
     if as_json:
         typer.echo(orjson.dumps({"history": history} | found.to_dict()))
     else:
         Console(width=max(Console().width, WIDTH)).print(tables(found))
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
