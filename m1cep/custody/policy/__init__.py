@@ -5,6 +5,7 @@ reader      YAML, read strictly
 conditions  what a rule can ask
 parse       a file to a policy
 events      what facts are made of
+records     records of the other topics as such events
 facts       accounts and vaults as a signer knows them
 decide      guards, then the first rule that matches
 approvals   what people sign: requests, changes of the policy

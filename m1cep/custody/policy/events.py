@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
 # msgspec reads the annotations when it decodes, so these are needed while it runs.
 from m1cep.custody.request import Amount, Millis, Name  # noqa: TC001
 from m1cep.errors import CustodyError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 MAX_BYTES = 16_384
 
@@ -206,28 +203,3 @@ def parse_fact(blob: bytes) -> FactEvent:
         return _decoder.decode(blob)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CustodyError(f"expected an event about accounts or vaults: {error}") from None
-
-
-def alert_raised(alert: Mapping[str, Any]) -> AlertRaised | None:
-    """The event of an alert as it is on ``m1cep.alerts.v1`` (event time in milliseconds), or None when it names no account.
-
-    Raises:
-        CustodyError: this is not an alert.
-    """
-    try:
-        account = alert["key"].get("account", alert["row"].get("account"))
-        if account is None:
-            return None
-        return msgspec.convert(
-            {
-                "type": "AlertRaised",
-                "alert_id": alert["id"],
-                "rule": alert["rule"],
-                "severity": alert["severity"],
-                "account": account,
-                "time_ms": alert["event_time"],
-            },
-            AlertRaised,
-        )
-    except (KeyError, AttributeError, TypeError, msgspec.ValidationError) as error:
-        raise CustodyError(f"expected an alert: {type(error).__name__}: {error}") from None

@@ -12,7 +12,7 @@ from m1cep.custody.signer.state import Known
 from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
-    from m1cep.custody.policy import Facts, Policy
+    from m1cep.custody.policy import Approval, Facts, Policy
     from m1cep.custody.policy.events import FactEvent
     from m1cep.custody.signer.nonces import NonceBox
     from m1cep.custody.signer.state import Memory, Secrets
@@ -52,7 +52,7 @@ class Votes:
         if event.epoch != epoch:
             reason = f"expected epoch {epoch} of the key, got epoch {event.epoch}"
             return self._say(known, Word.WAIT, "epoch", reason)
-        words = [word for word in event.approvals if word not in known.approvals]
+        words = [word for word in event.approvals if word not in known.approvals and self._is_by_whom_it_says(word)]
         known.approvals += words[: MAX_APPROVALS - len(known.approvals)]
         return self.vote(known, anew=bool(words)) or ([known.vote] if known.vote else [])
 
@@ -78,6 +78,11 @@ class Votes:
         elif word is Word.REJECT:
             self.close(known, f"{rule}: {reason}")
         return [known.vote]
+
+    def _is_by_whom_it_says(self, word: Approval) -> bool:
+        """Others are not kept: they would take the place of those that count."""
+        key = self.policy.people.get(word.approver)
+        return key is not None and self._secrets.verify(key, word.message(), word.signature)
 
     def _word(self, request_id: str, digest: str, number: int, word: Word, rule: str, reason: str) -> Vote:
         return Vote(request_id, digest, self.number, word, number, rule, reason[:1_000], self.policy.hash)

@@ -1,5 +1,6 @@
 """The policy file of docs/custody-policy.md: which rule decides what, and what is no policy."""
 
+import contextlib
 import re
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +26,9 @@ from m1cep.custody.policy.events import (
     Spending,
     Spent,
     VaultBalance,
+    parse_fact,
 )
+from m1cep.custody.policy.records import of_account, of_action, of_alert
 from m1cep.custody.request import Kind, Lock, Request
 from m1cep.errors import CustodyError, PolicyError
 
@@ -231,6 +234,77 @@ def test_a_snapshot_of_something_else_is_refused():
     for kept in ({}, {"version": 2}, {"version": 1}, {"version": 1, "state": {"alerts": 3}}):
         with pytest.raises(CustodyError, match="snapshot of facts"):
             Facts.restore(kept)
+
+
+ALERT = {
+    "id": "a7",
+    "rule": "takeover",
+    "severity": "critical",
+    "key": {"account": "acme"},
+    "row": {},
+    "event_time": 5_000,
+    "events": [],
+}
+ACTION = {
+    "id": "a7",
+    "action": "freeze_account",
+    "account": "acme",
+    "symbol": None,
+    "rule": "takeover",
+    "event_time_ms": 5,
+}
+ROW = {"event_id": "e7", "account": "acme", "kind": "password_changed", "ts": 5}
+LISTED = {**ROW, "kind": "address_whitelisted", "asset": "BTC", "address": "bcrt1q"}
+CHAINS = {"BTC": "bitcoin"}
+
+
+def test_records_of_other_topics_are_facts():
+    assert of_alert(ALERT, 5) == AlertRaised("a7", "takeover", Severity.CRITICAL, "acme", 5)
+    assert of_alert({**ALERT, "key": {}, "row": {"account": "acme"}}, 5) == of_alert(ALERT, 5)
+    assert of_alert({**ALERT, "key": {"symbol": "BTC"}}, 5) is None
+    assert of_action(ACTION) == Held("a7", HoldAction.FREEZE, "acme", 5, "a7")
+    assert of_action({**ACTION, "action": "halt_grid"}) is None
+    assert of_account(ROW, CHAINS) == CredentialChanged("e7", "acme", Credential.PASSWORD, 5)
+    assert of_account(LISTED, CHAINS) == DestinationListed("e7", "acme", "bitcoin", "bcrt1q", True, 5)
+    assert of_account({**LISTED, "asset": None}, CHAINS) is None
+    assert of_account({**ROW, "kind": "login"}, CHAINS) is None
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda: of_alert({}, 5),
+        lambda: of_alert({**ALERT, "severity": "grave"}, 5),
+        lambda: of_alert({**ALERT, "key": {"account": "a b"}}, 5),
+        lambda: of_alert({**ALERT, "id": None}, 5),
+        lambda: of_action({**ACTION, "event_time_ms": "now"}),
+        lambda: of_account({**ROW, "ts": -1}, CHAINS),
+        lambda: of_account({**LISTED, "address": None}, CHAINS),
+    ],
+)
+def test_a_record_that_is_none_is_refused(read):
+    with pytest.raises(CustodyError, match="expected an"):
+        read()
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_fact_is_read_as_it_was_written(event):
+    assert parse_fact(msgspec.json.encode(event)) == event
+
+
+@given(st.data())
+def test_any_bytes_are_a_fact_or_refused(data):
+    blob = msgspec.json.encode(data.draw(st.sampled_from(EVENTS)))
+    at = data.draw(st.integers(0, len(blob)))
+    blob = blob[:at] + data.draw(st.binary(max_size=4)) + blob[at + data.draw(st.integers(0, 6)) :]
+    with contextlib.suppress(CustodyError):
+        facts(parse_fact(blob))
+
+
+@pytest.mark.parametrize("units", ["", "-1", "01", "1.0", "1e3", "\u0663", 5])
+def test_a_balance_is_written_in_one_way(units):
+    with pytest.raises(CustodyError, match="expected"):
+        parse_fact(msgspec.json.encode({**msgspec.to_builtins(balance()), "units": units}))
 
 
 # -- people

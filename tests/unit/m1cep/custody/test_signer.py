@@ -3,12 +3,13 @@
 import copy
 import json
 import pickle
+from hashlib import sha256
 
 import msgspec
 import pytest
 from custodyworld import POLICY, G, P, World, inputs_of
 
-from m1cep.custody.policy import parse_policy
+from m1cep.custody.policy import Approval, parse_policy
 from m1cep.custody.policy.events import AlertClosed, AlertRaised, Severity, Spending, Spent, VaultBalance
 from m1cep.custody.request import Kind
 from m1cep.custody.requests import Quorum, State
@@ -383,3 +384,14 @@ def test_a_snapshot_of_something_else_is_refused():
             Signer.restore(kept, talk.world.quorums, talk.world.policy, talk.world.secrets[1])
     with pytest.raises(CustodyError, match="vaults that are not there: v"):
         Signer.restore(good, {}, talk.world.policy, talk.world.secrets[1])
+
+
+def test_words_that_nobody_gave_do_not_take_the_place_of_those_that_count():
+    talk = Talk(amount="1001")  # needs one of the officers
+    forged = [Approval(talk.request.id, talk.digest, "carol", True, f"{n:04x}") for n in range(60)]
+    [vote] = talk.say(Propose(talk.request, 1, tuple(forged)))
+    assert vote.word is Word.WAIT
+    good = Approval(talk.request.id, talk.digest, "carol", True)
+    signature = sha256(talk.world.policy.people["carol"].encode() + good.message()).hexdigest()
+    [vote] = talk.say(Propose(talk.request, 1, (msgspec.structs.replace(good, signature=signature),)))
+    assert vote.word is Word.ACCEPT
