@@ -74,6 +74,9 @@ class Facts:
 
     def __init__(self) -> None:
         self._state = _State()
+        self._spent: dict[
+            str, dict[str, Spending]
+        ] = {}  # by account and by vault, of a chain and asset; then by request
 
     def apply(self, event: FactEvent) -> None:
         """Take an event in."""
@@ -127,6 +130,13 @@ class Facts:
             return
         if known is None or _spending_order(event) > _spending_order(known):
             state.spendings[event.request_id] = event
+            self._index(known, event)
+
+    def _index(self, known: Spending | None, event: Spending) -> None:
+        for key in _groups(known) if known is not None else ():
+            del self._spent[key][event.request_id]
+        for key in _groups(event):
+            self._spent.setdefault(key, {})[event.request_id] = event
 
     # -- to ask
 
@@ -157,25 +167,18 @@ class Facts:
             since_ms: epoch; what is reserved and not released counts however old it is.
             of_account: those of the request's account, else those of its vault.
         """
-        for one in self._state.spendings.values():
-            same = one.account == request.account if of_account else one.vault == request.vault
-            if same and (one.chain, one.asset) == (request.chain, request.asset) and one.request_id != request.id:  # noqa: SIM102
-                if one.spent is Spent.RESERVED or (one.spent is Spent.RELEASED and one.time_ms > since_ms):
-                    yield int(one.amount)
+        of = _key("account", request.account) if of_account else _key("vault", request.vault)
+        for one in self._spent.get(_key(of, request.chain, request.asset), {}).values():
+            counts = one.spent is Spent.RESERVED or (one.spent is Spent.RELEASED and one.time_ms > since_ms)
+            if counts and one.request_id != request.id:
+                yield int(one.amount)
 
     def available(self, request: Request) -> int | None:
         """Minor units of the request's asset in its vault that nothing else has a claim on; None: the balance is not known."""
         balance = self._state.balances.get(_key(request.vault, request.chain, request.asset))
         if balance is None:
             return None
-        claimed = sum(
-            int(one.amount)
-            for one in self._state.spendings.values()
-            if (one.vault, one.chain, one.asset) == (request.vault, request.chain, request.asset)
-            and one.request_id != request.id
-            and (one.spent is Spent.RESERVED or (one.spent is Spent.RELEASED and one.time_ms > balance.time_ms))
-        )
-        return int(balance.units) - claimed
+        return int(balance.units) - sum(self.spent(request, balance.time_ms, of_account=False))
 
     def lock(self, request_id: str) -> LockStands | None:
         """The lock of a cross-chain transfer, unless there is none or it was given back."""
@@ -202,8 +205,14 @@ class Facts:
         state.spendings = {
             key: one for key, one in state.spendings.items() if one.time_ms >= before_ms or one.spent is Spent.RESERVED
         }
+        self._index_all()
         state.locks = {key: one for key, one in state.locks.items() if one.time_ms >= before_ms}
         state.returned = {key: ms for key, ms in state.returned.items() if ms >= before_ms}
+
+    def _index_all(self) -> None:
+        self._spent = {}
+        for spending in self._state.spendings.values():
+            self._index(None, spending)
 
     def snapshot(self) -> dict[str, Any]:
         """All of it as plain values, fit for JSON or msgpack."""
@@ -225,11 +234,17 @@ class Facts:
             facts._state = msgspec.convert(kept["state"], _State)
         except (KeyError, msgspec.ValidationError) as error:
             raise CustodyError(f"expected a snapshot of facts: {error}") from None
+        facts._index_all()
         return facts
 
 
 def _key(*parts: str) -> str:
     return " ".join(parts)  # names have no white space
+
+
+def _groups(spending: Spending) -> tuple[str, str]:
+    of = _key(spending.chain, spending.asset)
+    return _key("account", spending.account, of), _key("vault", spending.vault, of)
 
 
 def _close(closed: dict[str, int], key: str, time_ms: int) -> None:
