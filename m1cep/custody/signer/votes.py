@@ -49,12 +49,17 @@ class Votes:
             except CustodyError as error:
                 return [self._word(request.id, digest, 1, Word.REJECT, "request", str(error))]
             known = self.memory.known[request.id] = Known(request, digest)
-        if event.epoch != epoch:
-            reason = f"expected epoch {epoch} of the key, got epoch {event.epoch}"
-            return self._say(known, Word.WAIT, "epoch", reason)
+        if not known.closed and event.epoch != epoch:
+            self._say(known, Word.WAIT, "epoch", f"expected epoch {epoch} of the key, got epoch {event.epoch}")
+        else:
+            self._hear_people(known, event)
+        assert known.vote is not None  # whatever is known was voted on
+        return [known.vote]
+
+    def _hear_people(self, known: Known, event: Propose) -> None:
         words = [word for word in event.approvals if word not in known.approvals and self._is_by_whom_it_says(word)]
         known.approvals += words[: MAX_APPROVALS - len(known.approvals)]
-        return self.vote(known, anew=bool(words)) or ([known.vote] if known.vote else [])
+        self.vote(known, anew=bool(words))
 
     def vote(self, known: Known, *, anew: bool = False) -> list[Vote]:
         """Decide again; the vote, if it is another one than before or ``anew``."""
@@ -66,8 +71,6 @@ class Votes:
 
     def _say(self, known: Known, word: Word, rule: str, reason: str, *, anew: bool = False) -> list[Vote]:
         before = known.vote
-        if known.closed:
-            return [before] if before is not None else []
         same = before is not None and (before.word, before.rule, before.policy) == (word, rule, self.policy.hash)
         if same and not anew:
             return []
