@@ -93,7 +93,7 @@ class Signer:
         self._quorums[vault] = quorum
         for known in self._votes.memory.known.values():
             if known.request.vault == vault:
-                known.give_up(self._nonces)
+                self._nonces.drop(known.request.id)
 
     # -- attempts
 
@@ -129,7 +129,6 @@ class Signer:
             return [self._unable(known, event.attempt, f"the plan is refused: {error}")]
         if known.pinned not in {"", transaction}:
             return [self._unable(known, event.attempt, "another transaction was signed under this id")]
-        known.give_up(self._nonces)
         nonces, commitment = self._secrets.commit(known.request.vault, quorum.epoch, len(messages))
         self._nonces.put(known.request.id, event.attempt, nonces)
         known.attempt, known.signers, known.plan = event.attempt, signers, event.plan
@@ -141,7 +140,7 @@ class Signer:
         """The same question gets the same answer, as long as it is worth something."""
         if (event.signers, event.plan) != (known.signers, known.plan):
             return [self._unable(known, event.attempt, "this attempt has begun with other signers or another plan")]
-        if known.share or (known.commitment and self._nonces.has(known.request.id, event.attempt)):
+        if known.share or self._nonces.has(known.request.id, event.attempt):
             return [Commitment(known.request.id, self.number, event.attempt, known.commitment)]
         return [self._unable(known, event.attempt, "this attempt was given up")]
 
@@ -152,7 +151,7 @@ class Signer:
             if asked == known.asked:
                 return [Share(request_id, self.number, attempt, known.share)]
             return [self._unable(known, attempt, "a share was given in this attempt for other commitments")]
-        if attempt != known.attempt or not known.commitment or not self._nonces.has(request_id, attempt):
+        if not self._nonces.has(request_id, attempt):
             return [self._unable(known, attempt, "there are no nonces for this attempt: it was given up")]
         if tuple(sorted(event.commitments)) != known.signers or event.commitments[self.number] != known.commitment:
             return [self._unable(known, attempt, "expected the commitments of this attempt, mine among them")]
@@ -235,6 +234,4 @@ class Signer:
             raise CustodyError(f"the snapshot has requests of vaults that are not there: {', '.join(sorted(unknown))}")
         signer = cls(number, quorums, policy, secrets, facts)
         signer._votes.memory = memory
-        for known in memory.known.values():
-            known.give_up(signer._nonces)
         return signer

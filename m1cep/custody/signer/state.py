@@ -14,8 +14,6 @@ from m1cep.custody.requests.messages import Vote, Word
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from m1cep.custody.signer.nonces import NonceBox
-
 
 class Secrets(Protocol):
     """What a signer's process holds and knows. It draws the randomness, and asks the chain's rules; the machine only calls it."""
@@ -54,7 +52,7 @@ class Known(msgspec.Struct):
         signers: who takes part in it.
         plan: what its transaction is made of.
         transaction: digest of the messages that this signer made of request and plan when it committed.
-        commitment: what was committed to in it; empty: nothing, or it was given up.
+        commitment: what was committed to in it; worth nothing when the nonces are gone.
         asked: digest of the question that the share answers.
         share: the answer, to be given again to the same question; empty: none was given in this attempt.
         pinned: digest of the messages of the one transaction that is ever signed for this request; empty: none yet.
@@ -78,12 +76,6 @@ class Known(msgspec.Struct):
     def waits(self) -> bool:
         """Its time, people or facts are missing."""
         return not self.closed and self.vote is not None and self.vote.word is Word.WAIT
-
-    def give_up(self, nonces: NonceBox) -> None:
-        """The attempt under way comes to nothing; a share that was given stays given."""
-        nonces.drop(self.request.id)
-        if not self.share:
-            self.commitment = b""
 
 
 class Memory(msgspec.Struct):

@@ -125,7 +125,6 @@ class Votes:
         votes: list[Vote] = []
         for request_id, known in list(memory.known.items()):
             if memory.now_ms >= known.request.expires_ms + KEEP_MS:
-                known.give_up(self._nonces)
                 del memory.known[request_id]  # if it comes again, it has expired
             elif memory.now_ms >= known.request.expires_ms or (look and known.waits):
                 votes += self.vote(known)
@@ -134,7 +133,7 @@ class Votes:
     def close(self, known: Known, reason: str) -> None:
         """Nothing is signed for it any more. What was reserved is free, unless a share of ours is out."""
         known.closed = reason[:1_000]
-        known.give_up(self._nonces)
+        self._nonces.drop(known.request.id)
         if not known.pinned:
             self._spent(known, Spent.RETURNED)
 

@@ -395,3 +395,11 @@ def test_words_that_nobody_gave_do_not_take_the_place_of_those_that_count():
     signature = sha256(talk.world.policy.people["carol"].encode() + good.message()).hexdigest()
     [vote] = talk.say(Propose(talk.request, 1, (msgspec.structs.replace(good, signature=signature),)))
     assert vote.word is Word.ACCEPT
+
+
+def test_a_request_that_cannot_be_one_is_rejected_and_not_remembered():
+    talk = Talk()
+    wrong = msgspec.structs.replace(talk.request, not_before_ms=5)
+    [vote] = talk.say(Propose(wrong, 1))
+    assert (vote.word, vote.rule) == (Word.REJECT, "request")
+    assert talk.signer.known(wrong.id) is None
