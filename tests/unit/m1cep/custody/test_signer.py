@@ -296,6 +296,7 @@ def test_what_waits_is_voted_on_when_its_time_has_come():
     talk = Talk(kind=Kind.TIME_LOCK, not_before_ms=1_020_000)
     assert talk.vote().word is Word.WAIT
     assert talk.say(Tick(1_019_999)) == []
+    assert talk.say(Tick(1_020_500)) == []  # looked at once a second
     [vote] = talk.say(Tick(1_021_000))
     assert vote.word is Word.ACCEPT
 
