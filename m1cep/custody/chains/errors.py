@@ -10,10 +10,10 @@ ChainError
 
 from __future__ import annotations
 
-from m1cep.errors import M1cepError
+from m1cep.errors import CustodyError
 
 
-class ChainError(M1cepError):
+class ChainError(CustodyError):
     """A transfer that does not go through; the message says what was expected, what came, and the remedy."""
 
 
