@@ -41,7 +41,8 @@ class Letter(NamedTuple):
 
     Attributes:
         sender: its name in the roster, or a person's in the policy.
-        about: ``request`` (m1cep.custody.requests.messages), ``ceremony``, ``fact`` (m1cep.custody.policy.events).
+        about: ``request`` (m1cep.custody.requests.messages), ``ceremony``, ``fact`` (m1cep.custody.policy.events), ``desk``
+            (``streams.custody.asks``), ``audit`` (a head of the coordinator's log).
         body: what it says.
     """
 

@@ -7,6 +7,9 @@
     chains = "<key>"
     operations = "<key>"
 
+    [requesters]                 # who may ask for releases, beside the people of the policy
+    withdrawals = "<key>"
+
     [signers]
     1 = "<key>"
     2 = "<key>"
@@ -23,7 +26,7 @@ The people who approve are named by the policy. A name is used for one key only:
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -78,18 +81,22 @@ class Vault(_Closed):
 class _File(_Closed):
     coordinator: _Coordinator
     facts: dict[Name, Key] = {}
+    requesters: dict[Name, Key] = {}
     signers: dict[Number, Key]
     vaults: dict[Name, Vault]
 
     @model_validator(mode="after")
     def _fits(self) -> _File:
-        keys = [self.coordinator.key, *self.facts.values(), *self.signers.values()]
+        keys = [self.coordinator.key, *self.facts.values(), *self.requesters.values(), *self.signers.values()]
         if len(set(keys)) != len(keys):
             raise ValueError("two parties have the same key")
         for name, vault in self.vaults.items():
             if missing := sorted(set(vault.signers) - self.signers.keys()):
                 raise ValueError(f"vault {name} has signers that have no key: {', '.join(map(str, missing))}")
-        if clash := sorted(self.facts.keys() & {COORDINATOR, *(signer_name(n) for n in self.signers)}):
+        others = {COORDINATOR, *(signer_name(n) for n in self.signers)}
+        if clash := sorted(
+            (self.facts.keys() | self.requesters.keys()) & others or self.facts.keys() & self.requesters.keys()
+        ):
             raise ValueError(f"the name {clash[0]} is another party's")
         return self
 
@@ -106,6 +113,7 @@ class Roster:
     Attributes:
         keys: Ed25519 public keys (32 bytes) by the party's name: ``coordinator``, ``signer-1``, and the sources of facts.
         facts: names of those who may say what opens doors.
+        requesters: keys of those who may ask for releases, by name. They are not among ``keys``: nobody else hears them.
         signers: the signers' keys by number, as ceremonies need them.
         vaults: by name.
     """
@@ -114,6 +122,7 @@ class Roster:
     facts: frozenset[str]
     signers: dict[int, bytes]
     vaults: dict[str, Vault]
+    requesters: dict[str, bytes] = field(default_factory=dict)
 
 
 def load_roster(file: str | Path) -> Roster:
@@ -135,4 +144,5 @@ def load_roster(file: str | Path) -> Roster:
     keys = {COORDINATOR: bytes.fromhex(found.coordinator.key)}
     keys |= {name: bytes.fromhex(key) for name, key in found.facts.items()}
     keys |= {signer_name(number): key for number, key in signers.items()}
-    return Roster(keys, frozenset(found.facts), signers, found.vaults)
+    requesters = {name: bytes.fromhex(key) for name, key in found.requesters.items()}
+    return Roster(keys, frozenset(found.facts), signers, found.vaults, requesters)

@@ -1,0 +1,161 @@
+"""What people ask of the coordinator beside releases, and what it says of vaults and ceremonies: letters about ``desk``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import msgspec
+
+from m1cep.custody.request import Kind, Name, check_request
+from m1cep.errors import CustodyError
+from streams.custody.derive import chain_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from m1cep.custody.chains.interface import Chain
+    from m1cep.custody.request import Request
+    from streams.custody.roster import Vault
+
+_Text = Annotated[str, msgspec.Meta(max_length=1_000)]
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
+    pass
+
+
+class AskCeremony(_Body, frozen=True):
+    """Begin a ceremony.
+
+    Attributes:
+        id: given by whoever asks; said twice it counts once.
+        kind: keygen, refresh or reshare.
+    """
+
+    id: Name
+    kind: Annotated[str, msgspec.Meta(pattern="^(keygen|refresh|reshare)$")]
+    vault: Name
+
+
+class AskFunds(_Body, frozen=True):
+    """Pay into a vault from the faucet of a local chain.
+
+    Attributes:
+        amount: such as 0.5.
+    """
+
+    id: Name
+    vault: Name
+    amount: Name
+
+
+class CeremonyStands(_Body, frozen=True):
+    """Where a ceremony stands.
+
+    Attributes:
+        id: of who asked.
+        state: going, done or failed.
+        reason: in words.
+    """
+
+    id: Name
+    kind: Name
+    vault: Name
+    state: Name
+    reason: _Text
+
+
+class VaultStands(_Body, frozen=True):
+    """A vault with a key.
+
+    Attributes:
+        key: the group's public key, hexadecimal.
+        free: minor units that are confirmed, and not locked; text.
+    """
+
+    vault: Name
+    account: Name
+    chain: Name
+    asset: Name
+    address: Name
+    key: Name
+    epoch: int
+    threshold: int
+    signers: tuple[int, ...]
+    free: Name
+
+
+class Answered(_Body, frozen=True):
+    """What was asked for is done, or why not."""
+
+    id: Name
+    done: bool
+    reason: _Text
+
+
+Ask: TypeAlias = AskCeremony | AskFunds
+Said: TypeAlias = CeremonyStands | VaultStands | Answered
+
+_asks: msgspec.json.Decoder[Ask] = msgspec.json.Decoder(Ask)
+_said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
+
+
+def encode(body: Ask | Said) -> str:
+    """The body of a letter."""
+    return msgspec.json.encode(body, order="sorted").decode()
+
+
+def parse_ask(text: str) -> Ask:
+    """Raises CustodyError when it is none."""
+    found: Ask = _parse(_asks, text)
+    return found
+
+
+def parse_said(text: str) -> Said:
+    """Raises CustodyError when it is none."""
+    found: Said = _parse(_said, text)
+    return found
+
+
+def _parse(decoder: msgspec.json.Decoder[Any], text: str) -> Any:
+    try:
+        return decoder.decode(text)
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+        raise CustodyError(f"expected a message about vaults or ceremonies: {error}") from None
+
+
+def check_release(vaults: Mapping[str, Vault], request: Request) -> None:
+    """Whether a request can be meant: its vaults are there, and chain, asset, account, destination and amounts fit them.
+
+    Commands ask before they send, the coordinator when it hears; every signer derives the transaction for itself.
+
+    Raises:
+        CustodyError: says what was expected.
+    """
+    check_request(request)
+    chain = _check_side(vaults, request.vault, request.chain, request.asset)
+    account = vaults[request.vault].account
+    if request.account != account:
+        raise CustodyError(f"vault {request.vault} is account {account}'s, the request is for {request.account}")
+    chain.asset.check(request.units)
+    canonical = chain.destination(request.destination)
+    if canonical != request.destination:
+        raise CustodyError(f"write the destination as {canonical}: whitelists compare it letter by letter")
+    if request.lock is not None:
+        lock = request.lock
+        other = _check_side(vaults, lock.vault, lock.chain, lock.asset)
+        other.asset.check(int(lock.amount))
+        if lock.vault == request.vault:
+            raise CustodyError(f"a {Kind.CROSS_CHAIN} has its lock in another vault than {request.vault}")
+
+
+def _check_side(vaults: Mapping[str, Vault], name: str, chain_name: str, asset: str) -> Chain[Any]:
+    vault = vaults.get(name)
+    if vault is None:
+        raise CustodyError(f"there is no vault {name}; there are {', '.join(sorted(vaults)) or 'none'}")
+    if chain_name != vault.chain:
+        raise CustodyError(f"vault {name} is on {vault.chain}, asked for was {chain_name}")
+    chain = chain_of(vault.chain)
+    if asset != chain.asset.symbol:
+        raise CustodyError(f"vault {name} has {chain.asset.symbol}, asked for was {asset}")
+    return chain

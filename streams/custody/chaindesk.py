@@ -1,0 +1,430 @@
+"""The chains behind the coordinator: plans, broadcasts, confirmations, balances, and the book of locks.
+
+    coordinator ── MakePlan, Broadcast, PlaceLock ... ──▶ desk ──▶ chain's software (``streams.chains``)
+                ◀─ Planned, Seen, Confirmed, Void, LockPlaced ... and facts for the signers ─┘
+
+A vault has one transfer under way at a time on a chain with one nonce (Solana, EVM), so that no two plans are for the same
+nonce; on Bitcoin a plan takes none of the coins of another. A request that has ended and may yet be on the chain keeps nothing
+from others: the next transfer may use its coins or nonce, and once that one is confirmed, the former can never be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import msgspec
+
+from m1cep.custody.chains.errors import ChainRefusedError
+from m1cep.custody.chains.interface import Transfer, state_to_json
+from m1cep.custody.policy.events import LockReturned, LockStands, Spending, Spent, VaultBalance
+from m1cep.custody.request import Request  # noqa: TC001 - msgspec reads the annotation
+from m1cep.custody.requests.messages import (
+    Broadcast,
+    Confirmed,
+    LockDone,
+    LockPlaced,
+    MakePlan,
+    PlaceLock,
+    Planned,
+    ReturnLock,
+    Seen,
+    SettleLock,
+    Void,
+)
+from m1cep.errors import CustodyError
+from streams.custody.derive import derive
+from streams.custody.locks import LockBook, Standing
+from streams.custody.shares import signatures_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from m1cep.custody.chains.interface import LocalNode, Unsigned
+    from m1cep.custody.policy.events import FactEvent
+    from m1cep.custody.requests.messages import Heard, Status
+    from streams.custody.roster import Vault
+
+    Work: TypeAlias = MakePlan | Broadcast | PlaceLock | ReturnLock | SettleLock
+    Told: TypeAlias = Heard | FactEvent
+
+#: Kinds of chains whose vaults have one nonce.
+ONE_NONCE = frozenset({"solana", "evm"})
+_CALM = 10  # where nothing waits for a block, they come so many times slower
+_MARGIN_S = 30  # by which a chain's clock may be behind ours, before a deadline of it counts as over
+
+
+class Job(msgspec.Struct):
+    """A transfer under way.
+
+    Attributes:
+        plan: facts that it is built from.
+        consumes: what can be spent only once, and it spends.
+        signature: of all its inputs; empty: not signed.
+        reference: under which its confirmations are asked for.
+        seen: the chain's software has taken it.
+        ended: the request has ended, and may yet be on the chain.
+    """
+
+    request: Request
+    plan: bytes
+    consumes: frozenset[str]
+    signature: bytes = b""
+    reference: str = ""
+    seen: bool = False
+    ended: bool = False
+
+
+class Books(msgspec.Struct):
+    """All that survives a restart.
+
+    Attributes:
+        jobs: by request.
+        told: what signers were last told to be free in each vault, in minor units.
+        held: what each vault had last, for a local chain that is made anew.
+        credited: references of deposits that count.
+    """
+
+    jobs: dict[str, Job] = {}
+    locks: LockBook = msgspec.field(default_factory=LockBook)
+    told: dict[str, int] = {}
+    held: dict[str, int] = {}
+    credited: dict[str, set[str]] = {}
+
+
+class ChainDesk:
+    """Carries out what the coordinator says to the chains and the book of locks.
+
+    Args:
+        vaults: those of the roster.
+        open_node: gives the software of a chain by its name; called once for each that a vault needs.
+        depth: confirmations after which a release or a deposit counts.
+        block_ms: between two blocks of a local chain, while something waits for one.
+        note: is told what does not go on and why: request and reason.
+    """
+
+    def __init__(
+        self,
+        vaults: Mapping[str, Vault],
+        open_node: Callable[[str], LocalNode[Any]],
+        *,
+        depth: int = 2,
+        block_ms: int = 1_000,
+        note: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._vaults, self._open_node, self._depth, self._block_ms = vaults, open_node, depth, block_ms
+        self._note = note or (lambda _request_id, _reason: None)
+        self._nodes: dict[str, LocalNode[Any]] = {}
+        self._keys: dict[str, bytes] = {}
+        self._books = Books()
+        self._now_ms = self._block_at_ms = 0
+        self._look = False  # something has changed: look at once, not with the next block
+        self._young: set[str] = set()  # vaults with deposits that do not count yet
+        self._noted: dict[str, str] = {}
+
+    # -- vaults
+
+    def open(self, vault: str, key: bytes) -> None:
+        """A vault has a key: make on its chain what must be there. A local chain that is new gets what the vault had."""
+        if self._keys.get(vault) == key:
+            return
+        node = self._node(vault)
+        node.open_vault(key)
+        self._keys[vault] = key
+        missing = self._books.held.get(vault, 0) - node.balance(key)
+        if missing > 0:
+            node.fund(node.chain.address(key), missing)
+            node.advance(self._depth)
+        self._look = True
+
+    def fund(self, vault: str, amount: str) -> int:
+        """Pay into a vault from the faucet of its local chain; minor units.
+
+        Args:
+            vault: with a key.
+            amount: such as 0.5, of the chain's asset.
+
+        Raises:
+            CustodyError: the vault has no key yet, the amount is none, or more than the faucet has.
+        """
+        key = self._key(vault)
+        node = self._node(vault)
+        units = node.chain.asset.parse(amount)
+        node.fund(node.chain.address(key), units)
+        self._block_at_ms = 0  # with the next look at the time
+        return units
+
+    def address(self, vault: str) -> str:
+        """Where a vault receives."""
+        return str(self._node(vault).chain.address(self._key(vault)))
+
+    def balance(self, vault: str) -> int:
+        """What a vault has now by its chain, in minor units."""
+        return self._node(vault).balance(self._key(vault))
+
+    def told(self, vault: str) -> int:
+        """What signers were last told to be free in it, in minor units."""
+        return self._books.told.get(vault, 0)
+
+    def free(self, vault: str) -> int:
+        """What of it is confirmed, not locked and not on its way out, in minor units."""
+        going = sum(job.request.units for job in self._going(vault))
+        return self._books.told.get(vault, 0) - going
+
+    def _key(self, vault: str) -> bytes:
+        key = self._keys.get(vault)
+        if key is None:
+            raise CustodyError(f"vault {vault} has no key yet; make one: m1cep custody keygen {vault}")
+        return key
+
+    def _node(self, vault: str) -> LocalNode[Any]:
+        name = self._vaults[vault].chain
+        if name not in self._nodes:
+            node = self._open_node(name)
+            if node.chain.name != name:
+                raise CustodyError(f"vault {vault} is on {name}, and the software at hand runs {node.chain.name}")
+            self._nodes[name] = node
+        return self._nodes[name]
+
+    def close(self) -> None:
+        """Let go of the chains' software."""
+        for node in self._nodes.values():
+            node.close()
+
+    # -- what the coordinator says
+
+    def carry_out(self, said: Work) -> list[Told]:
+        """Do it, if it can be done now; what comes of it. It is said again, so what cannot be done now waits for that."""
+        try:
+            match said:
+                case MakePlan():
+                    return self._plan(said.request)
+                case Broadcast():
+                    return self._broadcast(said)
+                case PlaceLock():
+                    return self._place(said.request)
+                case ReturnLock():
+                    return self._give_back(said.request)
+                case SettleLock():
+                    self._books.locks.settle(said.request)
+                    return [LockDone(said.request.id)]
+        except CustodyError as error:
+            self._waits(said.request.id, str(error))
+            return []
+
+    def hear(self, status: Status) -> None:
+        """A request has another state: what has ended for good is forgotten."""
+        job = self._books.jobs.get(status.request_id)
+        if job is None or not status.state.ended:
+            return
+        if status.unresolved:
+            job.ended = True
+        else:
+            del self._books.jobs[status.request_id]
+        self._noted.pop(status.request_id, None)
+
+    def _waits(self, request_id: str, reason: str) -> None:
+        if self._noted.get(request_id) != reason:
+            self._noted[request_id] = reason
+            self._note(request_id, reason)
+
+    def _plan(self, request: Request) -> list[Told]:
+        known = self._books.jobs.get(request.id)
+        if known is not None:
+            return [Planned(request.id, known.plan)]
+        key, node = self._key(request.vault), self._node(request.vault)
+        going = self._going(request.vault)
+        if going and request.chain.partition(":")[0] in ONE_NONCE:
+            self._waits(request.id, f"{going[0].request.id} of the same vault is under way")
+            return []
+        plan = state_to_json(_without(node.state(key), {name for job in going for name in job.consumes}))
+        unsigned = self._derive(request, plan)
+        self._simulate(request, unsigned)
+        self._books.jobs[request.id] = Job(request, plan, unsigned.consumes)
+        return [Planned(request.id, plan)]
+
+    def _simulate(self, request: Request, unsigned: Unsigned) -> None:
+        """Whether the chain's own view of what would happen is that of the request."""
+        key = self._key(request.vault)
+        transfer = Transfer(key, request.destination, request.units, request.expires_ms // 1_000)
+        would = self._node(request.vault).simulate(transfer, unsigned)
+        pays = would.vault_before - would.vault_after
+        if would.destination_gains != request.units or not request.units <= pays <= request.units + unsigned.fee:
+            raise CustodyError(
+                f"the chain says that {would.destination_gains} would arrive and {pays} leave, asked for were {request.units}"
+            )
+
+    def _broadcast(self, said: Broadcast) -> list[Told]:
+        request = said.request
+        unsigned = self._derive(request, said.plan)
+        job = self._books.jobs.setdefault(request.id, Job(request, said.plan, unsigned.consumes))
+        if not job.signature:
+            signed = self._node(request.vault).chain.attach(unsigned, signatures_of(said.signature, unsigned))
+            job.signature, job.reference = said.signature, signed.reference
+        return self._send(job)
+
+    def _send(self, job: Job) -> list[Told]:
+        """Give it to the chain, unless that has it."""
+        node = self._node(job.request.vault)
+        unsigned = self._derive(job.request, job.plan)
+        signed = node.chain.attach(unsigned, signatures_of(job.signature, unsigned))
+        if not node.confirmations(job.reference) and not job.seen:
+            self._simulate(job.request, unsigned)
+        node.broadcast(signed)
+        job.seen = self._look = True
+        return [Seen(job.request.id, job.reference)]
+
+    def _derive(self, request: Request, plan: bytes) -> Unsigned:
+        return derive(self._vaults, self._key(request.vault), request, plan)
+
+    def _going(self, vault: str) -> list[Job]:
+        return [job for job in self._books.jobs.values() if job.request.vault == vault and not job.ended]
+
+    # -- locks
+
+    def _place(self, request: Request) -> list[Told]:
+        lock, book = request.lock, self._books.locks
+        assert lock is not None  # the coordinator asks for it only where there is one
+        if book.standing(request.id) is None and self.free(lock.vault) < int(lock.amount):
+            raise CustodyError(f"{lock.amount} is to be locked in vault {lock.vault}, free is {self.free(lock.vault)}")
+        book.place(request)
+        self._look = True
+        stands = LockStands(request.id, lock.vault, lock.chain, lock.asset, lock.amount, self._now_ms)
+        return [stands, LockPlaced(request.id)]
+
+    def _give_back(self, request: Request) -> list[Told]:
+        self._books.locks.give_back(request)
+        self._look = True
+        return [LockReturned(request.id, self._now_ms), LockDone(request.id)]
+
+    def lock(self, request_id: str) -> Standing | None:
+        """What became of the lock of a request."""
+        return self._books.locks.standing(request_id)
+
+    # -- time
+
+    def tick(self, now_ms: int) -> list[Told]:
+        """Let blocks pass on local chains, look at them, and say what has happened since."""
+        self._now_ms = max(now_ms, self._now_ms)
+        if now_ms >= self._block_at_ms:
+            self._block_at_ms = now_ms + self._block_ms * _CALM
+            for node in self._nodes.values():
+                node.advance()
+        elif not self._look:
+            return []
+        self._look = False
+        told: list[Told] = []
+        for job in list(self._books.jobs.values()):
+            if job.request.id in self._books.jobs and job.request.vault in self._keys:
+                told += self._follow(job)
+        for vault in self._keys:
+            told += self._weigh(vault)
+        if self._young or any(not job.ended for job in self._books.jobs.values()):
+            self._block_at_ms = min(self._block_at_ms, now_ms + self._block_ms)
+        return told
+
+    def _follow(self, job: Job) -> list[Told]:
+        node, request = self._node(job.request.vault), job.request
+        depth = node.confirmations(job.reference) if job.reference else 0
+        if depth >= self._depth:
+            return self._is_confirmed(job)
+        if depth:
+            return []
+        if why := self._never(job):
+            return self._is_void(job, why)
+        if job.signature and not job.seen:
+            try:
+                return self._send(job)
+            except CustodyError as error:
+                self._waits(request.id, str(error))
+        return []
+
+    def _is_confirmed(self, job: Job) -> list[Told]:
+        del self._books.jobs[job.request.id]
+        told: list[Told] = [Confirmed(job.request.id, job.reference), self._spending(job, Spent.RELEASED)]
+        for other in list(self._books.jobs.values()):
+            if other.request.vault == job.request.vault and not job.consumes.isdisjoint(other.consumes):
+                told += self._is_void(other, f"transaction {job.reference} has spent what it would spend")
+        return told
+
+    def _is_void(self, job: Job, why: str) -> list[Told]:
+        del self._books.jobs[job.request.id]
+        return [Void(job.request.id, why), self._spending(job, Spent.RETURNED)]
+
+    def _spending(self, job: Job, spent: Spent) -> Spending:
+        one = job.request
+        return Spending(one.id, one.account, one.vault, one.chain, one.asset, one.amount, spent, self._now_ms)
+
+    def _never(self, job: Job) -> str:
+        """Why it can never be on the chain any more; empty: it may."""
+        kind = job.request.chain.partition(":")[0]
+        if kind == "evm" and self._now_ms // 1000 > job.request.expires_ms // 1000 + _MARGIN_S:
+            return "its deadline is over"
+        if not job.reference or job.seen:  # unsigned, it may be on the chain under a name that we do not know
+            return ""
+        node = self._node(job.request.vault)
+        try:
+            now = node.state(self._keys[job.request.vault])
+        except ChainRefusedError:
+            return ""
+        others = {n for one in self._going(job.request.vault) if one.seen for n in one.consumes}
+        return (
+            ""
+            if job.consumes <= _spendable(now, kind, node, self._keys[job.request.vault]) | others
+            else ("what it would spend is not there any more")
+        )
+
+    def _weigh(self, vault: str) -> list[Told]:
+        """Say what is free in a vault where that has changed. While a release is on its way, it is neither in nor out: wait."""
+        if any(job.seen for job in self._books.jobs.values() if job.request.vault == vault):
+            return []
+        node, key, credited = self._node(vault), self._keys[vault], self._books.credited.setdefault(vault, set())
+        young = 0
+        for deposit in node.deposits(key):
+            if deposit.confirmations < self._depth:
+                young += deposit.amount
+            else:
+                credited.add(deposit.reference)
+        (self._young.add if young else self._young.discard)(vault)
+        whole = node.balance(key) - young
+        self._books.held[vault] = whole
+        units = max(0, whole - self._books.locks.set_aside(vault))
+        if self._books.told.get(vault) == units:
+            return []
+        self._books.told[vault] = units
+        return [VaultBalance(vault, node.chain.name, node.chain.asset.symbol, str(units), self._now_ms)]
+
+    # -- to keep
+
+    def snapshot(self) -> Any:
+        """All of it as plain values, fit for msgpack."""
+        return msgspec.to_builtins(self._books, builtin_types=(bytes,))
+
+    def load(self, kept: Any) -> None:
+        """As it was. Vaults are opened again; a local chain is a new one, with what the vaults had before.
+
+        Raises:
+            CustodyError: this is no snapshot of a desk.
+        """
+        try:
+            self._books = msgspec.convert(kept, Books)
+        except msgspec.ValidationError as error:
+            raise CustodyError(f"expected the books of the chains: {error}") from None
+        for job in self._books.jobs.values():
+            job.seen = False  # give it to the chain once more: that does no harm, and this one may be new
+
+
+def _without(state: Any, taken: Iterable[str]) -> Any:
+    """The facts without coins that another plan spends; of chains that have coins."""
+    coins = getattr(state, "coins", None)
+    if coins is None or not taken:
+        return state
+    return msgspec.structs.replace(state, coins=tuple(c for c in coins if f"{c.txid}:{c.index}" not in taken))
+
+
+def _spendable(state: Any, kind: str, node: LocalNode[Any], key: bytes) -> set[str]:
+    """What a transfer could spend now, by the names that ``consumes`` uses."""
+    if kind == "bitcoin":
+        return {f"{coin.txid}:{coin.index}" for coin in state.coins}
+    if kind == "solana":
+        return {f"{state.nonce_account}:{state.nonce}"}
+    return {f"{node.chain.address(key)}:{state.nonce}"}

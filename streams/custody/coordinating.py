@@ -1,0 +1,383 @@
+"""The coordinator as a machine over topics: letters in, letters out; between them requests, chains and the audit log.
+
+    letters ──▶ opened, checked ──▶ Coordinator ──┬──▶ letters to signers (rounds) and to everybody (releases)
+                                        ▲          └──▶ ChainDesk ──▶ chains, locks
+                                        └──────────── what they answer ◀──┘
+
+All that is heard and every change of a request goes into the audit log, which is on the disk before anything is sent: the runner
+takes the snapshot first, and taking it flushes the log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import structlog
+
+from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.requests import Coordinator, Quorum, Timing, decode, encode
+from m1cep.custody.requests.messages import (
+    Approved,
+    AskCommitment,
+    AskShare,
+    Cancel,
+    Commitment,
+    Confirmed,
+    LockDone,
+    LockPlaced,
+    Planned,
+    Propose,
+    Refused,
+    Seen,
+    Share,
+    Status,
+    Submit,
+    Tick,
+    Unable,
+    Void,
+    Vote,
+)
+from m1cep.errors import CustodyError, EngineError
+from streams import codec
+from streams.custody import asks
+from streams.custody.derive import chain_of, suite_of
+from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
+from streams.custody.roster import COORDINATOR, signer_name
+from streams.custody.shares import GroupCrypto
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from m1cep.custody.policy import Policy
+    from m1cep.custody.requests.messages import Heard, Message
+    from streams.agents.outbox import Packet
+    from streams.custody.chaindesk import ChainDesk, Told
+    from streams.custody.journal import Journal
+    from streams.custody.mail import Letter, Pen
+    from streams.custody.roster import Roster
+    from streams.transport import Record
+
+_log = structlog.get_logger(__name__)
+
+VERSION = 1
+TOPICS = (REQUESTS, ROUNDS)
+_SOURCE = "/m1cep/custody/coordinator"
+_CLOCK_MS = 50  # how fine the requests' time goes on while records come
+_HEAD_EVERY_MS = 60_000
+_MOST_ASKS = 1_000  # ids of people's asks that are remembered
+
+_BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
+
+
+class CoordinatorMachine:
+    """See :class:`streams.agents.solo.Machine`.
+
+    Args:
+        roster: who is who.
+        policy: for the people's keys; decisions are the signers'.
+        pen: the coordinator's.
+        chains_pen: of the source of facts in whose name balances and locks are told.
+        desk: the chains.
+        journal: the audit log.
+        now_ms: the clock.
+        timing: of the requests.
+        publics: keys by vault that are there already.
+    """
+
+    def __init__(  # noqa: PLR0913 - what it works with
+        self,
+        roster: Roster,
+        policy: Policy,
+        pen: Pen,
+        chains_pen: Pen,
+        desk: ChainDesk,
+        journal: Journal,
+        *,
+        now_ms: Callable[[], int],
+        timing: Timing | None = None,
+        publics: Mapping[str, PublicKeys] | None = None,
+    ) -> None:
+        _check_pens(roster, pen, chains_pen)
+        self._roster, self._policy, self._desk, self._journal = roster, policy, desk, journal
+        self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
+        self._askers = {name: bytes.fromhex(key) for name, key in policy.people.items()} | roster.requesters
+        self._publics: dict[str, PublicKeys] = {}
+        self._group = GroupCrypto(roster.vaults, {})
+        self._timing = timing or Timing()
+        self._coordinator = Coordinator({}, self._group, self._timing)
+        self._ticked_ms = 0
+        self._said: list[codec.Message | Packet] = []
+        self._shown: dict[str, asks.VaultStands] = {}
+        self._answered: dict[str, asks.Answered] = {}
+        self._head_ms = self._head_seq = 0
+        self._head_due = False
+        for vault, public in (publics or {}).items():
+            self.set_public(vault, public)
+
+    # -- what comes in
+
+    def take(self, topic: str, partition: int, record: Record) -> Sequence[codec.Message | Packet]:
+        """A record of people (requests) or of signers (rounds)."""
+        self._pass_time(self._now_ms())
+        try:
+            if topic == REQUESTS:
+                self._person(open_letter(record.value, self._askers))
+            else:
+                self._party(open_letter(record.value, self._roster.keys))
+        except CustodyError as error:
+            _log.warning("letter.refused", topic=topic, partition=partition, offset=record.offset, reason=str(error))
+            source = codec.Source(topic, partition, record.offset, record.timestamp, record.key, record.value)
+            self._said.append(codec.dead_letter(source, str(error), _SOURCE))
+        return self._taken()
+
+    def tick(self, now_ms: int) -> Sequence[codec.Message | Packet]:
+        """Time for requests and chains; the newest head of the audit log where something has ended."""
+        self._pass_time(now_ms, at_once=True)
+        self._hear_all(self._settle(self._desk.tick(now_ms)))
+        self._show_vaults()
+        self._show_head(now_ms)
+        return self._taken()
+
+    def _taken(self) -> list[codec.Message | Packet]:
+        said, self._said = self._said, []
+        return said
+
+    def _pass_time(self, now_ms: int, *, at_once: bool = False) -> None:
+        if at_once or now_ms - self._ticked_ms >= _CLOCK_MS:
+            self._ticked_ms = now_ms
+            self._hear_all([Tick(now_ms)])
+
+    def _person(self, letter: Letter) -> None:
+        if letter.about == "desk":
+            self._ask(letter)
+            return
+        if letter.about != "request":
+            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request or desk")
+        message = decode(letter.body.encode())
+        match message:
+            case Submit():
+                speaker = message.request.requester
+            case Cancel():
+                speaker = message.by
+            case Approved():
+                speaker = message.approval.approver
+            case _:
+                raise CustodyError(f"{letter.sender} is nobody from whom a {type(message).__name__} is expected")
+        if speaker != letter.sender:
+            raise CustodyError(f"{letter.sender} speaks in the name of {speaker}")
+        self._note("heard", {"from": letter.sender, "message": _plain(message)})
+        if isinstance(message, Submit) and (refusal := self._refusal(message)):
+            self._say(refusal)
+        else:
+            self._hear_all([message])
+
+    def _refusal(self, event: Submit) -> Refused | None:
+        """Why a request cannot be meant. One that is known is the requests' machine's to answer."""
+        request = event.request
+        if self._coordinator.case(request.id) is not None:
+            return None
+        try:
+            asks.check_release(self._roster.vaults, request)
+            self._group.public(request.vault)
+        except CustodyError as error:
+            return Refused(request.id, str(error)[:1_000])
+        return None
+
+    def _party(self, letter: Letter) -> None:
+        if letter.sender == COORDINATOR or letter.sender in self._roster.facts:
+            return  # what we said ourselves, and what is for the signers
+        if letter.about != "request":
+            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request")
+        message = decode(letter.body.encode())
+        if not isinstance(message, Vote | Commitment | Share | Unable):
+            raise CustodyError(f"{letter.sender} is nobody from whom a {type(message).__name__} is expected")
+        if letter.sender != signer_name(message.signer):
+            raise CustodyError(f"{letter.sender} speaks in the name of signer {message.signer}")
+        self._note("heard", {"from": letter.sender, "message": _plain(message)})
+        self._hear_all([message])
+
+    # -- what people ask beside releases
+
+    def _ask(self, letter: Letter) -> None:
+        ask = asks.parse_ask(letter.body)
+        if letter.sender not in self._policy.groups[self._policy.change.group]:
+            raise CustodyError(f"{letter.sender} is not of group {self._policy.change.group}, who may ask for this")
+        answer = self._answered.get(ask.id)
+        if answer is None:
+            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(ask)})
+            answer = self._answered[ask.id] = self._carry_out(ask)
+            while len(self._answered) > _MOST_ASKS:
+                del self._answered[next(iter(self._answered))]
+        self._release(ask.vault, "desk", asks.encode(answer))
+
+    def _carry_out(self, ask: asks.Ask) -> asks.Answered:
+        vaults = self._roster.vaults
+        if ask.vault not in vaults:
+            known = ", ".join(sorted(vaults)) or "none"
+            return asks.Answered(ask.id, False, f"there is no vault {ask.vault}; there are {known}")
+        if isinstance(ask, asks.AskCeremony):
+            return asks.Answered(ask.id, False, "ceremonies are not run by this coordinator")
+        try:
+            units = self._desk.fund(ask.vault, ask.amount)
+        except CustodyError as error:
+            return asks.Answered(ask.id, False, str(error)[:1_000])
+        return asks.Answered(ask.id, True, f"{units} minor units are on their way to {self._desk.address(ask.vault)}")
+
+    # -- keys
+
+    def set_public(self, vault: str, public: PublicKeys) -> None:
+        """A ceremony has ended: the vault has a key, or its key another epoch."""
+        self._use(vault, public)
+        self._coordinator.set_quorum(vault, _quorum(public))
+        self._note("key", {"vault": vault, "epoch": public.epoch, "public": public.encode().hex()})
+
+    def _use(self, vault: str, public: PublicKeys) -> None:
+        self._publics[vault] = public
+        self._group.set_public(vault, public)
+        self._desk.open(vault, public.group)
+
+    # -- the machine of the requests, and what it says
+
+    def _hear_all(self, events: Iterable[Heard]) -> None:
+        """Events, and those that come of them, until there are none."""
+        waiting = deque(events)
+        while waiting:
+            for said in self._coordinator.handle(waiting.popleft()):
+                if isinstance(said, Propose | AskCommitment | AskShare | Status | Refused):
+                    self._say(said)
+                else:
+                    waiting.extend(self._settle(self._desk.carry_out(said)))
+
+    def _settle(self, told: Iterable[Told]) -> list[Heard]:
+        """What the desk tells: facts go to the signers, the rest to the requests' machine."""
+        heard: list[Heard] = []
+        for one in told:
+            if isinstance(one, _BY_CHAINS):
+                self._note("chain", _plain(one))
+                heard.append(one)
+            else:
+                body = msgspec.json.encode(one, order="sorted").decode()
+                self._note("fact", json.loads(body))
+                key = str(getattr(one, "vault", "") or getattr(one, "request_id", ""))
+                self._said.append(self._chains_pen.write(ROUNDS, key, "fact", body))
+        return heard
+
+    def _say(self, said: Propose | AskCommitment | AskShare | Status | Refused) -> None:
+        body = encode(said).decode()
+        name = said.request.id if isinstance(said, Propose) else said.request_id
+        if isinstance(said, Status | Refused):
+            self._note("state" if isinstance(said, Status) else "refused", _plain(said))
+            self._release(name, "request", body)
+        if isinstance(said, Status):
+            self._desk.hear(said)
+            self._head_due = self._head_due or said.state.ended
+        if isinstance(said, Propose | AskCommitment | AskShare) or (isinstance(said, Status) and said.state.ended):
+            self._said.append(self._pen.write(ROUNDS, name, "request", body))
+
+    def _release(self, key: str, about: str, body: str) -> None:
+        self._said.append(self._pen.write(RELEASES, key, about, body))
+
+    def note_wait(self, request_id: str, reason: str) -> None:
+        """The chains' side says why something does not go on: for the log of the process and the audit log."""
+        _log.info("request.waits", request=request_id, reason=reason)
+        self._note("waits", {"request": request_id, "reason": reason})
+
+    def _note(self, kind: str, body: dict[str, Any]) -> None:
+        self._journal.append(kind, body, self._now_ms())
+
+    # -- what is shown
+
+    def _show_vaults(self) -> None:
+        for name, public in self._publics.items():
+            vault = self._roster.vaults[name]
+            shown = asks.VaultStands(
+                name,
+                vault.account,
+                vault.chain,
+                chain_of(vault.chain).asset.symbol,
+                self._desk.address(name),
+                public.group.hex(),
+                public.epoch,
+                public.threshold,
+                tuple(public.shares),
+                str(self._desk.told(name)),
+            )
+            if self._shown.get(name) != shown:
+                self._shown[name] = shown
+                self._release(name, "desk", asks.encode(shown))
+
+    def _show_head(self, now_ms: int) -> None:
+        head = self._journal.head
+        late = now_ms - self._head_ms >= _HEAD_EVERY_MS
+        if head.seq > self._head_seq and (self._head_due or late):
+            self._head_due, self._head_ms, self._head_seq = False, now_ms, head.seq
+            self._release(head.log, "audit", msgspec.json.encode(head).decode())
+
+    # -- to keep
+
+    def snapshot(self) -> bytes:
+        """All that must survive. The audit log is on the disk when this returns."""
+        self._journal.flush()
+        publics = {vault: public.encode() for vault, public in self._publics.items()}
+        answered = list(self._answered.values())
+        state = [
+            VERSION,
+            self._coordinator.snapshot(),
+            self._desk.snapshot(),
+            publics,
+            answered,
+            self._journal.head.seq,
+        ]
+        return msgspec.msgpack.encode(state)
+
+    def load(self, state: bytes) -> Sequence[codec.Message | Packet]:
+        """Go on; what was decided last is said again.
+
+        Raises:
+            EngineError: it is no state of a coordinator, does not fit the roster, or the audit log is shorter than it was.
+        """
+        try:
+            self._restore(state)
+        except (ValueError, TypeError, msgspec.MsgspecError, CustodyError) as error:
+            raise EngineError(f"no state that this coordinator can go on with: {error}") from None
+        for status in self._coordinator.statuses():
+            self._say(status)
+        return self._taken()
+
+    def _restore(self, state: bytes) -> None:
+        version, requests, books, publics, answered, seq = msgspec.msgpack.decode(state)
+        if version != VERSION:
+            raise CustodyError(f"expected a state of version {VERSION}, got version {version!r}")
+        if self._journal.head.seq < seq:
+            raise CustodyError(f"the audit log ends at entry {self._journal.head.seq}, it had {seq}: put it back")
+        self._answered = {one.id: one for one in msgspec.convert(answered, list[asks.Answered])}
+        self._desk.load(books)
+        for vault, data in publics.items():
+            if vault not in self._roster.vaults:
+                raise CustodyError(f"the roster has no vault {vault} any more: put it back")
+            suite = suite_of(chain_of(self._roster.vaults[vault].chain))
+            self._use(vault, PublicKeys.decode(suite, data))
+        quorums = {vault: _quorum(public) for vault, public in self._publics.items()}
+        self._coordinator = Coordinator.restore(requests, quorums, self._group, self._timing)
+
+
+def _quorum(public: PublicKeys) -> Quorum:
+    return Quorum(tuple(public.shares), public.threshold, public.epoch)
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(encode(message))
+    return found
+
+
+def _check_pens(roster: Roster, pen: Pen, chains_pen: Pen) -> None:
+    for one, table in ((pen, "coordinator"), (chains_pen, "facts")):
+        if roster.keys.get(one.sender) != one.verify_key:
+            raise CustodyError(f"the key at hand for {one.sender} is not the one that the roster has under [{table}]")
+    if chains_pen.sender not in roster.facts:
+        raise CustodyError(
+            f"{chains_pen.sender} is none of the roster's [facts], so signers would not believe balances"
+        )
