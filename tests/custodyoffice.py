@@ -13,11 +13,10 @@ from nacl.signing import SigningKey
 
 from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.policy import Approval, parse_policy
-from m1cep.custody.policy.events import DestinationListed, parse_fact
+from m1cep.custody.policy.events import DestinationListed
 from m1cep.custody.request import Kind, Request
-from m1cep.custody.requests import Quorum, Timing, decode, encode
-from m1cep.custody.requests.messages import Approved, AskCommitment, AskShare, Cancel, Propose, Status, Submit, Tick
-from m1cep.custody.signer import Signer
+from m1cep.custody.requests import Timing, decode, encode
+from m1cep.custody.requests.messages import Approved, Cancel, Status, Submit
 from streams import codec
 from streams.chains.local import open_local
 from streams.custody.chaindesk import ChainDesk
@@ -26,7 +25,7 @@ from streams.custody.derive import chain_of, suite_of
 from streams.custody.journal import Journal
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, Pen, open_letter
 from streams.custody.roster import COORDINATOR, Roster, Vault, signer_name
-from streams.custody.secrets import KeyfileSecrets
+from streams.custody.signer_machine import SignerMachine
 
 START_MS = 1_800_000_000_000
 CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337"}
@@ -86,9 +85,12 @@ def make_roster(kinds, signers=3, threshold=2):
     facts, numbers = ("chains", "operations"), tuple(range(1, signers + 1))
     keys = {name: key_of(name) for name in (COORDINATOR, *facts, *map(signer_name, numbers))}
     vaults = {
-        f"alice-{kind}": Vault(chain=CHAINS[kind], account="alice", signers=numbers, threshold=threshold) for kind in kinds
+        f"alice-{kind}": Vault(chain=CHAINS[kind], account="alice", signers=numbers, threshold=threshold)
+        for kind in kinds
     }
-    return Roster(keys, frozenset(facts), {n: key_of(signer_name(n)) for n in numbers}, vaults, {"shop": key_of("shop")})
+    return Roster(
+        keys, frozenset(facts), {n: key_of(signer_name(n)) for n in numbers}, vaults, {"shop": key_of("shop")}
+    )
 
 
 class Actor:
@@ -105,48 +107,12 @@ class Actor:
         self.machine, self.first = self.begin(state)
 
 
-class SignerDesk:
-    """A signer's machine over letters, as its agent would be."""
-
-    def __init__(self, office, number, state):
-        self.office, self.number = office, number
-        held = {v: SimpleNamespace(share=shares[number], since_ms=0) for v, shares in office.shares.items()}
-        self.secrets = KeyfileSecrets(
-            SimpleNamespace(number=number, held=held), office.roster.vaults, seeded((number, office.rng.random()))
-        )
-        quorums = {v: Quorum(tuple(s[number].public.shares), s[number].public.threshold) for v, s in office.shares.items()}
-        policy = parse_policy(policy_text())
-        self.signer = (
-            Signer(number, quorums, policy, self.secrets)
-            if state is None
-            else Signer.restore(state, quorums, policy, self.secrets)
-        )
-        self.pen = pen(signer_name(number))
-
-    def take(self, _topic, _partition, record):
-        letter = open_letter(record.value, self.office.roster.keys)
-        if letter.about == "fact" and letter.sender in self.office.roster.facts:
-            return self.say(self.signer.handle(parse_fact(letter.body.encode())))
-        if letter.sender != COORDINATOR:
-            return []
-        message = decode(letter.body.encode())
-        assert isinstance(message, Propose | AskCommitment | AskShare | Status)
-        return self.say(self.signer.handle(message))
-
-    def tick(self, now_ms):
-        return self.say(self.signer.handle(Tick(now_ms)))
-
-    def say(self, answers):
-        return [self.pen.write(ROUNDS, one.request_id, "request", encode(one).decode()) for one in answers]
-
-    def snapshot(self):
-        return self.signer.snapshot()
-
-
 class Office:
     """All of it. ``run`` lets time pass until nothing is left to do."""
 
-    def __init__(self, folder, kinds=("bitcoin", "solana", "evm"), *, seed=0, signers=3, threshold=2, faults=0.0, timing=None):
+    def __init__(
+        self, folder, kinds=("bitcoin", "solana", "evm"), *, seed=0, signers=3, threshold=2, faults=0.0, timing=None
+    ):
         self.rng, self.faults, self.now_ms = random.Random(seed), faults, START_MS
         self.roster = make_roster(kinds, signers, threshold)
         self.folder, self.timing = folder, timing or Timing()
@@ -158,7 +124,7 @@ class Office:
         }
         self.coordinator = Actor(COORDINATOR, TOPICS, self.begin_coordinator)
         self.signers = {
-            n: Actor(signer_name(n), (ROUNDS,), lambda state, n=n: (SignerDesk(self, n, state), []))
+            n: Actor(signer_name(n), (ROUNDS, RELEASES), lambda state, n=n: self.begin_signer(n, state))
             for n in self.roster.signers
         }
         self.actors = [self.coordinator, *self.signers.values()]
@@ -182,6 +148,14 @@ class Office:
         self.desk = desk
         return machine, (machine.load(state) if state is not None else [])
 
+    def begin_signer(self, number, state):
+        """Its shares were dealt, so its keyfile is no file."""
+        held = {vault: SimpleNamespace(share=shares[number], since_ms=0) for vault, shares in self.shares.items()}
+        seed = Secret(seed_of(signer_name(number)))
+        keyfile = SimpleNamespace(number=number, seed=seed, held=held, path="nowhere")
+        machine = SignerMachine(self.roster, parse_policy(policy_text()), keyfile, lambda: self.now_ms)
+        return machine, (machine.load(state) if state is not None else [])
+
     def open_node(self, name):
         kind = name.partition(":")[0]
         if kind not in self.nodes or not self.keep_chains:
@@ -200,7 +174,11 @@ class Office:
 
     def post(self, message):
         record = SimpleNamespace(
-            offset=len(self.topics[message.topic]), timestamp=self.now_ms, key=message.key, value=message.value, headers=[]
+            offset=len(self.topics[message.topic]),
+            timestamp=self.now_ms,
+            key=message.key,
+            value=message.value,
+            headers=[],
         )
         self.topics[message.topic].append(record)
         if message.topic == codec.DEAD_LETTERS:

@@ -11,7 +11,9 @@ takes the snapshot first, and taking it flushes the log.
 from __future__ import annotations
 
 import json
+import secrets
 from collections import deque
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -47,10 +49,12 @@ from streams.custody.derive import chain_of, suite_of
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.roster import COORDINATOR, signer_name
 from streams.custody.shares import GroupCrypto
+from streams.custody.watches import Watches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from m1cep.custody.frost.suite import Random
     from m1cep.custody.policy import Policy
     from m1cep.custody.requests.messages import Heard, Message
     from streams.agents.outbox import Packet
@@ -72,6 +76,24 @@ _MOST_ASKS = 1_000  # ids of people's asks that are remembered
 _BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
 
 
+class _State(msgspec.Struct):
+    """All that survives a restart; no secret is in it.
+
+    Attributes:
+        requests, chains, ceremonies: of those machines.
+        publics: public keys, by vault.
+        answered: what people asked for lately.
+        audited: entries of the audit log.
+    """
+
+    requests: dict[str, Any]
+    chains: Any
+    publics: dict[str, bytes]
+    ceremonies: bytes
+    answered: list[asks.Answered]
+    audited: int
+
+
 class CoordinatorMachine:
     """See :class:`streams.agents.solo.Machine`.
 
@@ -83,6 +105,7 @@ class CoordinatorMachine:
         desk: the chains.
         journal: the audit log.
         now_ms: the clock.
+        random: gives ceremonies their names.
         timing: of the requests.
         publics: keys by vault that are there already.
     """
@@ -97,6 +120,7 @@ class CoordinatorMachine:
         journal: Journal,
         *,
         now_ms: Callable[[], int],
+        random: Random = secrets.token_bytes,
         timing: Timing | None = None,
         publics: Mapping[str, PublicKeys] | None = None,
     ) -> None:
@@ -105,6 +129,7 @@ class CoordinatorMachine:
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
         self._askers = {name: bytes.fromhex(key) for name, key in policy.people.items()} | roster.requesters
         self._publics: dict[str, PublicKeys] = {}
+        self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
@@ -136,6 +161,7 @@ class CoordinatorMachine:
     def tick(self, now_ms: int) -> Sequence[codec.Message | Packet]:
         """Time for requests and chains; the newest head of the audit log where something has ended."""
         self._pass_time(now_ms, at_once=True)
+        self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
         self._show_vaults()
         self._show_head(now_ms)
@@ -189,8 +215,13 @@ class CoordinatorMachine:
     def _party(self, letter: Letter) -> None:
         if letter.sender == COORDINATOR or letter.sender in self._roster.facts:
             return  # what we said ourselves, and what is for the signers
+        if letter.about == "ceremony":
+            self._watches.hear(letter)
+            words = {"from": letter.sender, "digest": sha256(letter.body.encode()).hexdigest()}
+            self._note("ceremony", words)
+            return
         if letter.about != "request":
-            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request")
+            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request or ceremony")
         message = decode(letter.body.encode())
         if not isinstance(message, Vote | Commitment | Share | Unable):
             raise CustodyError(f"{letter.sender} is nobody from whom a {type(message).__name__} is expected")
@@ -218,15 +249,25 @@ class CoordinatorMachine:
         if ask.vault not in vaults:
             known = ", ".join(sorted(vaults)) or "none"
             return asks.Answered(ask.id, False, f"there is no vault {ask.vault}; there are {known}")
-        if isinstance(ask, asks.AskCeremony):
-            return asks.Answered(ask.id, False, "ceremonies are not run by this coordinator")
         try:
+            if isinstance(ask, asks.AskCeremony):
+                self._watches.begin(ask, self._publics.get(ask.vault), self._now_ms())
+                return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
             units = self._desk.fund(ask.vault, ask.amount)
         except CustodyError as error:
             return asks.Answered(ask.id, False, str(error)[:1_000])
         return asks.Answered(ask.id, True, f"{units} minor units are on their way to {self._desk.address(ask.vault)}")
 
     # -- keys
+
+    def _look_at_ceremonies(self, now_ms: int) -> None:
+        found = self._watches.look(now_ms)
+        self._said += found.messages
+        for one in found.stands:
+            self._note("ceremony", msgspec.to_builtins(one))
+            self._release(one.vault, "desk", asks.encode(one))
+        for vault, public in found.keys:
+            self.set_public(vault, public)
 
     def set_public(self, vault: str, public: PublicKeys) -> None:
         """A ceremony has ended: the vault has a key, or its key another epoch."""
@@ -274,7 +315,7 @@ class CoordinatorMachine:
         if isinstance(said, Status):
             self._desk.hear(said)
             self._head_due = self._head_due or said.state.ended
-        if isinstance(said, Propose | AskCommitment | AskShare) or (isinstance(said, Status) and said.state.ended):
+        if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
 
     def _release(self, key: str, about: str, body: str) -> None:
@@ -348,20 +389,24 @@ class CoordinatorMachine:
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
-        version, requests, books, publics, answered, seq = msgspec.msgpack.decode(state)
+        version, kept = msgspec.msgpack.decode(state, type=tuple[int, msgspec.Raw])
         if version != VERSION:
             raise CustodyError(f"expected a state of version {VERSION}, got version {version!r}")
-        if self._journal.head.seq < seq:
-            raise CustodyError(f"the audit log ends at entry {self._journal.head.seq}, it had {seq}: put it back")
-        self._answered = {one.id: one for one in msgspec.convert(answered, list[asks.Answered])}
-        self._desk.load(books)
-        for vault, data in publics.items():
+        found = msgspec.msgpack.decode(kept, type=_State)
+        if self._journal.head.seq < found.audited:
+            raise CustodyError(
+                f"the audit log ends at entry {self._journal.head.seq}, it had {found.audited}: put it back"
+            )
+        self._answered = {one.id: one for one in found.answered}
+        self._watches.load(found.ceremonies)
+        self._desk.load(found.chains)
+        for vault, data in found.publics.items():
             if vault not in self._roster.vaults:
                 raise CustodyError(f"the roster has no vault {vault} any more: put it back")
             suite = suite_of(chain_of(self._roster.vaults[vault].chain))
             self._use(vault, PublicKeys.decode(suite, data))
         quorums = {vault: _quorum(public) for vault, public in self._publics.items()}
-        self._coordinator = Coordinator.restore(requests, quorums, self._group, self._timing)
+        self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
 
 
 def _quorum(public: PublicKeys) -> Quorum:

@@ -77,6 +77,10 @@ class Pen:
         """32 bytes, for the roster."""
         return bytes(self._key.verify_key)
 
+    def sign(self, message: bytes) -> bytes:
+        """64 bytes, for what is signed by itself, such as a person's word on a request; it begins with what it is for."""
+        return bytes(self._key.sign(message).signature)
+
     def write(self, topic: str, key: str, about: str, body: str) -> codec.Message:
         """A signed message for a topic.
 

@@ -1,0 +1,415 @@
+"""``m1cep custody``: releases asked for, approved and watched; vaults; keys; the audit log."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from streams.errors import ServerError, ShellError, UsageError
+
+if TYPE_CHECKING:
+    from m1cep.custody.request import Request
+    from streams.custody.asks import Ask
+    from streams.custody.counter import Counter
+    from streams.custody.mail import Pen
+    from streams.custody.roster import Roster
+    from streams.custody.view import Seen
+
+app = typer.Typer(help="Keys shared by many signers, and releases that they sign.", no_args_is_help=True)
+
+RosterFile = Annotated[Path, typer.Option("--custody", help="Who is who (TOML).")]
+As = Annotated[str, typer.Option("--as", help="Your name in the policy, or among the roster's requesters.")]
+Key = Annotated[Path, typer.Option(help="Your key: m1cep custody key FILE makes one.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
+Id = Annotated[str, typer.Argument(help="Of the request.")]
+VaultName = Annotated[str, typer.Argument(help="Of the vault, in the roster.")]
+
+ROSTER = Path("custody.toml")
+_CEREMONY_S = 150.0
+_ENDED = frozenset({"confirmed", "rejected", "expired", "cancelled"})
+_WIDTH = 140
+_STYLES = {"confirmed": "green", "rejected": "bold red", "expired": "yellow", "cancelled": "dim", "refused": "bold red"}
+
+
+@app.command(epilog="Example: m1cep custody key alice.key")
+def key(file: Annotated[Path, typer.Argument(help="Where the key is kept; not there yet.")]) -> None:
+    """Make a key for a person or service and print its public key, for the policy or the roster."""
+    from streams.custody.seeds import make_seed
+
+    typer.echo(make_seed(file).hex())
+
+
+@app.command(epilog="Example: m1cep custody request alice-btc bcrt1q... 0.015 --as alice --key alice.key --wait 60")
+def request(  # noqa: PLR0913, PLR0917 - the options of a command
+    vault: VaultName,
+    to: Annotated[str, typer.Argument(help="Address on the vault's chain.")],
+    amount: Annotated[str, typer.Argument(help="Of the vault's asset, such as 0.015.")],
+    name: As,
+    key: Key,
+    custody: RosterFile = ROSTER,
+    request_id: Annotated[
+        str | None, typer.Option("--id", help="Said twice it counts once; default: a new one.")
+    ] = None,
+    expires: Annotated[int, typer.Option(min=1, help="Seconds after which nobody signs.")] = 3600,
+    not_before: Annotated[
+        int, typer.Option(min=0, help="Seconds before which nobody signs: a time lock, or escrow.")
+    ] = 0,
+    escrow: Annotated[bool, typer.Option(help="Wait for every alert on the account to be closed.")] = False,
+    lock: Annotated[
+        str, typer.Option(help="Of a cross-chain transfer: VAULT:AMOUNT that is locked until this is released.")
+    ] = "",
+    memo: Annotated[str, typer.Option(help="Shown to those who approve.")] = "",
+    wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the end.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Ask for a release from a vault."""
+    roster, pen = _who(custody, name, key)
+    made = _make_request(
+        roster,
+        vault,
+        to,
+        amount,
+        pen.sender,
+        request_id or f"r-{uuid.uuid4().hex[:12]}",
+        expires,
+        not_before,
+        escrow,
+        lock,
+        memo,
+    )
+    with _counter(roster) as counter:
+        before = counter.view.requests.get(made.id)
+        known = len(before.refused) if before else 0
+        counter.ask(pen, made)
+
+        def answered() -> bool:
+            seen = counter.view.requests.get(made.id)
+            return seen is not None and (seen.status is not None or len(seen.refused) > known)
+
+        _answered(counter.wait(lambda _: answered()))
+        seen = counter.view.requests[made.id]
+        if len(seen.refused) > known:
+            raise ShellError(f"request {made.id} is refused: {seen.refused[-1]}")
+        counter.wait(lambda _: seen.state in _ENDED, wait or 0.3)
+        _show([seen], roster, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody approve r-1 --as bob --key bob.key")
+def approve(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Approve exactly the request that is shown."""
+    _word(request_id, name, key, custody, approve=True, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody reject r-1 --as bob --key bob.key")
+def reject(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Refuse a request; where people have to approve, that rejects it."""
+    _word(request_id, name, key, custody, approve=False, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody cancel r-1 --as alice --key alice.key")
+def cancel(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Take back a request of your own, unless it is being signed."""
+    roster, pen = _who(custody, name, key)
+    with _counter(roster) as counter:
+        seen = _seen(counter, request_id)
+        known = len(seen.refused)
+        counter.cancel(pen, _contents(seen))
+        _answered(counter.wait(lambda _: seen.state in _ENDED or len(seen.refused) > known))
+        if len(seen.refused) > known:
+            raise ShellError(f"request {request_id}: {seen.refused[-1]}")
+        _show([seen], roster, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody status --json")
+def status(
+    request_id: Annotated[str | None, typer.Argument(help="Of one request; default: all.")] = None,
+    custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
+) -> None:
+    """Show where requests stand: how many of the signers would sign, and why others would not."""
+    roster = _roster(custody)
+    with _counter(roster) as counter:
+        found = [_seen(counter, request_id)] if request_id else list(counter.view.requests.values())
+    if not found and not as_json:
+        typer.echo("There are no requests; `m1cep custody request` makes one.")
+        return
+    _show(found, roster, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody vaults")
+def vaults(custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Show the vaults: address, what is free, who signs."""
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from streams.custody.derive import chain_of
+
+    roster = _roster(custody)
+    with _counter(roster) as counter:
+        stands = counter.view.vaults
+    if as_json:
+        for name, vault in roster.vaults.items():
+            plain = (
+                msgspec.to_builtins(stands[name])
+                if name in stands
+                else {"vault": name, "chain": vault.chain, "key": None}
+            )
+            typer.echo(orjson.dumps(plain))
+        return
+    table = Table("vault", "account", "chain", "address", "free", "signers", "epoch")
+    for name, vault in roster.vaults.items():
+        signers = f"{vault.threshold} of {', '.join(map(str, sorted(vault.signers)))}"
+        if name in stands:
+            one = stands[name]
+            free = chain_of(one.chain).asset.show(int(one.free))
+            table.add_row(name, one.account, one.chain, one.address, free, signers, str(one.epoch))
+        else:
+            table.add_row(name, vault.account, vault.chain, "no key yet: m1cep custody keygen", "", signers, "")
+    Console(width=max(Console().width, _WIDTH)).print(table)
+
+
+@app.command(epilog="Example: m1cep custody keygen alice-btc --as bob --key bob.key")
+def keygen(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Make a vault's key: all its signers together, none of them ever has it whole."""
+    _ceremony("keygen", vault, name, key, custody)
+
+
+@app.command(epilog="Example: m1cep custody refresh alice-btc --as bob --key bob.key")
+def refresh(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Give the signers new shares of the same key, so that those that may have been stolen are worth nothing."""
+    _ceremony("refresh", vault, name, key, custody)
+
+
+@app.command(epilog="Example: m1cep custody reshare alice-btc --as bob --key bob.key")
+def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Share the same key among the signers that the roster names now."""
+    _ceremony("reshare", vault, name, key, custody)
+
+
+@app.command(epilog="Example: m1cep custody fund alice-btc 0.5 --as bob --key bob.key")
+def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Pay into a vault from the faucet of a local chain."""
+    from streams.custody.asks import AskFunds
+
+    roster, pen = _who(custody, name, key)
+    with _counter(roster) as counter:
+        typer.echo(_ask(counter, pen, AskFunds(_new_id(), vault, amount)))
+
+
+@app.command(epilog="Example: m1cep custody audit ~/.local/share/m1cep/state/custody/audit-....jsonl")
+def audit(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The coordinator's audit log.")],
+    custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an audit log from its beginning, and hold it against the heads that the coordinator has signed and sent to Kafka."""
+    import msgspec
+
+    from m1cep.custody.audit import Break, verify
+    from streams.custody.journal import NAME, read_lines
+
+    with _counter(_roster(custody)) as counter:
+        heads = counter.view.heads
+        found = verify(NAME, read_lines(file), heads, counter.view.head_is_signed)
+    if isinstance(found, Break):
+        raise ShellError(f"{file} is broken at entry {found.seq}: {found.reason}")
+    if as_json:
+        typer.echo(orjson.dumps({**msgspec.to_builtins(found), "heads": len(heads)}))
+    else:
+        typer.echo(f"{found.seq} entries, unbroken; {len(heads)} signed heads fit. It ends with {found.hash}")
+
+
+# -- shared
+
+
+def _roster(file: Path) -> Roster:
+    from streams.custody.roster import load_roster
+
+    return load_roster(file)
+
+
+def _who(roster: Path, name: str, key: Path) -> tuple[Roster, Pen]:
+    from streams.custody.seeds import load_pen
+
+    return _roster(roster), load_pen(name, key)
+
+
+def _counter(roster: Roster) -> Any:
+    from streams.config import load_settings
+    from streams.custody.counter import open_counter
+
+    return open_counter(load_settings(), roster)
+
+
+def _new_id() -> str:
+    return uuid.uuid4().hex[:16]
+
+
+def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
+    roster: Roster,
+    vault: str,
+    to: str,
+    amount: str,
+    requester: str,
+    request_id: str,
+    expires_s: int,
+    not_before_s: int,
+    escrow: bool,
+    lock: str,
+    memo: str,
+) -> Request:
+    import msgspec
+
+    from m1cep.custody.request import Kind, Lock, Request
+    from streams.custody.asks import check_release
+    from streams.custody.derive import chain_of
+
+    if vault not in roster.vaults:
+        raise UsageError(f"there is no vault {vault!r}", f"there are: {', '.join(sorted(roster.vaults)) or 'none'}")
+    if lock and (escrow or not_before_s):
+        raise UsageError("--lock is of a cross-chain transfer, which has no --not-before and is no --escrow")
+    if escrow and not not_before_s:
+        raise UsageError("an --escrow needs --not-before: the time that it waits at least")
+    kind = Kind.CROSS_CHAIN if lock else Kind.ESCROW if escrow else Kind.TIME_LOCK if not_before_s else Kind.TRANSFER
+    chain = chain_of(roster.vaults[vault].chain)
+    now_ms = time.time_ns() // 1_000_000
+    fields: dict[str, Any] = {
+        "id": request_id,
+        "kind": kind.value,
+        "requester": requester,
+        "account": roster.vaults[vault].account,
+        "vault": vault,
+        "chain": chain.name,
+        "asset": chain.asset.symbol,
+        "destination": chain.destination(to),
+        "amount": str(chain.asset.parse(amount)),
+        "requested_ms": now_ms,
+        "expires_ms": now_ms + expires_s * 1_000,
+        "not_before_ms": now_ms + not_before_s * 1_000 if not_before_s else 0,
+        "memo": memo,
+    }
+    if lock:
+        side, _, locked = lock.rpartition(":")
+        if side not in roster.vaults:
+            raise UsageError(f"--lock expects VAULT:AMOUNT of a vault in the roster, got {lock!r}")
+        other = chain_of(roster.vaults[side].chain)
+        fields["lock"] = Lock(side, other.name, other.asset.symbol, str(other.asset.parse(locked)))
+    try:
+        made = msgspec.convert(fields, Request)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"this is no request: {error}") from None
+    check_release(roster.vaults, made)
+    return made
+
+
+def _answered(came: bool) -> None:
+    if not came:
+        raise ServerError(
+            "the coordinator has not answered; what was asked for stays in the topic and will be heard",
+            "is it running? m1cep worker --agents custody; what it refuses is in m1cep.dead-letters.v1",
+        )
+
+
+def _seen(counter: Counter, request_id: str) -> Seen:
+    found = counter.view.requests.get(request_id)
+    if found is None:
+        known = ", ".join(list(counter.view.requests)[-5:]) or "none"
+        raise ShellError(f"there is no request {request_id!r}", f"the newest are: {known}")
+    return found
+
+
+def _contents(seen: Seen) -> Request:
+    if seen.request is None:
+        raise ShellError(
+            f"request {seen.id} is {seen.state}, and its contents were not shown to signers yet; try again"
+        )
+    return seen.request
+
+
+def _word(request_id: str, name: str, key: Path, custody: Path, *, approve: bool, as_json: bool) -> None:
+    roster, pen = _who(custody, name, key)
+    with _counter(roster) as counter:
+        seen = _seen(counter, request_id)
+        known = len(seen.refused)
+        contents = _contents(seen)
+        counter.say(pen, contents, approve=approve)
+
+        def heard() -> bool:
+            mine = [one for one in seen.approvals if one.approver == pen.sender and one.approve == approve]
+            return bool(mine) or seen.state in _ENDED or len(seen.refused) > known
+
+        _answered(counter.wait(lambda _: heard()))
+        if len(seen.refused) > known:
+            raise ShellError(f"request {request_id}: {seen.refused[-1]}")
+        counter.wait(lambda _: seen.state in _ENDED, 0.5)
+        _show([seen], roster, as_json=as_json)
+
+
+def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
+    counter.ask_desk(pen, ask)
+    _answered(counter.wait(lambda view: ask.id in view.answers))
+    answer = counter.view.answers[ask.id]
+    if not answer.done:
+        raise ShellError(answer.reason)
+    return answer.reason
+
+
+def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> None:
+    from streams.custody.asks import AskCeremony
+
+    roster, pen = _who(custody, name, key)
+    with _counter(roster) as counter:
+        ask = AskCeremony(_new_id(), kind, vault)
+        typer.echo(_ask(counter, pen, ask))
+        shown = ""
+        deadline_s = time.monotonic() + _CEREMONY_S
+        while time.monotonic() < deadline_s:
+            counter.listen(100)
+            stands = counter.view.ceremonies.get(ask.id)
+            if stands is not None and stands.reason != shown:
+                shown = stands.reason
+                typer.echo(f"{stands.state}: {shown}")
+            if stands is not None and stands.state == "failed":
+                raise ShellError(
+                    f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
+                )
+            if stands is not None and stands.state == "done" and counter.wait(lambda v: vault in v.vaults, 5):
+                typer.echo(f"{vault} receives at {counter.view.vaults[vault].address}")
+                return
+        raise ServerError(
+            f"the {kind} of {vault} has not ended in {_CEREMONY_S:.0f} s", "m1cep custody vaults shows the outcome"
+        )
+
+
+def _show(found: list[Seen], roster: Roster, *, as_json: bool) -> None:
+    plain = [one.plain(roster) for one in found]
+    if as_json:
+        for one in plain:
+            typer.echo(orjson.dumps(one))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("request", "vault", "amount", "to", "state", "would sign", "reason")
+    for one in plain:
+        about = one["request"] or {}
+        accepted = sum(vote["word"] == "accept" for vote in one["votes"].values())
+        progress = f"{accepted} of {one['threshold']}" if one["threshold"] else ""
+        others = [
+            f"signer {s} {v['word']} ({v['rule']}): {v['reason']}"
+            for s, v in one["votes"].items()
+            if v["word"] != "accept"
+        ]
+        reasons = [one["reason"], *(others if one["state"] not in _ENDED else ()), *one["refused"]]
+        words = "; ".join(filter(None, reasons)) + (" (may be on the chain yet)" if one["unresolved"] else "")
+        state = f"[{_STYLES.get(one['state'], 'cyan')}]{one['state']}[/]"
+        cells = (one["id"], about.get("vault", ""), one["shown"] or "", about.get("destination", ""))
+        table.add_row(*map(escape, cells), state, progress, escape(words))
+    Console(width=max(Console().width, _WIDTH)).print(table)
