@@ -118,6 +118,7 @@ class Settings(BaseSettings):
         home: folder of everything that is kept: data, logs, private copies of executables.
         state_dir: folder of the engine's snapshots and of Faust's own state; ``home``/state by default.
         state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
+        signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
         web_port: of the web page; None means 8080, or the next free one.
         cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
@@ -147,6 +148,8 @@ class Settings(BaseSettings):
     home: Folder = Field(default_factory=default_home)
     state_dir: Folder = Field(default_factory=lambda fields: fields.get("home", default_home()) / "state")
     state_url: SecretStr | None = None
+    signer_passphrase: SecretStr | None = None
+    signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
     web_port: Port | None = None
     cache_url: SecretStr | None = None

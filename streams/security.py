@@ -102,6 +102,23 @@ def _password(settings: Settings) -> Hidden:
     return _secret_of("M1CEP_SASL_PASSWORD_FILE", settings.sasl_password_file)
 
 
+def signer_passphrase(settings: Settings) -> Hidden:
+    """What opens a custody signer's keyfile.
+
+    Raises:
+        UsageError: it is not given, given twice, or its file cannot be read.
+    """
+    if (settings.signer_passphrase is None) == (settings.signer_passphrase_file is None):
+        raise UsageError(
+            "a signer needs the passphrase of its keyfile, from one place",
+            "set M1CEP_SIGNER_PASSPHRASE_FILE to a file that holds it, or M1CEP_SIGNER_PASSPHRASE",
+        )
+    if settings.signer_passphrase is not None:
+        return Hidden(settings.signer_passphrase.get_secret_value())
+    assert settings.signer_passphrase_file is not None
+    return _secret_of("M1CEP_SIGNER_PASSPHRASE_FILE", settings.signer_passphrase_file)
+
+
 def _secret_of(variable: str, file: Path) -> Hidden:
     """The file's text without the line end that editors add."""
     try:

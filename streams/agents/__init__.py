@@ -85,6 +85,12 @@ async def _sequencer(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _signer(context: AgentContext) -> Running:
+    from streams.agents.signer import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -92,4 +98,5 @@ AGENTS = {
     "grid": _grid,
     "paper_exchange": _paper_exchange,
     "sequencer": _sequencer,
+    "signer": _signer,
 }

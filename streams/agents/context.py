@@ -35,6 +35,24 @@ OUTPUT_TOPICS = (codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE)
 
 
 @dataclass(frozen=True)
+class CustodyOptions:
+    """What the agents of custody need beside what all agents do.
+
+    Attributes:
+        roster: file that says who is who.
+        policy: file of what may leave a vault.
+        signer: number of the signer that this worker is; None: it is none.
+        keyfile: of the signer; ``passphrase``: of the keyfile.
+    """
+
+    roster: Path
+    policy: Path | None = None
+    signer: int | None = None
+    keyfile: Path | None = None
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
 class WorkerOptions:
     """What to run and how.
 
@@ -45,6 +63,7 @@ class WorkerOptions:
         markets: file of the paper exchange's markets; None: the packaged ones.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
+        custody: of a custody agent; None: no such agent is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
@@ -77,6 +96,7 @@ class WorkerOptions:
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
     markets: Path | None = None
+    custody: CustodyOptions | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)

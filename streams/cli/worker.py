@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streams.agents.context import CustodyOptions
+    from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
 #: seen at the next fetch, so these are asked for often (p50 of an alert's latency is 28 ms with 50, 22 ms with 20). Kafka
 #: answers a fetch as soon as there is something.
 _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
+
+_WITHOUT_RULES = frozenset({"signer"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -30,6 +38,17 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     lookups: Lookups = None,
     markets: Annotated[
         Path | None, typer.Option(help="Markets of the paper exchange (TOML); default: the packaged ones.")
+    ] = None,
+    custody: Annotated[
+        Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
+    ] = None,
+    policy: Annotated[Path | None, typer.Option(help="Custody's policy (YAML): this signer's own copy.")] = None,
+    signer: Annotated[
+        int | None, typer.Option(min=1, max=255, help="Number of the signer, of the agent signer.")
+    ] = None,
+    keyfile: Annotated[
+        Path | None,
+        typer.Option(help="The signer's keyfile; M1CEP_SIGNER_PASSPHRASE_FILE names the file with its passphrase."),
     ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
@@ -81,15 +100,19 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
     settings = load_settings(lookups=lookups)
     configure_logs(log_level)
+    names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
-    declared = load_streams(streams)
+    ruled = set(names) - _WITHOUT_RULES
+    declared = load_streams(streams) if ruled else {}
     run_worker(
         WorkerOptions(
-            agents=[name.strip() for name in agents.split(",")],
-            rules=load_rules(rules, declared),
+            agents=names,
+            # A signer starts sooner without: compiling the packaged rules takes as long as all the rest of it.
+            rules=load_rules(rules, declared) if ruled else [],
             streams=declared,
-            lookups=load_lookups(settings.lookups),
+            lookups=load_lookups(settings.lookups) if ruled else None,
             markets=markets,
+            custody=_custody(settings, names, custody, policy, signer, keyfile),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             state_url=settings.state_url,
@@ -107,3 +130,25 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )
     )
+
+
+def _custody(
+    settings: Settings,
+    agents: Sequence[str],
+    roster: Path | None,
+    policy: Path | None,
+    signer: int | None,
+    keyfile: Path | None,
+) -> CustodyOptions | None:
+    """What of the options is about custody."""
+    from streams.agents.context import CustodyOptions
+    from streams.errors import UsageError
+    from streams.security import signer_passphrase
+
+    if roster is None:
+        return None
+    if "signer" not in agents:
+        return CustodyOptions(roster, policy)
+    if policy is None or signer is None or keyfile is None:
+        raise UsageError("the agent signer needs --signer, --custody, --policy and --keyfile")
+    return CustodyOptions(roster, policy, signer, keyfile, signer_passphrase(settings))

@@ -1,0 +1,140 @@
+"""What is said in a ceremony: letters about ``ceremony``.
+
+    coordinator ── Start ──▶ everybody                         the terms; again until all have answered
+    signers ── Enclosed(ROUND_ONE) ──▶ everybody
+    signers ── Enclosed(SEALED_SHARE) ──▶ one signer's own topic
+    signers ── Enclosed(CONFIRMATION) ──▶ everybody
+    signers ── Failed ──▶ coordinator                          why this signer takes no further part
+
+What is enclosed is an envelope of ``frost.envelope``, signed by itself: the letter around it only says who brings it.
+All public letters of a vault's ceremonies have the vault as their key, so that everybody reads them in one order.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import msgspec
+
+from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.frost.terms import Terms, new_key, reshare
+
+# msgspec reads the annotations when it decodes, so these are needed while it runs.
+from m1cep.custody.request import Millis, Name  # noqa: TC001
+from m1cep.errors import CustodyError
+from streams.custody.derive import chain_of, suite_of
+
+if TYPE_CHECKING:
+    from m1cep.custody.frost.suite import Suite
+    from streams.custody.roster import Roster
+
+ABOUT = "ceremony"
+MOST_BYTES = 128 * 1024
+
+CeremonyName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=255)]
+
+
+class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
+    ceremony: CeremonyName
+
+
+class Start(_Words, frozen=True):
+    """The terms of a ceremony.
+
+    Attributes:
+        vault: whose key it is about; chain, and with it the suite, are the roster's.
+        threshold: how many will sign.
+        receivers: who will hold a share, ascending.
+        dealers: who deals, ascending; of a new key all.
+        expires_ms: nobody goes on after it who has not confirmed.
+        previous: ``PublicKeys.encode`` of the key until now; empty: a new key.
+    """
+
+    vault: Name
+    threshold: _Number
+    receivers: tuple[_Number, ...]
+    dealers: tuple[_Number, ...]
+    expires_ms: Millis
+    previous: bytes = b""
+
+
+class Enclosed(_Words, frozen=True):
+    """A signer's message to others.
+
+    Attributes:
+        envelope: as ``Envelope.seal`` gives it.
+        waits: the sender waits for something: whoever has said his part says it again.
+    """
+
+    envelope: bytes
+    waits: bool = False
+
+
+class Failed(_Words, frozen=True):
+    """A signer cannot go on, and why; repeat the ceremony under another name."""
+
+    reason: Annotated[str, msgspec.Meta(max_length=1_000)]
+
+
+Words: TypeAlias = Start | Enclosed | Failed
+
+_decoder: msgspec.json.Decoder[Words] = msgspec.json.Decoder(Words)
+
+
+def encode(words: Words) -> str:
+    """The body of a letter."""
+    return msgspec.json.encode(words).decode()
+
+
+def decode(body: str) -> Words:
+    """From the body of a letter.
+
+    Raises:
+        CustodyError: it is not of that form.
+    """
+    if len(body) > MOST_BYTES:
+        raise CustodyError(f"expected words of a ceremony of at most {MOST_BYTES} bytes, got {len(body)}")
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise CustodyError(f"expected words of a ceremony: {error}") from None
+
+
+def suite_for(roster: Roster, vault: str) -> Suite:
+    """The suite of a vault's key.
+
+    Raises:
+        CustodyError: there is no such vault, or its chain is none.
+    """
+    if vault not in roster.vaults:
+        raise CustodyError(f"the roster has no vault {vault}")
+    return suite_of(chain_of(roster.vaults[vault].chain))
+
+
+def terms_of(start: Start, roster: Roster) -> Terms:
+    """The terms, if they are what the roster says of the vault.
+
+    Raises:
+        CustodyError: they are not, or cannot be.
+    """
+    suite, vault = suite_for(roster, start.vault), roster.vaults[start.vault]
+    if (start.threshold, start.receivers) != (vault.threshold, tuple(sorted(vault.signers))):
+        raise CustodyError(
+            f"the roster says of vault {start.vault}: {vault.threshold} of signers {_list(vault.signers)}; the ceremony is for "
+            f"{start.threshold} of signers {_list(start.receivers)}"
+        )
+    if unknown := set(start.dealers) - roster.signers.keys():
+        raise CustodyError(f"the roster has no signers {_list(unknown)}, who would deal")
+    name = bytes.fromhex(start.ceremony)
+    keys = {number: roster.signers[number] for number in {*start.receivers, *start.dealers}}
+    if start.previous:
+        previous = PublicKeys.decode(suite, start.previous)
+        return reshare(previous, name, start.threshold, start.receivers, start.dealers, keys)
+    if start.dealers != start.receivers:
+        raise CustodyError("of a new key all who receive must deal")
+    return new_key(suite, name, start.threshold, keys)
+
+
+def _list(signers: object) -> str:
+    return ", ".join(map(str, sorted(signers)))  # type: ignore[call-overload]

@@ -1,0 +1,103 @@
+"""What a signer's process does with its shares: derives, commits, signs (``m1cep.custody.signer.Secrets``).
+
+One transaction for one request, over attempts and restarts: the machine pins the digest of the messages that it gave a share for,
+and on every chain here the messages cover all of the transaction (all coins, amounts and scripts; Solana's whole message; the
+contract's number and deadline). So a second transaction has another digest and is refused. What the machine cannot know is what
+was signed before this signer held a share, or before it lost its memory: such requests are refused here (``Held.since_ms``).
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+from nacl.exceptions import BadSignatureError
+from nacl.signing import VerifyKey
+
+from m1cep.custody.frost import TAPROOT, several
+from m1cep.custody.frost.signing import commit, sign
+from m1cep.custody.frost.taproot import tweak_share
+from m1cep.errors import CustodyError
+from streams.custody.derive import derive
+from streams.custody.shares import commitments_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from m1cep.custody.frost.keys import KeyShare
+    from m1cep.custody.frost.signing import Nonces
+    from m1cep.custody.frost.suite import Random
+    from m1cep.custody.request import Request
+    from streams.custody.keyfile import Held, Keyfile
+    from streams.custody.roster import Vault
+
+
+class KeyfileSecrets:
+    """Works with the shares of a keyfile.
+
+    Args:
+        keyfile: of this signer.
+        vaults: of the roster.
+        random: source of nonces.
+    """
+
+    def __init__(self, keyfile: Keyfile, vaults: Mapping[str, Vault], random: Random = secrets.token_bytes) -> None:
+        self._keyfile, self._vaults, self._random = keyfile, vaults, random
+        self._signing: dict[str, tuple[KeyShare, KeyShare]] = {}
+
+    def derive(self, request: Request, plan: bytes) -> Sequence[bytes]:
+        """The messages to sign."""
+        held = self._held(request.vault)
+        if request.requested_ms < held.since_ms:
+            raise CustodyError(
+                "it was asked for before this signer held its share, or before that was restored: ask again under another id"
+            )
+        unsigned = derive(self._vaults, held.share.public.group, request, plan)
+        return [one.message for one in unsigned.to_sign]
+
+    def commit(self, vault: str, epoch: int, count: int) -> tuple[list[Nonces], bytes]:
+        """Fresh nonces for each message."""
+        share = self._share(vault, epoch)
+        made = [commit(share, self._random) for _ in range(count)]
+        joined = several.join([said.encode(share.public.suite) for _, said in made])
+        return [nonces for nonces, _ in made], joined
+
+    def sign(
+        self,
+        vault: str,
+        epoch: int,
+        nonces: Sequence[Nonces],
+        messages: Sequence[bytes],
+        commitments: Mapping[int, bytes],
+    ) -> bytes:
+        """The shares of the signatures of all messages."""
+        share = self._share(vault, epoch)
+        said = commitments_of(share.public.suite, commitments, len(messages))
+        parts = zip(nonces, messages, said, strict=True)
+        answers = [sign(share, pair, message, of_message) for pair, message, of_message in parts]
+        return several.join([answer.encode(share.public.suite) for answer in answers])
+
+    def verify(self, public_key: str, message: bytes, signature: str) -> bool:
+        """Whether a person's signature is by the key."""
+        try:
+            VerifyKey(bytes.fromhex(public_key)).verify(message, bytes.fromhex(signature))
+        except (BadSignatureError, ValueError):
+            return False
+        return True
+
+    def _held(self, vault: str) -> Held:
+        held = self._keyfile.held.get(vault)
+        if held is None:
+            raise CustodyError(f"signer {self._keyfile.number} holds no share of vault {vault}")
+        return held
+
+    def _share(self, vault: str, epoch: int) -> KeyShare:
+        """The share that signs: of taproot keys the output key's."""
+        share = self._held(vault).share
+        if share.public.epoch != epoch:
+            raise CustodyError(f"the share of vault {vault} is of epoch {share.public.epoch}, not {epoch}")
+        known = self._signing.get(vault)
+        if known is None or known[0] is not share:
+            signing = tweak_share(share) if share.public.suite is TAPROOT else share
+            known = self._signing[vault] = (share, signing)
+        return known[1]

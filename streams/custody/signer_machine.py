@@ -1,0 +1,215 @@
+"""A signer as ``Solo`` runs it: letters and facts in, letters out.
+
+``m1cep.custody.signer.Signer`` answers about requests, ``Ceremonies`` about keys; here is who is heard on what.
+
+    rounds     coordinator   Propose, AskCommitment, AskShare, the start of a ceremony
+               signers       ceremonies
+               [facts]       VaultBalance, Spending, AlertClosed, Lifted, LockStands ...
+    releases   coordinator   Status
+    signer-N   signers       what is dealt to this one
+    alerts, actions, accounts: the platform's own records, of whoever may write there
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import orjson
+import structlog
+
+from m1cep.custody.policy.events import parse_fact
+from m1cep.custody.policy.records import of_account, of_action, of_alert
+from m1cep.custody.requests.messages import AskCommitment, AskShare, Propose, Status, Tick, decode, encode
+from m1cep.custody.requests.state import Quorum
+from m1cep.custody.signer import Signer
+from m1cep.errors import CustodyError, EngineError
+from streams import codec
+from streams.custody import rites
+from streams.custody.ceremonies import Ceremonies
+from streams.custody.derive import chain_of
+from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter, signer_topic
+from streams.custody.roster import COORDINATOR, signer_name
+from streams.custody.secrets import KeyfileSecrets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from m1cep.custody.policy import Policy
+    from m1cep.custody.policy.events import FactEvent
+    from streams.codec import Message
+    from streams.custody.keyfile import Keyfile
+    from streams.custody.mail import Letter
+    from streams.custody.roster import Roster
+    from streams.transport import Record
+
+_log = structlog.get_logger(__name__)
+
+ACCOUNTS = "m1cep.accounts.v1"
+#: Older facts are let go of, once an hour. No window of a policy should be longer.
+KEEP_FACTS_MS = 90 * 24 * 3_600_000
+_FORGET_EVERY_MS = 3_600_000
+
+
+def topics(number: int) -> tuple[str, ...]:
+    """What a signer reads."""
+    return (ROUNDS, RELEASES, signer_topic(number), codec.ALERTS, codec.ACTIONS, ACCOUNTS)
+
+
+class _State(msgspec.Struct, forbid_unknown_fields=True):
+    version: Literal[1]
+    signer: dict[str, Any]
+    ceremonies: bytes
+    quorums: dict[str, tuple[tuple[int, ...], int, int]]
+
+
+class SignerMachine:
+    """One signer.
+
+    Args:
+        roster: who is who.
+        policy: its own copy.
+        keyfile: open, of this signer.
+        clock_ms: the time.
+
+    Raises:
+        CustodyError: the keyfile is of a signer whom the roster does not have, or has with another key.
+    """
+
+    def __init__(
+        self, roster: Roster, policy: Policy, keyfile: Keyfile, clock_ms: Callable[[], int] | None = None
+    ) -> None:
+        self.number = keyfile.number
+        self._roster, self._policy, self._clock_ms = roster, policy, clock_ms or _now_ms
+        self._pen = Pen(signer_name(self.number), keyfile.seed)
+        if roster.signers.get(self.number) != self._pen.verify_key:
+            raise CustodyError(
+                f"the roster has no signer {self.number} with the key of {keyfile.path}: {self._pen.verify_key.hex()}"
+            )
+        self._secrets = KeyfileSecrets(keyfile, roster.vaults)
+        self._ceremonies = Ceremonies(roster, keyfile, self._pen)
+        self._quorums = {vault: _quorum(held.share.public) for vault, held in keyfile.held.items()}
+        self.signer = Signer(self.number, self._quorums, policy, self._secrets)
+        self._listed_chains = _chains_by_asset(roster)
+        self._forgot_ms = 0
+
+    # -- Machine
+
+    def take(self, topic: str, partition: int, record: Record) -> Sequence[Message]:
+        """Hear a record. What is refused is said in the log, and nothing else is done with it."""
+        try:
+            if topic in {codec.ALERTS, codec.ACTIONS, ACCOUNTS}:
+                return self._fact(self._platform_fact(topic, record))
+            return self._letter(topic, open_letter(record.value, self._roster.keys))
+        except CustodyError as error:
+            where = f"{topic}/{partition}/{record.offset}"
+            _log.warning("custody.refused", signer=self.number, record=where, reason=str(error)[:300])
+            return []
+
+    def tick(self, now_ms: int) -> Sequence[Message]:
+        """The time: votes that it changes, what is said again in ceremonies."""
+        if now_ms - self._forgot_ms >= _FORGET_EVERY_MS:
+            self._forgot_ms = now_ms
+            self.signer.forget(max(0, now_ms - KEEP_FACTS_MS))
+        return [*self._say(self.signer.handle(Tick(now_ms))), *self._ceremonies.tick(now_ms)]
+
+    def snapshot(self) -> bytes:
+        """All but what is in the keyfile, and nonces."""
+        quorums = {vault: (one.signers, one.threshold, one.epoch) for vault, one in self._quorums.items()}
+        return msgspec.msgpack.encode(_State(1, self.signer.snapshot(), self._ceremonies.snapshot(), quorums))
+
+    def load(self, state: bytes) -> Sequence[Message]:
+        """As it was; attempts under way are given up, and so are ceremonies before the confirmation."""
+        try:
+            kept = msgspec.msgpack.decode(state, type=_State)
+            said = self._ceremonies.restore(kept.ceremonies, self._clock_ms())
+            # A vault that this signer has left is in the state only; of others the keyfile knows best.
+            self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums
+            self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
+        except (msgspec.MsgspecError, CustodyError) as error:
+            raise EngineError(f"expected the state of signer {self.number}: {error}") from error
+        if self.signer.number != self.number:
+            raise EngineError(f"this is the state of signer {self.signer.number}, not of signer {self.number}")
+        self._follow_ceremonies()
+        return said
+
+    # -- what is heard
+
+    def _letter(self, topic: str, letter: Letter) -> list[Message]:
+        match letter.about:
+            case "request":
+                return self._request(topic, letter)
+            case rites.ABOUT:
+                said = self._ceremonies.hear(letter, self._clock_ms())
+                self._follow_ceremonies()
+                return said
+            case "fact":
+                if letter.sender not in self._roster.facts:
+                    raise CustodyError(f"{letter.sender} is no source of facts; the roster's [facts] are")
+                return self._fact(parse_fact(letter.body.encode()))
+            case _:
+                raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
+
+    def _request(self, topic: str, letter: Letter) -> list[Message]:
+        if letter.sender != COORDINATOR:
+            return []  # what other signers say to it
+        message = decode(letter.body.encode())
+        if isinstance(message, Propose | AskCommitment | AskShare) and topic == ROUNDS:
+            # With the time of the last tick a new request would be one of the future.
+            return self._say([*self.signer.handle(Tick(self._clock_ms())), *self.signer.handle(message)])
+        if isinstance(message, Status):
+            self.signer.handle(message)
+        return []
+
+    def _fact(self, event: FactEvent | None) -> list[Message]:
+        return [] if event is None else self._say(self.signer.handle(event))
+
+    def _platform_fact(self, topic: str, record: Record) -> FactEvent | None:
+        try:
+            row = orjson.loads(record.value or b"")
+        except orjson.JSONDecodeError:
+            row = None
+        if not isinstance(row, dict):
+            raise CustodyError("expected a JSON object")
+        if topic == codec.ALERTS:
+            return of_alert(row, _alert_time_ms(record))
+        return of_action(row) if topic == codec.ACTIONS else of_account(row, self._listed_chains)
+
+    def _follow_ceremonies(self) -> None:
+        for vault, quorum in self._ceremonies.changed().items():
+            self._quorums[vault] = quorum
+            self.signer.set_quorum(vault, quorum)
+
+    # -- what is said
+
+    def _say(self, answers: Sequence[Any]) -> list[Message]:
+        return [self._pen.write(ROUNDS, one.request_id, "request", encode(one).decode()) for one in answers]
+
+
+def _quorum(public: Any) -> Quorum:
+    return Quorum(tuple(public.shares), public.threshold, public.epoch)
+
+
+def _chains_by_asset(roster: Roster) -> dict[str, str]:
+    """For whitelists, which name an asset: of one that is on several chains nobody knows which is meant."""
+    found: dict[str, set[str]] = {}
+    for vault in roster.vaults.values():
+        found.setdefault(chain_of(vault.chain).asset.symbol, set()).add(vault.chain)
+    return {asset: next(iter(chains)) for asset, chains in found.items() if len(chains) == 1}
+
+
+def _alert_time_ms(record: Record) -> int:
+    """The alert's event time, from its header; the record's where there is none."""
+    for name, value in record.headers or ():
+        if name == "ce_time":
+            try:
+                return int(datetime.fromisoformat(value.decode()).timestamp() * 1_000)
+            except (ValueError, UnicodeDecodeError, OverflowError):
+                break
+    return record.timestamp or 0
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
