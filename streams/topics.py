@@ -113,6 +113,11 @@ def topics_by_other_keys(rekeyed: Iterable[Rekeyed]) -> list[Topic]:
     ]
 
 
+def topics_of_signers(numbers: Iterable[int]) -> list[Topic]:
+    """What is for one signer of custody alone: what is dealt to it in ceremonies."""
+    return [Topic(f"m1cep.custody.signer-{number}.v1", "vault", _FOREVER) for number in numbers]
+
+
 def create_topics(
     settings: Settings, topics: Iterable[Topic] = BUILT_IN, *, partitions: int = DEFAULT_PARTITIONS
 ) -> list[TopicState]:

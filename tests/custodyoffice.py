@@ -1,7 +1,7 @@
 """A coordinator with real chains, signers with dealt FROST keys and people with keys of their own, over topics in memory.
 
-A broker's promises are kept (order in a partition, nothing lost that was taken) and no more. Faults: records come twice, topics are
-read in any order, whoever crashes begins again at its last snapshot and may have sent all, some or nothing of what it said then.
+A broker's promises are kept (order in a partition, nothing lost that was taken) and no more. Faults: records come twice, topics
+are read in any order, whoever crashes begins again at its last snapshot and may have sent all, some or nothing of what it said then.
 """
 
 import random
@@ -98,7 +98,7 @@ class Actor:
 
     def __init__(self, name, topics, begin):
         self.name, self.topics, self.begin = name, topics, begin
-        self.kept = ({topic: 0 for topic in topics}, None)
+        self.kept = (dict.fromkeys(topics, 0), None)
         self.restart()
 
     def restart(self):

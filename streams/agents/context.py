@@ -43,6 +43,8 @@ class CustodyOptions:
         policy: file of what may leave a vault.
         signer: number of the signer that this worker is; None: it is none.
         keyfile: of the signer; ``passphrase``: of the keyfile.
+        key: file of the coordinator's key; ``chains_key``: of the source of facts in whose name it tells balances.
+        chains: which chains the coordinator has behind it.
     """
 
     roster: Path
@@ -50,6 +52,9 @@ class CustodyOptions:
     signer: int | None = None
     keyfile: Path | None = None
     passphrase: str = field(default="", repr=False)
+    key: Path | None = None
+    chains_key: Path | None = None
+    chains: str = "local"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,9 @@ def create(
         list[Path] | None,
         typer.Option(help="Rule files or folders: also the topics of streams by other keys that these rules need."),
     ] = None,
+    custody: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="A roster: also a topic for each of its signers.")
+    ] = None,
     partitions: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Of each new topic; 4 unless given.")
     ] = None,
@@ -56,6 +59,11 @@ def create(
     topics = topics_of(declared.values())
     if rules:
         topics += topics_by_other_keys(all_rekeyed(load_rules(rules, given)))
+    if custody is not None:
+        from streams.custody.roster import load_roster
+        from streams.topics import topics_of_signers
+
+        topics += topics_of_signers(load_roster(custody).signers)
     states = create_topics(load_settings(), topics, partitions=partitions or DEFAULT_PARTITIONS)
     if as_json:
         _print_json({"topic": s.name, "partitions": s.partitions, "created": s.created} for s in states)

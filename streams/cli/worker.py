@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
-_WITHOUT_RULES = frozenset({"signer"})
+_WITHOUT_RULES = frozenset({"signer", "custody"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -50,6 +50,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None,
         typer.Option(help="The signer's keyfile; M1CEP_SIGNER_PASSPHRASE_FILE names the file with its passphrase."),
     ] = None,
+    coordinator_key: Annotated[
+        Path | None, typer.Option(help="The coordinator's key, of the agent custody; m1cep custody key makes one.")
+    ] = None,
+    chains_key: Annotated[
+        Path | None, typer.Option(help="Key of the roster's source of facts `chains`, of the agent custody.")
+    ] = None,
+    chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -112,7 +119,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             streams=declared,
             lookups=load_lookups(settings.lookups) if ruled else None,
             markets=markets,
-            custody=_custody(settings, names, custody, policy, signer, keyfile),
+            custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             state_url=settings.state_url,
@@ -139,6 +146,7 @@ def _custody(
     policy: Path | None,
     signer: int | None,
     keyfile: Path | None,
+    coordinator: tuple[Path | None, Path | None, str],
 ) -> CustodyOptions | None:
     """What of the options is about custody."""
     from streams.agents.context import CustodyOptions
@@ -148,7 +156,7 @@ def _custody(
     if roster is None:
         return None
     if "signer" not in agents:
-        return CustodyOptions(roster, policy)
+        return CustodyOptions(roster, policy, None, None, "", *coordinator)
     if policy is None or signer is None or keyfile is None:
         raise UsageError("the agent signer needs --signer, --custody, --policy and --keyfile")
-    return CustodyOptions(roster, policy, signer, keyfile, signer_passphrase(settings))
+    return CustodyOptions(roster, policy, signer, keyfile, signer_passphrase(settings), *coordinator)

@@ -99,7 +99,6 @@ class ChainDesk:
         open_node: gives the software of a chain by its name; called once for each that a vault needs.
         depth: confirmations after which a release or a deposit counts.
         block_ms: between two blocks of a local chain, while something waits for one.
-        note: is told what does not go on and why: request and reason.
     """
 
     def __init__(
@@ -109,10 +108,10 @@ class ChainDesk:
         *,
         depth: int = 2,
         block_ms: int = 1_000,
-        note: Callable[[str, str], None] | None = None,
     ) -> None:
         self._vaults, self._open_node, self._depth, self._block_ms = vaults, open_node, depth, block_ms
-        self._note = note or (lambda _request_id, _reason: None)
+        #: Is told what does not go on and why: the request, the reason.
+        self.note: Callable[[str, str], None] = lambda _request_id, _reason: None
         self._nodes: dict[str, LocalNode[Any]] = {}
         self._keys: dict[str, bytes] = {}
         self._books = Books()
@@ -225,7 +224,7 @@ class ChainDesk:
     def _waits(self, request_id: str, reason: str) -> None:
         if self._noted.get(request_id) != reason:
             self._noted[request_id] = reason
-            self._note(request_id, reason)
+            self.note(request_id, reason)
 
     def _plan(self, request: Request) -> list[Told]:
         known = self._books.jobs.get(request.id)

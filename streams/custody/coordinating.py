@@ -139,6 +139,7 @@ class CoordinatorMachine:
         self._answered: dict[str, asks.Answered] = {}
         self._head_ms = self._head_seq = 0
         self._head_due = False
+        desk.note = self._note_wait
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -321,7 +322,7 @@ class CoordinatorMachine:
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
 
-    def note_wait(self, request_id: str, reason: str) -> None:
+    def _note_wait(self, request_id: str, reason: str) -> None:
         """The chains' side says why something does not go on: for the log of the process and the audit log."""
         _log.info("request.waits", request=request_id, reason=reason)
         self._note("waits", {"request": request_id, "reason": reason})
