@@ -51,6 +51,8 @@ class Custodians:
         self.rng, self.folder, self.now_ms = random.Random(seed), folder, START_MS
         #: Chances that a message is dropped, doubled, or read out of its turn.
         self.lost = self.doubled = self.shuffled = 0.0
+        #: What the broker keeps to itself, and for which messages.
+        self.held_back, self.is_held_back = [], lambda _message: False
         self.numbers = range(1, signers + 1)
         for number in self.numbers:
             Keyfile.create(self.path(number), number, PASSPHRASE, WEAK).close()
@@ -113,7 +115,9 @@ class Custodians:
 
     def send(self, messages):
         for message in messages:
-            if self.rng.random() >= self.lost:
+            if self.is_held_back(message):
+                self.held_back.append(message)
+            elif self.rng.random() >= self.lost:
                 self.log += [message] * (2 if self.rng.random() < self.doubled else 1)
 
     def write(self, topic, key, value):

@@ -1,7 +1,7 @@
 """A share as words on paper (SLIP-39), back from them, and the whole key from shares: for drills, and for when all else is lost.
 
-Words give back *some* secret whatever the passphrase was, so a backup has a second part, which is no secret: a file with the public
-keys, by which a wrong passphrase, or the words of another backup, are found.
+Words give back *some* secret whatever the passphrase was, so a backup has a second part, which is no secret: a file with the
+public keys, by which a wrong passphrase, or the words of another backup, are found.
 """
 
 from __future__ import annotations

@@ -177,16 +177,14 @@ class Keyfile(Hidden):
         """
         lock = None if to_read or not path.exists() else _locked(path)
         try:
-            file = cls._opened(path, passphrase)
+            return cls._opened(path, passphrase, lock)
         except BaseException:
             if lock is not None:
                 os.close(lock)
             raise
-        file._lock = lock
-        return file
 
     @classmethod
-    def _opened(cls, path: Path, passphrase: str) -> Keyfile:
+    def _opened(cls, path: Path, passphrase: str, lock: int | None) -> Keyfile:
         header, box = _read(path)
         strength, salt = Strength(header.ops, header.memory), bytes.fromhex(header.salt)
         key = _derived(passphrase, salt, strength)
@@ -200,6 +198,7 @@ class Keyfile(Hidden):
             content = msgspec.msgpack.decode(plain, type=_Content)
             file = cls(path, content.number, Secret(content.seed), key, salt, strength)
             file._fill(content)
+            file._lock = lock
         except (msgspec.MsgspecError, CustodyError, KeyError) as error:
             # What msgspec says may quote a value: it is a secret.
             reason = str(error) if isinstance(error, CustodyError) else type(error).__name__

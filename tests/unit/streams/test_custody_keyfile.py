@@ -124,7 +124,8 @@ def test_every_way_of_not_opening_has_its_own_name(file, path):
     Keyfile.open(path, WORDS)
 
 
-def test_a_keyfile_is_never_overwritten(file, path):
+@pytest.mark.usefixtures("file")
+def test_a_keyfile_is_never_overwritten(path):
     with pytest.raises(UsageError, match="is there already"):
         Keyfile.create(path, 2, WORDS, WEAK)
     with pytest.raises(UsageError, match="from 1 to 255"):
