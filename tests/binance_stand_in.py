@@ -57,7 +57,8 @@ class Order:
 class BinanceStandIn:
     def __init__(self, market):
         self.market = market
-        self.core = Exchange(market)
+        self.core = Exchange(market, tape=True)
+        self.newest = None  # of everybody's trades
         self.min_notional = market.min_notional
         self.fee_currency = "USDT"
         self.orders = []
@@ -70,7 +71,7 @@ class BinanceStandIn:
     async def start(self):
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self.handle)
-        self.runner = web.AppRunner(app)
+        self.runner = web.AppRunner(app, access_log=None)  # it would log requests with their signatures
         await self.runner.setup()
         site = web.TCPSite(self.runner, "127.0.0.1", 0)
         await site.start()
@@ -119,6 +120,8 @@ class BinanceStandIn:
         try:
             if name == "GET exchangeInfo":
                 return web.json_response(self.exchange_info())
+            if name == "GET aggTrades":
+                return web.json_response(self.public_trades())
             self.check(request, text, values)
             does = {
                 "POST order": self.place,
@@ -229,6 +232,8 @@ class BinanceStandIn:
         since, limit = int(values.get("startTime", 0)), int(values.get("limit", 500))
         by_core = {order.core_id: order for order in self.orders}
         found = [fill for fill in self.core.fills(US, since) if fill.order_id in by_core]
+        if "orderId" in values:
+            found = [fill for fill in found if str(by_core[fill.order_id].number) == values["orderId"]]
         return [
             {
                 "symbol": "BTCUSDT",
@@ -246,6 +251,15 @@ class BinanceStandIn:
             }
             for fill in found[:limit]
         ]
+
+    def public_trades(self):
+        """The newest trade alone: the gateway asks for no more."""
+        self.newest = [self.newest, *self.core.take_trades()][-1]
+        if self.newest is None:
+            return []
+        trade = self.newest
+        about = {"a": int(trade.trade_id[1:]), "p": f"{self.market.price(trade.ticks)}", "T": trade.time_ms}
+        return [about | {"q": f"{self.market.quantity(trade.lots)}", "f": 1, "l": 1, "m": True, "M": True}]
 
     def commission(self, fill):
         return fill.fee / self.market.price(fill.ticks) if self.fee_currency == "BTC" else fill.fee
