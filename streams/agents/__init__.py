@@ -44,6 +44,12 @@ async def _sequencer(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _venue(context: AgentContext) -> Host:
+    from streams.agents.venue_runner import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -51,4 +57,5 @@ AGENTS = {
     "grid": _grid,
     "paper_exchange": _paper_exchange,
     "sequencer": _sequencer,
+    "venue": _venue,
 }

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.agents.keeper import OpenPartition
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
+    from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -41,6 +42,7 @@ class WorkerOptions:
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
@@ -75,6 +77,7 @@ class WorkerOptions:
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
     markets: Path | None = None
+    venue: VenueAccess | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)

@@ -71,6 +71,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.config import is_loopback, load_settings
     from streams.errors import UsageError
     from streams.files import load_rules, load_streams
+    from streams.gateways.access import venue_access
     from streams.logs import configure_logs
     from streams.lookups import load_lookups
     from streams.worker import run_worker
@@ -90,6 +91,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             streams=declared,
             lookups=load_lookups(settings.lookups),
             markets=markets,
+            venue=venue_access(settings),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             state_url=settings.state_url,

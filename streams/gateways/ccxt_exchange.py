@@ -14,10 +14,10 @@ from streams.gateways.courier import Courier, said
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Of a venue, what ccxt would load besides spot markets; and for how many ms the venue accepts a request after it was made.
+# Of a venue, what ccxt would load besides spot markets.
 _SETTINGS: dict[str, dict[str, Any]] = {
     "binance": {
-        "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "recvWindow": 5_000},
+        "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
         "has": {"fetchCurrencies": False},
     }
 }

@@ -90,7 +90,7 @@ class Courier:
                 pause_s = min(2 * pause_s, _LONGEST_S)
                 if time.monotonic() > until:
                     raise GatewayError(f"{said(busy)}", "send less, or raise the patience") from busy
-            except ccxt.NetworkError as error:
+            except ccxt.OperationFailed as error:  # no reply, or none that says anything
                 raise Lost(said(error)) from error
 
 
