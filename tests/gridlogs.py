@@ -160,11 +160,18 @@ class Topics:
         elif dice < 0.9 + crashes:
             self.agents[name].begin()
 
+    def fall_silent(self):
+        for (kind, _), agent in self.agents.items():
+            if kind == "sequencer":
+                for topic in agent.topics:
+                    self.send(agent.partition.idle(topic))
+
     def settle(self, seconds=30):
         """Let everything come to its end, without the market moving."""
         for _ in range(seconds * 5):
             while sum(self.take(name, 50) for name in self.agents):
                 pass
+            self.fall_silent()
             self.pass_time(200)
 
     # -- to look at

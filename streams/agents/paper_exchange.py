@@ -12,7 +12,7 @@ from m1cep.grid.paper import PaperVenue, Told
 from streams import codec
 from streams.agents.outbox import Packet
 from streams.agents.partition import Outcome, Timeless, fresh_records
-from streams.agents.sequencer import Origin
+from streams.agents.sequencer import IDLE, Origin
 from streams.grid.log import COMMANDS, GRID_LOG, PAPER_LOG, event_record
 from streams.grid.markets import load_markets
 
@@ -79,9 +79,14 @@ class PaperPartition(Timeless):
         return msgspec.msgpack.encode([self._venue.state(), self._read])
 
     def _record(self, record: Record, outcome: Outcome) -> None:
+        where = f"{PAPER_LOG}/{self._number}/{record.offset}"
         origin = Origin.of(record)
         if origin is None or record.value is None:
-            return  # not written by a sequencer
+            if any(name == IDLE for name, _ in record.headers):
+                told = Told()
+                self._venue.idle(told)
+                self._tell(where, told, outcome)
+            return
         lines = record.value.split(b"\n")
         topic_id, position = self._read.get(origin.topic, ("", 0))
         skip = max(0, position - origin.first) if topic_id == origin.topic_id else 0
@@ -99,7 +104,7 @@ class PaperPartition(Timeless):
         else:
             self._flow(lines[skip:], told, source, outcome)
         outcome.events += len(lines) - skip
-        self._tell(f"{PAPER_LOG}/{self._number}/{record.offset}", told, outcome)
+        self._tell(where, told, outcome)
 
     def _commands(
         self, lines: list[bytes], time_ms: int, told: Told, source: Callable[[int], codec.Source], outcome: Outcome

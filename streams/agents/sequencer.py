@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streams.transport import Batch, Record
 
 ORIGIN = "m1cep-from"
+IDLE = "m1cep-idle"  # in place of an origin: the real flow is read to its end, and silent
 _MOST_BYTES = 256 * 1024
 
 
@@ -105,6 +106,12 @@ class SequencerPartition(Timeless):
             outcome.messages.append(Packet(PAPER_LOG, self._number, lines))
         self.positions[batch.topic] = max(self.positions[batch.topic], batch.next)
         return outcome
+
+    def idle(self, topic: str) -> Outcome:
+        """Write to the log that nothing more of the real flow comes for now."""
+        if topic == COMMANDS or not self.positions[topic]:
+            return Outcome()
+        return Outcome(messages=[Packet(PAPER_LOG, self._number, [(None, b"", [(IDLE, b"")])])])
 
     def snapshot(self) -> bytes:
         """There is nothing but the positions."""

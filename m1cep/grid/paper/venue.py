@@ -134,6 +134,13 @@ class PaperVenue:
         told.reports += floor.flow.take(event)
         self._trades(floor, told, before)
 
+    def idle(self, told: Told) -> None:
+        """Nothing more of the real flow comes for now."""
+        for floor in self._floors.values():
+            before = len(told.reports)
+            told.reports += floor.flow.finish()
+            self._trades(floor, told, before)
+
     def state(self) -> Any:
         """Everything but the markets' settings, as plain values."""
         return [self.accounts, {symbol: floor.state() for symbol, floor in self._floors.items()}]
