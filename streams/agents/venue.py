@@ -12,6 +12,7 @@ the venue, and what it says tells us, whether it had been. The network is in ``v
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,7 @@ from m1cep.errors import GridError
 from m1cep.grid import wire
 from m1cep.grid.machine import Price, Reconnected
 from m1cep.grid.orders import AskOpenOrders, Cancel, CancelAll, Fill, OpenOrders, Place, PlaceMarket, Rejected
+from m1cep.model.alert import Alert
 from streams import codec
 from streams.agents.outbox import Packet
 from streams.agents.partition import Outcome, Timeless, fresh_records, source_of
@@ -74,12 +76,12 @@ class Book:
     Attributes:
         since_ms: trades before then are known; by the venue's clock.
         trades: those that were told, as order and trade id; the newest.
-        price: when, and at which price, the last trade that was told was; by the venue's clock, in ticks.
+        priced_ms: when the trade was whose price was told last; by the venue's clock.
     """
 
     since_ms: int
     trades: dict[str, None]
-    price: tuple[int, int] = (0, 0)
+    priced_ms: int = 0
 
 
 class VenuePartition(Timeless):
@@ -110,8 +112,11 @@ class VenuePartition(Timeless):
         self._grids: dict[str, str] = {}  # name -> symbol
         if state is not None:
             errands, self._owners, self._grids, books = msgspec.msgpack.decode(state)
-            self._errands = {known[0]: Errand(known[0], known[1], known[2], known[3], wire.command(plain)) for *known, plain in errands}
-            self.books = {symbol: Book(since, dict.fromkeys(ids), tuple(at)) for symbol, since, ids, at in books}
+            self._errands = {
+                name: Errand(name, grid, symbol, steps, wire.command(plain))
+                for name, grid, symbol, steps, plain in errands
+            }
+            self.books = {symbol: Book(since, dict.fromkeys(ids), priced) for symbol, since, ids, priced in books}
 
     def take(self, batch: Batch) -> Outcome:
         """Note what a batch of commands asks for.
@@ -132,7 +137,7 @@ class VenuePartition(Timeless):
     def snapshot(self) -> bytes:
         """What is to be done, and what is known."""
         errands = [[e.id, e.grid, e.symbol, e.steps, wire.to_plain(e.command)] for e in self._errands.values()]
-        books = [[symbol, b.since_ms, list(b.trades), b.price] for symbol, b in self.books.items()]
+        books = [[symbol, b.since_ms, list(b.trades), b.priced_ms] for symbol, b in self.books.items()]
         return msgspec.msgpack.encode([errands, self._owners, self._grids, books])
 
     # -- what is to be done
@@ -182,17 +187,10 @@ class VenuePartition(Timeless):
 
     # -- what is heard
 
-    def heard(
-        self, fills: Iterable[Fill], price: tuple[int, int] | None, market: Market, asked_ms: int, outcome: Outcome
-    ) -> None:
-        """The venue's newest trades: tell grids theirs that they do not know, and all grids the price.
+    def traded(self, fills: Iterable[Fill], market: Market, asked_ms: int, outcome: Outcome) -> None:
+        """The account's trades since the book's ``since_ms``, as asked for at a time of our clock: tell grids their new ones.
 
-        Args:
-            fills: the account's trades since the book's ``since_ms``, the oldest first.
-            price: of the market's newest trade: when, by the venue, and in ticks.
-            market: the venue's.
-            asked_ms: when it was asked, by our clock.
-            outcome: added to.
+        Those of orders that no grid has given change nothing.
         """
         book = self.books[market.symbol]
         for fill in fills:
@@ -201,11 +199,23 @@ class VenuePartition(Timeless):
             if grid is not None and self._publish(fill, market, outcome):
                 self._tell(grid, fill, f"{self._venue}/{market.symbol}/{fill.trade_id}/{fill.order_id}", outcome)
         book.since_ms = max(book.since_ms, asked_ms - _CLOCKS_MS)
-        if price is not None and price[0] > book.price[0]:
-            book.price = price
-            identity = f"{self._venue}/{market.symbol}/{price[0]}"
-            record = event_record(None, Price(*price), identity, SOURCE, symbol=market.symbol)
+
+    def priced(self, time_ms: int, ticks: int, market: Market, outcome: Outcome) -> None:
+        """The market's newest trade, anybody's, at a time of the venue's clock: all grids hear its price, unless they have."""
+        book = self.books[market.symbol]
+        if time_ms > book.priced_ms:
+            book.priced_ms = time_ms
+            identity = f"{self._venue}/{market.symbol}/{time_ms}"
+            record = event_record(None, Price(time_ms, ticks), identity, SOURCE, symbol=market.symbol)
             outcome.messages += [Packet(GRID_LOG, number, [record]) for number in range(self._partitions)]
+
+    def lost(self, symbol: str, reason: str, now_ms: int, outcome: Outcome) -> None:
+        """The venue does not answer: somebody must know."""
+        row = {"venue": self._venue, "symbol": symbol, "reason": reason}
+        digest = blake2b(f"{self._venue}\0{symbol}\0{now_ms}".encode(), digest_size=16).hexdigest()
+        alert = Alert(digest, "venue-lost", "critical", {"account": self._account}, row, now_ms, [])
+        outcome.rules.append(alert.rule)
+        outcome.messages.append(codec.alert_message(alert, now_ms, SOURCE))
 
     def reconnected(self, symbol: str, now_ms: int, outcome: Outcome) -> None:
         """The venue answers again, or for the first time: whoever trades there must ask."""

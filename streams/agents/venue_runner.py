@@ -17,7 +17,7 @@ from m1cep.errors import EngineError, GridError
 from streams.agents.partition import Outcome
 from streams.agents.venue import VenuePartition
 from streams.errors import UsageError
-from streams.gateways import GatewayError, carry_out
+from streams.gateways import GatewayError, Unreachable, carry_out
 from streams.grid.log import COMMANDS, GRID_LOG
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from streams.gateways import VenueGateway
     from streams.gateways.access import VenueAccess
 
-    #: A gateway to a symbol; it has a ``close``.
-    Connect = Callable[[str], Awaitable[Any]]
+    #: A gateway to a symbol.
+    Connect = Callable[[str], Awaitable[VenueGateway]]
 
 _log = structlog.get_logger(__name__)
 
@@ -59,6 +59,7 @@ class Runner:
         self._gateways: dict[str, asyncio.Task[VenueGateway]] = {}
         self._carrying: dict[str, asyncio.Task[None]] = {}  # by errand
         self._watching: dict[str, asyncio.Task[None]] = {}  # by symbol
+        self._answers: dict[str, bool] = {}  # whether the venue does; by symbol, where it is known
         self._findings: list[Callable[[Outcome], None]] = []
 
     def step(self) -> Outcome | None:
@@ -91,15 +92,16 @@ class Runner:
         await asyncio.gather(*tasks, return_exceptions=True)
         for opened in self._gateways.values():
             if not opened.cancelled() and opened.exception() is None:
-                await opened.result().close()  # type: ignore[attr-defined] # see Connect
+                await opened.result().close()
 
     async def _carry(self, errand: Errand) -> None:
         market: Market | None = None
         reports: Sequence[Report] = ()
         try:
-            gateway = await self._gateway(errand.symbol)
-            market = gateway.market
-            reports = self._partition.refusal(errand, market) or await carry_out(gateway, errand.command)
+            if self._answers.get(errand.symbol) is not False:  # else what the grids ask meanwhile would pile up
+                gateway = await self._gateway(errand.symbol)
+                market = gateway.market
+                reports = self._partition.refusal(errand, market) or await carry_out(gateway, errand.command)
         except GatewayError as error:  # nobody knows, or nothing has happened: the grid asks
             command = type(errand.command).__name__
             _log.warning("venue.unanswered", grid=errand.grid, command=command, errand=errand.id, reason=str(error))
@@ -107,24 +109,43 @@ class Runner:
 
     async def _watch(self, symbol: str) -> None:
         """Look for fills and the price, again and again."""
-        connected: bool | None = None  # not known yet
+        said: dict[str, str] = {}
         while True:
-            try:
-                gateway = await self._gateway(symbol)
-                asked_ms = time.time_ns() // 1_000_000
-                fills = await gateway.fills(self._partition.books[symbol].since_ms)
-                price = await gateway.price()
-            except GatewayError as error:
-                if connected is not False:
-                    _log.warning("venue.lost", symbol=symbol, reason=str(error))
-                connected = False
-            else:
-                if not connected:
-                    _log.info("venue.connected", symbol=symbol)
-                    self._findings.append(partial(self._partition.reconnected, symbol, asked_ms))
-                self._findings.append(partial(self._partition.heard, fills, price, gateway.market, asked_ms))
-                connected = True
+            for look in (self._look_for_fills, self._look_for_price):
+                try:
+                    await look(symbol)
+                except Unreachable as error:
+                    self._lost(symbol, error)
+                except GatewayError as error:  # it answers, but what it says is of no use
+                    if said.get(look.__name__) != str(error):
+                        _log.error("venue.of_no_use", symbol=symbol, reason=str(error))
+                    said[look.__name__] = str(error)
+                else:
+                    self._found(symbol)
             await asyncio.sleep(self._poll_s)
+
+    async def _look_for_fills(self, symbol: str) -> None:
+        gateway = await self._gateway(symbol)
+        asked_ms = _now_ms()
+        fills = await gateway.fills(self._partition.books[symbol].since_ms)
+        self._findings.append(partial(self._partition.traded, fills, gateway.market, asked_ms))
+
+    async def _look_for_price(self, symbol: str) -> None:
+        gateway = await self._gateway(symbol)
+        if price := await gateway.price():
+            self._findings.append(partial(self._partition.priced, *price, gateway.market))
+
+    def _lost(self, symbol: str, error: GatewayError) -> None:
+        if self._answers.get(symbol) is not False:
+            _log.warning("venue.lost", symbol=symbol, reason=str(error))
+            self._findings.append(partial(self._partition.lost, symbol, str(error), _now_ms()))
+        self._answers[symbol] = False
+
+    def _found(self, symbol: str) -> None:
+        if not self._answers.get(symbol):
+            _log.info("venue.connected", symbol=symbol)
+            self._findings.append(partial(self._partition.reconnected, symbol, _now_ms()))
+        self._answers[symbol] = True
 
     async def _gateway(self, symbol: str) -> VenueGateway:
         """That of the symbol, the same for all who ask; one that could not be made is tried again."""
@@ -151,6 +172,10 @@ async def work(host: Host, connect: Connect) -> None:
             await host.each(step)
     finally:
         await asyncio.gather(*(runner.close() for runner in runners.values()))
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _connect_to(access: VenueAccess) -> Connect:

@@ -8,7 +8,7 @@ ccxt_exchange.py connections as ccxt makes them
 ccxt_words.py    ccxt's words and ours
 """
 
-from streams.gateways.base import GatewayError, OutcomeUnknown, VenueGateway, carry_out
+from streams.gateways.base import GatewayError, OutcomeUnknown, Unreachable, VenueGateway, carry_out
 from streams.gateways.paper import PaperGateway
 
-__all__ = ["GatewayError", "OutcomeUnknown", "PaperGateway", "VenueGateway", "carry_out"]
+__all__ = ["GatewayError", "OutcomeUnknown", "PaperGateway", "Unreachable", "VenueGateway", "carry_out"]

@@ -18,6 +18,10 @@ class GatewayError(ShellError):
     """The venue cannot be used this way, or not now; nothing is known to have changed there."""
 
 
+class Unreachable(GatewayError):  # noqa: N818 - what the venue is
+    """The venue does not answer, or has us wait for longer than we are patient; nothing is known to have changed there."""
+
+
 class OutcomeUnknown(GatewayError):  # noqa: N818 - says what is the case; the caller must find out
     """A request may or may not have been carried out, and the venue could not be asked. Ask for the order later.
 
@@ -35,6 +39,10 @@ class VenueGateway(Protocol):
 
     Every call may raise GatewayError; those that change something also OutcomeUnknown.
     """
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
 
     @property
     def market(self) -> Market:

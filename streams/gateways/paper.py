@@ -38,6 +38,9 @@ class PaperGateway:
         self._owner = owner
         self._now_ms = now_ms
 
+    async def close(self) -> None:
+        """It has none."""
+
     @property
     def market(self) -> Market:
         """The exchange's."""

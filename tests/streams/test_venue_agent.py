@@ -209,7 +209,7 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
         worker.wait()
         venue.take(Side.BUY, 9_000_000, 20)  # trades while nobody is there
         worker = start(kafka, "venue")
-    venue.run(lambda: venue.server.faults.clear())
+    venue.run(venue.server.faults.clear)
 
     def settled():
         now = live(kafka, "btc")
