@@ -192,7 +192,7 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     faults = (
         ("lose_reply", {}),
         ("lose_request", {}),
-        ("delay", {"delay_s": 0.5}),
+        ("delay", {"delay_s": 1.2}),
         ("status", busy | {"headers": {"Retry-After": "1"}}),
         ("status", {"status": 503}),
     )
@@ -227,6 +227,22 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
         assert fills.setdefault(fill["event_id"], fill) == fill, "one trade, told in two ways"
     assert len(fills) == now["fills"] > 0
     print(len(ids), "orders", now["fills"], "fills", now["generations"], "generations")
+
+
+def test_the_grids_go_from_worker_to_worker(kafka, start, begin_grid, venue, eventually):
+    start(kafka, "grid")
+    workers = [start(kafka, "venue")]
+    begin_grid(kafka, "btc")
+    eventually(lambda: live(kafka, "btc") and len(venue.open()) == 6, 40)
+    workers.append(start(kafka, "venue"))  # whichever of the two has the symbol now
+    for generation in (2, 3):
+        venue.take(Side.BUY, stands(kafka, "btc")["centre_ticks"] + STEP)
+        now = eventually(lambda: len(venue.open()) == 6 and live(kafka, "btc", generation), 60)  # noqa: B023
+        assert (now["fills"], now["unexplained"], now["quarantined"]) == (generation - 1, "0", 0)
+        if len(workers) == 2:
+            workers.pop(0).send_signal(signal.SIGTERM)
+    ids = venue.ids()
+    assert len(ids) == len(set(ids)), "an order was placed twice"
 
 
 def test_a_key_is_used_for_its_account_only(kafka, start, begin_grid, venue, eventually):

@@ -106,7 +106,7 @@ class Venue(PaperGateway):
         return await super().place(order, fresh=fresh)
 
     async def cancel(self, order_id):
-        await self._fault("cancel")
+        await self._fault(f"cancel {order_id}")
         return await super().cancel(order_id)
 
     async def fills(self, since_ms):
@@ -175,6 +175,17 @@ def test_commands_are_carried_out_and_their_grid_is_told():
         ("OrderState", "a"),
     ]
     assert reports(outcomes)[-1] == OrderState("a", Lifecycle.CANCELLED, 10, 0, 8)
+
+
+def test_one_cancellation_that_nobody_answers_does_not_keep_back_the_others():
+    async def scenario(ours, venue, work):
+        give(ours, place("a"), place("b", 99), place("c", 98))
+        await work()
+        venue.faults["cancel b"] = OutcomeUnknown("b", "no reply")
+        give(ours, CancelAll(("a", "b", "c")))
+        return [(type(r).__name__, r.order_id) for r in reports(await work())]
+
+    assert run(scenario) == [("Cancelled", "a"), ("Cancelled", "c")]
 
 
 def test_an_order_waits_for_its_own_errands_only():
@@ -353,8 +364,9 @@ def test_a_lost_venue_is_told_to_somebody_and_lets_nothing_pile_up_and_then_its_
     async def scenario(ours, venue, work):
         give(ours, place("a"), body(place("b", 99), grid="other"))
         await work()
-        venue.faults = dict.fromkeys(("fills", "price", "place"), Unreachable("no reply in 15 s"))
+        venue.faults = dict.fromkeys(("fills", "price"), Unreachable("no reply in 15 s"))
         lost = await work()
+        venue.gates["c"] = asyncio.Event()  # whoever asks now waits for ever
         give(ours, place("c", 98))
         during = await work()
         assert ours.due([], 9) == []
