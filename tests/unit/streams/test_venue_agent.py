@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import sys
 import time
 from dataclasses import dataclass
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,8 +29,8 @@ from m1cep.grid.paper import Exchange
 from streams.agents import venue as agent
 from streams.agents.outbox import Packet
 from streams.agents.venue import VenuePartition
-from streams.agents.venue_runner import Runner
-from streams.errors import ShellError
+from streams.agents.venue_runner import Runner, build
+from streams.errors import ShellError, UsageError
 from streams.gateways import GatewayError, OutcomeUnknown, PaperGateway, Unreachable
 from streams.grid.log import COMMANDS, GRID_LOG
 from streams.transport import Batch
@@ -431,6 +433,20 @@ def test_the_gateway_is_closed_and_a_mistake_of_ours_ends_the_worker():
 
     run(scenario)
     assert kept[0].closed
+
+
+def test_an_agent_without_a_venue_or_without_ccxt_says_what_is_missing(monkeypatch):
+    context = SimpleNamespace(options=SimpleNamespace(venue=None))
+    with pytest.raises(UsageError, match="set M1CEP_VENUE and its key"):
+        asyncio.run(build(context))
+    context.options.venue = object()
+    for name in ("ccxt_gateway", "ccxt_exchange", "ccxt_words", "courier"):
+        monkeypatch.delitem(sys.modules, f"streams.gateways.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "ccxt", None)
+    with pytest.raises(
+        UsageError, match=r"the extra ccxt is needed, ccxt is not installed; pip install 'm1cep\[ccxt\]'"
+    ):
+        asyncio.run(build(context))
 
 
 def test_a_batch_that_leaves_a_hole_is_refused():
