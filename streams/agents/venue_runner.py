@@ -187,7 +187,7 @@ def _connect_to(access: VenueAccess) -> Connect:
         ) from None
 
     async def connect(symbol: str) -> CcxtGateway:
-        return await CcxtGateway.connect(
+        gateway = await CcxtGateway.connect(
             access.name,
             symbol.replace("-", "/"),
             access.config(),
@@ -197,6 +197,10 @@ def _connect_to(access: VenueAccess) -> Connect:
             patience_s=_PATIENCE_S,
             follows=True,  # whoever had the partition before may have sent requests until now
         )
+        if gateway.market.symbol != symbol:
+            await gateway.close()
+            raise GatewayError(f"expected the symbol {gateway.market.symbol}, got {symbol}")
+        return gateway
 
     return connect
 

@@ -80,10 +80,12 @@ def fee_in_quote(exchange: Any, symbol: str, trade: Mapping[str, Any]) -> Decima
     """What a trade cost. A fee that the venue took in base is worth its share of the trade's price.
 
     Raises:
-        GatewayError: it was taken in a third currency.
+        GatewayError: it was taken in a third currency, or is not told.
     """
-    market = exchange.market(symbol)
-    cost, currency = Decimal(trade["fee"]["cost"]), trade["fee"]["currency"]
+    market, fee = exchange.market(symbol), trade.get("fee") or {}
+    if fee.get("cost") is None:
+        raise GatewayError(f"{exchange.id} does not say what trade {trade['id']} cost", "this venue cannot be used")
+    cost, currency = Decimal(fee["cost"]), fee["currency"]
     if not cost or currency == market["quote"]:
         return cost
     if currency == market["base"]:

@@ -32,6 +32,7 @@ from m1cep.grid.orders import (
 )
 from streams.gateways import GatewayError, OutcomeUnknown, carry_out
 from streams.gateways.ccxt_gateway import CcxtGateway
+from streams.gateways.ccxt_words import fee_in_quote
 
 BUY = Place("grid-1", Side.BUY, 7_800_001, 123)  # 78000.01 USDT, 0.00123 BTC
 
@@ -417,6 +418,14 @@ def test_a_fee_in_base_is_told_in_quote_and_one_in_a_third_currency_refused():
         venue.fee_currency = "BNB"
         with pytest.raises(GatewayError, match="have fees taken in USDT or BTC"):
             await gateway.fills(0)
+
+    run(scenario)
+
+
+def test_a_trade_without_a_fee_is_refused_rather_than_booked_as_free():
+    async def scenario(gateway, _venue):
+        with pytest.raises(GatewayError, match="does not say what trade 7 cost"):
+            fee_in_quote(gateway._exchange, "BTC/USDT", {"id": "7", "fee": {"cost": None, "currency": None}})
 
     run(scenario)
 
