@@ -1,10 +1,8 @@
 """Grids over a real broker that trade on a real venue's API: lost replies, too many requests, killed workers."""
 
-import asyncio
 import json
 import random
 import signal
-import threading
 import time
 from decimal import Decimal
 
@@ -12,18 +10,18 @@ import pytest
 
 pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
 
-from binance_stand_in import KEY, MARKET, SECRET, US, stand_in
+from binance_stand_in import KEY, LOTS, MARKET, SECRET, Threaded
 
 from m1cep.grid import wire
 from m1cep.grid.machine import GridSpec, Rung
-from m1cep.grid.orders import Place, Side
+from m1cep.grid.orders import Side
 from streams.config import load_settings
 from streams.grid.desk import standing
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 FILLS, DEAD = "m1cep.fills.v1", "m1cep.dead-letters.v1"
-CENTRE, STEP, LOTS = 7_800_000, 20_000, 100  # 78,000 USDT, steps of 200, 0.001 BTC each
+CENTRE, STEP = 7_800_000, 20_000  # 78,000 USDT, steps of 200; each level 0.001 BTC
 SPEC = GridSpec(
     market=MARKET,
     centre_ticks=CENTRE,
@@ -43,66 +41,9 @@ ENVIRONMENT = {
 }
 
 
-class Venue:
-    """The stand-in in a thread of its own, and the market around it."""
-
-    def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-        self.context = stand_in()
-        self.server = self.run(self.context.__aenter__)
-        self.count = 0
-
-    def run(self, function, *arguments):
-        """Call it where the server runs."""
-
-        async def inside():
-            found = function(*arguments)
-            return await found if asyncio.iscoroutine(found) else found
-
-        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(10)
-
-    def fail(self, request, kind, **about):
-        self.run(lambda: self.server.fail(request, kind, **about))
-
-    def take(self, side, ticks, lots=LOTS):
-        """Somebody trades with our orders, up to a price; nothing of it stays in the book."""
-        self.count += 1
-        order = Place(f"x{self.count}", side, ticks, lots, post_only=False)
-
-        def trade():
-            self.server.core.execute("other", order, time.time_ns() // 1_000_000)
-            self.server.core.execute("other", wire.command({"type": "cancel", "order_id": order.order_id}), 0)
-
-        self.run(trade)
-
-    def open(self):
-        """Our open orders there: (side, price) and what is left."""
-        return self.run(
-            lambda: sorted(
-                (o.side.value, o.price, self.server.core_order(o).left)
-                for o in self.server.orders
-                if self.server.is_open(o)
-            )
-        )
-
-    def ids(self):
-        return self.run(lambda: [order.client_id for order in self.server.orders])
-
-    def trades(self):
-        return self.run(lambda: len(self.server.core.fills(US, 0)))
-
-    def close(self):
-        self.run(self.context.__aexit__, None, None, None)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
-        self.loop.close()
-
-
 @pytest.fixture
 def venue():
-    server = Venue()
+    server = Threaded()
     yield server
     server.close()
 
