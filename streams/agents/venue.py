@@ -142,6 +142,11 @@ class VenuePartition(Timeless):
 
     # -- what is to be done
 
+    @property
+    def left(self) -> int:
+        """How many errands are not done."""
+        return len(self._errands)
+
     def due(self, running: Iterable[str], room: int) -> list[Errand]:
         """Errands that may be begun, at most so many: of each lane the oldest, where none of it runs.
 

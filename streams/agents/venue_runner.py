@@ -65,24 +65,26 @@ class Runner:
     def step(self) -> Outcome | None:
         """Take in what was found and begin what is due. Between two batches.
 
+        Returns:
+            What follows; None: nothing that is worth a snapshot.
+
         Raises:
             Exception: whatever a task ended with that is not the venue's doing.
         """
         for task in (*self._carrying.values(), *self._watching.values()):
             if task.done():
                 task.result()
-        outcome = None
-        if self._findings:
-            outcome = Outcome()
-            for found in self._findings:
-                found(outcome)
-            self._findings.clear()
+        outcome, left = Outcome(), self._partition.left
+        for found in self._findings:
+            found(outcome)
+        self._findings.clear()
+        changed = outcome.messages or self._partition.left < left
         self._carrying = {name: task for name, task in self._carrying.items() if not task.done()}
         for errand in self._partition.due(self._carrying, _AT_ONCE - len(self._carrying)):
             self._carrying[errand.id] = asyncio.create_task(self._carry(errand))
         for symbol in self._partition.books.keys() - self._watching.keys():
             self._watching[symbol] = asyncio.create_task(self._watch(symbol))
-        return outcome
+        return outcome if changed else None
 
     async def close(self) -> None:
         """Stop everything; what is under way is done again by whoever has the partition next."""

@@ -125,8 +125,7 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
-    start(kafka, "grid")
-    worker = start(kafka, "venue")
+    workers = {agent: start(kafka, agent) for agent in ("grid", "venue")}
     begin_grid(kafka, "btc")
     eventually(lambda: live(kafka, "btc"), 30)
     busy = {"status": 429, "body": {"code": -1003, "msg": "Too much request weight used."}}
@@ -146,10 +145,12 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
             side = rng.choice((Side.BUY, Side.SELL))
             venue.take(side, centre + (STEP if side is Side.BUY else -STEP), rng.choice((30, LOTS)))
             time.sleep(rng.random() * 1.5)
-        worker.send_signal(signal.SIGKILL)
-        worker.wait()
+        killed = rng.choice((["venue"], ["venue", "grid"]))
+        for agent in killed:
+            workers[agent].send_signal(signal.SIGKILL)
+            workers[agent].wait()
         venue.take(Side.BUY, 9_000_000, 20)  # trades while nobody is there
-        worker = start(kafka, "venue")
+        workers |= {agent: start(kafka, agent) for agent in killed}
     venue.run(venue.server.faults.clear)
 
     def settled():

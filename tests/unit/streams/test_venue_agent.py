@@ -421,6 +421,19 @@ def test_the_price_is_told_to_every_partition_once():
     assert told(second) == []
 
 
+def test_looking_again_and_again_is_not_worth_a_snapshot_but_what_is_done_is():
+    async def scenario(ours, venue, work):
+        give(ours, place("a"))
+        await work()
+        nothing = await work()
+        venue.faults["place"] = OutcomeUnknown("b", "no reply")
+        give(ours, place("b"))
+        return nothing, await work()
+
+    nothing, done = run(scenario)
+    assert (nothing, len(done), told(done)) == ([], 1, [])
+
+
 def test_the_gateway_is_closed_and_a_mistake_of_ours_ends_the_worker():
     kept = []
 
