@@ -1,0 +1,87 @@
+"""A history as the prices that a backtest walks along: whole ticks, in the order in which they are taken to have come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from m1cep.errors import GridError
+from m1cep.grid.plan.history import History, Kind
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from m1cep.grid.orders import Market
+
+UNLIMITED = 1 << 60  # lots, where nobody knows how much was traded
+_LARGEST_TICKS = 1 << 53  # beyond, a float is no exact number of ticks any more
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """Points, ``per_row`` of them for each row of the history: a trade is one, a candle four.
+
+    Attributes:
+        time_ms, ticks: of each point. The four of a candle are its open, the extreme against its direction, the other extreme
+            and its close (see ``History.path``), a third of the candle's time apart.
+        low, high: of each row, in ticks.
+        lots: traded in each row; None: not known.
+    """
+
+    kind: Kind
+    per_row: int
+    time_ms: list[int]
+    ticks: list[int]
+    low: list[int]
+    high: list[int]
+    lots: list[int] | None
+
+    @property
+    def rows(self) -> int:
+        """Of the history."""
+        return len(self.low)
+
+
+def path_of(history: History, market: Market) -> Path:
+    """The path of a history; prices are rounded to the nearest tick.
+
+    Raises:
+        GridError: the tick is larger than the lowest price, or too fine for the highest.
+    """
+    tick = float(market.tick)
+    low, high, ticks = (np.rint(column / tick) for column in (history.low, history.high, history.path))
+    if low.min() < 1 or high.max() > _LARGEST_TICKS:
+        raise GridError(
+            f"expected prices from 1 to {_LARGEST_TICKS} ticks, got {history.low.min():g} to {history.high.max():g} with "
+            f"a tick of {market.tick:f}"
+        )
+    trades = history.kind is Kind.TRADES
+    return Path(
+        kind=history.kind,
+        per_row=1 if trades else 4,
+        time_ms=(history.time_ms if trades else _candle_times(history.time_ms)).tolist(),
+        ticks=ticks.astype(np.int64).tolist(),
+        low=low.astype(np.int64).tolist(),
+        high=high.astype(np.int64).tolist(),
+        lots=_lots(history, float(market.lot)),
+    )
+
+
+def _candle_times(begin_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A candle's time is when it begins; it ends with the next one, but before a gap it is no longer than others."""
+    apart = np.diff(begin_ms)
+    usual = int(np.median(apart))
+    long = np.minimum(np.append(apart, usual), usual)
+    return np.column_stack([begin_ms + long * third // 3 for third in range(4)]).ravel()
+
+
+def _lots(history: History, lot: float) -> list[int] | None:
+    volume = history.volume
+    if volume is None or not volume.any():  # foreign exchange: a column of zeros, as nobody counts
+        return None
+    # A float may lie a little below the whole number that it was written as.
+    whole = np.minimum(np.floor(volume / lot * (1 + 1e-12)), UNLIMITED)
+    found: list[int] = whole.astype(np.int64).tolist()
+    return found
