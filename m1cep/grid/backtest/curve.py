@@ -43,9 +43,9 @@ class Stretch:
     generation: int
 
     @classmethod
-    def of(cls, point: int, books: Books, start_ticks: int, generation: int) -> Stretch:
-        """Of the books as they are; ``start_ticks`` is the price at which the inventory of the beginning counts."""
-        cost = sum(leg.lots * leg.ticks for leg in books.legs) + books.start_lots * start_ticks
+    def of(cls, point: int, books: Books, generation: int) -> Stretch:
+        """Of the books as they are."""
+        cost = sum(leg.lots * leg.ticks for leg in books.legs) + books.start_lots * books.start_ticks
         return cls(point, books.cash, books.lots, cost, books.matched, books.fees, books.fills, generation)
 
 

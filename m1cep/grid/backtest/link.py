@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from m1cep.grid.machine import Grid, GridSpec, Price, Start, Tick
-from m1cep.grid.orders import Place, Side
+from m1cep.grid.machine.books import EXACT, Books
+from m1cep.grid.orders import Fill, Place, Side
 from m1cep.grid.paper import Exchange
 
 if TYPE_CHECKING:
@@ -26,12 +27,15 @@ class Link:
 
     Attributes:
         now_ms: of the simulated clock.
+        books: of every fill when it happens; the grid's own, which hears of it later, must come to be the same.
     """
 
     def __init__(self, spec: GridSpec, latency_ms: int) -> None:
         self.grid = Grid("backtest", spec)
         self.exchange = Exchange(spec.market)
         self.exchange.deposit(OWNER, lots=spec.lots, quote=spec.cash)
+        self.books = Books(EXACT.multiply(spec.market.tick, spec.market.lot), spec.cash, spec.lots, spec.cash, spec.lots)
+        self.books.start_ticks = spec.centre_ticks
         self.now_ms = 0
         self.latency_ms = latency_ms
         self._price_ms = 0
@@ -67,9 +71,12 @@ class Link:
                 self._send(self.grid.handle(report))
 
     def told(self, addressed: Iterable[Addressed]) -> None:
-        """What the exchange says now is on its way to the grid."""
+        """What the exchange says now: its fills are booked, and it is on its way to the grid."""
         due = self.now_ms + self.latency_ms
-        self._on_the_way.extend((due, None, report) for _, report in addressed)
+        for _, report in addressed:
+            if isinstance(report, Fill):
+                self.books.book(report.side, report.ticks, report.lots, report.fee)
+            self._on_the_way.append((due, None, report))
 
     def price(self, ticks: int) -> None:
         """The grid hears what the market trades at, without delay: a grid watches the market, it does not ask its venue."""

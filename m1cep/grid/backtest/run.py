@@ -111,7 +111,8 @@ def _run(
     # The worth is that of the venue's balances; what explains it is the grid's own books.
     lots, cash = link.balance()
     equity = EXACT.add(EXACT.add(cash, market.notional(curve.ticks[end], lots)), idle)
-    explained = EXACT.subtract(EXACT.add(curve.grid_profit(end), curve.floating(end)), entry_fee)
+    grid_profit, floating = state.books.grid_profit(), state.books.floating(curve.ticks[end])
+    explained = EXACT.subtract(EXACT.add(grid_profit, floating), entry_fee)
     values = curve.equities() + float(idle)
     return Part(
         name=name,
@@ -122,8 +123,8 @@ def _run(
         idle=idle,
         entry_fee=entry_fee,
         equity=equity,
-        grid_profit=curve.grid_profit(end),
-        floating=curve.floating(end),
+        grid_profit=grid_profit,
+        floating=floating,
         fees=EXACT.add(state.books.fees, entry_fee),
         unexplained=EXACT.subtract(EXACT.subtract(equity, capital), explained),
         generations=state.generation,

@@ -77,7 +77,7 @@ class Walk:
         while (due := link.due_ms()) <= end_ms + link.latency_ms:
             link.deliver(due, self._ticks)
         self._note(len(path.ticks) - 1)
-        return Curve(link.grid.state.books.unit, path.time_ms, path.ticks, self._stretches)
+        return Curve(link.books.unit, path.time_ms, path.ticks, self._stretches)
 
     # -- rows
 
@@ -199,11 +199,10 @@ class Walk:
 
     def _note(self, point: int) -> None:
         """Begin another stretch of the curve if anything has changed."""
-        state = self._link.grid.state
-        books = state.books
+        books, generation = self._link.books, self._link.grid.state.generation
         last = self._stretches[-1] if self._stretches else None
-        if last and (last.fills, last.generation) == (books.fills, state.generation):
+        if last and (last.fills, last.generation) == (books.fills, generation):
             return
         if last and last.point == point:
             self._stretches.pop()
-        self._stretches.append(Stretch.of(point, books, state.spec.centre_ticks, state.generation))
+        self._stretches.append(Stretch.of(point, books, generation))
