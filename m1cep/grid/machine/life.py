@@ -163,7 +163,7 @@ def advance(state: State) -> None:
 def _onwards(state: State) -> None:
     if state.mode in {Mode.PLACING, Mode.LIVE}:
         _keep_levels(state)
-        if any(_is_full(slot, state.spec.recreate_lots) for slot in state.slots):
+        if any(slot.filled and _is_full(slot, state.spec.recreate_lots) for slot in state.slots):
             _cancel(state, Then.BUILD)
         elif state.mode is Mode.PLACING and not any(o.phase in _UNANSWERED for o in state.orders.values()):
             state.mode, state.listing_due = Mode.LIVE, True
@@ -191,8 +191,9 @@ def barrier(state: State) -> bool:
 
 
 def _is_full(slot: Slot, enough: int | None) -> bool:
+    """Of a level that was traded at all."""
     most = slot.lots if enough is None else min(enough, slot.lots)
-    return slot.filled >= most or (slot.filled > 0 and bool(slot.given_up))
+    return slot.filled >= most or bool(slot.given_up)
 
 
 def _cancel(state: State, then: Then) -> None:
