@@ -19,11 +19,12 @@ from m1cep.grid.machine.books import EXACT
 from m1cep.grid.machine.events import Halt, Pause, Reconnected, Resume, Start, Stop
 from m1cep.grid.machine.ladder import build
 from m1cep.grid.machine.state import Awaits, Mode, Order, Phase, Slot, Then, order_id
-from m1cep.grid.orders import Side
+from m1cep.grid.orders import Accepted, Cancelled, Side
 
 if TYPE_CHECKING:
     from m1cep.grid.machine.events import Price, Request
     from m1cep.grid.machine.state import State
+    from m1cep.grid.orders import Report
 
 REQUESTS_KEPT = 1_000
 _REST = {Then.PAUSE: Mode.PAUSED, Then.HALT: Mode.HALTED, Then.STOP: Mode.STOPPED}
@@ -179,6 +180,19 @@ def _onwards(state: State) -> None:
             _close(state)
         else:
             state.mode = _REST[state.then]
+
+
+def waits_for_more(state: State, report: Report) -> bool:
+    """Whether this is one answer of many, and another is still missing: nothing comes of it yet, so that nothing need be looked at."""
+    match report:
+        case Accepted() if state.mode is Mode.PLACING:
+            return any(order.phase in _UNANSWERED for order in reversed(state.orders.values()))
+        case Cancelled() if state.mode is Mode.CANCELLING:
+            order = state.orders.get(report.order_id)
+            settled = order is not None and order.settled
+            return settled and not all(order.settled for order in reversed(state.orders.values()))
+        case _:
+            return False
 
 
 def barrier(state: State) -> bool:
