@@ -73,9 +73,9 @@ class Walk:
             if progress and row - reported >= _REPORT_ROWS:
                 progress(row)
                 reported = row
-        self._ticks, end_ms = path.ticks[-1], path.time_ms[-1]
-        while (due := link.due_ms()) <= end_ms + link.latency_ms:
-            link.deliver(due, self._ticks)
+        self._ticks = path.ticks[-1]
+        while link.books.fills != link.grid.state.books.fills:
+            link.deliver(link.due_ms(), self._ticks)
         self._note(len(path.ticks) - 1)
         return Curve(link.books.unit, path.time_ms, path.ticks, self._stretches)
 
@@ -109,12 +109,17 @@ class Walk:
 
     # -- moves
 
-    def _jump(self, time_ms: int, ticks: int) -> None:
-        """The price was one and is another: all that lies between is reached at once."""
+    def _deliver_until(self, time_ms: int) -> None:
+        """The price stands still meanwhile."""
         link = self._link
         while (due := link.due_ms()) <= time_ms:
             link.deliver(due, self._ticks)
-        link.now_ms, self._ticks = max(time_ms, link.now_ms), ticks
+
+    def _jump(self, time_ms: int, ticks: int) -> None:
+        """The price was one and is another: all that lies between is reached at once."""
+        link = self._link
+        self._deliver_until(time_ms)
+        link.now_ms, self._ticks = time_ms, ticks
         bid, ask = self._orders()
         if bid - self._beyond >= ticks:
             self._trade(Side.SELL, ticks + self._beyond)
@@ -122,6 +127,7 @@ class Walk:
             self._trade(Side.BUY, ticks - self._beyond)
         if self._watches:
             link.price(ticks)
+        self._deliver_until(time_ms)
 
     def _go(self, time_ms: int, ticks: int) -> None:
         """The price goes there through everything between, one order after the other."""
@@ -139,7 +145,7 @@ class Walk:
             else:
                 link.now_ms, self._ticks = at, leg.ticks_at(at)
                 self._reach(stop, falls=leg.falls)
-        link.now_ms, self._ticks = max(time_ms, link.now_ms), ticks
+        link.now_ms, self._ticks = time_ms, ticks
         if self._watches:
             link.price(ticks)
 
