@@ -36,7 +36,8 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
     ] = Decimal("0.5"),
     latency: Annotated[int, typer.Option(**given.TIME, help="Of every command and every report.")] = 50,
     touch: Annotated[
-        bool, typer.Option("--touch", help="Fill an order as soon as the price touches it, not only when it goes beyond.")
+        bool,
+        typer.Option("--touch", help="Fill an order as soon as the price touches it, not only when it goes beyond."),
     ] = False,
     stop_loss: Annotated[
         Decimal | None, typer.Option(**given.NUMBER, help="Sell all and stop, such a share below the first price.")
@@ -98,7 +99,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
     speed = f"{len(rows):,} {rows.kind} in {took_s:.2f} s of processor time: {len(rows) / took_s:,.0f} a second, with planning"
     if plot is not None:
         facts = ""
-        given.write_plot(plot, draw(f"{market.symbol}: backtest of a grid", facts, [Columns.of(part) for part in found.parts]))
+        given.write_plot(
+            plot, draw(f"{market.symbol}: backtest of a grid", facts, [Columns.of(part) for part in found.parts])
+        )
     if as_json:
         made = {"history": history} | found.to_dict()
         typer.echo(orjson.dumps(made | {"notes": notes_of(found)}))

@@ -1,11 +1,13 @@
 """Backtests of random grids on random walks: money adds up at every point, nothing looks ahead, nothing that matters is skipped."""
 
+import os
+import random
+from collections import Counter
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 from gridworld import random_spec
-from hypothesis import event, given, settings
-from hypothesis import strategies as st
 
 from m1cep.grid.backtest.link import OWNER, Link
 from m1cep.grid.backtest.path import Path
@@ -14,7 +16,8 @@ from m1cep.grid.machine import Mode
 from m1cep.grid.orders import Side
 from m1cep.grid.plan.history import Kind
 
-CASES = settings(max_examples=150, deadline=None)
+CASES = int(os.environ.get("M1CEP_CASES", "60"))
+seeds = pytest.mark.parametrize("seed", range(CASES))
 
 
 def random_path(rng, kind):
@@ -50,12 +53,11 @@ def first_rows(path, rows):
     )
 
 
-@st.composite
-def runs(draw):
-    rng = draw(st.randoms(use_true_random=False))
-    path = random_path(rng, draw(st.sampled_from(Kind)))
-    spec = random_spec(rng)
-    return path, spec, draw(st.sampled_from([0, 1, 70, 900])), draw(st.sampled_from([0, 1]))
+def random_run(seed):
+    rng = random.Random(seed)
+    path = random_path(rng, rng.choice([*Kind]))
+    spec = replace(random_spec(rng), trigger_ticks=None, reconcile_ms=1 << 50)
+    return path, spec, rng.choice([0, 1, 70, 400]), rng.choice([0, 1])
 
 
 def walk(run, path=None):
@@ -64,13 +66,12 @@ def walk(run, path=None):
     return Walk(path or given_path, link, beyond).run(), link
 
 
-@CASES
-@given(runs())
-def test_at_every_point_the_worth_is_that_of_the_trades_so_far(run):
+@seeds
+def test_at_every_point_the_worth_is_that_of_the_trades_so_far(seed):
+    run = random_run(seed)
     path, spec, _, _ = run
     curve, link = walk(run)
     fills = link.exchange.fills(OWNER, 0)
-    event("trades" if fills else "no trade")
     unit = Fraction(spec.market.tick) * Fraction(spec.market.lot)
     cash, lots, done = Fraction(spec.cash), spec.lots, 0
     start = cash + lots * spec.centre_ticks * unit
@@ -92,9 +93,9 @@ def test_at_every_point_the_worth_is_that_of_the_trades_so_far(run):
     assert done == len(fills)
 
 
-@CASES
-@given(runs())
-def test_in_the_end_grid_and_venue_agree_and_nothing_is_unexplained(run):
+@seeds
+def test_in_the_end_grid_and_venue_agree_and_nothing_is_unexplained(seed):
+    run = random_run(seed)
     curve, link = walk(run)
     state, end = link.grid.state, len(curve) - 1
     assert link.balance() == (state.books.lots, state.books.cash)
@@ -106,9 +107,9 @@ def test_in_the_end_grid_and_venue_agree_and_nothing_is_unexplained(run):
         assert state.books.floating(curve.ticks[end]) == curve.floating(end)
 
 
-@CASES
-@given(runs())
-def test_every_fill_is_at_a_price_that_the_market_went_beyond_and_within_what_was_traded(run):
+@seeds
+def test_every_fill_is_at_a_price_that_the_market_went_beyond_and_within_what_was_traded(seed):
+    run = random_run(seed)
     path, _, _, beyond = run
     _, link = walk(run)
     fills = link.exchange.fills(OWNER, 0)
@@ -122,11 +123,11 @@ def test_every_fill_is_at_a_price_that_the_market_went_beyond_and_within_what_wa
         assert sum(fill.lots for fill in fills if fill.maker) <= sum(path.lots)
 
 
-@CASES
-@given(runs(), st.integers(1, 39))
-def test_what_comes_later_changes_nothing_before(run, rows):
+@seeds
+def test_what_comes_later_changes_nothing_before(seed):
     """No look ahead: the first rows alone give the same curve."""
-    path = run[0]
+    run = random_run(seed)
+    path, rows = run[0], random.Random(seed).randint(1, 39)
     whole, _ = walk(run)
     part, _ = walk(run, first_rows(path, rows))
     for point in range(rows * path.per_row - 1):
@@ -134,12 +135,12 @@ def test_what_comes_later_changes_nothing_before(run, rows):
         assert part.at(point).generation == whole.at(point).generation
 
 
-@CASES
-@given(runs())
-def test_rows_that_are_passed_over_would_have_changed_nothing(run):
+@seeds
+def test_rows_that_are_passed_over_would_have_changed_nothing(seed):
+    run = random_run(seed)
+
     class EveryRow(Walk):
         def _next_row(self, row):
-            super()._next_row(row)
             return row
 
     path, spec, latency_ms, beyond = run
@@ -149,18 +150,20 @@ def test_rows_that_are_passed_over_would_have_changed_nothing(run):
     assert [(s.point, s.cash, s.lots, s.generation) for s in quick.stretches] == [
         (s.point, s.cash, s.lots, s.generation) for s in slow.stretches
     ]
-    assert link.exchange.fills(OWNER, 0) == slow_link.exchange.fills(OWNER, 0)
-    event(f"ends {link.grid.state.mode}")
+    # Ids of orders have the time of the price in them for which a grid was built, and that may be a little later.
+    assert [replace(fill, order_id="") for fill in link.exchange.fills(OWNER, 0)] == [
+        replace(fill, order_id="") for fill in slow_link.exchange.fills(OWNER, 0)
+    ]
 
 
 def test_the_random_runs_reach_what_they_are_to_try():
-    import random
-
-    seen, traded = set(), 0
+    seen = Counter()
     for seed in range(60):
-        rng = random.Random(seed)
-        curve, link = walk((random_path(rng, rng.choice([*Kind])), random_spec(rng), 70, 1))
-        seen.add(link.grid.state.mode)
-        traded += curve.at(len(curve) - 1).fills > 3
-    assert {Mode.LIVE, Mode.STOPPED} <= seen
-    assert traded > 20
+        curve, link = walk(random_run(seed))
+        seen[link.grid.state.mode] += 1
+        seen["traded"] += curve.at(len(curve) - 1).fills > 3
+        seen["taken"] += any(not fill.maker for fill in link.exchange.fills(OWNER, 0))
+    assert seen[Mode.LIVE] > 10
+    assert seen[Mode.STOPPED] > 3
+    assert seen["traded"] > 20
+    assert seen["taken"] > 0

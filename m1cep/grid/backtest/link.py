@@ -34,7 +34,9 @@ class Link:
         self.grid = Grid("backtest", spec)
         self.exchange = Exchange(spec.market)
         self.exchange.deposit(OWNER, lots=spec.lots, quote=spec.cash)
-        self.books = Books(EXACT.multiply(spec.market.tick, spec.market.lot), spec.cash, spec.lots, spec.cash, spec.lots)
+        self.books = Books(
+            EXACT.multiply(spec.market.tick, spec.market.lot), spec.cash, spec.lots, spec.cash, spec.lots
+        )
         self.books.start_ticks = spec.centre_ticks
         self.now_ms = 0
         self.latency_ms = latency_ms
