@@ -67,7 +67,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
     from m1cep.grid.backtest import backtest as run
     from m1cep.grid.plan import PlanOptions, Sizing, Spacing
     from streams.grid.backtest_plot import Columns, draw
-    from streams.grid.backtest_table import notes_of, tables
+    from streams.grid.backtest_table import headline, notes_of, tables
     from streams.grid.history import load_history
 
     market = given.market_of(history, symbol, tick, lot, min_notional, maker_fee, taker_fee)
@@ -98,12 +98,9 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
     took_s = time.process_time() - begun_s
     speed = f"{len(rows):,} {rows.kind} in {took_s:.2f} s of processor time: {len(rows) / took_s:,.0f} a second, with planning"
     if plot is not None:
-        facts = ""
-        given.write_plot(
-            plot, draw(f"{market.symbol}: backtest of a grid", facts, [Columns.of(part) for part in found.parts])
-        )
+        given.write_plot(plot, draw(*headline(found), [Columns.of(part) for part in found.parts]))
     if as_json:
-        made = {"history": history} | found.to_dict()
-        typer.echo(orjson.dumps(made | {"notes": notes_of(found)}))
+        speed_of = {"rows": len(rows), "processor_s": round(took_s, 3), "rows_per_s": round(len(rows) / took_s)}
+        typer.echo(orjson.dumps({"history": history} | found.to_dict() | {"notes": notes_of(found), "speed": speed_of}))
     else:
         Console(width=max(Console().width, given.WIDTH)).print(tables(found, speed))

@@ -107,7 +107,7 @@ def write_plot(plot: Path, svg: str) -> None:
         raise UsageError(f"{plot} cannot be written: {error.strerror}") from error
 
 
-def market_of(  # noqa: PLR0913, PLR0917 - the options of a market
+def market_of(
     history: str,
     symbol: str | None,
     tick: Decimal,

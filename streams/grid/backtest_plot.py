@@ -139,6 +139,6 @@ def _draw_panel(canvas: Canvas, panel: _Panel, top: int, times: Sequence[Sequenc
         canvas.line(split, top - 4, split, bottom, RED, dash="4 3")
         canvas.text(split + 5, top - 8, "not seen by the plan", size=11, color=RED)
     for curve, color in zip(panel.curves.values(), panel.colors, strict=True):
-        for time_ms, piece in zip(times, curve, strict=True):
-            canvas.path([(at_x(x), at_y(y)) for x, y in thinned(time_ms, piece)], color, width=1.4, dots=False)
+        for moments, piece in zip(times, curve, strict=True):
+            canvas.path([(at_x(x), at_y(y)) for x, y in thinned(moments, piece)], color, width=1.4, dots=False)
     legend(canvas, list(panel.curves), _LEFT, bottom + 36, panel.colors)

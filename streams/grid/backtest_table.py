@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from rich.console import Group
@@ -13,6 +12,8 @@ from m1cep.grid.plan.explain import HONEST
 from m1cep.grid.plan.history import duration, moment
 
 if TYPE_CHECKING:
+    from decimal import Decimal
+
     from rich.console import RenderableType
 
     from m1cep.grid.backtest import Backtest, Drawdown, Part
@@ -29,6 +30,21 @@ def tables(found: Backtest, speed: str) -> RenderableType:
     """
     notes = [Text.assemble(("note: ", "bold yellow"), note) for note in notes_of(found)]
     return Group(_parts(found), Text(speed), *notes)
+
+
+def headline(found: Backtest) -> tuple[str, str]:
+    """What was run, and what came of it: two lines for a picture."""
+    plan = found.parts[-1].plan
+    title = (
+        f"{plan.market.symbol}: {len(plan.levels)} levels, {plan.step_up:.3%} up, {plan.step_down:.3%} down, "
+        f"fee {plan.market.maker_fee:%}"
+    )
+    parts = [
+        f"{TITLES[part.name]}: {part.change / part.capital:+.2%}, buy and hold {part.hold.change / part.capital:+.2%}; "
+        f"drawdown {part.drawdown.share:.2%} and {part.hold.drawdown.share:.2%}; {part.fills:,} fills"
+        for part in found.parts
+    ]
+    return title, "   |   ".join(parts)
 
 
 def notes_of(found: Backtest) -> list[str]:

@@ -1,4 +1,4 @@
-"""Backtests of random grids on random walks: money adds up at every point, nothing looks ahead, nothing that matters is skipped."""
+"""Backtests of random grids on random walks: money adds up at every point, nothing looks ahead or passes over what matters."""
 
 import os
 import random

@@ -183,7 +183,7 @@ def _onwards(state: State) -> None:
 
 
 def waits_for_more(state: State, report: Report) -> bool:
-    """Whether this is one answer of many, and another is still missing: nothing comes of it yet, so that nothing need be looked at."""
+    """Whether this is one answer of many and another is still missing, so that nothing comes of it yet."""
     match report:
         case Accepted() if state.mode is Mode.PLACING:
             return any(order.phase in _UNANSWERED for order in reversed(state.orders.values()))

@@ -67,9 +67,7 @@ def walk(path, *, latency_ms=0, beyond=1, **changes):
 
 
 def test_a_pair_earns_the_step_less_both_fees():
-    """price  100   89          101
-    ──90──╲buy   ╱──100──sell
-    """
+    """100, then 89: bought at 90, and built anew around it; then 101: sold at 100."""
     curve, fills, _ = walk(trades(100, 100, 89, 89, 101))
     assert fills == [(30, BUY, 90, 1), (50, SELL, 100, 1)]
     # 1000 + 5 lots at 100; then 1000 - 90 - 0.90 and 6 at 89; then + 100 - 1.00 and 5 at 101
