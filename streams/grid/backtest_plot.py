@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 WIDTH = 1100
 _LEFT, _RIGHT = 100, 1060
-_HEAD, _GAP = 100, 84
+_HEAD, _GAP = 112, 84
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,20 @@ class _Panel:
     colors: tuple[str, ...]
 
 
-def draw(title: str, facts: str, parts: Sequence[Columns]) -> str:
+def draw(title: str, facts: Sequence[str], parts: Sequence[Columns]) -> str:
     """The picture of a backtest.
 
     Args:
         title: the first line.
-        facts: the second.
+        facts: the lines below it, one or two.
         parts: by time: what the plan has seen, then, if there is a second, what it has not. Each begins anew: no curve goes from
             one to the next.
     """
     panels = _panels(parts)
     canvas = Canvas(WIDTH, _HEAD + sum(panel.height + _GAP for panel in panels))
     canvas.text(40, 30, title, size=18)
-    canvas.text(40, 52, facts, size=12)
+    for line, text in enumerate(facts):
+        canvas.text(40, 50 + 16 * line, text, size=12)
     top = _HEAD
     for panel in panels:
         _draw_panel(canvas, panel, top, [part.time_ms for part in parts])

@@ -32,8 +32,8 @@ def tables(found: Backtest, speed: str) -> RenderableType:
     return Group(_parts(found), Text(speed), *notes)
 
 
-def headline(found: Backtest) -> tuple[str, str]:
-    """What was run, and what came of it: two lines for a picture."""
+def headline(found: Backtest) -> tuple[str, list[str]]:
+    """What was run, and what came of it: the lines above a picture."""
     plan = found.parts[-1].plan
     title = (
         f"{plan.market.symbol}: {len(plan.levels)} levels, {plan.step_up:.3%} up, {plan.step_down:.3%} down, "
@@ -44,7 +44,7 @@ def headline(found: Backtest) -> tuple[str, str]:
         f"drawdown {part.drawdown.share:.2%} and {part.hold.drawdown.share:.2%}; {part.fills:,} fills"
         for part in found.parts
     ]
-    return title, "   |   ".join(parts)
+    return title, parts
 
 
 def notes_of(found: Backtest) -> list[str]:

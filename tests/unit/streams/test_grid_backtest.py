@@ -14,15 +14,15 @@ from m1cep.grid.orders import Market
 from m1cep.grid.plan import History, PlanOptions, Sizing
 from streams.cli.main import main
 
-OPTIONS = ["--capital", "10000", "--maker-fee", "0.001", "--tick", "0.01", "--lot", "0.0001", "--min-notional", "5"]
-MARKET = Market("base-quote", Decimal("0.01"), Decimal("0.0001"), Decimal(5), Decimal("0.001"), Decimal("0.001"))
+OPTIONS = ["--capital", "10000", "--maker-fee", "0.001", "--tick", "0.1", "--lot", "0.0001", "--min-notional", "5"]
+MARKET = Market("base-quote", Decimal("0.1"), Decimal("0.0001"), Decimal(5), Decimal("0.001"), Decimal("0.001"))
 START_MS = 1_777_593_600_000  # 2026-05-01 00:00:00
 
 
 def rows(count=600, seed=1):
     """(time_ms, price, quantity) of a random walk, one every five seconds."""
     path = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.003, count)))
-    return [(START_MS + n * 5_000, price, 30.0) for n, price in enumerate(path.round(2).tolist())]
+    return [(START_MS + n * 5_000, price, 30.0) for n, price in enumerate(path.round(1).tolist())]
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_the_json_is_the_backtest_of_the_same_history(m1cep, csv):
 
 
 def test_options_reach_plan_and_backtest(m1cep, csv):
-    options = ["--in-sample", "0.25", "--latency", "2 s", "--touch", "--stop-loss", "0.04", "--take-profit", "0.05"]
+    options = ["--in-sample", "0.25", "--latency", "2 s", "--touch", "--stop-loss", "0.04", "--take-profit", "0.03"]
     options += ["--trail-up", "0.01", "--trail-down", "0.02", "--sizing", "base", "--max-orders", "6"]
     out = m1cep("--history", csv, *OPTIONS, *options, "--json")[1]
     plan = {"sizing": Sizing.BASE, "max_orders": 6}
@@ -78,7 +78,7 @@ def test_options_reach_plan_and_backtest(m1cep, csv):
         "latency_ms": 2_000,
         "touch": True,
         "stop_loss": Decimal("0.04"),
-        "take_profit": Decimal("0.05"),
+        "take_profit": Decimal("0.03"),
         "trail_up": Decimal("0.01"),
         "trail_down": Decimal("0.02"),
     }

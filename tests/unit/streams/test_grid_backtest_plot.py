@@ -52,7 +52,7 @@ def curves(drawn):
 
 def test_every_curve_is_drawn_within_the_page_and_the_unseen_part_is_marked_and_apart():
     seen, unseen = columns(2_000), columns(1_000, start_ms=2_000 * 60_000, seed=3)
-    drawn = ET.fromstring(draw("title & more", "facts", [seen, unseen]))
+    drawn = ET.fromstring(draw("title & more", ["facts", "more"], [seen, unseen]))
     width, height = int(drawn.get("width")), int(drawn.get("height"))
     found = curves(drawn)
     assert len(found) == 2 * 9  # of each part: price; two equities; three parts of it; two drawdowns; grids
@@ -61,18 +61,18 @@ def test_every_curve_is_drawn_within_the_page_and_the_unseen_part_is_marked_and_
             assert 0 <= x <= width
             assert 0 <= y <= height
     texts = [text.text for text in drawn.findall(".//{*}text")]
-    assert texts[:2] == ["title & more", "facts"]
+    assert texts[:3] == ["title & more", "facts", "more"]
     assert texts.count("not seen by the plan") == 5
     split = next(float(line.get("x1")) for line in drawn.findall(".//{*}line") if line.get("stroke-dasharray"))
     for before, after in zip(found[::2], found[1::2], strict=True):
         assert max(x for x, _ in before) <= split <= min(x for x, _ in after)
-    assert "not seen by the plan" not in draw("t", "f", [seen])
+    assert "not seen by the plan" not in draw("t", ["f"], [seen])
 
 
 def test_each_part_is_compared_with_its_own_beginning():
     """The second begins 500 lower than the first ended: its change, and its drawdown, begin at zero all the same."""
     seen, unseen = columns(500), columns(500, start_ms=500 * 60_000)
-    drawn = curves(ET.fromstring(draw("t", "f", [seen, unseen])))
+    drawn = curves(ET.fromstring(draw("t", ["f"], [seen, unseen])))
     for panel in (1, 2, 6, 7):  # equity, hold; their drawdowns
         assert drawn[2 * panel][0][1] == pytest.approx(drawn[2 * panel + 1][0][1])
 
@@ -80,8 +80,8 @@ def test_each_part_is_compared_with_its_own_beginning():
 def test_a_backtest_in_which_nothing_happened_can_be_drawn():
     still = np.zeros(3)
     same = Columns([0, 1, 2], still + 100, still + 1_000, still + 1_000, still, still, still, still + 1)
-    assert "nan" not in draw("t", "f", [same])
+    assert "nan" not in draw("t", ["f"], [same])
     one = Columns(
         [0], *(column[:1] for column in (still + 100, still + 1_000, still + 1_000, still, still, still, still))
     )
-    assert "nan" not in draw("t", "f", [one])
+    assert "nan" not in draw("t", ["f"], [one])
