@@ -19,7 +19,7 @@ MARKET = Market("base-quote", Decimal("0.1"), Decimal("0.0001"), Decimal(5), Dec
 START_MS = 1_777_593_600_000  # 2026-05-01 00:00:00
 
 
-def rows(count=600, seed=1):
+def rows(count=600, seed=5):
     """(time_ms, price, quantity) of a random walk, one every five seconds."""
     path = 100 * np.exp(np.cumsum(np.random.default_rng(seed).normal(0, 0.003, count)))
     return [(START_MS + n * 5_000, price, 30.0) for n, price in enumerate(path.round(1).tolist())]
