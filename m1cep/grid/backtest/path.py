@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +12,8 @@ from m1cep.errors import GridError
 from m1cep.grid.plan.history import History, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from m1cep.grid.orders import Market
@@ -32,11 +35,11 @@ class Path:
 
     kind: Kind
     per_row: int
-    time_ms: list[int]
-    ticks: list[int]
-    low: list[int]
-    high: list[int]
-    lots: list[int] | None
+    time_ms: Sequence[int]
+    ticks: Sequence[int]
+    low: Sequence[int]
+    high: Sequence[int]
+    lots: Sequence[int] | None
 
     @property
     def rows(self) -> int:
@@ -61,10 +64,10 @@ def path_of(history: History, market: Market) -> Path:
     return Path(
         kind=history.kind,
         per_row=1 if trades else 4,
-        time_ms=(history.time_ms if trades else _candle_times(history.time_ms)).tolist(),
-        ticks=ticks.astype(np.int64).tolist(),
-        low=low.astype(np.int64).tolist(),
-        high=high.astype(np.int64).tolist(),
+        time_ms=_integers(history.time_ms if trades else _candle_times(history.time_ms)),
+        ticks=_integers(ticks),
+        low=_integers(low),
+        high=_integers(high),
         lots=_lots(history, float(market.lot)),
     )
 
@@ -77,11 +80,14 @@ def _candle_times(begin_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.column_stack([begin_ms + long * third // 3 for third in range(4)]).ravel()
 
 
-def _lots(history: History, lot: float) -> list[int] | None:
+def _lots(history: History, lot: float) -> array[int] | None:
     volume = history.volume
     if volume is None or not volume.any():  # foreign exchange: a column of zeros, as nobody counts
         return None
     # A float may lie a little below the whole number that it was written as.
-    whole = np.minimum(np.floor(volume / lot * (1 + 1e-12)), UNLIMITED)
-    found: list[int] = whole.astype(np.int64).tolist()
-    return found
+    return _integers(np.minimum(np.floor(volume / lot * (1 + 1e-12)), UNLIMITED))
+
+
+def _integers(column: NDArray[Any]) -> array[int]:
+    """As Python's own array: a fifth of a list's memory, and read one by one faster than numpy's."""
+    return array("q", column.astype(np.int64).tobytes())

@@ -9,9 +9,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from m1cep.errors import GridError
 from m1cep.grid.backtest import BacktestOptions, backtest
 from m1cep.grid.orders import Market
-from m1cep.grid.plan import History, PlanOptions, Sizing
+from m1cep.grid.plan import History, PlanOptions, Sizing, Spacing
 from streams.cli.main import main
 
 OPTIONS = ["--capital", "10000", "--maker-fee", "0.001", "--tick", "0.1", "--lot", "0.0001", "--min-notional", "5"]
@@ -46,13 +47,8 @@ def m1cep(capsys, monkeypatch):
     return run
 
 
-def expected(plan=None, **options):
-    found = backtest(
-        History.of_trades(rows()),
-        MARKET,
-        PlanOptions(capital=Decimal(10_000), **(plan or {})),
-        BacktestOptions(**options),
-    )
+def expected():
+    found = backtest(History.of_trades(rows()), MARKET, PlanOptions(capital=Decimal(10_000)), BacktestOptions())
     return json.loads(json.dumps(found.to_dict()))
 
 
@@ -68,25 +64,41 @@ def test_the_json_is_the_backtest_of_the_same_history(m1cep, csv):
     assert found["out_of_sample"]["fills"] > 10
 
 
-def test_options_reach_plan_and_backtest(m1cep, csv):
-    options = ["--in-sample", "0.25", "--latency", "2 s", "--touch", "--stop-loss", "0.04", "--take-profit", "0.03"]
-    options += ["--trail-up", "0.01", "--trail-down", "0.02", "--sizing", "base", "--max-orders", "6"]
-    out = m1cep("--history", csv, *OPTIONS, *options, "--json")[1]
-    plan = {"sizing": Sizing.BASE, "max_orders": 6}
-    given = {
-        "in_sample": Fraction(1, 4),
-        "latency_ms": 2_000,
-        "touch": True,
-        "stop_loss": Decimal("0.04"),
-        "take_profit": Decimal("0.03"),
-        "trail_up": Decimal("0.01"),
-        "trail_down": Decimal("0.02"),
-    }
-    made = expected(plan, **given)
-    found = json.loads(out)
-    assert {name: found[name] for name in made} == made
-    for name in given:  # each of them matters here
-        assert expected(plan, **{other: value for other, value in given.items() if other != name}) != made, name
+def test_every_option_reaches_the_backtest(m1cep, csv, monkeypatch):
+    given = []
+
+    def refuse(_history, *arguments):
+        given.extend(arguments[:3])
+        raise GridError("seen")
+
+    monkeypatch.setattr("m1cep.grid.backtest.backtest", refuse)
+    options = ["--in-sample", "0.25", "--latency", "2 s", "--touch", "--stop-loss", "0.04", "--take-profit", "0.05"]
+    options += ["--trail-up", "0.01", "--trail-down", "0.02", "--sizing", "base", "--spacing", "arithmetic"]
+    options += ["--per-level", "3", "--horizon", "1h", "--max-gap", "2h", "--max-orders", "6", "--fee-margin", "2"]
+    options += ["--taker-fee", "0.002", "--symbol", "A-B"]
+    assert m1cep("--history", csv, *OPTIONS, *options)[0] == 1
+    assert given == [
+        Market("A-B", Decimal("0.1"), Decimal("0.0001"), Decimal(5), Decimal("0.001"), Decimal("0.002")),
+        PlanOptions(
+            capital=Decimal(10_000),
+            sizing=Sizing.BASE,
+            spacing=Spacing.ARITHMETIC,
+            per_level=Decimal(3),
+            horizon_ms=3_600_000,
+            max_gap_ms=7_200_000,
+            max_orders=6,
+            fee_margin=Decimal(2),
+        ),
+        BacktestOptions(
+            in_sample=Fraction(1, 4),
+            latency_ms=2_000,
+            touch=True,
+            stop_loss=Decimal("0.04"),
+            take_profit=Decimal("0.05"),
+            trail_up=Decimal("0.01"),
+            trail_down=Decimal("0.02"),
+        ),
+    ]
 
 
 def test_the_table_has_the_money_of_both_parts_and_what_to_think_of_it(m1cep, csv):

@@ -169,7 +169,7 @@ def test_the_grid_and_the_venue_come_to_the_same_books():
 def test_times_of_a_candle_end_with_it_even_before_a_gap():
     rows = [(n * HOUR, 100, 100, 100, 100) for n in [*range(30), *range(40, 70)]]
     found = path_of(History.of_candles(rows), MARKET)
-    assert found.time_ms[:5] == [0, HOUR // 3, HOUR * 2 // 3, HOUR, HOUR]
+    assert list(found.time_ms[:5]) == [0, HOUR // 3, HOUR * 2 // 3, HOUR, HOUR]
     assert found.time_ms[29 * 4 + 3] == 30 * HOUR
     assert found.time_ms[30 * 4] == 40 * HOUR
     assert found.time_ms[-1] == 70 * HOUR
@@ -179,7 +179,7 @@ def test_quantities_are_whole_lots_and_a_column_of_zeros_says_nothing():
     fine = Market("X-Y", D("0.01"), D("0.1"))
     rows = [(n, 5.0, volume) for n, volume in enumerate([0.3, 0.39, 0.0, 1e30] + [1.0] * 50)]
     found = path_of(History.of_trades(rows), fine)
-    assert found.lots[:3] == [3, 3, 0]
+    assert list(found.lots[:3]) == [3, 3, 0]
     assert found.lots[3] > 10**17
     assert found.ticks[0] == 500
     assert path_of(History.of_trades([(n, 5.0, 0.0) for n in range(60)]), fine).lots is None
@@ -260,6 +260,25 @@ def test_the_drawdown_is_from_the_highest_before_to_the_lowest_after():
     assert grid.amount == at[grid.peak_ms] - at[grid.trough_ms]
     assert at[grid.peak_ms] == max(at.values())
     assert at[grid.trough_ms] == min(at.values())
+
+
+def test_limits_are_shares_of_the_first_price_of_each_part():
+    """Down by 5 % from 100 and from 90: both parts stop there, and hold nothing any more."""
+    found = run(swings(drift=-0.05), stop_loss=D("0.05"))
+    for part, first in zip(found.parts, (10_000, 9_000), strict=True):
+        assert part.curve.ticks[0] == first
+        limit = int(part.reason.removeprefix("stop_loss:"))
+        assert first * 0.93 < limit <= first * 0.95
+        assert part.state == "stopped"
+        assert part.curve.at(len(part.curve) - 1).lots == 0
+        assert part.equity > part.hold.equity
+    rises = run(swings(drift=0.05), take_profit=D("0.04")).parts[0]
+    assert rises.state == "stopped"
+    assert rises.reason.startswith("take_profit:104")
+    ramp = History.of_trades([(n * 60_000, 100.0 + (2 * (n % 2) if n < 200 else n / 5 - 40), 5.0) for n in range(400)])
+    plain, trailing = run(ramp).parts[1], run(ramp, trail_up=D("0.03")).parts[1]
+    assert plain.curve.ticks[-1] == 13_980
+    assert plain.generations < trailing.generations <= plain.generations + 15
 
 
 @pytest.mark.parametrize(
