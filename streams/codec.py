@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from m1cep import Alert, Late
 
 ALERTS = "m1cep.alerts.v1"
+ACTIONS = "m1cep.actions.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
 
@@ -61,7 +62,31 @@ def alert_message(alert: Alert, event_time_ms: int, source: str) -> Message:
     key = alert.key_text.encode()
     if len(value) + len(key) > MAX_VALUE_BYTES - _FRAME_BYTES:
         return _oversized_alert(alert, value, source)
-    return Message(ALERTS, key, value, _headers(alert.id, "m1cep.alert.v1", source, _time(event_time_ms)))
+    return Message(ALERTS, key, value, headers(alert.id, "m1cep.alert.v1", source, _time(event_time_ms)))
+
+
+def action_message(alert: Alert, action: str, event_time_ms: int, source: str) -> Message:
+    """What a rule asks for beyond its alert, for whoever carries it out.
+
+    Args:
+        alert: that the rule raised; the action bears its id, and counts once.
+        action: freeze_account, halt_grid or hold_withdrawal.
+        event_time_ms: of the alert, in epoch milliseconds.
+        source: as of ``alert_message``.
+    """
+    account, symbol = alert.key.get("account"), alert.key.get("symbol")
+    body = {
+        "id": alert.id,
+        "action": action,
+        "account": account,
+        "symbol": symbol,
+        "rule": alert.rule,
+        "severity": alert.severity,
+        "event_time_ms": event_time_ms,
+    }
+    key = alert.key_text if account is None else str(account)
+    about = headers(f"action/{alert.id}", "m1cep.action.v1", source, _time(event_time_ms))
+    return Message(ACTIONS, key.encode(), orjson.dumps(body, default=str), about)
 
 
 def dead_letter(record: Source, reason: str, source: str, *, column: str | None = None) -> Message:
@@ -95,14 +120,14 @@ def _oversized_alert(alert: Alert, value: bytes, source: str) -> Message:
         "select fewer or shorter columns in the rule",
         **raw_value(value),
     }
-    headers = _headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, None)
-    return Message(DEAD_LETTERS, None, orjson.dumps(body), headers)
+    about = headers(f"alert/{alert.id}", "m1cep.dead-letter.v1", source, None)
+    return Message(DEAD_LETTERS, None, orjson.dumps(body), about)
 
 
 def _about(record: Source, topic: str, kind: str, source: str, body: dict[str, Any]) -> Message:
     where = f"{record.topic}/{record.partition}"
-    headers = _headers(f"{where}/{record.offset}", kind, source, _time(record.timestamp))
-    return Message(topic, where.encode(), orjson.dumps(body), headers)
+    about = headers(f"{where}/{record.offset}", kind, source, _time(record.timestamp))
+    return Message(topic, where.encode(), orjson.dumps(body), about)
 
 
 def _position(record: Source) -> dict[str, Any]:
@@ -133,8 +158,16 @@ def _as_text(part: bytes, *, cut: bool) -> tuple[str, str]:
     return base64.b64encode(part).decode(), "base64"
 
 
-def _headers(identity: str, kind: str, source: str, time: str | None) -> list[tuple[str, bytes]]:
-    headers = [
+def headers(identity: str, kind: str, source: str, time: str | None) -> list[tuple[str, bytes]]:
+    """CloudEvents attributes.
+
+    Args:
+        identity: the same for the same event, however often it is written.
+        kind: such as m1cep.alert.v1.
+        source: such as /m1cep/risk.
+        time: RFC 3339, or None.
+    """
+    found = [
         ("ce_specversion", b"1.0"),
         ("ce_id", identity.encode()),
         ("ce_type", kind.encode()),
@@ -142,8 +175,8 @@ def _headers(identity: str, kind: str, source: str, time: str | None) -> list[tu
         ("content-type", b"application/json"),
     ]
     if time is not None:
-        headers.append(("ce_time", time.encode()))
-    return headers
+        found.append(("ce_time", time.encode()))
+    return found
 
 
 def _time(epoch_ms: int | None) -> str | None:

@@ -66,11 +66,13 @@ BUILT_IN = (
     Topic("m1cep.accounts.v1", "account", _kept(7), is_input=True),
     Topic("m1cep.market.v1", "symbol", _kept(7), is_input=True),
     Topic(codec.ALERTS, "the rule's partition key"),
-    Topic("m1cep.actions.v1", "account"),
+    Topic("m1cep.actions.v1", "account", is_input=True),
     Topic(codec.LATE),
     Topic(codec.DEAD_LETTERS),
     Topic("m1cep.rules.v1", "rule id", _COMPACTED, partitions=1),  # one partition: versions of all rules in one order
-    Topic("m1cep.order-commands.v1", "grid"),
+    Topic("m1cep.order-commands.v1", "grid", is_input=True),  # every one in the partition of its symbol
+    Topic("m1cep.grid-log.v1", "grid", is_input=True),
+    Topic("m1cep.paper-log.v1", "", _kept(1), is_input=True),
     Topic("m1cep.grids.v1", "grid", _COMPACTED),
     # What auditors ask for years later.
     Topic("m1cep.custody.requests.v1", "vault", _FOREVER),

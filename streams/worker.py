@@ -51,7 +51,7 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
-    options = _with_rekey(options)
+    options = _with_helpers(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -62,11 +62,14 @@ def run_worker(options: WorkerOptions) -> None:
         raise ServerError(f"the Kafka broker at {options.broker} refused or failed: {error!r}") from error
 
 
-def _with_rekey(options: WorkerOptions) -> WorkerOptions:
-    """The options, with the agent that writes what the risk agent needs to read, when it does."""
-    if "risk" not in options.agents or "rekey" in options.agents or not all_rekeyed(options.rules):
-        return options
-    return replace(options, agents=[*options.agents, "rekey"])
+def _with_helpers(options: WorkerOptions) -> WorkerOptions:
+    """The options, with the agents that write what those asked for need to read."""
+    needed = []
+    if "risk" in options.agents and all_rekeyed(options.rules):
+        needed.append("rekey")
+    if "paper_exchange" in options.agents:
+        needed.append("sequencer")
+    return replace(options, agents=list(dict.fromkeys((*options.agents, *needed))))
 
 
 class _Worker:

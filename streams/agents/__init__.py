@@ -26,5 +26,29 @@ async def _rekey(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _grid(context: AgentContext) -> Host:
+    from streams.agents.grid import build
+
+    return await build(context)
+
+
+async def _paper_exchange(context: AgentContext) -> Host:
+    from streams.agents.paper_exchange import build
+
+    return await build(context)
+
+
+async def _sequencer(context: AgentContext) -> Host:
+    from streams.agents.sequencer import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
-AGENTS = {"risk": _risk, "rekey": _rekey}
+AGENTS = {
+    "risk": _risk,
+    "rekey": _rekey,
+    "grid": _grid,
+    "paper_exchange": _paper_exchange,
+    "sequencer": _sequencer,
+}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
-OUTPUT_TOPICS = (codec.ALERTS, codec.DEAD_LETTERS, codec.LATE)
+OUTPUT_TOPICS = (codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE)
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class WorkerOptions:
         agents: names from ``AGENTS``.
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
+        markets: file of the paper exchange's markets; None: the packaged ones.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
@@ -73,6 +74,7 @@ class WorkerOptions:
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
+    markets: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
@@ -92,7 +94,12 @@ class AgentContext:
     stats: AgentStats
 
     async def new_host(
-        self, agent: str, topics: Iterable[str], open_partition: OpenPartition, rules: Mapping[str, str]
+        self,
+        agent: str,
+        topics: Iterable[str],
+        open_partition: OpenPartition,
+        rules: Mapping[str, str],
+        outputs: Sequence[str] = (),
     ) -> Host:
         """The host of an agent, attached to a Faust app in the consumer group ``<group>-<agent>`` that is not started.
 
@@ -101,13 +108,14 @@ class AgentContext:
             topics: what it reads.
             open_partition: see :class:`Keeper`.
             rules: version by id of what its state depends on.
+            outputs: topics that it writes to besides ``OUTPUT_TOPICS``.
 
         Raises:
             ServerError: a topic does not exist.
             ShellError: partition counts differ.
         """
         options, inputs = self.options, sorted(topics)
-        cluster = await self._check_topics(inputs)
+        cluster = await self._check_topics(inputs, outputs)
         ids = await asyncio.to_thread(topic_ids, options.client, inputs)
         group = f"{options.group}-{agent}"
         # By cluster: the embedded broker is a new one at every start, and offsets of another cluster mean nothing here.
@@ -155,11 +163,12 @@ class AgentContext:
         await self._check_topics([*sources, *(topic.name for topic in topics)])
         return partitions
 
-    async def _check_topics(self, inputs: Sequence[str]) -> str | None:
+    async def _check_topics(self, inputs: Sequence[str], outputs: Sequence[str] = ()) -> str | None:
         """Check that there is something to read from and to write to; the id of the cluster."""
-        cluster = await self.outbox.look((*inputs, *OUTPUT_TOPICS))
+        wanted = dict.fromkeys((*inputs, *OUTPUT_TOPICS, *outputs))
+        cluster = await self.outbox.look(wanted)
         found = cluster.partitions
-        missing = [topic for topic in (*inputs, *OUTPUT_TOPICS) if not found.get(topic)]
+        missing = [topic for topic in wanted if not found.get(topic)]
         if missing:
             raise ServerError(
                 f"the broker at {self.options.broker} has no topic {', '.join(missing)}",

@@ -66,6 +66,25 @@ class Partition(Protocol):
         """The state as of ``positions``, which are not part of it."""
 
 
+class Timeless:
+    """The part of a :class:`Partition` for which event time and silence mean nothing."""
+
+    newest_us: int | None = None
+    live = False
+
+    def idle(self, _topic: str) -> Outcome:
+        """Nothing follows."""
+        return Outcome()
+
+    def advance(self, _time_us: int) -> Outcome:
+        """Nothing follows."""
+        return Outcome()
+
+    def waiting(self) -> Mapping[str, int]:
+        """Nothing waits."""
+        return {}
+
+
 def fresh_records(batch: Batch, position: int) -> Sequence[Record]:
     """The records of a batch at or after a position.
 

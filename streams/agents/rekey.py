@@ -18,7 +18,7 @@ from m1cep import Late
 from streams import codec
 from streams.agents.lanes import MARKER, Marker, origin_headers
 from streams.agents.outbox import Packet, keyed_partition
-from streams.agents.partition import Outcome, fresh_records, source_of
+from streams.agents.partition import Outcome, Timeless, fresh_records, source_of
 from streams.errors import ShellError
 from streams.rekey import all_rekeyed, key_bytes, read_directly
 from streams.topics import topic_ids
@@ -55,7 +55,7 @@ class Forwarding:
     reports: bool
 
 
-class RekeyPartition:
+class RekeyPartition(Timeless):
     """One partition number of the topics that are sent on.
 
     Args:
@@ -108,24 +108,6 @@ class RekeyPartition:
         self._announce(topic, outcome)
         self._pack(topic, {}, outcome, idle=True)
         return outcome
-
-    def advance(self, time_us: int) -> Outcome:  # noqa: ARG002 - see Partition
-        """Nothing follows: it is for those who listen."""
-        return Outcome()
-
-    @property
-    def newest_us(self) -> int | None:
-        """Event time means nothing here."""
-        return None
-
-    @property
-    def live(self) -> bool:
-        """Event time means nothing here."""
-        return False
-
-    def waiting(self) -> Mapping[str, int]:
-        """Nothing waits."""
-        return {}
 
     def snapshot(self) -> bytes:
         """The highest event time of each topic."""

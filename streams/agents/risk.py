@@ -66,6 +66,7 @@ class RiskPartition:
         read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
         self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in read)
         self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
+        self._actions = {rule.id: rule.action for rule in engine.rules if rule.action != "alert"}
         self._wake()  # what a snapshot says of silence was long ago
 
     def take(self, batch: Batch) -> Outcome:
@@ -219,6 +220,8 @@ class RiskPartition:
             event_time_ms = alert.event_time // 1000 if alert.rule in self._us else alert.event_time
             outcome.rules.append(alert.rule)
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
+            if action := self._actions.get(alert.rule):
+                outcome.messages.append(codec.action_message(alert, action, event_time_ms, _SOURCE))
 
 
 def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:

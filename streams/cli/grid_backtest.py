@@ -98,7 +98,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
     took_s = time.process_time() - begun_s
     speed = f"{len(rows):,} {rows.kind} in {took_s:.2f} s of processor time: {len(rows) / took_s:,.0f} a second, with planning"
     if plot is not None:
-        given.write_plot(plot, draw(*headline(found), [Columns.of(part) for part in found.parts]))
+        given.write(plot, draw(*headline(found), [Columns.of(part) for part in found.parts]))
     if as_json:
         speed_of = {"rows": len(rows), "processor_s": round(took_s, 3), "rows_per_s": round(len(rows) / took_s)}
         typer.echo(orjson.dumps({"history": history} | found.to_dict() | {"notes": notes_of(found), "speed": speed_of}))

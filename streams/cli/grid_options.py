@@ -95,16 +95,21 @@ def check_plot(plot: Path | None) -> None:
     """Refuse a picture that cannot be written, before any work is done."""
     if plot is not None and plot.suffix.lower() != ".svg":
         raise UsageError(f"--plot {plot}: pictures are SVG", "name it *.svg; rsvg-convert, for one, makes a PNG of it")
-    if plot is not None and not plot.absolute().parent.is_dir():
-        raise UsageError(f"{plot} cannot be written: there is no folder {plot.absolute().parent}")
+    check_folder(plot)
 
 
-def write_plot(plot: Path, svg: str) -> None:
-    """Into its file."""
+def check_folder(file: Path | None) -> None:
+    """Refuse a file whose folder is not there, before any work is done."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise UsageError(f"{file} cannot be written: there is no folder {file.absolute().parent}")
+
+
+def write(file: Path, text: str) -> None:
+    """What was made, into the file that the user named."""
     try:
-        plot.write_text(svg, encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{plot} cannot be written: {error.strerror}") from error
+        raise UsageError(f"{file} cannot be written: {error.strerror}") from error
 
 
 def market_of(

@@ -28,6 +28,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     rules: Rules = None,
     streams: Streams = None,
     lookups: Lookups = None,
+    markets: Annotated[
+        Path | None, typer.Option(help="Markets of the paper exchange (TOML); default: the packaged ones.")
+    ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -86,6 +89,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             rules=load_rules(rules, declared),
             streams=declared,
             lookups=load_lookups(settings.lookups),
+            markets=markets,
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             state_url=settings.state_url,

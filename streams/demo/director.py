@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from streams.config import ACCESS, PREFIX
-from streams.demo import dataset
+from streams.config import ACCESS, DEFAULT_PARTITIONS, PREFIX
+from streams.demo import dataset, grid
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
-from streams.demo.tail import AlertTail, LineTail
+from streams.demo.tail import LineTail, TopicTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
 from streams.errors import PackageIndexError, ServerError
@@ -27,7 +27,7 @@ from streams.topics import create_topics, topics_of
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from streams.config import Settings
     from streams.demo.show import Show
@@ -69,6 +69,7 @@ class Progress:
     stats: dict[str, Any] = field(default_factory=dict)
     started_s: float = 0.0
     fed_s: float = 0.0
+    grid: dict[str, Any] = field(default_factory=dict)
 
     @property
     def risk(self) -> dict[str, Any]:
@@ -92,6 +93,7 @@ class Demo:
         self._options = options
         self._show = show
         self._stop = stop
+        self._grid: grid.DemoGrid | None = None
         self.progress = Progress()
 
     def run(self) -> dict[str, Any]:
@@ -107,19 +109,24 @@ class Demo:
             broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
             settings = self._settings.for_own_broker(broker.address)
             create_topics(settings, topics_of(load_streams().values()))
-            tail = stack.enter_context(AlertTail(settings))
+            tail = stack.enter_context(TopicTail(settings))
+            servers = [broker, *self._start_grid(stack, settings, folder)]
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
             # take them for idle, and seconds of event time would pass between the first batches of two topics.
             feeder = self._feeder(folder, broker.address, home) if self._options.speed is None else None
             if feeder is not None:
                 stack.enter_context(feeder)
-                self._await(lambda: self._fed(folder), (broker, feeder), WORKER_READY_S, "the feeder")
+                self._await(lambda: self._fed(folder), [broker, feeder], WORKER_READY_S, "the feeder")
             worker = stack.enter_context(self._worker(folder, broker.address))
-            self._await(lambda: bool(self._stats(folder).get("ready")), (broker, worker), WORKER_READY_S, "the worker")
+            servers.append(worker)
+            self._await(lambda: bool(self._stats(folder).get("ready")), servers, WORKER_READY_S, "the worker")
             if feeder is None:
                 feeder = stack.enter_context(self._feeder(folder, broker.address, home))
-            self._feed(feeder, folder, (broker, worker), tail)
+            self._feed(feeder, folder, servers, tail)
+            if self._grid is not None:
+                self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")
+                self.progress.grid = self._grid.summary()
             worker.stop()
             self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
         return self._summary()
@@ -156,6 +163,27 @@ class Demo:
         worker.start([*command, *options], env=self._environment(broker, folder))
         return worker
 
+    def _start_grid(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
+        """The grid and its exchange in a worker of their own, where there is real data to trade against."""
+        home = self._settings.home
+        if not self._options.real or not grid.can_plan(home):
+            return []
+        self._show.phase("starting the grid and its exchange")
+        declared, stats = grid.own_fills(folder), folder / "grid-stats.json"
+        create_topics(settings, topics_of(load_streams(declared).values()))
+        self._grid = grid.DemoGrid(settings, stats, self._show.note)
+        stack.enter_context(self._grid.tail)
+        self._grid.rest_orders(home, DEFAULT_PARTITIONS)
+        worker = Process("the grid's worker", folder / "grid-worker.log", grace_s=10.0)
+        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "grid,paper_exchange"]
+        options = ["--stats-file", str(stats), "--stats-every-ms", "50", "--log-level", "warning"]
+        worker.start([*command, *options, "--streams", str(declared)], env=self._environment(settings.broker, folder))
+        stack.enter_context(worker)
+        spec = grid.plan(self._settings)  # meanwhile
+        self._await(lambda: bool((self._read(stats) or {}).get("ready")), [worker], WORKER_READY_S, worker.name)
+        self._grid.start(spec)
+        return [worker]
+
     def _feeder(self, folder: Path, broker: str, home: str | None) -> Process:
         options = FeedOptions(
             broker=broker,
@@ -179,7 +207,7 @@ class Demo:
         marks = [orjson.loads(line) for line in LineTail(folder / "marks").lines()]
         return bool(marks) and (marks[-1] == "done" or marks[-1][2] >= self._feed_options.ahead - MARK_EVERY)
 
-    def _feed(self, feeder: Process, folder: Path, servers: tuple[Any, ...], tail: AlertTail) -> None:
+    def _feed(self, feeder: Process, folder: Path, servers: Sequence[Any], tail: TopicTail) -> None:
         progress = self.progress
         marks = LineTail(folder / "marks")
         self._show.phase("running")
@@ -200,7 +228,7 @@ class Demo:
         feeder.stop()
         self._drain(feeder, folder, marks, tail, servers)
 
-    def _drain(self, feeder: Process, folder: Path, marks: LineTail, tail: AlertTail, servers: tuple[Any, ...]) -> None:
+    def _drain(self, feeder: Process, folder: Path, marks: LineTail, tail: TopicTail, servers: Sequence[Any]) -> None:
         """Until the worker has taken everything that was sent, and we have every alert that it wrote."""
         progress = self.progress
 
@@ -220,7 +248,7 @@ class Demo:
         settle_s = time.time() + IDLE_AT_FULL_SPEED_S + 0.5
         self._await(lambda: time.time() > settle_s and drained(), servers, DRAIN_S, "the worker")
 
-    def _await(self, done: Callable[[], bool], servers: tuple[Any, ...], timeout_s: float, what: str) -> None:
+    def _await(self, done: Callable[[], bool], servers: Sequence[Any], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
         while not done():
             for server in servers:
@@ -229,7 +257,7 @@ class Demo:
                 raise ServerError(f"{what} was not ready after {timeout_s:.0f} s: {servers[-1].last_words()}")
             time.sleep(LOOK_EVERY_S)
 
-    def _look(self, folder: Path, marks: LineTail, tail: AlertTail) -> None:
+    def _look(self, folder: Path, marks: LineTail, tail: TopicTail) -> None:
         """Take in what the others have written since the last look."""
         progress = self.progress
         progress.stats = self._stats(folder)
@@ -242,6 +270,9 @@ class Demo:
             if sent_s is not None and sent_s >= progress.started_s:
                 progress.latencies_ms.append((wall_s - sent_s) * 1000)
             self._show.alert(alert, value)
+        if self._grid is not None:
+            self._grid.look()
+            progress.grid = self._grid.summary()
         self._show.draw(progress)
 
     def _stats(self, folder: Path) -> dict[str, Any]:
@@ -277,4 +308,5 @@ class Demo:
             "seconds": round(progress.fed_s, 1),
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
+            **({"grid": progress.grid} if self._grid is not None else {}),
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console, Group
@@ -29,6 +30,9 @@ class Show(Protocol):
     def phase(self, text: str) -> None:
         """What is being done now."""
 
+    def note(self, text: str) -> None:
+        """Something that happened beside the alerts."""
+
     def alert(self, alert: dict[str, Any], raw: bytes) -> None:
         """An alert, as an object and as it came."""
 
@@ -49,6 +53,9 @@ class JsonShow:
         if text != self._phase:
             print(f"m1cep demo: {text}", file=sys.stderr)
         self._phase = text
+
+    def note(self, text: str) -> None:
+        print(f"m1cep demo: {text}", file=sys.stderr)
 
     def alert(self, _alert: dict[str, Any], raw: bytes) -> None:
         sys.stdout.buffer.write(raw + b"\n")
@@ -71,6 +78,7 @@ class TableShow:
         self._latest: deque[dict[str, Any]] = deque(maxlen=SHOWN)
         self._live: Live | None = None
         self._phase = ""
+        self._note = ""
         self._drawn_s = 0.0
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, screen=False)
@@ -82,6 +90,11 @@ class TableShow:
         elif text != self._phase:
             print(f"m1cep demo: {text}", file=sys.stderr)
         self._phase = text
+
+    def note(self, text: str) -> None:
+        self._note = text
+        if self._live is None:
+            print(f"m1cep demo: {text}", file=sys.stderr)
 
     def alert(self, alert: dict[str, Any], _raw: bytes) -> None:
         self._latest.appendleft(alert)
@@ -124,7 +137,30 @@ class TableShow:
         for alert in self._latest:
             table.add_row(*_cells(alert))
         title = f"M1CEP - {self._phase}"
-        return Group(Panel(facts, title=title, title_align="left", border_style="cyan"), table)
+        parts = [Panel(facts, title=title, title_align="left", border_style="cyan")]
+        if progress.grid.get("state"):
+            parts.append(
+                Panel(_grid(progress.grid, self._note), title="grid", title_align="left", border_style="green")
+            )
+        return Group(*parts, table)
+
+
+def _grid(grid: dict[str, Any], note: str) -> Table:
+    facts = Table.grid(padding=(0, 3))
+    colour = {"live": "green", "halted": "bold red"}.get(grid["state"], "yellow")
+    facts.add_row(
+        f"[{colour}]{grid['state']}[/]",
+        f"generation [bold]{grid['generations']}[/]",
+        f"[bold]{grid['fills']}[/] fills",
+        f"grid profit [bold]{_money(grid['grid_profit'])}[/]",
+        f"floating [bold]{_money(grid['floating_pnl'])}[/]",
+        note,
+    )
+    return facts
+
+
+def _money(text: str) -> str:
+    return f"{Decimal(text):+,.2f}"
 
 
 def _cells(alert: dict[str, Any]) -> list[Text]:
@@ -161,6 +197,12 @@ def summary_table(summary: dict[str, Any]) -> Table:
         "attacks": f"{attacks['found']} of {attacks['planted']} planted found, {attacks['unexplained']} alerts without one",
         "dead letters": f"{summary['dead_letters']} damaged records set aside, {summary['late']} late events",
     }
+    if grid := summary.get("grid"):
+        rows["grid"] = (
+            f"{grid['generations']} generations, {grid['fills']} fills, halted {grid['halts']} times; profit of pairs "
+            f"{_money(grid['grid_profit'])} + floating {_money(grid['floating_pnl'])} = {_money(grid['equity_change'])} USD, "
+            f"unexplained {grid['unexplained']}"
+        )
     for name, text in rows.items():
         table.add_row(Text(name, style="bold"), text)
     for rule, count in sorted(summary["alerts_by_rule"].items(), key=lambda item: -item[1]):

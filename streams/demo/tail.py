@@ -1,4 +1,4 @@
-"""Reading along: the alerts topic, and a file that another process writes."""
+"""Reading along: a topic, and a file that another process writes."""
 
 from __future__ import annotations
 
@@ -18,23 +18,29 @@ if TYPE_CHECKING:
     from streams.config import Settings
 
 
-class AlertTail:
-    """The alerts topic from its present end, read in a thread; each record with the wall time at which it was there."""
+class TopicTail:
+    """A topic from its beginning, read in a thread; each record with the wall time at which it was there.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: where the broker is.
+        topic: its name.
+        wait_ms: for something new, before asking again.
+    """
+
+    def __init__(self, settings: Settings, topic: str = ALERTS, *, wait_ms: int = 10) -> None:
         self._queue: queue.SimpleQueue[tuple[bytes, float]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._consumer = KafkaConsumer(
             **settings.client_settings(),
             enable_auto_commit=False,
             group_id=None,
-            fetch_max_wait_ms=10,
+            fetch_max_wait_ms=wait_ms,
             fetch_min_bytes=1,
         )
-        partitions = self._consumer.partitions_for_topic(ALERTS) or set()
-        self._consumer.assign([TopicPartition(ALERTS, p) for p in sorted(partitions)])
+        partitions = self._consumer.partitions_for_topic(topic) or set()
+        self._consumer.assign([TopicPartition(topic, p) for p in sorted(partitions)])
         self._consumer.seek_to_beginning()
-        self._thread = threading.Thread(target=self._read, name="alert-tail", daemon=True)
+        self._thread = threading.Thread(target=self._read, name=f"tail-{topic}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -45,7 +51,7 @@ class AlertTail:
         self._thread.join(timeout=5)
 
     def take(self) -> Iterator[tuple[bytes, float]]:
-        """The alerts since the last call."""
+        """The records' values since the last call."""
         while True:
             try:
                 yield self._queue.get_nowait()

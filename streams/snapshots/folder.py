@@ -49,8 +49,10 @@ class FolderStore:
                 with suppress(FileExistsError):  # another was faster: look again
                     create(folder / f"claim-{owner + 1:010}", b"")
                     sync_folder(folder)
-                    _tidy(folder, owner)
-                    return owner + 1
+                    if max(_claims(folder)) == owner + 1:
+                        _tidy(folder, owner)
+                        return owner + 1
+                    # What we saw was long ago: that generation has been given and tidied away meanwhile.
         except OSError as error:
             raise self._failed("written", error) from error
 
@@ -102,10 +104,13 @@ def _refuse_former_owner(folder: Path, generation: int) -> None:
 
 
 def _tidy(folder: Path, former_owner: int) -> None:
-    """Remove claims that no longer count, and files that a kill left half written."""
+    """Remove claims that no longer count, and files that a kill left half written.
+
+    The former owner's claim stays until the next time: who reads the folder while names come and go sees one of the newest two.
+    """
     for name in _names(folder):
         found = _CLAIM.fullmatch(name)
-        if name.startswith(".") or (found and int(found[1]) <= former_owner):
+        if name.startswith(".") or (found and int(found[1]) < former_owner):
             (folder / name).unlink(missing_ok=True)
 
 

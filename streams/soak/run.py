@@ -23,7 +23,7 @@ from m1cep import Engine
 from streams.bench.measure import machine
 from streams.codec import ALERTS, DEAD_LETTERS, LATE
 from streams.config import PREFIX
-from streams.demo.tail import AlertTail
+from streams.demo.tail import TopicTail
 from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
 from streams.errors import ServerError, ShellError, UsageError
@@ -137,7 +137,7 @@ class Soak:
         """Load and hurt; everything that was sent is processed in the end, or nothing moves any more."""
         settings, broker = self._broker(folder, stack)
         partitions = self._topics(settings)
-        tail = stack.enter_context(AlertTail(settings))
+        tail = stack.enter_context(TopicTail(settings))
         topics = [self._streams[name].topic for name in self._inputs]
         offsets = stack.enter_context(Offsets(settings, f"{self._group}-risk", topics, partitions))
         crew = stack.enter_context(Crew(self._worker_command(), folder, environment(settings)))

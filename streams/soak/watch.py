@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.config import Settings
-    from streams.demo.tail import AlertTail
+    from streams.demo.tail import TopicTail
     from streams.soak.crew import Crew
     from streams.soak.load import LoadEnd
     from streams.soak.memory import Life
@@ -132,7 +132,7 @@ class Watch:
     folder: Path
     crew: Crew
     offsets: Offsets
-    tail: AlertTail
+    tail: TopicTail
     broker_pid: int | None
     marks: Marks = field(default_factory=Marks)
     received: Received = field(default_factory=Received)

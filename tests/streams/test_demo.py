@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from decimal import Decimal
 
 import pytest
 
@@ -42,6 +43,22 @@ def test_it_ends_after_the_seconds_asked_for(m1cep):
     _, summary = run_demo(m1cep, "--seconds", "3", "--speed", "20")
     assert 2.5 < summary["seconds"] < 15
     assert 0 < summary["events"] < 100_000
+
+
+def test_the_grid_trades_against_the_real_flow_and_is_halted_by_an_alert(m1cep):
+    done = m1cep("demo", "--json", timeout_s=200)
+    assert done.returncode == 0, done.stderr
+    *alerts, last = [json.loads(line) for line in done.stdout.splitlines()]
+    grid = last["summary"].get("grid")
+    if not last["summary"]["real_data"]:
+        pytest.skip("the package index is not reachable")
+    assert grid["generations"] >= 4, "fewer than three re-creations"
+    assert grid["fills"] > 0
+    assert Decimal(grid["grid_profit"]) + Decimal(grid["floating_pnl"]) == Decimal(grid["equity_change"])
+    assert (grid["unexplained"], grid["state"]) == ("0", "live")
+    assert grid["halts"] >= 1
+    halting = [alert["id"] for alert in alerts if alert["rule"] == "price-band"]
+    assert any(f"the grid is halted by alert {found}" in done.stderr for found in halting)
 
 
 def processes(pid):

@@ -8,5 +8,6 @@ One thread, no clock, no randomness: the same operations give the same reports, 
 
 from m1cep.grid.paper.exchange import Exchange
 from m1cep.grid.paper.matching import SelfTrade, Trade
+from m1cep.grid.paper.venue import PaperVenue, Told
 
-__all__ = ["Exchange", "SelfTrade", "Trade"]
+__all__ = ["Exchange", "PaperVenue", "SelfTrade", "Told", "Trade"]

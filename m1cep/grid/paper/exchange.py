@@ -102,6 +102,11 @@ class Exchange:
             return None
         return client.balance.lots, self._matcher.units.decimal(client.balance.quote)
 
+    def knows(self, owner: str, order_id: str) -> bool:
+        """Whether the client has had such an order, as far back as they are remembered."""
+        client = self._clients.get(owner)
+        return client is not None and order_id in client.orders
+
     def fills(self, owner: str, since_ms: int) -> list[Fill]:
         """Fills of a client from a time on (inclusive), as far back as they are remembered."""
         client = self._clients.get(owner)

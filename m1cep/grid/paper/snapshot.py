@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -112,4 +113,4 @@ def _fill_state(fill: Fill) -> list[Any]:
 
 def _fill(plain: Any) -> Fill:
     order_id, trade_id, side, ticks, lots, fee, maker, time_ms = plain
-    return Fill(order_id, trade_id, Side(side), ticks, lots, fee, maker, time_ms)
+    return Fill(order_id, trade_id, Side(side), ticks, lots, Decimal(fee), maker, time_ms)
