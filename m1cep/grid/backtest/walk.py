@@ -209,6 +209,4 @@ class Walk:
         last = self._stretches[-1] if self._stretches else None
         if last and (last.fills, last.generation) == (books.fills, generation):
             return
-        if last and last.point == point:
-            self._stretches.pop()
         self._stretches.append(Stretch.of(point, books, generation))

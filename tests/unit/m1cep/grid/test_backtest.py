@@ -98,6 +98,15 @@ def test_a_gap_fills_everything_between_at_once_each_at_its_own_price():
     assert curve.equity(1) == 1000 - D("242.4") + 8 * 65
 
 
+def test_the_order_at_the_far_end_of_a_gap_is_only_touched():
+    rungs = (Rung(lots=1, ticks=10),) * 3
+    path = trades(100, 70, 70)
+    assert [ticks for _, _, ticks, _ in walk(path, down=rungs)[1]] == [90, 80]
+    assert [ticks for _, _, ticks, _ in walk(path, down=rungs, beyond=0)[1]] == [90, 80, 70]
+    path = trades(100, 130, 130)
+    assert [ticks for _, _, ticks, _ in walk(path, up=rungs)[1]] == [110, 120]
+
+
 def test_a_candle_that_rises_is_walked_by_its_low_first():
     """open 100, low 89, high 111, close 105: bought at 90 on the way down; back at 100 sold, and again at 110."""
     curve, fills, _ = walk(candles((100, 111, 89, 105)))
@@ -145,6 +154,15 @@ def test_a_stop_loss_sells_everything_at_the_market_and_ends():
     assert fills == [(20, BUY, 90, 1), (20, SELL, 74, 6)]  # one tick below the price: it takes
     assert link.grid.state.mode == "stopped"
     assert curve.equity(4) == 1000 - D("90.9") + 6 * 74 * D("0.98")
+
+
+def test_a_stop_loss_that_finds_the_price_fallen_further_asks_less():
+    """Asked is 74, and the price is there, but not beyond, for ten seconds. At 60 it is cancelled and given for 59."""
+    path = trades(100, 75, *[74] * 10, *[60] * 5, apart_ms=SECOND)
+    down = (Rung(lots=1, ticks=50),)
+    _, fills, link = walk(path, latency_ms=400, up=(), down=down, stop_loss_ticks=80, close_ticks=1)
+    assert fills == [(14, SELL, 59, 5)]
+    assert link.grid.state.mode == "stopped"
 
 
 def test_trailing_builds_anew_where_the_price_has_gone():
@@ -279,6 +297,18 @@ def test_limits_are_shares_of_the_first_price_of_each_part():
     plain, trailing = run(ramp).parts[1], run(ramp, trail_up=D("0.03")).parts[1]
     assert plain.curve.ticks[-1] == 13_980
     assert plain.generations < trailing.generations <= plain.generations + 15
+    fall = History.of_trades([(n * 60_000, 100.0 - (2 * (n % 2) if n < 200 else n / 5 - 40), 5.0) for n in range(400)])
+    plain, trailing = run(fall).parts[1], run(fall, trail_down=D("0.03")).parts[1]
+    assert plain.generations < trailing.generations <= plain.generations + 15
+
+
+def test_capital_that_the_plan_does_not_use_lies_idle():
+    """Levels of 10 for a capital of 1,000: what the plan's buys and inventory need is at work, no more."""
+    for part in run(plan={"per_level": D(10)}).parts:
+        plan = part.plan
+        inventory = FINE.notional(plan.centre_ticks, plan.base_lots)
+        assert part.idle == 1_000 - plan.cash - inventory * D("1.002") > 900
+        assert part.curve.at(0).cash == plan.cash
 
 
 @pytest.mark.parametrize(
