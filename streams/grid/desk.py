@@ -13,7 +13,7 @@ from m1cep.grid import wire
 from m1cep.grid.machine import Pause, Resume, Start, Stop
 from streams.errors import ServerError, ShellError
 from streams.grid.log import GRID_LOG, GRIDS, event_record
-from streams.topics import broker_errors, consumer, list_topics
+from streams.topics import admin_client, broker_errors, consumer
 
 if TYPE_CHECKING:
     from m1cep.grid.machine import GridSpec
@@ -102,7 +102,9 @@ def send_event(settings: Settings, name: str, request: Request, **more: Any) -> 
     Raises:
         ServerError: no broker answers, or it has no such topic.
     """
-    if GRID_LOG not in {topic.name for topic in list_topics(settings)}:
+    with admin_client(settings) as admin:
+        there = GRID_LOG in admin.list_topics()
+    if not there:
         raise ServerError(f"the broker at {settings.broker} has no topic {GRID_LOG}", "make it: m1cep topics create")
     key, value, headers = event_record(name, request, _new_id(), _SOURCE, **more)
     with broker_errors(settings):

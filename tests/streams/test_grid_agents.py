@@ -4,13 +4,11 @@ import json
 import random
 import signal
 import time
-from decimal import Decimal
 
 import pytest
+from grid_spec import SPEC
 
 from m1cep.grid import wire
-from m1cep.grid.machine import GridSpec, Rung
-from m1cep.grid.orders import Market
 from streams.config import load_settings
 from streams.grid.desk import standing
 
@@ -21,14 +19,6 @@ COMMANDS, GRID_LOG, FILLS, MARKET = (
     "m1cep.grid-log.v1",
     "m1cep.fills.v1",
     "m1cep.market.v1",
-)
-SPEC = GridSpec(
-    market=Market("BTC-USD", Decimal("0.01"), Decimal("0.00000001"), Decimal(1), Decimal("0.00005"), Decimal("0.0005")),
-    centre_ticks=6_400_000,
-    up=(Rung(lots=1_000_000, ticks=2_000),) * 3,
-    down=(Rung(lots=1_000_000, ticks=2_000),) * 3,
-    cash=Decimal(10_000),
-    lots=10_000_000,
 )
 
 

@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from grid_spec import SPEC
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation
 from kafka.errors import TopicAuthorizationFailedError
 
 from apache_kafka import grants
+from m1cep.grid import wire
 from streams.config import load_settings
 from streams.topics import Topic, create_topics
 
@@ -103,7 +105,7 @@ def unsigned_token(subject):
 
 def test_each_role_does_its_work_over_tls_with_its_own_grants_alone(server, as_user, m1cep, orders, worker):
     made = m1cep("topics", "create", **as_user("admin"))
-    assert (made.returncode, made.stdout) == (0, "0 topics created, 14 were there already\n"), made.stderr
+    assert (made.returncode, made.stdout) == (0, "0 topics created, 16 were there already\n"), made.stderr
     sent = m1cep("produce", "--stream", "orders", "--file", orders, **as_user("producer"))
     assert sent.returncode == 0, sent.stderr
     running = worker(as_user("worker"))
@@ -119,6 +121,32 @@ def test_each_role_does_its_work_over_tls_with_its_own_grants_alone(server, as_u
     listed = m1cep("topics", "list", "--json", **as_user("admin"))
     counts = {row["topic"]: row["records"] for row in map(json.loads, listed.stdout.splitlines())}
     assert (counts["m1cep.orders.v1"], counts[ALERTS]) == (100, 10)
+
+
+@pytest.mark.usefixtures("server")
+def test_grids_run_with_the_grants_of_operator_grids_and_exchange(as_user, m1cep, start_m1cep, tmp_path, eventually):
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(wire.spec_plain(SPEC)))
+    for agent, user in (("grid", "grids"), ("paper_exchange", "exchange")):
+        stats = tmp_path / f"{agent}.json"
+        options = ("--agents", agent, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
+        process = start_m1cep("worker", *options, **as_user(user))
+
+        def ready(process=process, stats=stats):
+            assert process.poll() is None, process.communicate()[1]
+            return stats.exists() and json.loads(stats.read_text())["ready"]
+
+        eventually(ready, 40)
+    started = m1cep("grid", "start", "g", "--spec", spec, "--account", "a", **as_user("operator"))
+    assert started.returncode == 0, started.stderr
+
+    def live():
+        shown = m1cep("grid", "status", "--json", **as_user("operator"))
+        assert shown.returncode == 0, shown.stderr
+        stands = json.loads(shown.stdout)
+        return stands["state"] == "live" and stands["orders"] == 6
+
+    assert eventually(live, 40)
 
 
 @pytest.mark.parametrize("way", ["SCRAM-SHA-256", "PLAIN", "password file", "token", "client certificate"])
@@ -237,7 +265,8 @@ class TestGrants:
             assert self.read(server, users, user, topic) == ([], denied)
 
     @pytest.mark.parametrize(
-        "missing", ["m1cep.orders.v1", "m1cep.alerts.v1", "m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"]
+        "missing",
+        ["m1cep.orders.v1", "m1cep.alerts.v1", "m1cep.actions.v1", "m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"],
     )
     def test_the_worker_has_no_grant_that_it_can_do_without(self, secure_kafka, as_user, worker, missing):
         """What it reads besides orders other rules read; what it cannot do ends it, with one line that names it."""
