@@ -43,7 +43,8 @@ class BacktestOptions:
             stand before it in the queue.
         stop_loss, take_profit: shares of the first price of each part; so far below, or above, the grid cancels everything,
             sells what it holds and stops. None: never.
-        trail_up, trail_down: shares of the first price; so far from its centre the grid is built anew without a trade. None: never.
+        trail_up, trail_down: shares of the first price; so far from its centre the grid is built anew without a trade. None:
+            never.
     """
 
     in_sample: Fraction = Fraction(1, 2)

@@ -249,6 +249,16 @@ def test_the_share_that_the_plan_sees_can_be_chosen():
     assert [part.rows for part in found.parts] == [400]
 
 
+def test_whoever_waits_is_told_how_many_rows_are_done():
+    told = []
+    walk = 100 * np.exp(np.cumsum(np.random.default_rng(3).normal(0, 0.004, 8_000)))
+    history = History.of_trades([(n * 60_000, price, 5.0) for n, price in enumerate(walk)])
+    backtest(history, FINE, PlanOptions(capital=D(1_000)), BacktestOptions(), told.append)
+    assert told == sorted(told)
+    assert told[0] < 4_000 < told[-1] <= 8_000
+    assert len(told) >= 4
+
+
 def test_buy_and_hold_buys_once_with_the_takers_fee_and_keeps_it():
     part = run(swings(drift=0.01)).parts[1]
     first, last = part.curve.ticks[0], part.curve.ticks[-1]
