@@ -87,6 +87,6 @@ def plan(  # noqa: PLR0913, PLR0917 - options, all by name
     if spec is not None:
         given.write(spec, orjson.dumps(wire.spec_plain(grid_spec(found)), option=orjson.OPT_INDENT_2).decode() + "\n")
     if as_json:
-        typer.echo(orjson.dumps({"history": history} | found.to_dict()))
+        given.print_json({"history": history} | found.to_dict())
     else:
         Console(width=max(Console().width, given.WIDTH)).print(tables(found))

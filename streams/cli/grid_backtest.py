@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from decimal import Decimal
-from fractions import Fraction
 from typing import Annotated
 
-import orjson
 import typer
 
 from streams.cli import grid_options as given
@@ -82,7 +80,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
         max_gap_ms=max_gap,
     )
     options = BacktestOptions(
-        in_sample=Fraction(in_sample),
+        in_sample=in_sample,
         latency_ms=latency,
         touch=touch,
         stop_loss=stop_loss,
@@ -101,6 +99,6 @@ def backtest(  # noqa: PLR0913, PLR0917 - options, all by name
         given.write(plot, draw(*headline(found), [Columns.of(part) for part in found.parts]))
     if as_json:
         speed_of = {"rows": len(rows), "processor_s": round(took_s, 3), "rows_per_s": round(len(rows) / took_s)}
-        typer.echo(orjson.dumps({"history": history} | found.to_dict() | {"notes": notes_of(found), "speed": speed_of}))
+        given.print_json({"history": history} | found.to_dict() | {"notes": notes_of(found), "speed": speed_of})
     else:
         Console(width=max(Console().width, given.WIDTH)).print(tables(found, speed))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -110,6 +111,11 @@ def write(file: Path, text: str) -> None:
         file.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}") from error
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """One object on stdout. Lots may be more than 64 bits hold (of 10^-18, say), which orjson refuses."""
+    typer.echo(json.dumps(found, separators=(",", ":"), ensure_ascii=False))
 
 
 def market_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from m1cep.grid.backtest.path import UNLIMITED
 from m1cep.grid.machine import Grid, GridSpec, Price, Start, Tick
 from m1cep.grid.machine.books import EXACT, Books
 from m1cep.grid.orders import Fill, Place, Side
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 OWNER = "grid"
 _QUOTE = "market"  # the market's own order, where one of ours would trade with it
-_ENOUGH = 1 << 60  # lots of it
 
 
 class Link:
@@ -106,7 +106,7 @@ class Link:
             beyond = market_ticks + 1 if command.side is Side.BUY else market_ticks - 1
             crosses = command.ticks >= beyond if command.side is Side.BUY else command.ticks <= beyond
             if crosses and beyond > 0:
-                exchange.external_place(_QUOTE, command.side.other, beyond, _ENOUGH, now, post_only=True)
+                exchange.external_place(_QUOTE, command.side.other, beyond, UNLIMITED, now, post_only=True)
                 addressed = exchange.execute(OWNER, command, now)
                 exchange.external_cancel(_QUOTE)
                 return addressed

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from m1cep.grid.orders import Market
 
-UNLIMITED = 1 << 60  # lots, where nobody knows how much was traded
+UNLIMITED = 1 << 200  # lots, where nobody knows how much was traded
+MANY = 1 << 62  # lots in an array, for as many or more
 _LARGEST_TICKS = 1 << 53  # beyond, a float is no exact number of ticks any more
 
 
@@ -30,7 +31,7 @@ class Path:
         time_ms, ticks: of each point. The four of a candle are its open, the extreme against its direction, the other extreme
             and its close (see ``History.path``), a third of the candle's time apart.
         low, high: of each row, in ticks.
-        lots: traded in each row; None: not known.
+        lots: traded in each row, at most ``MANY``; None: not known.
     """
 
     kind: Kind
@@ -85,7 +86,7 @@ def _lots(history: History, lot: float) -> array[int] | None:
     if volume is None or not volume.any():  # foreign exchange: a column of zeros, as nobody counts
         return None
     # A float may lie a little below the whole number that it was written as.
-    return _integers(np.minimum(np.floor(volume / lot * (1 + 1e-12)), UNLIMITED))
+    return _integers(np.minimum(np.floor(volume / lot * (1 + 1e-12)), MANY))
 
 
 def _integers(column: NDArray[Any]) -> array[int]:

@@ -16,6 +16,7 @@ from m1cep.grid.backtest.walk import Walk
 from m1cep.grid.machine.books import EXACT
 from m1cep.grid.plan import plan_grid
 from m1cep.grid.plan.history import MIN_ROWS
+from m1cep.grid.plan.planner import check_options
 from m1cep.grid.start import grid_spec
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class BacktestOptions:
             never.
     """
 
-    in_sample: Fraction = Fraction(1, 2)
+    in_sample: Decimal = Decimal("0.5")
     latency_ms: int = 50
     touch: bool = False
     stop_loss: Decimal | None = None
@@ -75,9 +76,10 @@ def backtest(
     Raises:
         GridError: no grid can be planned, the history is too short to be split, or an option cannot be.
     """
+    check_options(market, plan_options)
     _check(options, plan_options)
     plan_options = replace(plan_options, max_gap_ms=history.check_gaps(plan_options.max_gap_ms))
-    seen_rows = floor(len(history) * options.in_sample)
+    seen_rows = floor(len(history) * Fraction(options.in_sample))
     if options.in_sample < 1 and not MIN_ROWS <= seen_rows <= len(history) - MIN_ROWS:
         raise GridError(
             f"the history is too short to be split: of {len(history)} rows {seen_rows} would be seen by the plan and "
@@ -100,7 +102,7 @@ def _run(
     name: str, path: Path, plan: GridPlan, options: BacktestOptions, progress: Callable[[int], None] | None
 ) -> Part:
     market, capital = plan.market, plan.capital
-    inventory = market.notional(plan.centre_ticks, plan.base_lots)
+    inventory = _money(market, plan.centre_ticks, plan.base_lots)
     entry_fee = EXACT.multiply(inventory, market.taker_fee)
     left = EXACT.subtract(EXACT.subtract(capital, inventory), entry_fee)
     spec = _spec(plan, min(plan.cash, left), options)
@@ -111,7 +113,7 @@ def _run(
     state, end = link.grid.state, len(curve) - 1
     # The worth is that of the venue's balances; what explains it is the grid's own books.
     lots, cash = link.balance()
-    equity = EXACT.add(EXACT.add(cash, market.notional(curve.ticks[end], lots)), idle)
+    equity = EXACT.add(EXACT.add(cash, _money(market, curve.ticks[end], lots)), idle)
     grid_profit, floating = state.books.grid_profit(), state.books.floating(curve.ticks[end])
     explained = EXACT.subtract(EXACT.add(grid_profit, floating), entry_fee)
     values = curve.equities() + float(idle)
@@ -157,24 +159,29 @@ def _spec(plan: GridPlan, cash: Decimal, options: BacktestOptions) -> GridSpec:
 
 def _hold(market: Market, curve: Curve, capital: Decimal) -> Hold:
     first = curve.ticks[0]
-    lots = floor(Fraction(capital) / (Fraction(market.notional(first, 1)) * (1 + Fraction(market.taker_fee))))
-    cost = market.notional(first, lots)
+    lots = floor(Fraction(capital) / (Fraction(_money(market, first, 1)) * (1 + Fraction(market.taker_fee))))
+    cost = _money(market, first, lots)
     fee = EXACT.multiply(cost, market.taker_fee)
     cash = EXACT.subtract(EXACT.subtract(capital, cost), fee)
 
     def equity(point: int) -> Decimal:
-        return EXACT.add(cash, market.notional(curve.ticks[point], lots))
+        return EXACT.add(cash, _money(market, curve.ticks[point], lots))
 
     values = curve.prices * (lots * float(curve.unit)) + float(cash)
     return Hold(capital, lots, cash, fee, equity(len(curve) - 1), deepest(values, curve.time_ms, equity))
+
+
+def _money(market: Market, ticks: int, lots: int) -> Decimal:
+    """Price times quantity, however many digits it has."""
+    return EXACT.multiply(EXACT.multiply(market.tick, market.lot), Decimal(ticks * lots))
 
 
 def _check(options: BacktestOptions, plan: PlanOptions) -> None:
     """Numbers that cannot be, whatever the history."""
     if plan.centre is not None:
         raise GridError(f"expected no centre, got {plan.centre}: each part begins around its own first price")
-    if not 0 < options.in_sample <= 1:
-        raise GridError(f"expected a share in sample above 0 and up to 1, got {float(options.in_sample):g}")
+    if not (options.in_sample.is_finite() and 0 < options.in_sample <= 1):
+        raise GridError(f"expected a share in sample above 0 and up to 1, got {options.in_sample}")
     if not 0 <= options.latency_ms <= MAX_LATENCY_MS:
         raise GridError(
             f"expected a latency from 0 to {MAX_LATENCY_MS} ms, got {options.latency_ms}: what takes longer there and "

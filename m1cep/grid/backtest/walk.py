@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from m1cep.grid.backtest.curve import Curve, Stretch
-from m1cep.grid.backtest.path import UNLIMITED, Path
+from m1cep.grid.backtest.path import MANY, UNLIMITED, Path
 from m1cep.grid.machine import Mode
 from m1cep.grid.orders import Fill, Side
 
@@ -99,7 +99,7 @@ class Walk:
 
     def _row(self, row: int) -> None:
         path = self._path
-        self._left = UNLIMITED if path.lots is None else path.lots[row]
+        self._left = UNLIMITED if path.lots is None or path.lots[row] == MANY else path.lots[row]
         first = row * path.per_row
         self._jump(path.time_ms[first], path.ticks[first])
         self._note(first)

@@ -4,7 +4,6 @@ import json
 import sys
 import xml.etree.ElementTree as ET
 from decimal import Decimal
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -90,7 +89,7 @@ def test_every_option_reaches_the_backtest(m1cep, csv, monkeypatch):
             fee_margin=Decimal(2),
         ),
         BacktestOptions(
-            in_sample=Fraction(1, 4),
+            in_sample=Decimal("0.25"),
             latency_ms=2_000,
             touch=True,
             stop_loss=Decimal("0.04"),
@@ -137,6 +136,10 @@ def test_the_picture_shows_both_parts(m1cep, csv, tmp_path):
         (["--latency", "5s"], 1, "expected a latency from 0 to 2000 ms, got 5000"),
         (["--stop-loss", "20"], 1, "expected a stop_loss that is a share of the price"),
         (["--maker-fee", "0.05"], 1, "fees make every grid lose on this history"),
+        (["--tick", "0"], 1, "expected a tick above 0, got 0"),
+        (["--tick", "1000"], 1, "got 93.1 to 100.2 with a tick of 1000"),
+        (["--lot", "-1"], 1, "expected a lot above 0, got -1"),
+        (["--history", "nowhere.csv"], 2, "there is no such file"),
         (["--latency", "soon"], 2, "expected a duration"),
         (["--stop-loss", "much"], 2, "expected a number"),
         (["--plot", "x.png"], 2, "pictures are SVG"),
