@@ -5,12 +5,19 @@ M1cepError
 ├── EventError     an event does not fit its stream: stream, column, reason
 ├── EngineError    the engine is used in a way that cannot be right: an unknown stream, two rules with one id
 ├── GridError      a grid that cannot be planned or run: the numbers that show why
+├── CustodyError   a request, message, log or state of custody that is refused: what was expected, what came
+│   └── PolicyError    a policy file that cannot be understood: line, column, caret, hint
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHOWN = 160  # characters of a line
 
@@ -18,6 +25,15 @@ _SHOWN = 160  # characters of a line
 def _printable(text: str) -> str:
     """The text without what a terminal would act on or could not show."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A hint with the nearest of ``names``, or with all of them when they are few."""
+    options = list(names)
+    close = difflib.get_close_matches(name.lower(), [o.lower() for o in options], n=1, cutoff=0.6)
+    if close:
+        return f"did you mean {next(o for o in options if o.lower() == close[0])!r}?"
+    return f"there are: {', '.join(options[:30])}" if options else ""
 
 
 class M1cepError(Exception):
@@ -51,8 +67,8 @@ class SourceText:
         return f"{number}{shown}\n{' ' * (len(number) - 2)}| {pad}{'^' * width}"
 
 
-class RuleError(M1cepError):
-    """A rule text that is refused.
+class _TextError(M1cepError):
+    """A text that a person wrote and that is refused.
 
     Attributes:
         message: what was expected and what came.
@@ -71,6 +87,10 @@ class RuleError(M1cepError):
         if hint:
             text += f"\nhint: {hint}"
         super().__init__(text)
+
+
+class RuleError(_TextError):
+    """A rule text that is refused."""
 
 
 class EventError(M1cepError):
@@ -100,6 +120,14 @@ class EngineError(M1cepError):
 
 class GridError(M1cepError):
     """A grid that cannot be planned or run; the message has the numbers that show why, and the remedy."""
+
+
+class CustodyError(M1cepError):
+    """A request, a message, a log or a state of custody that is refused; no secret is ever part of the message."""
+
+
+class PolicyError(_TextError, CustodyError):
+    """A custody policy that is refused."""
 
 
 class RuleFailure(M1cepError):  # noqa: N818 - not a wrong use: something in the rule's code gave way

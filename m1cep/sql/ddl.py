@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from m1cep.errors import RuleError, SourceText
+from m1cep.errors import RuleError, SourceText, nearest
 from m1cep.model.stream import Branch, Column, Stream
 from m1cep.model.time import in_unit
 from m1cep.sql.dialect import parse, position, written
 from m1cep.sql.literals import interval, number, sql_type
-from m1cep.sql.scope import nearest
 
 if TYPE_CHECKING:
     from m1cep.model.types import SqlType

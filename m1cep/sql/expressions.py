@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from m1cep.errors import RuleError
+from m1cep.errors import RuleError, nearest
 from m1cep.model.time import parse_time
 from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
@@ -17,7 +17,7 @@ from m1cep.sql.dialect import position, written
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
 from m1cep.sql.navigation import aggregate, classifier, match_number, navigation, semantics
-from m1cep.sql.scope import DefineScope, MeasureScope, nearest
+from m1cep.sql.scope import DefineScope, MeasureScope
 from m1cep.sql.types import arithmetic, common, comparable, fits
 
 if TYPE_CHECKING:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from m1cep.errors import RuleError, SourceText
+from m1cep.errors import RuleError, SourceText, nearest
 from m1cep.model.parameter import parameter
 from m1cep.model.time import parse_duration_us
-from m1cep.sql.scope import nearest
 
 if TYPE_CHECKING:
     from m1cep.model.types import SqlType

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.errors import RuleError
+from m1cep.errors import RuleError, nearest
 from m1cep.plan.join import LEFT, RIGHT, SideCol
-from m1cep.sql.scope import nearest, stream_column
+from m1cep.sql.scope import stream_column
 
 if TYPE_CHECKING:
     from m1cep.errors import SourceText

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.errors import RuleError
+from m1cep.errors import RuleError, nearest
 from m1cep.model.time import in_unit
 from m1cep.plan.ir import TRUE, Call, Col, Expr, Literal, MatchPlan, Output, Param
 from m1cep.plan.pattern import Absent, Alt, Concat, Exclude, Pattern, Permute, Repeat, Var, variables
 from m1cep.plan.program import DONE, Program, TooManyStatesError, compile_program
 from m1cep.sql.dialect import position
 from m1cep.sql.rowpattern import parse_pattern
-from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, known_variable, nearest, stream_column
+from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, known_variable, stream_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sqlglot import exp
 
+from m1cep.errors import nearest
 from m1cep.model.time import INTERVAL_US
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, may_leave_type
 from m1cep.sql.dialect import position
-from m1cep.sql.scope import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from m1cep.errors import RuleError
+from m1cep.errors import RuleError, nearest
 from m1cep.plan.ir import Col, Expr, Nav
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from m1cep.errors import SourceText
     from m1cep.model.stream import Stream
@@ -28,15 +27,6 @@ class Scope(Protocol):
         Raises:
             RuleError: there is no such name here.
         """
-
-
-def nearest(name: str, names: Iterable[str]) -> str:
-    """A hint with the nearest of ``names``, or with all of them when they are few."""
-    options = list(names)
-    close = difflib.get_close_matches(name.lower(), [o.lower() for o in options], n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {next(o for o in options if o.lower() == close[0])!r}?"
-    return f"there are: {', '.join(options[:30])}" if options else ""
 
 
 def stream_column(stream: Stream, name: str, pos: int, source: SourceText) -> Col:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from m1cep.errors import RuleError
+from m1cep.errors import RuleError, nearest
 from m1cep.model.time import in_unit
 from m1cep.plan.ir import (
     TRUE,
@@ -25,7 +25,7 @@ from m1cep.plan.ir import (
 )
 from m1cep.sql.aggregates import aggregate_call, is_aggregate
 from m1cep.sql.dialect import WindowTable, position
-from m1cep.sql.scope import OutputScope, RowScope, nearest, stream_column
+from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker

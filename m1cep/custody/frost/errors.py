@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.errors import M1cepError
+from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-class FrostError(M1cepError):
+class FrostError(CustodyError):
     """Base of what the threshold signatures refuse."""
 
 

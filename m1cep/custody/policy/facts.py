@@ -1,0 +1,266 @@
+"""What a signer knows of accounts and vaults, built from events and nothing else.
+
+Events may come twice and in any order: for every thing there is a word that wins (closed over raised, the newest over older ones,
+released over reserved), so the same set of events gives the same facts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from m1cep.custody.policy.events import (
+    AlertClosed,
+    AlertRaised,
+    Credential,
+    CredentialChanged,
+    DestinationListed,
+    Held,
+    Lifted,
+    LockReturned,
+    LockStands,
+    Severity,
+    Spending,
+    Spent,
+    VaultBalance,
+)
+from m1cep.errors import CustodyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from m1cep.custody.policy.events import FactEvent
+    from m1cep.custody.request import Request
+
+VERSION = 1
+
+
+class _State(msgspec.Struct):
+    """All that is remembered; by id where things have one.
+
+    Attributes:
+        alerts, holds: those that were raised and not closed.
+        closed: ids of alerts and of holds that are over, with the time of that.
+        credentials: by account and kind of change, when the last one was.
+        listed: by account, chain and destination, the last change.
+        spendings: by request.
+        balances: by vault, chain and asset.
+        locks: by request; returned: those given back, with the time of that.
+        forgotten_ms: spendings and locks before it are not taken in any more.
+    """
+
+    alerts: dict[str, AlertRaised] = {}
+    holds: dict[str, Held] = {}
+    closed: dict[str, int] = {}
+    credentials: dict[str, dict[Credential, int]] = {}
+    listed: dict[str, dict[str, DestinationListed]] = {}
+    spendings: dict[str, Spending] = {}
+    balances: dict[str, VaultBalance] = {}
+    locks: dict[str, LockStands] = {}
+    returned: dict[str, int] = {}
+    forgotten_ms: int = 0
+
+
+class Facts:
+    """The facts of one signer.
+
+        facts = Facts()
+        facts.apply(AlertRaised("a1", "account-takeover", Severity.CRITICAL, "alice", 1_000))
+        facts.open_alerts("alice", Severity.CRITICAL)
+
+    Everything it answers is as of the events so far; it knows no time but what it is told.
+    """
+
+    def __init__(self) -> None:
+        self._state = _State()
+        self._spent: dict[
+            str, dict[str, Spending]
+        ] = {}  # by account and by vault, of a chain and asset; then by request
+
+    def apply(self, event: FactEvent) -> None:
+        """Take an event in."""
+        state = self._state
+        match event:
+            case AlertRaised():
+                self._open(state.alerts, "alert", event.alert_id, event)
+            case AlertClosed():
+                _close(state.closed, f"alert {event.alert_id}", event.time_ms)
+                state.alerts.pop(event.alert_id, None)
+            case Held():
+                self._open(state.holds, "hold", event.action_id, event)
+            case Lifted():
+                _close(state.closed, f"hold {event.action_id}", event.time_ms)
+                state.holds.pop(event.action_id, None)
+            case CredentialChanged():
+                changes = state.credentials.setdefault(event.account, {})
+                changes[event.credential] = max(event.time_ms, changes.get(event.credential, 0))
+            case DestinationListed():
+                self._list(event)
+            case Spending():
+                self._spend(event)
+            case VaultBalance():
+                self._balance(event)
+            case LockStands():
+                if event.time_ms >= state.forgotten_ms:
+                    _keep_larger(state.locks, event.request_id, event)
+            case LockReturned():
+                _close(state.returned, event.request_id, event.time_ms)
+
+    def _open(self, kept: dict[str, Any], thing: str, name: str, event: Any) -> None:
+        if f"{thing} {name}" not in self._state.closed:
+            _keep_larger(kept, name, event)
+
+    def _balance(self, event: VaultBalance) -> None:
+        balances = self._state.balances
+        known = balances.get(key := _key(event.vault, event.chain, event.asset))
+        if known is None or (event.time_ms, -int(event.units)) > (known.time_ms, -int(known.units)):
+            balances[key] = event
+
+    def _list(self, event: DestinationListed) -> None:
+        entries = self._state.listed.setdefault(event.account, {})
+        known = entries.get(key := _key(event.chain, event.destination))
+        if known is None or _listing_order(event) > _listing_order(known):
+            entries[key] = event
+
+    def _spend(self, event: Spending) -> None:
+        state = self._state
+        known = state.spendings.get(event.request_id)
+        if known is None and event.time_ms < state.forgotten_ms:
+            return
+        if known is None or _spending_order(event) > _spending_order(known):
+            state.spendings[event.request_id] = event
+            self._index(known, event)
+
+    def _index(self, known: Spending | None, event: Spending) -> None:
+        for key in _groups(known) if known is not None else ():
+            del self._spent[key][event.request_id]
+        for key in _groups(event):
+            self._spent.setdefault(key, {})[event.request_id] = event
+
+    # -- to ask
+
+    def open_alerts(self, account: str, least: Severity) -> list[AlertRaised]:
+        """Those on the account that are at least so grave, the gravest first."""
+        found = [a for a in self._state.alerts.values() if a.account == account and a.severity.rank >= least.rank]
+        return sorted(found, key=lambda alert: (-alert.severity.rank, alert.time_ms, alert.alert_id))
+
+    def holds(self, account: str) -> list[Held]:
+        """The actions that stand on the account, the oldest first."""
+        found = [hold for hold in self._state.holds.values() if hold.account == account]
+        return sorted(found, key=lambda hold: (hold.time_ms, hold.action_id))
+
+    def listed_since_ms(self, account: str, chain: str, destination: str) -> int | None:
+        """Since when the destination is on the account's whitelist without a change; None: it is not on it."""
+        entry = self._state.listed.get(account, {}).get(_key(chain, destination))
+        return entry.time_ms if entry is not None and entry.listed else None
+
+    def credentials_changed_ms(self, account: str) -> int | None:
+        """When password or second factor were last changed; None: never, as far as is known."""
+        return max(self._state.credentials.get(account, {}).values(), default=None)
+
+    def spent(self, request: Request, since_ms: int, *, of_account: bool) -> Iterator[int]:
+        """Amounts reserved or released since then (exclusive) of the request's chain and asset, without the request's own.
+
+        Args:
+            request: says what of.
+            since_ms: epoch; what is reserved and not released counts however old it is.
+            of_account: those of the request's account, else those of its vault.
+        """
+        of = _key("account", request.account) if of_account else _key("vault", request.vault)
+        for one in self._spent.get(_key(of, request.chain, request.asset), {}).values():
+            counts = one.spent is Spent.RESERVED or (one.spent is Spent.RELEASED and one.time_ms > since_ms)
+            if counts and one.request_id != request.id:
+                yield int(one.amount)
+
+    def available(self, request: Request) -> int | None:
+        """Minor units of the request's asset in its vault that nothing else has a claim on; None: the balance is not known."""
+        balance = self._state.balances.get(_key(request.vault, request.chain, request.asset))
+        if balance is None:
+            return None
+        return int(balance.units) - sum(self.spent(request, balance.time_ms, of_account=False))
+
+    def lock(self, request_id: str) -> LockStands | None:
+        """The lock of a cross-chain transfer, unless there is none or it was given back."""
+        return None if request_id in self._state.returned else self._state.locks.get(request_id)
+
+    def lock_was_returned(self, request_id: str) -> bool:
+        """There was one, and it was given back."""
+        return request_id in self._state.returned
+
+    def spending(self, request_id: str) -> Spending | None:
+        """What is known of the amount that a request took."""
+        return self._state.spendings.get(request_id)
+
+    # -- to keep
+
+    def forget(self, before_ms: int) -> None:
+        """Let go of what ended before then: choose a time before every window of the policy and every request still to come.
+
+        What is forgotten errs on the side of refusing: an alert that was closed and is told again opens again.
+        """
+        state = self._state
+        state.forgotten_ms = max(state.forgotten_ms, before_ms)
+        state.closed = {key: ms for key, ms in state.closed.items() if ms >= before_ms}
+        state.spendings = {
+            key: one for key, one in state.spendings.items() if one.time_ms >= before_ms or one.spent is Spent.RESERVED
+        }
+        self._index_all()
+        state.locks = {key: one for key, one in state.locks.items() if one.time_ms >= before_ms}
+        state.returned = {key: ms for key, ms in state.returned.items() if ms >= before_ms}
+
+    def _index_all(self) -> None:
+        self._spent = {}
+        for spending in self._state.spendings.values():
+            self._index(None, spending)
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it as plain values, fit for JSON or msgpack."""
+        return {"version": VERSION, "state": msgspec.to_builtins(self._state)}
+
+    @classmethod
+    def restore(cls, kept: dict[str, Any]) -> Facts:
+        """As it was.
+
+        Raises:
+            CustodyError: this is no snapshot of facts, or one of another version.
+        """
+        if kept.get("version") != VERSION:
+            raise CustodyError(
+                f"expected a snapshot of facts of version {VERSION}, got version {kept.get('version')!r}"
+            )
+        facts = cls()
+        try:
+            facts._state = msgspec.convert(kept["state"], _State)
+        except (KeyError, msgspec.ValidationError) as error:
+            raise CustodyError(f"expected a snapshot of facts: {error}") from None
+        facts._index_all()
+        return facts
+
+
+def _key(*parts: str) -> str:
+    return " ".join(parts)  # names have no white space
+
+
+def _groups(spending: Spending) -> tuple[str, str]:
+    of = _key(spending.chain, spending.asset)
+    return _key("account", spending.account, of), _key("vault", spending.vault, of)
+
+
+def _close(closed: dict[str, int], key: str, time_ms: int) -> None:
+    closed[key] = max(time_ms, closed.get(key, 0))
+
+
+def _keep_larger(kept: dict[str, Any], key: str, event: Any) -> None:
+    """Of two different events with one id keep the same one in whichever order they come."""
+    known = kept.get(key)
+    if known is None or msgspec.json.encode(event) > msgspec.json.encode(known):
+        kept[key] = event
+
+
+def _listing_order(event: DestinationListed) -> tuple[int, bool, str]:
+    return event.time_ms, not event.listed, event.event_id
+
+
+def _spending_order(event: Spending) -> tuple[int, int, bytes]:
+    return event.spent.rank, event.time_ms, msgspec.json.encode(event)
