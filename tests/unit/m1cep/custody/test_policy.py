@@ -465,6 +465,7 @@ def test_a_policy_that_is_not_changed(text, consents, why):
         ("of: account", "of: client", 24, "expected one of account, vault"),
         ("- name: small", "- name: watched", 40, "taken"),
         ("- name: small", "- name: hold", 40, "taken by a guard"),
+        ("- name: small", "- name: very small", 40, "expected a name"),
         ("then: allow", "then: wait", 42, "expected allow, approve or reject"),
         ("then: allow", "then: allow\n    count: 2", 43, "has none"),
         ("    when: {open_alert: medium}\n", "", 34, "never apply"),
