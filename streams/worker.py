@@ -18,19 +18,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
+from aiokafka.errors import KafkaError
 
 from m1cep import M1cepError
 from streams.agents import AGENTS
-from streams.agents.context import OUTPUT_TOPICS, AgentContext, WorkerOptions
+from streams.agents.context import AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
 from streams.agents.watchdog import Watchdog
-from streams.errors import ServerError, ShellError, UsageError
+from streams.errors import ServerError, UsageError
 from streams.rekey import all_rekeyed
 
 if TYPE_CHECKING:
-    from streams.agents.host import Host
+    from streams.agents import Running
 
 _log = structlog.get_logger(__name__)
 
@@ -77,7 +77,7 @@ class _Worker:
         self._options = options
         self._stats = options.stats
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
-        self._hosts: list[Host] = []
+        self._running: list[Running] = []
         self._failure: BaseException | None = None
         self._cluster = Cluster(None, {})
 
@@ -104,21 +104,21 @@ class _Worker:
         options = self._options
         for name in options.agents:
             context = AgentContext(options, outbox, self._stats[name])
-            self._hosts.append(await AGENTS[name](context))
-        inputs = {topic for host in self._hosts for topic in host.topics}
-        self._cluster = await outbox.look(sorted(inputs | {*OUTPUT_TOPICS}))
+            self._running.append(await AGENTS[name](context))
+        inputs = {topic for agent in self._running for topic in agent.topics}
+        self._cluster = await outbox.look(sorted(inputs))  # what they write to shows when they write
 
     async def _serve(self, stop: asyncio.Event, outbox: Outbox) -> None:
         """Start the apps and wait for the end, whatever brings it."""
         tasks = {
             asyncio.create_task(stop.wait()),
             asyncio.create_task(self._watch_broker(outbox)),
-            asyncio.create_task(self._watch_apps()),
-            asyncio.create_task(Watchdog(self._hosts, outbox, self._options.stall_timeout_s).watch()),
+            asyncio.create_task(self._watch_agents()),
+            asyncio.create_task(Watchdog(self._running, outbox, self._options.stall_timeout_s).watch()),
             asyncio.create_task(self._tell()),
-            *(asyncio.create_task(self._run_app(host)) for host in self._hosts),
+            *(asyncio.create_task(agent.run()) for agent in self._running),
         }
-        watched = tasks | {host.failed for host in self._hosts}
+        watched = tasks | {agent.failed for agent in self._running}
         try:
             done, _ = await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
             for future in done:
@@ -130,23 +130,11 @@ class _Worker:
             for task in tasks:
                 task.cancel()
 
-    async def _run_app(self, host: Host) -> None:
-        await host.app.start()
-        await host.app.wait_until_stopped()
-        # Nobody has asked it to: a crash may stop the app before _watch_apps has looked again.
-        raise host.app.crash_reason or ShellError(f"agent {host.name} stopped by itself")
-
-    async def _watch_apps(self) -> None:
-        """Faust keeps the reason of a crash to itself and goes on waiting; some crash from the consumer's thread."""
+    async def _watch_agents(self) -> None:
         while True:
-            for host in self._hosts:
-                if host.app.crashed:
-                    raise host.app.crash_reason or ShellError(f"agent {host.name} crashed without a reason")
-                if isinstance(trouble := host.app.trouble(), GroupAuthorizationFailedError):
-                    raise ServerError(
-                        f"the broker at {self._options.broker} does not permit us to use group {host.app.conf.id}",
-                        "docs/security.md lists the grants that a worker needs",
-                    ) from trouble
+            for agent in self._running:
+                if trouble := agent.trouble():
+                    raise trouble
             await asyncio.sleep(_PROBE_EVERY_S / 10)
 
     async def _watch_broker(self, outbox: Outbox) -> None:
@@ -180,20 +168,20 @@ class _Worker:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(self._options.stats_every_s)
-            for host in self._hosts:
-                host.measure()
+            for agent in self._running:
+                agent.measure()
             self._write_stats()
 
     async def _stop(self) -> None:
-        for host in self._hosts:
+        for agent in self._running:
             if self._failure is None:
-                await host.close()
+                await agent.close()
             else:
-                host.abandon()
+                agent.abandon()
             try:
-                await asyncio.wait_for(host.app.stop(), _STOP_AFTER_FAILURE_S if self._failure else _STOP_TIMEOUT_S)
+                await asyncio.wait_for(agent.stop(), _STOP_AFTER_FAILURE_S if self._failure else _STOP_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - the reason of the end is known already, and this is not it
-                _log.debug("worker.stop_failed", agent=host.name, error=repr(error))
+                _log.debug("worker.stop_failed", agent=agent.name, error=repr(error))
 
     def _mark(self, state: str) -> None:
         for stats in self._stats.values():

@@ -1,9 +1,11 @@
-"""Custody: keys shared by many, assets released only when enough of them agree. No I/O, no clock.
+"""Custody: what leaves a vault, decided by many and signed by none alone. Pure: no I/O, no clock, no randomness.
 
-request    what is asked for: the one form that everybody digests
-policy     a file that says what is allowed, facts that every signer keeps for itself, the decision
-requests   the coordinator's machine: from a request to an end, whatever happens to messages and signers
-signer     a signer's machine: what it votes, commits to and signs, each nonce once
-audit      the log that nobody can change unseen
-canonical  one text for one value, and its digest
+request     what is asked for, in the one form that everybody digests and signs
+policy      a declarative file, a signer's own facts, and what follows from both
+requests    the coordinator: a request from being asked for to an end with a reason
+signer      one of those who hold a share: decides for itself, signs only what it derived, uses each nonce once
+audit       an append-only log, each entry bound to the one before
+canonical   one text for one value, so that digests agree
+frost       threshold signatures (RFC 9591): keys, ceremonies, signing
+chains      what a signer derives for a chain: addresses, transactions, digests
 """

@@ -7,11 +7,52 @@ brings its state (``partition.Partition``) and a ``build`` function.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Collection, Mapping
+
+    from faust.types import TP
+
     from streams.agents.context import AgentContext
     from streams.agents.host import Host
+
+
+class Running(Protocol):
+    """An agent as the worker runs it: :class:`~streams.agents.host.Host`, :class:`~streams.agents.solo.Solo`.
+
+    Attributes:
+        failed: done with an exception when it cannot go on.
+    """
+
+    name: str
+    failed: asyncio.Future[None]
+
+    @property
+    def topics(self) -> Collection[str]:
+        """What it reads."""
+
+    async def run(self) -> None:
+        """Until something is wrong, which it raises."""
+
+    def trouble(self) -> BaseException | None:
+        """Why it cannot go on; None: it can. Asked often."""
+
+    def positions(self) -> Mapping[TP, int]:
+        """The next offset to process of everything that it reads."""
+
+    def measure(self) -> None:
+        """Bring the counters up to date that are not kept as things happen."""
+
+    async def close(self) -> None:
+        """A clean end: save."""
+
+    def abandon(self) -> None:
+        """An end after a failure: save nothing."""
+
+    async def stop(self) -> None:
+        """Let go of the broker."""
 
 
 async def _risk(context: AgentContext) -> Host:

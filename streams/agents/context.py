@@ -10,6 +10,7 @@ from streams import codec
 from streams.agents.flow import Flow
 from streams.agents.host import Host
 from streams.agents.keeper import Keeper
+from streams.agents.solo import Solo
 from streams.errors import ServerError, ShellError
 from streams.security import faust_credentials
 from streams.snapshots import open_store
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from m1cep import Lookups, Rule, Stream
     from streams.agents.keeper import OpenPartition
     from streams.agents.outbox import Outbox
+    from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
     from streams.rekey import Rekeyed
 
@@ -145,6 +147,41 @@ class AgentContext:
         )
         return host
 
+    async def new_solo(self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = ()) -> Solo:
+        """The runner of an agent that is one and not many; its state is kept beside that of the groups ``<group>-...``.
+
+        Args:
+            name: of the agent; of several of a kind each has its own, such as signer-2.
+            machine: fresh.
+            topics: what it reads.
+            outputs: topics that it writes to.
+
+        Raises:
+            ServerError: a topic does not exist.
+        """
+        options, inputs = self.options, sorted(topics)
+        found = await self.outbox.look((*inputs, *outputs))
+        if missing := [topic for topic in (*inputs, *outputs) if not found.partitions.get(topic)]:
+            raise _missing(options.broker, missing)
+        ids = await asyncio.to_thread(topic_ids, options.client, inputs)
+        store = open_store(
+            options.state_url,
+            options.state_dir,
+            found.id or "",
+            f"{options.group}-{name}",
+            allow_plaintext=options.allow_plaintext,
+        )
+        return Solo(
+            name,
+            machine,
+            store=store,
+            outbox=self.outbox,
+            stats=self.stats,
+            client=options.client,
+            ids={topic: ids.get(topic, "") for topic in inputs},
+            fetch_max_wait_ms=options.fetch_max_wait_ms,
+        )
+
     async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:
         """Make the topics of streams by other keys that are missing, with as many partitions as the streams' own topics.
 
@@ -170,10 +207,7 @@ class AgentContext:
         found = cluster.partitions
         missing = [topic for topic in wanted if not found.get(topic)]
         if missing:
-            raise ServerError(
-                f"the broker at {self.options.broker} has no topic {', '.join(missing)}",
-                "make them: m1cep topics create",
-            )
+            raise _missing(self.options.broker, missing)
         if len({found[topic] for topic in inputs}) > 1:
             counts = ", ".join(f"{topic} {found[topic]}" for topic in inputs)
             raise ShellError(
@@ -181,3 +215,7 @@ class AgentContext:
                 "partition p of all of them is processed together: make the numbers equal",
             )
         return cluster.id
+
+
+def _missing(broker: str, topics: Sequence[str]) -> ServerError:
+    return ServerError(f"the broker at {broker} has no topic {', '.join(topics)}", "make them: m1cep topics create")

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING
 
 import structlog
+from aiokafka.errors import GroupAuthorizationFailedError
 from faust.types import TP
 
 from streams.agents.acks import acknowledged
@@ -89,6 +90,32 @@ class Host:
             asyncio.create_task(self._watched(self._save_repeatedly())),
             asyncio.create_task(self._watched(self._look_for_idle())),
         ]
+
+    async def run(self) -> None:
+        """Until the app ends, which it does only when something is wrong.
+
+        Raises:
+            ShellError: or whatever the reason was.
+        """
+        await self.app.start()
+        await self.app.wait_until_stopped()
+        # Nobody has asked it to: a crash may stop the app before somebody has looked at ``trouble``.
+        raise self.app.crash_reason or ShellError(f"agent {self.name} stopped by itself")
+
+    def trouble(self) -> BaseException | None:
+        """Why the app cannot go on. Faust keeps it to itself and goes on waiting; some crashes are in the consumer's thread."""
+        if self.app.crashed:
+            return self.app.crash_reason or ShellError(f"agent {self.name} crashed without a reason")
+        if isinstance(self.app.trouble(), GroupAuthorizationFailedError):
+            return ServerError(
+                f"the broker does not permit us to use group {self.app.conf.id}",
+                "docs/security.md lists the grants that a worker needs",
+            )
+        return None
+
+    async def stop(self) -> None:
+        """Leave the group."""
+        await self.app.stop()
 
     def beside(self, work: Awaitable[None]) -> None:
         """Run something until the agent ends, which ends if that fails."""

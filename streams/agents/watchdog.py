@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from faust.types import TP
 
-    from streams.agents.host import Host
+    from streams.agents import Running
     from streams.agents.outbox import Outbox
 
 _log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ class Watchdog:
         allowed_s: how long a worker may stand still.
     """
 
-    def __init__(self, hosts: Sequence[Host], outbox: Outbox, allowed_s: float) -> None:
+    def __init__(self, hosts: Sequence[Running], outbox: Outbox, allowed_s: float) -> None:
         self._hosts = hosts
         self._outbox = outbox
         self._allowed_s = allowed_s
@@ -113,7 +113,7 @@ class Watchdog:
         finally:
             self._over.set()
 
-    async def _look(self, host: Host, standing: StandingStill) -> None:
+    async def _look(self, host: Running, standing: StandingStill) -> None:
         positions = host.positions()
         try:
             ends = await asyncio.wait_for(self._outbox.ends(positions), self._allowed_s)

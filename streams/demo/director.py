@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from streams.config import ACCESS, DEFAULT_PARTITIONS, PREFIX
+from streams.config import ACCESS, PREFIX
 from streams.demo import dataset, grid
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
@@ -164,23 +164,15 @@ class Demo:
         return worker
 
     def _start_grid(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
-        """The grid and its exchange in a worker of their own, where there is real data to trade against."""
-        home = self._settings.home
-        if not self._options.real or not grid.can_plan(home):
+        """The grid, where there is real data to trade against; its worker."""
+        if not self._options.real or not grid.can_plan(self._settings.home):
             return []
         self._show.phase("starting the grid and its exchange")
-        declared, stats = grid.own_fills(folder), folder / "grid-stats.json"
-        create_topics(settings, topics_of(load_streams(declared).values()))
-        self._grid = grid.DemoGrid(settings, stats, self._show.note)
+        self._grid = grid.DemoGrid(settings, folder, self._show.note)
         stack.enter_context(self._grid.tail)
-        self._grid.rest_orders(home, DEFAULT_PARTITIONS)
-        worker = Process("the grid's worker", folder / "grid-worker.log", grace_s=10.0)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "grid,paper_exchange"]
-        options = ["--stats-file", str(stats), "--stats-every-ms", "50", "--log-level", "warning"]
-        worker.start([*command, *options, "--streams", str(declared)], env=self._environment(settings.broker, folder))
-        stack.enter_context(worker)
-        spec = grid.plan(self._settings)  # meanwhile
-        self._await(lambda: bool((self._read(stats) or {}).get("ready")), [worker], WORKER_READY_S, worker.name)
+        worker = stack.enter_context(self._grid.worker(self._environment(settings.broker, folder)))
+        spec = grid.plan(self._settings)  # while it starts
+        self._await(self._grid.ready, [worker], WORKER_READY_S, worker.name)
         self._grid.start(spec)
         return [worker]
 

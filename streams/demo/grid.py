@@ -7,6 +7,7 @@ backtest`` keeps the two apart. An alert that halts it is shown, and an operator
 from __future__ import annotations
 
 import importlib.util
+import sys
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,16 +20,18 @@ from m1cep.grid import wire
 from m1cep.grid.machine import Resume, Start
 from streams.agents.outbox import keyed_partition
 from streams.agents.sequencer import Origin
+from streams.config import DEFAULT_PARTITIONS
 from streams.demo import dataset
 from streams.demo.tail import TopicTail
-from streams.files import packaged_rules_dir, read_text
+from streams.embedded.process import Process
+from streams.files import load_streams, packaged_rules_dir, read_text
 from streams.grid.desk import send_event
 from streams.grid.log import GRIDS, PAPER_LOG
 from streams.grid.markets import load_markets
-from streams.topics import broker_errors
+from streams.topics import broker_errors, create_topics, topics_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from m1cep.grid.machine import GridSpec
@@ -58,26 +61,18 @@ def plan(settings: Settings) -> GridSpec:
     return grid_spec(plan_grid(load_history(BITSTAMP, settings, SYMBOL), market, PlanOptions(capital=CAPITAL)))
 
 
-def own_fills(folder: Path) -> Path:
-    """Stream declarations in which fills go to ``FILLS``."""
-    file = folder / "streams.sql"
-    text = read_text(packaged_rules_dir() / "streams.sql")
-    file.write_text(text.replace("'m1cep.fills.v1'", f"'{FILLS}'"), encoding="utf-8")
-    return file
-
-
 @dataclass
 class DemoGrid:
     """The grid while the demo runs.
 
     Args:
         settings: with the broker's address.
-        stats: file of the worker that runs it.
+        folder: of the demo.
         say: tells the person something.
     """
 
     settings: Settings
-    stats: Path
+    folder: Path
     say: Callable[[str], None]
     tail: TopicTail = field(init=False)
     status: dict[str, Any] = field(default_factory=dict)
@@ -89,16 +84,29 @@ class DemoGrid:
         """Read along from the beginning."""
         self.tail = TopicTail(self.settings, GRIDS, wait_ms=100)
 
-    def rest_orders(self, home: Path, partitions: int) -> None:
-        """Put the orders that rested when the capture began into the exchange's book.
+    def worker(self, environment: Mapping[str, str]) -> Process:
+        """Its worker and that of its exchange, started; the real book of the beginning is there."""
+        declared = self.folder / "streams.sql"
+        text = read_text(packaged_rules_dir() / "streams.sql")
+        declared.write_text(text.replace("'m1cep.fills.v1'", f"'{FILLS}'"), encoding="utf-8")
+        create_topics(self.settings, topics_of(load_streams(declared).values()))
+        self._rest_orders()
+        worker = Process("the grid's worker", self.folder / "grid-worker.log", grace_s=10.0)
+        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "grid,paper_exchange"]
+        options = ["--stats-file", str(self._stats), "--stats-every-ms", "50", "--log-level", "warning"]
+        worker.start([*command, *options, "--streams", str(declared)], env=dict(environment))
+        return worker
 
-        Raises:
-            ServerError: no broker answers.
-        """
-        found = dataset.load(home)
+    def ready(self) -> bool:
+        """Whether the worker is."""
+        return bool(self._read().get("ready"))
+
+    def _rest_orders(self) -> None:
+        """Put the orders that rested when the capture began into the exchange's book."""
+        found = dataset.load(self.settings.home)
         assert found is not None
         lines = found.book.read_bytes().rstrip(b"\n").split(b"\n")
-        number = keyed_partition(SYMBOL.encode(), partitions)
+        number = keyed_partition(SYMBOL.encode(), DEFAULT_PARTITIONS)
         with broker_errors(self.settings):
             producer = KafkaProducer(**self.settings.client_settings(), acks="all", enable_idempotence=False)
             try:
@@ -133,13 +141,21 @@ class DemoGrid:
     def settled(self) -> bool:
         """Whether its worker has taken everything, and nothing has changed for a moment."""
         self.look()
-        try:
-            agents = orjson.loads(self.stats.read_bytes())["agents"]
-        except (OSError, ValueError, KeyError):
-            return False
-        lag = sum(behind for agent in agents.values() for behind in agent["lag"].values())
+        agents = self._read().get("agents", {}).values()
+        lag = sum(behind for agent in agents for behind in agent["lag"].values())
         still = time.monotonic() - self._changed_s > _SETTLED_S
         return still and lag == 0 and self._resume_s is None and self.status.get("state") in {"live", "stopped"}
+
+    @property
+    def _stats(self) -> Path:
+        return self.folder / "grid-stats.json"
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = orjson.loads(self._stats.read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found
 
     def summary(self) -> dict[str, Any]:
         """The demo's part of the contract."""

@@ -1,0 +1,232 @@
+"""Runs an agent that is one and not many: it reads every partition of its topics and keeps one state.
+
+    records ──▶ Machine.take ──▶ state saved, with positions ──▶ messages sent
+
+The other way round than :mod:`streams.agents.host`: what is sent was remembered before, for machines whose word must not be taken
+back. A crash between the two loses messages: such a machine is asked again, or says it again by itself. Of two processes with one
+name the later one has the state: the former cannot save any more, and ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faust.types import TP
+
+from m1cep import EngineError
+from streams import snapshots
+from streams.agents.acks import acknowledged
+from streams.errors import ServerError, ShellError
+from streams.security import for_aiokafka
+from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from streams.agents.outbox import Outbox, Packet
+    from streams.agents.stats import AgentStats
+    from streams.codec import Message
+    from streams.snapshots import SnapshotStore
+    from streams.transport import Record
+
+_log = structlog.get_logger(__name__)
+
+_TICK_MS = 50
+_MOST_RECORDS = 500
+#: What has only been heard is saved so often, at most; it would be read again.
+_SAVE_HEARD_S = 1.0
+_ONE = 0  # the number of the one state in the store
+
+
+class Machine(Protocol):
+    """The state of the agent. It may be asked, told and ticked again after a crash: all of it must bear repetition."""
+
+    def take(self, topic: str, partition: int, record: Record) -> Sequence[Message | Packet]:
+        """Hear a record; what is to be sent."""
+
+    def tick(self, now_ms: int) -> Sequence[Message | Packet]:
+        """The time; what is to be sent."""
+
+    def snapshot(self) -> bytes:
+        """All that must survive."""
+
+    def load(self, state: bytes) -> Sequence[Message | Packet]:
+        """Take over what ``snapshot`` gave, on a fresh one; what is to be said after a restart.
+
+        Raises:
+            EngineError: it cannot go on with this.
+        """
+
+
+class Solo:
+    """The runner of one machine.
+
+    Args:
+        name: of the agent.
+        machine: fresh.
+        store: of its state.
+        outbox: where messages go.
+        stats: counters to keep.
+        client: settings of the Kafka client.
+        ids: of the topics that it reads (all partitions, from the beginning), from the cluster.
+        fetch_max_wait_ms: how long the broker waits for something new.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        machine: Machine,
+        *,
+        store: SnapshotStore,
+        outbox: Outbox,
+        stats: AgentStats,
+        client: Mapping[str, Any],
+        ids: Mapping[str, str],
+        fetch_max_wait_ms: int = 20,
+    ) -> None:
+        self.name, self.topics, self.stats = name, frozenset(ids), stats
+        self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
+        self._positions: dict[TP, int] = {}
+        self._generation = 0
+        self._changed = False
+        self._saved_s = 0.0
+        self._consumer = AIOKafkaConsumer(
+            **for_aiokafka(client),
+            client_id=f"m1cep-{name}",
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=fetch_max_wait_ms,
+            metadata_max_age_ms=60_000,
+        )
+        #: Done with an exception when the agent cannot go on; its own ``run`` says so here.
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def run(self) -> None:
+        """Until cancelled.
+
+        Raises:
+            ShellError: there is a state and it cannot be used.
+            SupersededError: another process has taken it over.
+            ServerError: a topic is gone.
+        """
+        await self._consumer.start()
+        said = await self._load()
+        await self._assign()
+        self.stats.state = "ready"
+        _log.info("worker.ready", agent=self.name, topics=sorted(self.topics))
+        await self._send(said)
+        while True:
+            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=_MOST_RECORDS)
+            started_s = time.perf_counter()
+            said = self._hear(found)
+            self.stats.busy_s += time.perf_counter() - started_s
+            if said or (self._changed and time.monotonic() - self._saved_s > _SAVE_HEARD_S):
+                await self._save()
+            await self._send(said)
+
+    def _hear(self, found: Mapping[TopicPartition, Sequence[Record]]) -> list[Message | Packet]:
+        said: list[Message | Packet] = []
+        for tp, records in found.items():
+            for record in records:
+                said += self._machine.take(tp.topic, tp.partition, record)
+            self._positions[TP(tp.topic, tp.partition)] = records[-1].offset + 1
+            self.stats.events[tp.topic] += len(records)
+            self.stats.records += len(records)
+            self._changed = True
+        said += self._machine.tick(time.time_ns() // 1_000_000)
+        return said
+
+    async def _send(self, said: Sequence[Message | Packet]) -> None:
+        await acknowledged([await self._outbox.send(message) for message in said])
+
+    # -- the state
+
+    async def _load(self) -> Sequence[Message | Packet]:
+        self._generation = await asyncio.to_thread(self._store.claim, _ONE, None)
+        saved, refused = self._store.load(_ONE), 0
+        while found := await asyncio.to_thread(next, saved, None):
+            try:
+                content = snapshots.decode(found.data)
+                self._check(content, found.name)
+                said = self._machine.load(content.state)
+            except (SnapshotError, EngineError) as error:
+                refused += 1
+                _log.warning("snapshot.refused", agent=self.name, snapshot=found.name, reason=str(error))
+                # An older one has forgotten what was said: with this machine that must not be.
+                break
+            self._positions = {_tp(name): at for name, at in content.positions.items()}
+            return said
+        if refused:
+            raise ShellError(
+                f"the newest state of {self.name} in {self._store.where} cannot be used (the log says why)",
+                "put back what was there; an older one would not know what was said since",
+            )
+        return ()
+
+    def _check(self, content: PartitionSnapshot, name: str) -> None:
+        if content.agent != self.name:
+            raise SnapshotError(f"it is of agent {content.agent}, expected {self.name}")
+        anew = [t for t, known in content.topics.items() if t in self._ids and known != self._ids[t]]
+        if anew:
+            raise ShellError(
+                f"topic {', '.join(anew)} was deleted and made anew since {name} was saved: its offsets mean other records now"
+            )
+
+    async def _save(self) -> None:
+        positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._positions.items()}
+        content = PartitionSnapshot(self.name, _ONE, self._ids, positions, {}, self._machine.snapshot())
+        data = snapshots.encode(content)
+        await asyncio.to_thread(self._store.save, _ONE, self._generation, data)
+        self._changed, self._saved_s = False, time.monotonic()
+        self.stats.snapshots += 1
+        self.stats.snapshot_bytes[_ONE] = len(data)
+
+    async def _assign(self) -> None:
+        counts = (await self._outbox.look(self.topics)).partitions
+        if missing := sorted(self.topics - counts.keys()):
+            raise ServerError(f"the broker has no topic {', '.join(missing)}", "make them: m1cep topics create")
+        tps = [TopicPartition(topic, n) for topic in sorted(self.topics) for n in range(counts[topic])]
+        self._consumer.assign(tps)
+        for tp in tps:
+            self._consumer.seek(tp, self._positions.setdefault(TP(tp.topic, tp.partition), 0))
+        self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
+
+    # -- the worker's side
+
+    def positions(self) -> dict[TP, int]:
+        """The next offset of everything that is read."""
+        return dict(self._positions)
+
+    def trouble(self) -> BaseException | None:
+        """Nothing beside what ``run`` raises."""
+        return None
+
+    def measure(self) -> None:
+        """All counters are kept as things happen."""
+
+    async def close(self) -> None:
+        """Save what was heard."""
+        self.stats.state = "stopping"
+        if self._changed and self._generation:
+            try:
+                await self._save()
+            except (SupersededError, snapshots.StoreError) as error:
+                _log.warning("worker.not_saved", agent=self.name, reason=str(error))
+        self.abandon()
+
+    def abandon(self) -> None:
+        """End without saving."""
+        self._store.close()
+
+    async def stop(self) -> None:
+        """Let go of the broker."""
+        await self._consumer.stop()
+
+
+def _tp(name: str) -> TP:
+    topic, _, partition = name.rpartition("/")
+    return TP(topic, int(partition))

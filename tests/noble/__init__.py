@@ -1,0 +1,1 @@
+"""@noble/curves on Node: another implementation of FROST, by other people, to compare with."""
