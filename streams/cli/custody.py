@@ -68,6 +68,8 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Ask for a release from a vault."""
+    from streams.custody.view import Seen
+
     roster, pen = _who(custody, name, key)
     made = _make_request(
         roster,
@@ -83,16 +85,10 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
         memo,
     )
     with _counter(roster) as counter:
-        before = counter.view.requests.get(made.id)
-        known = len(before.refused) if before else 0
+        seen = counter.view.requests.setdefault(made.id, Seen(made.id))
+        answers, known = seen.answers, len(seen.refused)
         counter.ask(pen, made)
-
-        def answered() -> bool:
-            seen = counter.view.requests.get(made.id)
-            return seen is not None and (seen.status is not None or len(seen.refused) > known)
-
-        _answered(counter.wait(lambda _: answered()))
-        seen = counter.view.requests[made.id]
+        _answered(counter.wait(lambda _: seen.answers > answers))
         if len(seen.refused) > known:
             raise ShellError(f"request {made.id} is refused: {seen.refused[-1]}")
         counter.wait(lambda _: seen.state in _ENDED, wait or 0.3)
