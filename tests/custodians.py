@@ -15,7 +15,17 @@ from m1cep.custody.policy import parse_policy
 from m1cep.custody.policy.events import VaultBalance
 from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, decode, encode
-from m1cep.custody.requests.messages import Broadcast, MakePlan, Planned, Submit, Tick
+from m1cep.custody.requests.messages import (
+    Broadcast,
+    Commitment,
+    MakePlan,
+    Planned,
+    Share,
+    Submit,
+    Tick,
+    Unable,
+    Vote,
+)
 from streams.custody import watch
 from streams.custody.derive import chain_of
 from streams.custody.keyfile import WEAK, Keyfile
@@ -51,6 +61,8 @@ class Custodians:
         self.rng, self.folder, self.now_ms = random.Random(seed), folder, START_MS
         #: Chances that a message is dropped, doubled, or read out of its turn.
         self.lost = self.doubled = self.shuffled = 0.0
+        #: What the broker keeps to itself, and for which messages.
+        self.held_back, self.is_held_back = [], lambda _message: False
         self.numbers = range(1, signers + 1)
         for number in self.numbers:
             Keyfile.create(self.path(number), number, PASSPHRASE, WEAK).close()
@@ -113,7 +125,9 @@ class Custodians:
 
     def send(self, messages):
         for message in messages:
-            if self.rng.random() >= self.lost:
+            if self.is_held_back(message):
+                self.held_back.append(message)
+            elif self.rng.random() >= self.lost:
                 self.log += [message] * (2 if self.rng.random() < self.doubled else 1)
 
     def write(self, topic, key, value):
@@ -148,7 +162,9 @@ class Custodians:
                     for one in self.watches:
                         one.hear(letter)
                 elif letter.about == "request" and letter.sender.startswith("signer-"):
-                    self.tell(self.coordinator.handle(decode(letter.body.encode())))
+                    said = decode(letter.body.encode())
+                    if isinstance(said, Vote | Commitment | Share | Unable):
+                        self.tell(self.coordinator.handle(said))
         for one in self.watches:
             if one.public is not None and self.publics.get(one.start.vault) != one.public:
                 self.follow(one.start.vault, one.public)
@@ -230,6 +246,7 @@ class Custodians:
 
     def look(self, vault, node):
         """What the chain's software says, to everybody."""
+        self.now_ms += 1  # of balances of one time the smallest counts
         key, chain = self.publics[vault].group, chain_of(CHAINS[vault])
         self.plans[vault] = state_to_json(node.state(key))
         fact = VaultBalance(vault, CHAINS[vault], chain.asset.symbol, str(node.balance(key)), self.now_ms)
@@ -238,11 +255,11 @@ class Custodians:
     def fact(self, event, pen="chains"):
         self.send([self.pens[pen].write(ROUNDS, "fact", "fact", msgspec.json.encode(event).decode())])
 
-    def request(self, vault, destination, amount, **changes):
+    def request(self, vault, to, amount, **changes):
         chain = chain_of(CHAINS[vault])
         fields = {
             "id": f"r{self.rng.randrange(10**9)}", "kind": Kind.TRANSFER, "requester": "alice", "account": "alice",
-            "vault": vault, "chain": CHAINS[vault], "asset": chain.asset.symbol, "destination": destination,
+            "vault": vault, "chain": CHAINS[vault], "asset": chain.asset.symbol, "destination": to,
             "amount": str(amount), "requested_ms": self.now_ms, "expires_ms": self.now_ms + 600_000,
         }  # fmt: skip
         made = Request(**{**fields, **changes})

@@ -130,6 +130,7 @@ class Ceremonies:
         try:
             if sum(one.start.vault == start.vault for one in self._parts.values()) >= MOST_AT_ONCE:
                 raise CustodyError(f"there are {MOST_AT_ONCE} ceremonies of vault {start.vault} that have not ended")  # noqa: TRY301 - to the same end
+            rites.check_start(start, self._roster)
             part = Part(start, self._roster, self._keyfile)
             part.check_key()
             if not part.takes_part and start.vault not in self._keyfile.held:
@@ -209,7 +210,7 @@ class Ceremonies:
         """As it was; ceremonies whose secrets were in memory fail. What is to be said after a restart.
 
         Raises:
-            CustodyError: this is no snapshot, or the roster is not what it was.
+            CustodyError: this is no snapshot.
         """
         try:
             book = msgspec.msgpack.decode(kept, type=_Book)
@@ -218,7 +219,11 @@ class Ceremonies:
         self._early = book.early
         said: list[Message] = []
         for one in book.ceremonies:
-            part = Part(one.start, self._roster, self._keyfile)
+            try:
+                part = Part(one.start, self._roster, self._keyfile)
+            except CustodyError as error:  # the roster has lost somebody meanwhile
+                _log.warning("ceremony.dropped", ceremony=one.start.ceremony, reason=str(error))
+                continue
             part.phase, part.reason = one.phase, one.reason
             for envelope in one.heard:
                 part.take(envelope)

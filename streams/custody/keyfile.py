@@ -158,7 +158,7 @@ class Keyfile(Hidden):
         salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
         key = _derived(passphrase, salt, strength)
         file = cls(path, number, Secret(secrets.token_bytes(32)), key, salt, strength)
-        file._take_lock()
+        file._lock = _locked(path)
         file._save()
         return file
 
@@ -175,6 +175,16 @@ class Keyfile(Hidden):
             UsageError: it cannot be read, is no keyfile, or not of this version; the passphrase is wrong; it is in use.
             ShellError: it is damaged.
         """
+        lock = None if to_read or not path.exists() else _locked(path)
+        try:
+            return cls._opened(path, passphrase, lock)
+        except BaseException:
+            if lock is not None:
+                os.close(lock)
+            raise
+
+    @classmethod
+    def _opened(cls, path: Path, passphrase: str, lock: int | None) -> Keyfile:
         header, box = _read(path)
         strength, salt = Strength(header.ops, header.memory), bytes.fromhex(header.salt)
         key = _derived(passphrase, salt, strength)
@@ -188,12 +198,11 @@ class Keyfile(Hidden):
             content = msgspec.msgpack.decode(plain, type=_Content)
             file = cls(path, content.number, Secret(content.seed), key, salt, strength)
             file._fill(content)
+            file._lock = lock
         except (msgspec.MsgspecError, CustodyError, KeyError) as error:
             # What msgspec says may quote a value: it is a secret.
             reason = str(error) if isinstance(error, CustodyError) else type(error).__name__
             raise ShellError(f"{path}: what is encrypted in it is not what a keyfile holds ({reason})") from None
-        if not to_read:
-            file._take_lock()
         return file
 
     def close(self) -> None:
@@ -279,17 +288,20 @@ class Keyfile(Hidden):
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from error
 
-    def _take_lock(self) -> None:
-        """On a file beside it, for the file itself is replaced with every change."""
-        beside = self.path.with_name(f".{self.path.name}.lock")
-        try:
-            self._lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self.close()
-            raise UsageError(f"{self.path} is in use by another process", "end it first") from None
-        except OSError as error:
-            raise UsageError(f"{beside} cannot be written: {error.strerror}") from error
+
+def _locked(path: Path) -> int:
+    """A lock on a file beside it, for the file itself is replaced with every change; it ends with the process."""
+    beside = path.with_name(f".{path.name}.lock")
+    try:
+        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(f"{beside} cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise UsageError(f"{path} is in use by another process", "end it first") from None
+    return lock
 
 
 def _derived(passphrase: str, salt: bytes, strength: Strength) -> Secret:

@@ -43,7 +43,7 @@ class Onlooker:
         number: of the signer; 0: no signer.
 
     Raises:
-        CustodyError: the terms are not the roster's, or cannot be.
+        CustodyError: the terms cannot be, or somebody is not in the roster.
     """
 
     def __init__(self, start: Start, roster: Roster, number: int = TO_ALL) -> None:

@@ -112,20 +112,30 @@ def suite_for(roster: Roster, vault: str) -> Suite:
     return suite_of(chain_of(roster.vaults[vault].chain))
 
 
-def terms_of(start: Start, roster: Roster) -> Terms:
-    """The terms, if they are what the roster says of the vault.
+def check_start(start: Start, roster: Roster) -> None:
+    """That a ceremony gives the vault the members that the roster says. Later the roster may say others.
 
     Raises:
-        CustodyError: they are not, or cannot be.
+        CustodyError: it does not.
     """
-    suite, vault = suite_for(roster, start.vault), roster.vaults[start.vault]
+    suite_for(roster, start.vault)
+    vault = roster.vaults[start.vault]
     if (start.threshold, start.receivers) != (vault.threshold, tuple(sorted(vault.signers))):
         raise CustodyError(
             f"the roster says of vault {start.vault}: {vault.threshold} of signers {_list(vault.signers)}; the ceremony is for "
             f"{start.threshold} of signers {_list(start.receivers)}"
         )
-    if unknown := set(start.dealers) - roster.signers.keys():
-        raise CustodyError(f"the roster has no signers {_list(unknown)}, who would deal")
+
+
+def terms_of(start: Start, roster: Roster) -> Terms:
+    """The terms, with the keys that the roster has of those who take part.
+
+    Raises:
+        CustodyError: they cannot be, or somebody is not in the roster.
+    """
+    suite = suite_for(roster, start.vault)
+    if unknown := {*start.dealers, *start.receivers} - roster.signers.keys():
+        raise CustodyError(f"the roster has no signers {_list(unknown)}, who would take part")
     name = bytes.fromhex(start.ceremony)
     keys = {number: roster.signers[number] for number in {*start.receivers, *start.dealers}}
     if start.previous:

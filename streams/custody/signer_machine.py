@@ -158,6 +158,10 @@ class SignerMachine:
         if letter.sender != COORDINATOR:
             return []  # what other signers say to it
         message = decode(letter.body.encode())
+        if isinstance(message, AskCommitment) and self.number not in message.signers:
+            return []
+        if isinstance(message, AskShare) and self.number not in message.commitments:
+            return []
         if isinstance(message, Propose | AskCommitment | AskShare) and topic == ROUNDS:
             # With the time of the last tick a new request would be one of the future.
             return self._say([*self.signer.handle(Tick(self._clock_ms())), *self.signer.handle(message)])

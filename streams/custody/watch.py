@@ -54,6 +54,7 @@ class CeremonyWatch:
     """
 
     def __init__(self, start: Start, roster: Roster) -> None:
+        rites.check_start(start, roster)
         self.start, self._roster = start, roster
         self._looks = Onlooker(start, roster)
         self._due: Due | None = None
@@ -85,11 +86,18 @@ class CeremonyWatch:
         if isinstance(words, Failed) and letter.sender in members:
             self.failed = self.failed or f"{letter.sender}: {words.reason}"
         elif isinstance(words, Enclosed):
-            try:
-                self._looks.take(words.envelope)
-                self.public = self._looks.result()
-            except MisbehaviourError as error:
-                self.failed = self.failed or str(error)
+            self._enclosed(words)
+
+    def _enclosed(self, words: Enclosed) -> None:
+        try:
+            self._looks.take(words.envelope)
+        except MisbehaviourError as error:
+            self.failed = self.failed or str(error)
+            return
+        try:
+            self.public = self._looks.result()
+        except CustodyError as error:
+            self.failed = self.failed or str(error)
 
     def tick(self, now_ms: int, pen: Pen) -> list[Message]:
         """The time; the start, to be sent (again)."""
@@ -121,8 +129,7 @@ class CeremonyWatch:
         watch = cls(found.start, roster)
         watch.failed = found.failed
         for envelope in found.heard:
-            watch._looks.take(envelope)
-        watch.public = watch._looks.result()
+            watch._enclosed(Enclosed(found.start.ceremony, envelope))
         return watch
 
     def _former(self) -> Sequence[int]:
