@@ -1,4 +1,4 @@
-"""The files of custody for tests and benchmarks with real processes: roster, policy, keys of everybody, options of each worker."""
+"""The files of custody for tests and benchmarks with real processes: roster, policy, everybody's keys, options of workers."""
 
 from pathlib import Path
 

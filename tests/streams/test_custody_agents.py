@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -44,7 +45,7 @@ class Running:
         for process, stats, log in waits:
 
             def ready(process=process, stats=stats, log=log):
-                assert process.poll() is None, open(log.name).read()
+                assert process.poll() is None, Path(log.name).read_text()
                 return stats.exists() and json.loads(stats.read_text())["ready"]
 
             self.eventually(ready, 60)
@@ -60,8 +61,7 @@ class Running:
         return done.stdout + done.stderr
 
     def status(self, request_id):
-        found = json.loads(self.do("status", request_id, "--json"))
-        return found
+        return json.loads(self.do("status", request_id, "--json"))
 
     def list_destination(self, kind):
         address = Office.stranger(None, kind)
