@@ -91,6 +91,12 @@ async def _signer(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _venue(context: AgentContext) -> Host:
+    from streams.agents.venue_runner import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -99,4 +105,5 @@ AGENTS = {
     "paper_exchange": _paper_exchange,
     "sequencer": _sequencer,
     "signer": _signer,
+    "venue": _venue,
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streams.agents.outbox import Outbox
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
+    from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -58,6 +59,7 @@ class WorkerOptions:
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         custody: of a custody agent; None: no such agent is asked for.
@@ -94,6 +96,7 @@ class WorkerOptions:
     lookups: Lookups | None = None
     markets: Path | None = None
     custody: CustodyOptions | None = None
+    venue: VenueAccess | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
