@@ -37,8 +37,8 @@ OWN = ROOT / ".m1cep"  # ours, not in git: the copy of uv, the lock, the set-up'
 OWN_UV = OWN / "uv"
 LOG = OWN / "setup.log"
 REQUIREMENTS = ROOT / "requirements.txt"
-# Flink is 330 MB and for one test: see docs/flink.md; ccxt is 75 MB, for real venues and its own tests: docs/grid.md.
-EXTRAS = ("--all-extras", "--no-extra", "flink", "--no-extra", "ccxt")
+# Flink is 330 MB and for one test: see docs/flink.md.
+EXTRAS = ("--all-extras", "--no-extra", "flink")
 EXPORT = f"export --quiet --locked {' '.join(EXTRAS)} --format requirements-txt --no-emit-project --no-header"
 
 UV_VERSION = "0.13.9"

@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
         web_port: of the web page; None means 8080, or the next free one.
+        venue: where grids trade for real, as ccxt calls it; None: nowhere.
+        venue_account: whose the key is: the grids of this account may use it, no other.
+        venue_key, venue_secret, venue_secret_file, venue_password: of the key; the secret, or a file that holds it.
+        venue_sandbox: use the venue's test network.
+        venue_url: instead of the venue's own address.
+        venue_settle_s: a request that the venue has not answered for so long cannot arrive any more.
         cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
     """
 
@@ -152,6 +158,15 @@ class Settings(BaseSettings):
     signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
     web_port: Port | None = None
+    venue: str | None = None
+    venue_account: str | None = None
+    venue_key: SecretStr | None = None
+    venue_secret: SecretStr | None = None
+    venue_secret_file: Folder | None = None
+    venue_password: SecretStr | None = None
+    venue_sandbox: bool = False
+    venue_url: str | None = None
+    venue_settle_s: Annotated[float, Field(gt=0)] = 10.0
     cache_url: SecretStr | None = None
     db_write_url: SecretStr | None = None
     db_read_url: SecretStr | None = None

@@ -99,7 +99,7 @@ def _password(settings: Settings) -> Hidden:
     if settings.sasl_password is not None:
         return Hidden(settings.sasl_password.get_secret_value())
     assert settings.sasl_password_file is not None
-    return _secret_of("M1CEP_SASL_PASSWORD_FILE", settings.sasl_password_file)
+    return secret_of("M1CEP_SASL_PASSWORD_FILE", settings.sasl_password_file)
 
 
 def signer_passphrase(settings: Settings) -> Hidden:
@@ -116,11 +116,15 @@ def signer_passphrase(settings: Settings) -> Hidden:
     if settings.signer_passphrase is not None:
         return Hidden(settings.signer_passphrase.get_secret_value())
     assert settings.signer_passphrase_file is not None
-    return _secret_of("M1CEP_SIGNER_PASSPHRASE_FILE", settings.signer_passphrase_file)
+    return secret_of("M1CEP_SIGNER_PASSPHRASE_FILE", settings.signer_passphrase_file)
 
 
-def _secret_of(variable: str, file: Path) -> Hidden:
-    """The file's text without the line end that editors add."""
+def secret_of(variable: str, file: Path) -> Hidden:
+    """The file's text without the line end that editors add.
+
+    Raises:
+        UsageError: it cannot be read, or is empty; names the variable.
+    """
     try:
         text = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -141,7 +145,7 @@ def _tokens(file: Path) -> Any:
 
     class FileTokens(AbstractTokenProvider):  # type: ignore[misc] # untyped
         def token(self) -> str:
-            return _secret_of("M1CEP_SASL_TOKEN_FILE", file)
+            return secret_of("M1CEP_SASL_TOKEN_FILE", file)
 
     tokens = FileTokens()
     tokens.token()  # a wrong file is named now

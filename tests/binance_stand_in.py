@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import hmac
 import itertools
+import threading
 import time
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from m1cep.grid.paper.flow import steps
 KEY, SECRET = "key", "secret"
 US = "us"
 MAX_PRICE = Decimal("1000000.00")
+LOTS = 100  # of an order, where a test does not say
 MIN_LOTS = 10  # the least quantity of an order, in steps
 
 
@@ -57,7 +59,8 @@ class Order:
 class BinanceStandIn:
     def __init__(self, market):
         self.market = market
-        self.core = Exchange(market)
+        self.core = Exchange(market, tape=True)
+        self.newest = None  # of everybody's trades
         self.min_notional = market.min_notional
         self.fee_currency = "USDT"
         self.orders = []
@@ -70,7 +73,7 @@ class BinanceStandIn:
     async def start(self):
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self.handle)
-        self.runner = web.AppRunner(app)
+        self.runner = web.AppRunner(app, access_log=None)  # it would log requests with their signatures
         await self.runner.setup()
         site = web.TCPSite(self.runner, "127.0.0.1", 0)
         await site.start()
@@ -119,6 +122,8 @@ class BinanceStandIn:
         try:
             if name == "GET exchangeInfo":
                 return web.json_response(self.exchange_info())
+            if name == "GET aggTrades":
+                return web.json_response(self.public_trades())
             self.check(request, text, values)
             does = {
                 "POST order": self.place,
@@ -229,6 +234,8 @@ class BinanceStandIn:
         since, limit = int(values.get("startTime", 0)), int(values.get("limit", 500))
         by_core = {order.core_id: order for order in self.orders}
         found = [fill for fill in self.core.fills(US, since) if fill.order_id in by_core]
+        if "orderId" in values:
+            found = [fill for fill in found if str(by_core[fill.order_id].number) == values["orderId"]]
         return [
             {
                 "symbol": "BTCUSDT",
@@ -246,6 +253,15 @@ class BinanceStandIn:
             }
             for fill in found[:limit]
         ]
+
+    def public_trades(self):
+        """The newest trade alone: the gateway asks for no more."""
+        self.newest = [self.newest, *self.core.take_trades()][-1]
+        if self.newest is None:
+            return []
+        trade = self.newest
+        about = {"a": int(trade.trade_id[1:]), "p": f"{self.market.price(trade.ticks)}", "T": trade.time_ms}
+        return [about | {"q": f"{self.market.quantity(trade.lots)}", "f": 1, "l": 1, "m": True, "M": True}]
 
     def commission(self, fill):
         return fill.fee / self.market.price(fill.ticks) if self.fee_currency == "BTC" else fill.fee
@@ -304,3 +320,60 @@ async def stand_in():
         yield server
     finally:
         await server.stop()
+
+
+class Threaded:
+    """The stand-in in a thread of its own, for other processes to use, and the market around it."""
+
+    def __init__(self):
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        self.context = stand_in()
+        self.server = self.run(self.context.__aenter__)
+        self.count = 0
+
+    def run(self, function, *arguments):
+        """Call it where the server runs."""
+
+        async def inside():
+            found = function(*arguments)
+            return await found if asyncio.iscoroutine(found) else found
+
+        return asyncio.run_coroutine_threadsafe(inside(), self.loop).result(10)
+
+    def fail(self, request, kind, **about):
+        self.run(lambda: self.server.fail(request, kind, **about))
+
+    def take(self, side, ticks, lots=LOTS):
+        """Somebody trades with our orders, up to a price; nothing of it stays in the book."""
+        self.count += 1
+        order = Place(f"x{self.count}", side, ticks, lots, post_only=False)
+
+        def trade():
+            self.server.core.execute("other", order, time.time_ns() // 1_000_000)
+            self.server.core.execute("other", Cancel(order.order_id), 0)
+
+        self.run(trade)
+
+    def open(self):
+        """Our open orders there: (side, price) and what is left."""
+        return self.run(
+            lambda: sorted(
+                (o.side.value, o.price, self.server.core_order(o).left)
+                for o in self.server.orders
+                if self.server.is_open(o)
+            )
+        )
+
+    def ids(self):
+        return self.run(lambda: [order.client_id for order in self.server.orders])
+
+    def trades(self):
+        return self.run(lambda: len(self.server.core.fills(US, 0)))
+
+    def close(self):
+        self.run(self.context.__aexit__, None, None, None)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(10)
+        self.loop.close()

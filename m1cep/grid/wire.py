@@ -6,6 +6,7 @@ Prices stay ticks and quantities lots; amounts of money are text with exact digi
 from __future__ import annotations
 
 import re
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
@@ -17,6 +18,8 @@ from m1cep.grid.orders import Command, Report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from m1cep.grid.orders import Fill, Market
 
 
 def _named(union: Any) -> dict[str, type]:
@@ -87,3 +90,38 @@ def spec(plain: Any) -> GridSpec:
         return msgspec.convert(plain, GridSpec)
     except msgspec.ValidationError as error:
         raise GridError(f"the spec of a grid: {error}") from error
+
+
+def fill_event(venue: str, account: str, market: Market, fill: Fill) -> dict[str, Any]:
+    """A trade of a grid as an event of the ``fills`` stream.
+
+    Args:
+        venue: its name; with the market and the trade's and order's ids it makes the event's id.
+        account: whose grid it was.
+        market: where it was.
+        fill: the trade.
+    """
+    return {
+        "event_id": f"{venue}/{market.symbol}/{fill.trade_id}/{fill.order_id}",
+        "account": account,
+        "order_id": fill.order_id,
+        "trade_id": f"{venue}/{market.symbol}/{fill.trade_id}",
+        "symbol": market.symbol,
+        "side": fill.side.value,
+        "price": float(market.price(fill.ticks)),
+        "qty": float(market.quantity(fill.lots)),
+        "fee": float(fill.fee),
+        "ts": fill.time_ms,
+    }
+
+
+def other_steps(market: Market, record: Mapping[str, Any]) -> str:
+    """What is wrong with the tick and lot that a command's record was counted in, or nothing."""
+    for name, step in (("tick", market.tick), ("lot", market.lot)):
+        try:
+            if Decimal(str(record.get(name))) == step:
+                continue
+        except InvalidOperation:
+            pass
+        return f"{name}: expected orders in steps of {step}, got {record.get(name)!r}"
+    return ""

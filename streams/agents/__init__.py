@@ -97,6 +97,12 @@ async def _custody(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _venue(context: AgentContext) -> Host:
+    from streams.agents.venue_runner import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -106,4 +112,5 @@ AGENTS = {
     "sequencer": _sequencer,
     "signer": _signer,
     "custody": _custody,
+    "venue": _venue,
 }

@@ -7,15 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from streams import codec
-from streams.agents.flow import Flow
-from streams.agents.host import Host
-from streams.agents.keeper import Keeper
 from streams.agents.solo import Solo
 from streams.errors import ServerError, ShellError
 from streams.security import faust_credentials
 from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
-from streams.transport import BatchApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -24,10 +20,12 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from m1cep import Lookups, Rule, Stream
+    from streams.agents.host import Host
     from streams.agents.keeper import OpenPartition
     from streams.agents.outbox import Outbox
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
+    from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -66,6 +64,7 @@ class WorkerOptions:
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         custody: of a custody agent; None: no such agent is asked for.
@@ -102,6 +101,7 @@ class WorkerOptions:
     lookups: Lookups | None = None
     markets: Path | None = None
     custody: CustodyOptions | None = None
+    venue: VenueAccess | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
@@ -141,6 +141,12 @@ class AgentContext:
             ServerError: a topic does not exist.
             ShellError: partition counts differ.
         """
+        # Faust takes a fifth of the time in which a signer starts, and agents that are one do without.
+        from streams.agents.flow import Flow
+        from streams.agents.host import Host
+        from streams.agents.keeper import Keeper
+        from streams.transport import BatchApp
+
         options, inputs = self.options, sorted(topics)
         cluster = await self._check_topics(inputs, outputs)
         ids = await asyncio.to_thread(topic_ids, options.client, inputs)

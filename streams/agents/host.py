@@ -248,6 +248,11 @@ class Host:
             # Waits while the outbox is full: a slow sink makes us slow, not large.
             owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
 
+    @property
+    def partitions(self) -> list[Partition]:
+        """Those that are ours, as far as they are open; also while the group rebalances."""
+        return [owned.partition for owned in self._owned.values() if owned.partition is not None]
+
     async def each(self, act: Callable[[Partition], Outcome | None]) -> None:
         """Between two batches, let something follow for every partition that is ours; None: nothing has changed."""
         async with self._working:

@@ -10,13 +10,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from eth_abi.abi import decode
-from eth_tester import EthereumTester, PyEVMBackend
-from eth_tester.exceptions import TransactionFailed
 from eth_utils.crypto import keccak
 
 from m1cep.custody.chains.errors import ChainRefusedError
 from m1cep.custody.chains.evm.safe import SINGLETON_FACTORY
 from m1cep.custody.chains.evm.vault import DEPLOYER
+from streams.chains.limits import usual_recursion_limit
+
+with usual_recursion_limit():
+    from eth_tester import EthereumTester, PyEVMBackend
+    from eth_tester.exceptions import TransactionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -97,6 +97,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.config import is_loopback, load_settings
     from streams.errors import UsageError
     from streams.files import load_rules, load_streams
+    from streams.gateways.access import venue_access
     from streams.logs import configure_logs
     from streams.lookups import load_lookups
     from streams.worker import run_worker
@@ -120,6 +121,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             lookups=load_lookups(settings.lookups) if ruled else None,
             markets=markets,
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
+            venue=venue_access(settings),
             client=settings.client_settings(),
             state_dir=settings.state_dir,
             state_url=settings.state_url,

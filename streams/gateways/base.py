@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from m1cep.grid.orders import AskOpenOrders, AskOrder, Cancel, CancelAll, Place, PlaceMarket
+from m1cep.grid.orders import AskFills, AskOpenOrders, AskOrder, Cancel, CancelAll, Place, PlaceMarket
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from m1cep.grid.orders import Fill, Market, OpenOrders, OrderState, Report
-
-
-Asked = Place | PlaceMarket | Cancel | CancelAll | AskOpenOrders | AskOrder
+    from m1cep.grid.orders import Command, Fill, Market, OpenOrders, OrderState, Report
 
 
 class GatewayError(ShellError):
     """The venue cannot be used this way, or not now; nothing is known to have changed there."""
+
+
+class Unreachable(GatewayError):  # noqa: N818 - what the venue is
+    """The venue does not answer, or has us wait for longer than we are patient; nothing is known to have changed there."""
 
 
 class OutcomeUnknown(GatewayError):  # noqa: N818 - says what is the case; the caller must find out
@@ -39,6 +40,10 @@ class VenueGateway(Protocol):
     Every call may raise GatewayError; those that change something also OutcomeUnknown.
     """
 
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
     @property
     def market(self) -> Market:
         """Ticks, lots and fees as the venue has them."""
@@ -46,6 +51,8 @@ class VenueGateway(Protocol):
 
     async def place(self, order: Place | PlaceMarket, *, fresh: bool = False) -> Sequence[Report]:
         """Place an order, or say what came of it if the venue knows its id: Accepted or Rejected, and Cancelled if it is.
+
+        What expires is not sent any more after that time, nor sent again: Rejected, "expired", unless the venue knows it.
 
         Args:
             order: its fills come by ``fills``.
@@ -66,7 +73,7 @@ class VenueGateway(Protocol):
         ...
 
     async def order(self, order_id: str) -> OrderState:
-        """What the venue knows of an order."""
+        """What the venue knows of an order. UNKNOWN is final: no request of ours is on its way that could still place it."""
         ...
 
     async def fills(self, since_ms: int) -> Sequence[Fill]:
@@ -76,9 +83,17 @@ class VenueGateway(Protocol):
         """
         ...
 
+    async def order_fills(self, order_id: str) -> Sequence[Fill]:
+        """Every trade of an order so far."""
+        ...
 
-async def carry_out(gateway: VenueGateway, command: Asked, *, fresh: bool = False) -> Sequence[Report]:
-    """The gateway's reports on a command; ``AskFills`` is answered by ``VenueGateway.fills``, which needs a time."""
+    async def price(self) -> tuple[int, int] | None:
+        """The market's newest trade, anybody's: when (ms, by the venue) and its price in ticks; None: there was none."""
+        ...
+
+
+async def carry_out(gateway: VenueGateway, command: Command, *, fresh: bool = False) -> Sequence[Report]:
+    """The gateway's reports on a command of a grid."""
     match command:
         case Place() | PlaceMarket():
             return await gateway.place(command, fresh=fresh)
@@ -92,3 +107,5 @@ async def carry_out(gateway: VenueGateway, command: Asked, *, fresh: bool = Fals
             return [replace(await gateway.open_orders(), question=question)]
         case AskOrder(order_id, question):
             return [replace(await gateway.order(order_id), question=question)]
+        case AskFills(order_id):
+            return await gateway.order_fills(order_id)

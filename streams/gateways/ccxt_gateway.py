@@ -6,19 +6,18 @@ and cancelling orders by the client's id (``clientOrderId``), tick sizes, and tr
 Money never is a float: ccxt is told to give numbers as text, and is given text.
 
 An order whose reply was lost may still be on its way: it is sent again only when the venue, asked for it by the client's id, has
-not known it for as long as it accepts old requests (``settle_s``, of Binance ``recvWindow``). Before that, and when the same
-order comes again after a restart, the venue is asked first: it refuses an id a second time only while the first order is open.
+not known it for as long as it accepts old requests (``settle_s``; of Binance ``recvWindow``, and our clocks' difference). Before
+that, and when the same order comes again after a restart, the venue is asked first: it refuses an id a second time only while the
+first order is open. Until then nobody is told that an order is unknown.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import ccxt
-import ccxt.async_support
 
 from m1cep.grid.orders import (
     Fill,
@@ -32,7 +31,8 @@ from m1cep.grid.orders import (
     Side,
 )
 from streams.gateways.base import GatewayError, OutcomeUnknown
-from streams.gateways.ccxt_words import LIFECYCLES, cancellation, count, market_of, reason, reports
+from streams.gateways.ccxt_exchange import open_exchange
+from streams.gateways.ccxt_words import LIFECYCLES, cancellation, count, fee_in_quote, market_of, reason, reports
 from streams.gateways.courier import Courier, Lost, said
 
 if TYPE_CHECKING:
@@ -42,18 +42,15 @@ if TYPE_CHECKING:
 
     from m1cep.grid.orders import Report
 
-_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 _PAGE = 1000  # trades a request
 _ATTEMPTS = 3  # to place an order that the venue turned out not to have
+PATIENCE_S = 60.0
 _NAMES = 10_000  # of orders whose client id is remembered for their trades
-# Of a venue, what ccxt would load besides spot markets.
-_SPOT_ONLY: dict[str, dict[str, Any]] = {
-    "binance": {
-        "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False},
-        "has": {"fetchCurrencies": False},
-    }
-}
 _OUR_MISTAKES = (ccxt.AuthenticationError, ccxt.BadSymbol, ccxt.NotSupported, ccxt.ArgumentsRequired)
+
+
+class _Expired(Exception):  # noqa: N818 - what happened to the order
+    """It was not sent, because its time had passed."""
 
 
 class CcxtGateway:
@@ -64,36 +61,50 @@ class CcxtGateway:
         symbol: ccxt's name of the market, such as BTC/USDT.
         settle_s: how long a request of ours may still be accepted after we gave up on its reply.
         patience_s: how long a request is tried in all.
+        follows: another process may have sent requests until now: what it sent may still arrive within ``settle_s``.
     """
 
-    def __init__(self, exchange: Any, symbol: str, *, settle_s: float = 10.0, patience_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        exchange: Any,
+        symbol: str,
+        *,
+        settle_s: float = 10.0,
+        patience_s: float = PATIENCE_S,
+        follows: bool = False,
+    ) -> None:
         self._exchange = exchange
         self._symbol = symbol
         self._settle_s = settle_s
         self._courier = Courier(exchange, patience_s=patience_s)
         self._names: dict[str, str] = {}  # the venue's order id -> ours
+        self._settled_at = time.monotonic() + settle_s if follows else 0.0
+        self._on_their_way: dict[str, float] = {}  # order id -> until when, on the monotonic clock
         self._market = market_of(exchange, symbol)
 
     @classmethod
     async def connect(
-        cls, venue: str, symbol: str, config: Mapping[str, Any], *, settle_s: float = 10.0, patience_s: float = 60.0
+        cls, venue: str, symbol: str, config: Mapping[str, Any], *, sandbox: bool = False, url: str = "", **how: Any
     ) -> Self:
-        """A gateway to the venue that ccxt calls ``venue``; ``config`` is ccxt's (apiKey, secret, timeout, options).
+        """A gateway to a venue.
+
+        Args:
+            venue: see ``open_exchange``.
+            symbol: see the class.
+            config: see ``open_exchange``.
+            sandbox: see ``open_exchange``.
+            url: see ``open_exchange``.
+            **how: see the class.
 
         Raises:
-            GatewayError: ccxt does not know the venue or the symbol, or the venue cannot be reached.
+            GatewayError: ccxt does not know the venue or the symbol, or the venue cannot be reached, or has no sandbox.
         """
-        if venue not in ccxt.async_support.exchanges:
-            raise GatewayError(f"expected a venue that ccxt {ccxt.__version__} knows, got {venue!r}")
-        settings = ccxt.Exchange.deep_extend(_SPOT_ONLY.get(venue, {}), config, {"number": str})
-        exchange = getattr(ccxt.async_support, venue)(settings)
+        patience_s = how.get("patience_s", PATIENCE_S)
+        exchange = await open_exchange(venue, config, sandbox=sandbox, url=url, patience_s=patience_s)
         try:
-            await Courier(exchange, patience_s=patience_s).repeat(exchange.load_markets)
-            return cls(exchange, symbol, settle_s=settle_s, patience_s=patience_s)
-        except BaseException as error:
+            return cls(exchange, symbol, **how)
+        except BaseException:
             await exchange.close()
-            if isinstance(error, ccxt.BaseError):
-                raise GatewayError(said(error)) from error
             raise
 
     async def close(self) -> None:
@@ -124,9 +135,16 @@ class CcxtGateway:
         for _ in range(_ATTEMPTS):
             try:
                 return reports(self._state(order.order_id, await self._courier.once(lambda: self._create(order))))
+            except _Expired:
+                return [Rejected(order.order_id, "expired")]
             except Lost:
-                if known_now := await self._settled(order.order_id):
-                    return reports(known_now)
+                self._on_their_way[order.order_id] = time.monotonic() + self._settle_s
+                try:
+                    found = await self.order(order.order_id)
+                except GatewayError as error:
+                    raise OutcomeUnknown(order.order_id, error.message) from error
+                if found.lifecycle is not Lifecycle.UNKNOWN:
+                    return reports(found)
             except _OUR_MISTAKES as error:
                 raise GatewayError(said(error), "check the key, its rights and the symbol") from error
             except ccxt.ExchangeError as error:
@@ -165,29 +183,47 @@ class CcxtGateway:
 
     async def order(self, order_id: str) -> OrderState:
         """See VenueGateway."""
-        try:
-            raw = await self._courier.repeat(
-                lambda: self._exchange.fetch_order(None, self._symbol, {"clientOrderId": order_id})
-            )
-        except ccxt.OrderNotFound:
-            return OrderState(order_id, Lifecycle.UNKNOWN)
-        except ccxt.ExchangeError as error:
-            raise GatewayError(said(error)) from error
-        return self._state(order_id, raw)
+        until = max(self._settled_at, self._on_their_way.get(order_id, 0.0))
+        while True:
+            last = time.monotonic() >= until
+            state = await self._look(order_id)
+            if last or state.lifecycle is not Lifecycle.UNKNOWN:
+                self._on_their_way.pop(order_id, None)
+                return state
+            await asyncio.sleep(min(1.0, max(0.0, until - time.monotonic())))
 
     async def fills(self, since_ms: int) -> list[Fill]:
         """See VenueGateway."""
-        found: dict[str, Any] = {}
+        found: dict[tuple[str, str], Any] = {}
         while True:
             page = await self._ask(lambda since=since_ms: self._exchange.fetch_my_trades(self._symbol, since, _PAGE))
             known = len(found)
-            found.update((trade["id"], trade) for trade in page)
+            found.update(((trade["id"], trade["order"]), trade) for trade in page)
             if len(page) < _PAGE:
                 break
             if len(found) == known:
                 raise GatewayError(f"{self._exchange.id}: more than {_PAGE} trades of ours in millisecond {since_ms}")
             since_ms = page[-1]["timestamp"]
         return [await self._fill(trade) for trade in found.values()]
+
+    async def order_fills(self, order_id: str) -> list[Fill]:
+        """See VenueGateway."""
+        raw = await self._raw_order(order_id)
+        if raw is None:
+            return []
+        self._state(order_id, raw)
+        trades = await self._ask(lambda: self._exchange.fetch_order_trades(raw["id"], self._symbol, None, _PAGE))
+        if len(trades) >= _PAGE:
+            raise GatewayError(f"{self._exchange.id}: order {order_id} has {_PAGE} trades or more: too many to be sure")
+        return [await self._fill(trade) for trade in trades]
+
+    async def price(self) -> tuple[int, int] | None:
+        """See VenueGateway."""
+        trades = await self._ask(lambda: self._exchange.fetch_trades(self._symbol, None, 1))
+        if not trades:
+            return None
+        newest = trades[-1]
+        return newest["timestamp"], count(newest["price"], self._market.tick, "price")
 
     # -- inside
 
@@ -197,7 +233,24 @@ class CcxtGateway:
         except ccxt.ExchangeError as error:
             raise GatewayError(said(error)) from error
 
+    async def _look(self, order_id: str) -> OrderState:
+        raw = await self._raw_order(order_id)
+        return OrderState(order_id, Lifecycle.UNKNOWN) if raw is None else self._state(order_id, raw)
+
+    async def _raw_order(self, order_id: str) -> Any:
+        """What the venue says of an order; None: it does not know it."""
+        try:
+            return await self._courier.repeat(
+                lambda: self._exchange.fetch_order(None, self._symbol, {"clientOrderId": order_id})
+            )
+        except ccxt.OrderNotFound:
+            return None
+        except ccxt.ExchangeError as error:
+            raise GatewayError(said(error)) from error
+
     async def _create(self, order: Place | PlaceMarket) -> Any:
+        if isinstance(order, Place) and 0 < order.expires_ms < time.time_ns() // 1_000_000:
+            raise _Expired  # looked at here: the venue may have asked us to wait
         params: dict[str, Any] = {"clientOrderId": order.order_id}
         quantity = format(self._market.quantity(order.lots), "f")
         if isinstance(order, PlaceMarket):
@@ -225,21 +278,6 @@ class CcxtGateway:
         state = await self.order(order_id)
         return [Rejected(order_id, said(error))] if state.lifecycle is Lifecycle.UNKNOWN else reports(state)
 
-    async def _settled(self, order_id: str) -> OrderState | None:
-        """What became of an order whose reply was lost; None: it is not there, and cannot come any more."""
-        until = time.monotonic() + self._settle_s
-        while True:
-            last = time.monotonic() >= until
-            try:
-                state = await self.order(order_id)
-            except GatewayError as error:
-                raise OutcomeUnknown(order_id, error.message) from error
-            if state.lifecycle is not Lifecycle.UNKNOWN:
-                return state
-            if last:
-                return None
-            await asyncio.sleep(min(1.0, max(0.0, until - time.monotonic())))
-
     def _state(self, order_id: str, raw: Mapping[str, Any]) -> OrderState:
         lifecycle = LIFECYCLES.get(raw["status"])
         if lifecycle is None:
@@ -260,22 +298,9 @@ class CcxtGateway:
             Side(trade["side"]),
             count(trade["price"], self._market.tick, "price"),
             self._lots(trade["amount"]),
-            self._fee(trade),
+            fee_in_quote(self._exchange, self._symbol, trade),
             trade["takerOrMaker"] == "maker",
             trade["timestamp"],
-        )
-
-    def _fee(self, trade: Mapping[str, Any]) -> Decimal:
-        """In quote. A fee that the venue took in base is worth its share of the trade's price."""
-        market = self._exchange.market(self._symbol)
-        cost, currency = Decimal(trade["fee"]["cost"]), trade["fee"]["currency"]
-        if not cost or currency == market["quote"]:
-            return cost
-        if currency == market["base"]:
-            return _EXACT.multiply(cost, Decimal(trade["price"]))
-        raise GatewayError(
-            f"{self._exchange.id}: the fee of trade {trade['id']} was taken in {currency}",
-            f"have fees taken in {market['quote']} or {market['base']}: what {currency} is worth is not known here",
         )
 
     def _lots(self, quantity: str) -> int:

@@ -1,8 +1,8 @@
-"""ccxt's words and ours: markets, states of orders, refusals, quantities."""
+"""ccxt's words and ours: markets, states of orders, refusals, fees, quantities."""
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 import ccxt
@@ -11,8 +11,11 @@ from m1cep.grid.orders import Accepted, Cancelled, CancelRejected, Lifecycle, Ma
 from streams.gateways.base import GatewayError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from m1cep.grid.orders import Report
 
+_EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 LIFECYCLES = {
     "open": Lifecycle.OPEN,
     "closed": Lifecycle.FILLED,
@@ -71,6 +74,26 @@ def reason(error: ccxt.ExchangeError) -> str:
         return "balance"
     text = str(error).lower()
     return next((reason for part, reason in _REASONS if part in text), "")
+
+
+def fee_in_quote(exchange: Any, symbol: str, trade: Mapping[str, Any]) -> Decimal:
+    """What a trade cost. A fee that the venue took in base is worth its share of the trade's price.
+
+    Raises:
+        GatewayError: it was taken in a third currency, or is not told.
+    """
+    market, fee = exchange.market(symbol), trade.get("fee") or {}
+    if fee.get("cost") is None:
+        raise GatewayError(f"{exchange.id} does not say what trade {trade['id']} cost", "this venue cannot be used")
+    cost, currency = Decimal(fee["cost"]), fee["currency"]
+    if not cost or currency == market["quote"]:
+        return cost
+    if currency == market["base"]:
+        return _EXACT.multiply(cost, Decimal(trade["price"]))
+    raise GatewayError(
+        f"{exchange.id}: the fee of trade {trade['id']} was taken in {currency}",
+        f"have fees taken in {market['quote']} or {market['base']}: what {currency} is worth is not known here",
+    )
 
 
 def count(value: str, step: Decimal, what: str) -> int:

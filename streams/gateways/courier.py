@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import ccxt
 import structlog
 
-from streams.gateways.base import GatewayError
+from streams.gateways.base import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -48,7 +48,7 @@ class Courier:
         """The reply to a request that may be carried out twice.
 
         Raises:
-            GatewayError: there was none in time.
+            Unreachable: there was none in time.
             ccxt.ExchangeError: the venue refuses it.
         """
         until = time.monotonic() + self._patience_s
@@ -58,7 +58,7 @@ class Courier:
                 return await self.once(call)
             except Lost as lost:
                 if time.monotonic() + pause_s > until:
-                    raise GatewayError(
+                    raise Unreachable(
                         f"{self._exchange.id}: no reply in {self._patience_s:g} s: {lost}", "is the network up?"
                     ) from lost
                 await asyncio.sleep(pause_s)
@@ -69,7 +69,7 @@ class Courier:
 
         Raises:
             Lost: nobody knows whether it was carried out.
-            GatewayError: the venue had too many requests all the time; it was not carried out.
+            Unreachable: the venue had too many requests all the time; it was not carried out.
             ccxt.ExchangeError: the venue refuses it.
         """
         until = time.monotonic() + self._patience_s
@@ -77,7 +77,7 @@ class Courier:
         while True:
             if (wait_s := self._not_before - time.monotonic()) > 0:
                 if time.monotonic() + wait_s > until:
-                    raise GatewayError(
+                    raise Unreachable(
                         f"{self._exchange.id} asks to wait {wait_s:.0f} s", "send less, or raise the patience"
                     )
                 await asyncio.sleep(wait_s)
@@ -89,8 +89,8 @@ class Courier:
                 self._not_before = max(self._not_before, time.monotonic() + (pause_s if named_s is None else named_s))
                 pause_s = min(2 * pause_s, _LONGEST_S)
                 if time.monotonic() > until:
-                    raise GatewayError(f"{said(busy)}", "send less, or raise the patience") from busy
-            except ccxt.NetworkError as error:
+                    raise Unreachable(f"{said(busy)}", "send less, or raise the patience") from busy
+            except ccxt.OperationFailed as error:  # no reply, or none that says anything
                 raise Lost(said(error)) from error
 
 

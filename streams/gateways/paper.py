@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.grid.orders import AskOpenOrders, AskOrder, Cancel, CancelAll, Fill, OpenOrders, OrderState
+from m1cep.grid.orders import (
+    AskFills,
+    AskOpenOrders,
+    AskOrder,
+    Cancel,
+    CancelAll,
+    Fill,
+    OpenOrders,
+    OrderState,
+    Place,
+    Rejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from m1cep.grid.orders import Command, Market, Place, PlaceMarket, Report
+    from m1cep.grid.orders import Command, Market, PlaceMarket, Report
     from m1cep.grid.paper import Exchange
 
 
@@ -27,6 +38,9 @@ class PaperGateway:
         self._owner = owner
         self._now_ms = now_ms
 
+    async def close(self) -> None:
+        """It has none."""
+
     @property
     def market(self) -> Market:
         """The exchange's."""
@@ -34,6 +48,9 @@ class PaperGateway:
 
     async def place(self, order: Place | PlaceMarket, *, fresh: bool = False) -> list[Report]:  # noqa: ARG002 - it always knows
         """See VenueGateway."""
+        late = isinstance(order, Place) and 0 < order.expires_ms < self._now_ms()
+        if late and not self._exchange.knows(self._owner, order.order_id):
+            return [Rejected(order.order_id, "expired")]
         return [report for report in self._told(order) if not isinstance(report, Fill)]
 
     async def cancel(self, order_id: str) -> list[Report]:
@@ -59,6 +76,14 @@ class PaperGateway:
     async def fills(self, since_ms: int) -> list[Fill]:
         """See VenueGateway."""
         return self._exchange.fills(self._owner, since_ms)
+
+    async def order_fills(self, order_id: str) -> list[Fill]:
+        """See VenueGateway."""
+        return [report for report in self._told(AskFills(order_id)) if isinstance(report, Fill)]
+
+    async def price(self) -> tuple[int, int] | None:
+        """The paper exchange does not remember what others traded at."""
+        return None
 
     def _told(self, command: Command) -> list[Report]:
         """What this client is told; the others read theirs by ``fills``."""

@@ -1,5 +1,8 @@
 """The EVM alone: our vault contract and Safe 1.4.1, on py-evm."""
 
+import subprocess
+import sys
+
 import chainworlds
 import compile_vault
 import pytest
@@ -33,6 +36,24 @@ def safe(safe_code):
 def test_the_code_in_the_repository_is_what_the_source_compiles_to():
     written = (compile_vault.EVM / "vault_code.py").read_text(encoding="utf-8")
     assert written == compile_vault.vault_code(), "run: python tests/compile_vault.py"
+
+
+def test_a_record_nested_deep_is_still_refused_in_a_process_that_runs_a_chain():
+    """py-evm raises Python's recursion limit, by which decoders know when to stop; without it the process would crash."""
+    code = """
+import sys
+from streams.chains.local import open_local
+from streams.files import load_streams
+node = open_local("evm")
+node.fund("0x" + "11" * 20, 5)
+node.advance()
+deep = b'{"event_id": "e", "account": ' + b"[" * 200_000 + b"]" * 200_000 + b"}"
+rows, errors, _ = load_streams()["orders"].decode_many([deep])
+assert not rows and len(errors) == 1
+print(sys.getrecursionlimit())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "1000"), done.stderr[-2000:]
 
 
 def test_keys_of_both_parities_verify(evm):

@@ -18,7 +18,7 @@ from streams.config import PREFIX, load_settings
 from streams.embedded import EmbeddedBroker, EmbeddedPostgres
 from streams.topics import create_topics
 
-ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "signer-1", "signer-2")
+ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]

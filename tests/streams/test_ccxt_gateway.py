@@ -1,6 +1,9 @@
 """The gateway to a real venue, against a server that speaks Binance's API and loses requests and replies."""
 
 import asyncio
+import contextlib
+import logging
+import time
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,6 +15,7 @@ from binance_stand_in import KEY, MARKET, SECRET, US, stand_in
 
 from m1cep.grid.orders import (
     Accepted,
+    AskFills,
     AskOpenOrders,
     AskOrder,
     Cancel,
@@ -28,11 +32,12 @@ from m1cep.grid.orders import (
 )
 from streams.gateways import GatewayError, OutcomeUnknown, carry_out
 from streams.gateways.ccxt_gateway import CcxtGateway
+from streams.gateways.ccxt_words import fee_in_quote
 
 BUY = Place("grid-1", Side.BUY, 7_800_001, 123)  # 78000.01 USDT, 0.00123 BTC
 
 
-def run(scenario, *, patience_s=5.0, settle_s=0.3, secret=SECRET):
+def run(scenario, *, patience_s=5.0, settle_s=0.3, secret=SECRET, follows=False):
     """Run a coroutine on a fresh venue and a gateway to it."""
 
     async def inside():
@@ -42,9 +47,9 @@ def run(scenario, *, patience_s=5.0, settle_s=0.3, secret=SECRET):
                 "secret": secret,
                 "rateLimit": 1,
                 "timeout": 3000,
-                "urls": {"api": {"public": venue.url, "private": venue.url}},
             }
-            gateway = await CcxtGateway.connect("binance", "BTC/USDT", config, settle_s=settle_s, patience_s=patience_s)
+            how = {"url": venue.url, "settle_s": settle_s, "patience_s": patience_s, "follows": follows}
+            gateway = await CcxtGateway.connect("binance", "BTC/USDT", config, **how)
             async with gateway:
                 return await scenario(gateway, venue)
 
@@ -80,6 +85,105 @@ def test_an_order_is_placed_filled_and_cancelled_exactly():
         assert await carry_out(gateway, AskOpenOrders()) == [OpenOrders(())]
 
     run(scenario)
+
+
+def now_ms():
+    return time.time_ns() // 1_000_000
+
+
+def test_every_fill_of_an_order_is_told_once_more():
+    async def scenario(gateway, venue):
+        assert await carry_out(gateway, AskFills("grid-1")) == []
+        await gateway.place(BUY)
+        await gateway.place(replace(BUY, order_id="grid-2", ticks=7_800_000))
+        trade(venue, lots=23)
+        trade(venue, lots=123, ticks=7_800_000, name="another", time_ms=1_001)
+        told = [(fill.trade_id, fill.lots) for fill in await carry_out(gateway, AskFills("grid-1"))]
+        assert [lots for _, lots in told] == [23, 100]
+        assert told == [(fill.trade_id, fill.lots) for fill in await gateway.fills(0) if fill.order_id == "grid-1"]
+
+    run(scenario)
+
+
+def test_the_price_is_that_of_the_newest_trade():
+    async def scenario(gateway, venue):
+        assert await gateway.price() is None
+        await gateway.place(BUY)
+        trade(venue, time_ms=1_007)
+        assert await gateway.price() == (1_007, 7_800_001)
+
+    run(scenario)
+
+
+def test_an_order_whose_time_has_passed_is_not_sent_but_one_that_is_there_is_told():
+    async def scenario(gateway, venue):
+        late = replace(BUY, expires_ms=now_ms() - 1)
+        assert await gateway.place(late) == [Rejected("grid-1", "expired")]
+        assert await gateway.place(late, fresh=True) == [Rejected("grid-1", "expired")]
+        assert venue.seen("POST order") == []
+        await gateway.place(BUY)
+        assert await gateway.place(late) == [Accepted("grid-1")]
+        return len(venue.seen("POST order"))
+
+    assert run(scenario) == 1
+
+
+def test_an_order_whose_time_passes_while_the_venue_has_us_wait_is_not_sent_again():
+    async def scenario(gateway, venue):
+        body = {"code": -1003, "msg": "Too much request weight used."}
+        venue.fail("POST order", "status", status=429, body=body, headers={"Retry-After": "1"})
+        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 500)) == [Rejected("grid-1", "expired")]
+        return len(venue.seen("POST order"))
+
+    assert run(scenario) == 1
+
+
+def test_a_lost_order_whose_time_has_passed_is_given_up_only_when_it_cannot_come_any_more():
+    async def scenario(gateway, venue):
+        venue.fail("POST order", "lose_request")
+        began = time.monotonic()
+        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 100)) == [Rejected("grid-1", "expired")]
+        assert time.monotonic() - began >= 0.3  # settle_s
+        venue.fail("POST order", "delay", delay_s=0.2)
+        other = replace(BUY, order_id="grid-2", expires_ms=now_ms() + 100)
+        assert await gateway.place(other) == [Accepted("grid-2")]
+        return [order.client_id for order in venue.orders]
+
+    assert run(scenario) == ["grid-2"]
+
+
+def test_nobody_is_told_that_an_order_is_unknown_while_it_may_be_on_its_way():
+    async def scenario(gateway, venue):
+        venue.fail("POST order", "delay", delay_s=0.7)
+        venue.fail("GET order", "lose_request", times=20)
+        with pytest.raises(OutcomeUnknown):
+            await gateway.place(BUY, fresh=True)
+        venue.faults.clear()
+        return await gateway.order("grid-1")
+
+    assert run(scenario, patience_s=0.3, settle_s=2.0) == OrderState("grid-1", Lifecycle.OPEN, 123, 0)
+
+
+def test_who_follows_another_process_waits_for_what_that_one_may_have_sent():
+    async def scenario(gateway, venue):
+        trade(venue, lots=200)  # so that the venue would take the id a second time
+        venue.fail("POST order", "delay", delay_s=0.3)
+        with contextlib.suppress(Exception):  # the process before this one, and its last request
+            await gateway._create(replace(BUY, post_only=False))
+        assert await gateway.place(replace(BUY, post_only=False)) == [Accepted("grid-1")]
+        return len(venue.orders), len(venue.seen("POST order"))
+
+    assert run(scenario, settle_s=1.0, follows=True) == (1, 1)
+
+
+def test_no_request_is_logged_even_when_everything_is(caplog):
+    async def scenario(gateway, _venue):
+        await gateway.place(BUY)
+
+    with caplog.at_level(logging.DEBUG):
+        run(scenario)
+    assert "signature" not in caplog.text
+    assert "APIKEY" not in caplog.text
 
 
 def test_market_orders_take_what_is_there():
@@ -314,6 +418,14 @@ def test_a_fee_in_base_is_told_in_quote_and_one_in_a_third_currency_refused():
         venue.fee_currency = "BNB"
         with pytest.raises(GatewayError, match="have fees taken in USDT or BTC"):
             await gateway.fills(0)
+
+    run(scenario)
+
+
+def test_a_trade_without_a_fee_is_refused_rather_than_booked_as_free():
+    async def scenario(gateway, _venue):
+        with pytest.raises(GatewayError, match="does not say what trade 7 cost"):
+            fee_in_quote(gateway._exchange, "BTC/USDT", {"id": "7", "fee": {"cost": None, "currency": None}})
 
     run(scenario)
 

@@ -5,6 +5,7 @@ import json
 import ssl
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from grid_spec import SPEC
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation
 from kafka.errors import TopicAuthorizationFailedError
+from topics_read import read_topic
 
 from apache_kafka import grants
 from m1cep.grid import wire
+from m1cep.grid.orders import Side
 from streams.config import load_settings
 from streams.topics import Topic, create_topics
 
@@ -147,6 +150,29 @@ def test_grids_run_with_the_grants_of_operator_grids_and_exchange(as_user, m1cep
         return stands["state"] == "live" and stands["orders"] == 6
 
     assert eventually(live, 40)
+
+
+def test_a_venue_runs_with_its_grants(server, as_user, m1cep, start_m1cep, tmp_path, eventually):
+    pytest.importorskip("ccxt", reason="the extra ccxt is not installed")
+    from binance_stand_in import KEY, LOTS, MARKET, SECRET, Threaded
+
+    spec = tmp_path / "spec.json"
+    rung = replace(SPEC.up[0], lots=LOTS, ticks=20_000)
+    spec.write_text(json.dumps(wire.spec_plain(replace(SPEC, market=MARKET, up=(rung,), down=(rung,), retries=20))))
+    venue = Threaded()
+    try:
+        access = {"": "binance", "_ACCOUNT": "a", "_KEY": KEY, "_SECRET": SECRET, "_SETTLE_S": "2"}
+        access |= {"_URL": venue.server.url}
+        env = {f"M1CEP_VENUE{name}": value for name, value in access.items()}
+        for agent, settings in (("grid", as_user("grids")), ("venue", as_user("venue") | env)):
+            start_m1cep("worker", "--agents", agent, "--session-timeout", 2, **settings)
+        options = ("--spec", spec, "--account", "a", "--venue", "binance")
+        assert m1cep("grid", "start", "g", *options, **as_user("operator")).returncode == 0
+        eventually(lambda: len(venue.open()) == 2, 40)
+        venue.take(Side.BUY, SPEC.centre_ticks + 20_000)
+        eventually(lambda: read_topic(server.address, "m1cep.fills.v1"), 20)
+    finally:
+        venue.close()
 
 
 @pytest.mark.parametrize("way", ["SCRAM-SHA-256", "PLAIN", "password file", "token", "client certificate"])

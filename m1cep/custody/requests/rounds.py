@@ -86,7 +86,6 @@ def _planned(desk: Desk, case: Case, event: Planned) -> None:
     """What the transaction is made of; the first answer stays, so that all attempts are for one transaction."""
     if case.state is State.SIGNING and case.plan is None:
         case.plan = event.plan
-        desk.touch(case)
         advance(desk, case)
 
 

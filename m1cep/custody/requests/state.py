@@ -57,7 +57,7 @@ class Timing:
     resend_ms: int = 2_000
     resend_most_ms: int = 300_000
     round_ms: int = 10_000
-    attempts: int = 8
+    attempts: int = 20
     confirm_ms: int = 6 * 3_600_000
     keep_ms: int = 3_600_000
 

@@ -68,6 +68,8 @@ class Grid:
                 life.request(state, event)
             case _:
                 reports.apply(state, event)
+                if life.waits_for_more(state, event):
+                    return []
         life.advance(state)
         given = pump.commands(state)
         # Exact where the time has come; else only not too late, which saves a look at every order for every report.

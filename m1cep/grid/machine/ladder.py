@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import ceil, floor
+from math import lcm
 from typing import TYPE_CHECKING
 
 from m1cep.grid.machine.books import EXACT
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def prices(spec: GridSpec, side: Side, centre: int) -> list[int]:
     """Ticks of the levels, nearest first. Each step is rounded outwards, so that none is smaller than told or than the fees."""
-    fees = fee_floor(spec.market)
+    fee_up, fee_down = fee_floor(spec.market).as_integer_ratio()
     found: list[int] = []
     at = centre
     for rung in spec.up if side is Side.SELL else spec.down:
-        ratio = Fraction(rung.ratio)
+        share, whole = rung.ratio.as_integer_ratio()
         if side is Side.SELL:
-            at = max(at + rung.ticks, ceil(at * (1 + ratio)), ceil(at * fees))
+            at = max(at + rung.ticks, -(-at * (whole + share) // whole), -(-at * fee_up // fee_down))
         else:
-            at = min(at - rung.ticks, floor(at * (1 - ratio)), floor(at / fees))
+            at = min(at - rung.ticks, at * (whole - share) // whole, at * fee_down // fee_up)
         if at < 1:
             break
         found.append(at)
@@ -65,27 +65,33 @@ def _nearest_first(spec: GridSpec, centre: int) -> Iterator[tuple[Side, int, int
 
 
 class _Purse:
-    """What is left for orders."""
+    """What is left for orders. Money is counted in a unit so small that all of it is whole."""
 
     def __init__(self, spec: GridSpec, books: Books, centre: int) -> None:
         market = spec.market
-        self._unit = Fraction(books.unit)
+        unit, cash = Fraction(books.unit), Fraction(books.cash)
         # Both fees, the higher: a venue may say taker where we thought to rest, and cash must not go below zero.
-        self._cost = self._unit * (1 + max(Fraction(market.maker_fee), Fraction(market.taker_fee), Fraction(0)))
-        self._cash = Fraction(books.cash)
+        cost = unit * (1 + max(Fraction(market.maker_fee), Fraction(market.taker_fee), Fraction(0)))
+        start = Fraction(books.start_equity())
+        growth = Fraction(books.equity(centre)) / start if spec.compound and start > 0 else Fraction(1)
+        self._growth, self._unit = growth.as_integer_ratio(), unit.as_integer_ratio()
+        finest = lcm(cash.denominator, cost.denominator)
+        self._cash, self._cost = int(cash * finest), int(cost * finest)
         self._lots = books.lots
         self._room = None if spec.max_lots is None else spec.max_lots - books.lots
-        start = Fraction(books.start_equity())
-        self._growth = Fraction(books.equity(centre)) / start if spec.compound and start > 0 else Fraction(1)
 
     def wanted(self, rung: Rung, ticks: int) -> int:
-        lots = rung.lots or Fraction(rung.quote) / (ticks * self._unit)
-        return floor(lots * self._growth)
+        lots, parts = self._growth
+        if rung.lots:
+            return lots * rung.lots // parts
+        quote, quotes = rung.quote.as_integer_ratio()
+        unit, units = self._unit
+        return lots * quote * units // (parts * quotes * ticks * unit)
 
     def affordable(self, side: Side, ticks: int) -> int:
         if side is Side.SELL:
             return self._lots
-        lots = floor(self._cash / (ticks * self._cost))
+        lots = self._cash // (ticks * self._cost)
         return lots if self._room is None else min(lots, self._room)
 
     def take(self, side: Side, ticks: int, lots: int) -> None:

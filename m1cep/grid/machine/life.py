@@ -19,11 +19,12 @@ from m1cep.grid.machine.books import EXACT
 from m1cep.grid.machine.events import Halt, Pause, Reconnected, Resume, Start, Stop
 from m1cep.grid.machine.ladder import build
 from m1cep.grid.machine.state import Awaits, Mode, Order, Phase, Slot, Then, order_id
-from m1cep.grid.orders import Side
+from m1cep.grid.orders import Accepted, Cancelled, Side
 
 if TYPE_CHECKING:
     from m1cep.grid.machine.events import Price, Request
     from m1cep.grid.machine.state import State
+    from m1cep.grid.orders import Report
 
 REQUESTS_KEPT = 1_000
 _REST = {Then.PAUSE: Mode.PAUSED, Then.HALT: Mode.HALTED, Then.STOP: Mode.STOPPED}
@@ -163,7 +164,7 @@ def advance(state: State) -> None:
 def _onwards(state: State) -> None:
     if state.mode in {Mode.PLACING, Mode.LIVE}:
         _keep_levels(state)
-        if any(_is_full(slot, state.spec.recreate_lots) for slot in state.slots):
+        if any(slot.filled and _is_full(slot, state.spec.recreate_lots) for slot in state.slots):
             _cancel(state, Then.BUILD)
         elif state.mode is Mode.PLACING and not any(o.phase in _UNANSWERED for o in state.orders.values()):
             state.mode, state.listing_due = Mode.LIVE, True
@@ -181,6 +182,19 @@ def _onwards(state: State) -> None:
             state.mode = _REST[state.then]
 
 
+def waits_for_more(state: State, report: Report) -> bool:
+    """Whether this is one answer of many and another is still missing, so that nothing comes of it yet."""
+    match report:
+        case Accepted() if state.mode is Mode.PLACING:
+            return any(order.phase in _UNANSWERED for order in reversed(state.orders.values()))
+        case Cancelled() if state.mode is Mode.CANCELLING:
+            order = state.orders.get(report.order_id)
+            settled = order is not None and order.settled
+            return settled and not all(order.settled for order in reversed(state.orders.values()))
+        case _:
+            return False
+
+
 def barrier(state: State) -> bool:
     """Nothing of the generation can come any more, and nothing else is open."""
     return (
@@ -191,8 +205,9 @@ def barrier(state: State) -> bool:
 
 
 def _is_full(slot: Slot, enough: int | None) -> bool:
+    """Of a level that was traded at all."""
     most = slot.lots if enough is None else min(enough, slot.lots)
-    return slot.filled >= most or (slot.filled > 0 and bool(slot.given_up))
+    return slot.filled >= most or bool(slot.given_up)
 
 
 def _cancel(state: State, then: Then) -> None:

@@ -67,7 +67,7 @@ def _due(state: State) -> Iterator[Command]:
 
 def _cancels(state: State) -> Iterator[Command]:
     due = [
-        order for order in state.orders.values() if order.alive and order.awaits is Awaits.NOTHING and not order.doubt
+        order for order in state.orders.values() if order.awaits is Awaits.NOTHING and not order.doubt and order.alive
     ]
     for order in due:
         order.awaits, order.since_ms = Awaits.CANCEL, state.now_ms
@@ -91,8 +91,10 @@ def _buys_first(order: Order) -> bool:
 
 
 def _questions(state: State) -> Iterator[Command]:
+    late_ms = state.now_ms - state.spec.ask_after_ms
     for order in state.orders.values():
-        if order.alive and _must_ask(state, order):
+        must_ask = order.doubt if order.awaits is Awaits.NOTHING else order.since_ms <= late_ms
+        if must_ask and order.alive:
             order.awaits, order.since_ms, order.doubt = Awaits.ANSWER, state.now_ms, False
             question = state.next_question()
             if not order.final_question and state.now_ms > order.expires_ms:
@@ -101,12 +103,6 @@ def _questions(state: State) -> Iterator[Command]:
         if order.told > order.filled and _patience_over(state, order.fills_ms):
             order.fills_ms = state.now_ms
             yield AskFills(order.id)
-
-
-def _must_ask(state: State, order: Order) -> bool:
-    if order.awaits is Awaits.NOTHING:
-        return order.doubt
-    return _patience_over(state, order.since_ms)
 
 
 def _patience_over(state: State, since_ms: int | None) -> bool:

@@ -99,7 +99,7 @@ class Order(msgspec.Struct, omit_defaults=True):
     @property
     def alive(self) -> bool:
         """It may be at the venue."""
-        return self.phase in {Phase.SENT, Phase.OPEN}
+        return self.phase is Phase.OPEN or self.phase is Phase.SENT
 
 
 class Slot(msgspec.Struct, omit_defaults=True):

@@ -9,7 +9,6 @@ The time of a market is that of its real flow where there is one, else that of t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from m1cep.errors import GridError
@@ -103,7 +102,7 @@ class PaperVenue:
         if floor is None:
             raise GridError(f"the paper exchange has no market {symbol!r}, only {', '.join(sorted(self._floors))}")
         self.accounts[grid] = account
-        if isinstance(command, Place | PlaceMarket) and (trouble := _other_market(floor.exchange.market, record)):
+        if isinstance(command, Place | PlaceMarket) and (trouble := wire.other_steps(floor.exchange.market, record)):
             told.reports.append((grid, Rejected(command.order_id, trouble)))
             return
         if (
@@ -161,30 +160,4 @@ class PaperVenue:
         told.prices[symbol] = Price(floor.time_ms, trades[-1].ticks)
         for grid, report in told.reports[before:]:
             if isinstance(report, Fill) and report.trade_id in new:
-                told.fills.append(self._fill(grid, report, floor.exchange.market))
-
-    def _fill(self, grid: str, fill: Fill, market: Market) -> dict[str, Any]:
-        return {
-            "event_id": f"{NAME}/{market.symbol}/{fill.trade_id}/{fill.order_id}",
-            "account": self.accounts[grid],
-            "order_id": fill.order_id,
-            "trade_id": f"{NAME}/{market.symbol}/{fill.trade_id}",
-            "symbol": market.symbol,
-            "side": fill.side.value,
-            "price": float(market.price(fill.ticks)),
-            "qty": float(market.quantity(fill.lots)),
-            "fee": float(fill.fee),
-            "ts": fill.time_ms,
-        }
-
-
-def _other_market(market: Market, record: Mapping[str, Any]) -> str:
-    """What is wrong with the steps that an order was counted in, or nothing."""
-    for name, step in (("tick", market.tick), ("lot", market.lot)):
-        try:
-            if Decimal(str(record.get(name))) == step:
-                continue
-        except InvalidOperation:
-            pass
-        return f"{name}: expected orders in steps of {step}, got {record.get(name)!r}"
-    return ""
+                told.fills.append(wire.fill_event(NAME, self.accounts[grid], floor.exchange.market, report))

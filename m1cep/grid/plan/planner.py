@@ -32,7 +32,7 @@ def plan_grid(history: History, market: Market, options: PlanOptions) -> GridPla
     Raises:
         GridError: the history, the market, the fees or the capital do not allow one; with the numbers that show why.
     """
-    _check(market, options)
+    check_options(market, options)
     gap_ms = history.check_gaps(options.max_gap_ms)
     seen = excursions(history, choose_horizon(history, options.horizon_ms))
     centre_ticks = _centre(history, market, options)
@@ -98,8 +98,12 @@ def _plan(facts: explain.Facts, evidence: Evidence) -> GridPlan:
     )
 
 
-def _check(market: Market, options: PlanOptions) -> None:
-    """Numbers that cannot be, whatever the history."""
+def check_options(market: Market, options: PlanOptions) -> None:
+    """Refuse numbers that cannot be, whatever the history.
+
+    Raises:
+        GridError: says which, and what was expected.
+    """
     for name, value in (("tick", market.tick), ("lot", market.lot), ("capital", options.capital)):
         if not (value.is_finite() and value > 0):
             raise GridError(f"expected a {name} above 0, got {value}")

@@ -1,42 +1,23 @@
-"""The picture of a backtest: what it must not lose, and the drawdown it shows."""
+"""The picture of a backtest: what it must not lose."""
 
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
-from streams.grid.backtest_plot import Sample, draw, drawdowns, max_drawdown
+from streams.grid.backtest_plot import Columns, draw
 from streams.grid.curves import round_values, thinned
 
 
-def samples(count=3_000):
-    rng = np.random.default_rng(2)
+def columns(count=3_000, start_ms=0, seed=2):
+    rng = np.random.default_rng(seed)
     price = 100 * np.exp(np.cumsum(rng.normal(0, 0.002, count)))
     profit = np.linspace(0, 90, count)
     floating = 8 * (price - 100)
-    return [
-        Sample(
-            n * 60_000,
-            price[n],
-            1_000 + profit[n] + floating[n],
-            10 * price[n],
-            profit[n],
-            floating[n],
-            profit[n] / 3,
-            n // 50,
-        )
-        for n in range(count)
-    ]
-
-
-def test_the_drawdown_is_from_the_highest_before_to_the_lowest_after():
-    """equity  100 120 90 110 130 104 140
-    peak ─┘  └ -25 %  └──┘ -20 %"""
-    found = max_drawdown([100, 120, 90, 110, 130, 104, 140])
-    assert found == (pytest.approx(0.25), 1, 2)
-    assert drawdowns([100, 120, 90]) == pytest.approx([0, 0, 0.25])
-    assert max_drawdown([1, 2, 3]) == (0, 0, 0)
-    assert max_drawdown([]) == (0, 0, 0)
+    times = [start_ms + n * 60_000 for n in range(count)]
+    return Columns(
+        times, price, 1_000 + profit + floating, 10 * price, profit, floating, profit / 3, np.arange(count) // 50 * 1.0
+    )
 
 
 def test_a_curve_is_thinned_to_its_extremes_in_their_order():
@@ -62,24 +43,45 @@ def test_axes_have_a_few_values_that_read_well(low, high):
     assert float(f"{values[1] - values[0]:.3e}".partition("e")[0]) in {1, 2, 4, 5, 8}
 
 
-def test_every_curve_is_drawn_within_the_page_and_the_unseen_part_is_marked():
-    given = samples()
-    drawn = ET.fromstring(draw("title & more", "facts", given, given[2_000].time_ms))
+def curves(drawn):
+    return [
+        [tuple(map(float, point.split(","))) for point in curve.get("points").split()]
+        for curve in drawn.findall(".//{*}polyline")
+    ]
+
+
+def test_every_curve_is_drawn_within_the_page_and_the_unseen_part_is_marked_and_apart():
+    seen, unseen = columns(2_000), columns(1_000, start_ms=2_000 * 60_000, seed=3)
+    drawn = ET.fromstring(draw("title & more", ["facts", "more"], [seen, unseen]))
     width, height = int(drawn.get("width")), int(drawn.get("height"))
-    curves = drawn.findall(".//{*}polyline")
-    assert len(curves) == 9  # price; two equities; three parts; two drawdowns; grids
-    for curve in curves:
-        for point in curve.get("points").split():
-            x, y = map(float, point.split(","))
+    found = curves(drawn)
+    assert len(found) == 2 * 9  # of each part: price; two equities; three parts of it; two drawdowns; grids
+    for curve in found:
+        for x, y in curve:
             assert 0 <= x <= width
             assert 0 <= y <= height
     texts = [text.text for text in drawn.findall(".//{*}text")]
-    assert texts[0] == "title & more"
+    assert texts[:3] == ["title & more", "facts", "more"]
     assert texts.count("not seen by the plan") == 5
-    assert "not seen by the plan" not in draw("t", "f", given)
+    split = next(float(line.get("x1")) for line in drawn.findall(".//{*}line") if line.get("stroke-dasharray"))
+    for before, after in zip(found[::2], found[1::2], strict=True):
+        assert max(x for x, _ in before) <= split <= min(x for x, _ in after)
+    assert "not seen by the plan" not in draw("t", ["f"], [seen])
+
+
+def test_each_part_is_compared_with_its_own_beginning():
+    """The second begins 500 lower than the first ended: its change, and its drawdown, begin at zero all the same."""
+    seen, unseen = columns(500), columns(500, start_ms=500 * 60_000)
+    drawn = curves(ET.fromstring(draw("t", ["f"], [seen, unseen])))
+    for panel in (1, 2, 6, 7):  # equity, hold; their drawdowns
+        assert drawn[2 * panel][0][1] == pytest.approx(drawn[2 * panel + 1][0][1])
 
 
 def test_a_backtest_in_which_nothing_happened_can_be_drawn():
-    still = [Sample(n, 100.0, 1_000.0, 1_000.0, 0.0, 0.0, 0.0, 1) for n in range(3)]
-    assert "nan" not in draw("t", "f", still)
-    assert "nan" not in draw("t", "f", still[:1])
+    still = np.zeros(3)
+    same = Columns([0, 1, 2], still + 100, still + 1_000, still + 1_000, still, still, still, still + 1)
+    assert "nan" not in draw("t", ["f"], [same])
+    one = Columns(
+        [0], *(column[:1] for column in (still + 100, still + 1_000, still + 1_000, still, still, still, still))
+    )
+    assert "nan" not in draw("t", ["f"], [one])

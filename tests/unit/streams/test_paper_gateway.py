@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from m1cep.grid.orders import (
     Accepted,
+    AskFills,
     AskOpenOrders,
     AskOrder,
     Cancel,
@@ -46,6 +47,9 @@ def test_every_command_of_the_grid_is_answered():
     (fill,) = asyncio.run(us.fills(0))
     assert (fill.order_id, fill.lots, fill.fee, fill.maker, fill.time_ms) == ("a", 4, Decimal("0.04"), True, 1_002)
     assert asyncio.run(us.fills(1_003)) == []
+    assert told(us, AskFills("a")) == [fill]
+    assert told(us, Place("a", Side.BUY, 100, 10, expires_ms=1)) == [Accepted("a")]
+    assert told(us, Place("d", Side.BUY, 98, 10, expires_ms=1)) == [Rejected("d", "expired")]
     assert told(us, Cancel("a")) == [Cancelled("a", 4)]
     assert told(us, Cancel("a")) == [CancelRejected("a", "cancelled")]
     assert told(us, CancelAll()) == [Cancelled("b", 0)]

@@ -127,7 +127,8 @@ def test_from_request_to_confirmation():
     assert states(said) == ["signed"]
     assert only(Broadcast, said) == Broadcast(REQUEST, b"plan", b"signature of plan")
     assert states(talk.hear(Seen("w1", "tx"))) == ["broadcast"]
-    assert states(talk.hear(Confirmed("w1", "tx"))) == ["confirmed"]
+    assert states(talk.hear(Confirmed("w1", "tx-2"))) == ["confirmed"]  # with another fee, say
+    assert talk.case.txid == "tx-2"
     assert talk.coordinator.open == []
 
 
@@ -360,6 +361,13 @@ def test_expired_says_what_was_missing():
     [status] = talk.after(1)
     assert (status.state, status.unresolved) == (State.EXPIRED, False)
     assert status.reason == "not signed by 1100000: signer 2 wait (big): needs 1 of officers"
+
+
+def test_expired_for_want_of_a_plan():
+    talk = Talk()
+    talk.hear(Submit(REQUEST))
+    talk.vote(1, 2, 3)
+    assert "no plan" in only(Status, talk.after(100_000)).reason
 
 
 def test_expired_after_shares_were_asked_for_is_unresolved_until_the_chain_speaks():

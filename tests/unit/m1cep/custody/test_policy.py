@@ -197,6 +197,29 @@ def test_who_asks_can_matter():
     assert decide(policy, request(), facts(*GOOD), NOW).rule == "small"
 
 
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("accounts: [acme, b]", True),
+        ("accounts: [b]", False),
+        ("vaults: [v1]", True),
+        ("vaults: [v2]", False),
+        ("chains: [solana, bitcoin]", True),
+        ("chains: [solana]", False),
+        ("kinds: [escrow, transfer]", True),
+        ("kinds: [escrow]", False),
+        ("asset: bitcoin/BTC, amount_above: 9_999_999", True),
+        ("asset: bitcoin/BTC, amount_above: 10_000_000", False),
+        ("older_than: 0.999 s", True),
+        ("older_than: 1 s", False),
+        ("accounts: [acme], vaults: [v2]", False),  # all of them must hold
+    ],
+)
+def test_each_condition_alone(condition, holds):
+    policy = parse_policy(TEXT.replace("{open_alert: medium}", "{" + condition + "}"))
+    assert (decide(policy, request(), facts(*GOOD), NOW).rule == "watched") is holds
+
+
 # -- facts
 
 
@@ -228,6 +251,23 @@ def test_what_is_forgotten_cannot_make_a_vault_poorer_or_a_limit_looser():
     known.apply(spent("old", 5, Spent.RESERVED, NOW - 9 * DAY))  # told again
     assert list(known.spent(request(), NOW - DAY, of_account=True)) == [5]
     assert known.spending("kept")
+
+
+def test_an_alert_that_was_closed_is_forgotten_in_time_and_opens_again_when_it_is_told_again():
+    known = facts(alert(), AlertClosed("a1", "bob", NOW - DAY))
+    known.forget(NOW - DAY)
+    known.apply(alert())
+    assert known.open_alerts("acme", Severity.INFO) == []
+    known.forget(NOW - DAY + 1)
+    known.apply(alert())
+    assert known.open_alerts("acme", Severity.INFO) == [alert()]
+
+
+def test_locks_are_forgotten_with_their_return():
+    known = facts(STANDS, LockReturned("w-1", NOW))
+    known.forget(NOW + 1)
+    known.apply(STANDS)  # told again
+    assert known.lock("w-1") is None
 
 
 def test_a_snapshot_of_something_else_is_refused():
@@ -425,6 +465,7 @@ def test_a_policy_that_is_not_changed(text, consents, why):
         ("of: account", "of: client", 24, "expected one of account, vault"),
         ("- name: small", "- name: watched", 40, "taken"),
         ("- name: small", "- name: hold", 40, "taken by a guard"),
+        ("- name: small", "- name: very small", 40, "expected a name"),
         ("then: allow", "then: wait", 42, "expected allow, approve or reject"),
         ("then: allow", "then: allow\n    count: 2", 43, "has none"),
         ("    when: {open_alert: medium}\n", "", 34, "never apply"),

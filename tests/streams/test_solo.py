@@ -1,0 +1,160 @@
+"""An agent that is one and not many: what it says was saved before, and it goes on from what it saved."""
+
+import asyncio
+import json
+
+import pytest
+
+from m1cep import EngineError
+from streams import codec, snapshots
+from streams.agents.outbox import Outbox
+from streams.agents.solo import Solo
+from streams.agents.stats import AgentStats
+from streams.errors import ShellError
+from streams.snapshots import StoreError, SupersededError
+from streams.snapshots.folder import FolderStore
+from streams.topics import topic_ids
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ASKED, SAID = "m1cep.custody.requests.v1", "m1cep.custody.releases.v1"
+
+
+class Counter:
+    """Says how many it has heard."""
+
+    def __init__(self):
+        self.heard = []
+        self.events = []
+
+    def _say(self, text):
+        return [codec.Message(SAID, b"k", text.encode(), [])]
+
+    def take(self, _topic, _partition, record):
+        self.heard.append(record.value.decode())
+        self.events.append("heard")
+        return self._say(f"{len(self.heard)}: {record.value.decode()}")
+
+    def tick(self, _now_ms):
+        return []
+
+    def snapshot(self):
+        self.events.append("saved")
+        return json.dumps(self.heard).encode()
+
+    def load(self, state):
+        if state == b"no":
+            raise EngineError("it is of a later version")
+        self.heard = json.loads(state)
+        return self._say(f"again with {len(self.heard)}")
+
+
+@pytest.fixture
+def solo(kafka, tmp_path):
+    """Runs a machine until a condition holds, then ends it: cleanly, or as a crash does."""
+
+    def run(machine, until, *, store=None, crash=False, beside=None):
+        async def main():
+            client = {"bootstrap_servers": kafka.address, "security_protocol": "PLAINTEXT"}
+            ids = await asyncio.to_thread(topic_ids, client, [ASKED])
+            async with Outbox(client, "test") as outbox:
+                agent = Solo(
+                    "counter",
+                    machine,
+                    store=store or FolderStore(tmp_path / "state"),
+                    outbox=outbox,
+                    stats=AgentStats(),
+                    client=client,
+                    ids=ids,
+                )
+                task = asyncio.create_task(agent.run())
+                for n in range(400):
+                    if task.done() or until(machine):
+                        break
+                    if n == 40 and beside:
+                        beside()
+                    await asyncio.sleep(0.05)
+                if task.done():
+                    await agent.stop()
+                    task.result()
+                task.cancel()
+                if crash:
+                    agent.abandon()
+                else:
+                    await agent.close()
+                await agent.stop()
+
+        asyncio.run(main())
+        return machine
+
+    return run
+
+
+def said(kafka):
+    return [record.value.decode() for record in kafka.read(SAID)]
+
+
+def heard(count):
+    return lambda machine: len(machine.heard) >= count
+
+
+def test_it_reads_all_partitions_and_saves_before_it_speaks(kafka, solo):
+    for n in range(4):
+        kafka.send(ASKED, b"%d" % n, partition=n)
+    machine = solo(Counter(), heard(4))
+    assert sorted(machine.heard) == ["0", "1", "2", "3"]
+    assert sorted(text.split(": ")[1] for text in said(kafka)) == ["0", "1", "2", "3"]
+    assert machine.events.index("saved") > machine.events.index("heard")
+
+
+def test_after_a_restart_it_goes_on_and_says_what_it_must_say_again(kafka, solo):
+    kafka.send(ASKED, b"one", partition=0)
+    solo(Counter(), heard(1))
+    kafka.send(ASKED, b"two", partition=1)
+    machine = solo(Counter(), heard(2))
+    assert machine.heard == ["one", "two"]
+    assert said(kafka) == ["1: one", "again with 1", "2: two"]
+
+
+class Full(FolderStore):
+    def save(self, *_):
+        raise StoreError("the disk is full")
+
+
+def test_what_cannot_be_saved_is_not_said(kafka, solo, tmp_path):
+    kafka.send(ASKED, b"one", partition=0)
+    with pytest.raises(StoreError, match="the disk is full"):
+        solo(Counter(), lambda _: False, store=Full(tmp_path / "state"), crash=True)
+    assert said(kafka) == []
+
+
+def test_the_later_of_two_has_the_state(kafka, solo, tmp_path):
+    """The former one cannot save any more, so it says nothing, and ends."""
+
+    def take_over():
+        FolderStore(tmp_path / "state").claim(0)
+        kafka.send(ASKED, b"one", partition=0)
+
+    with pytest.raises(SupersededError):
+        solo(Counter(), lambda _: False, beside=take_over, crash=True)
+    assert said(kafka) == []
+
+
+@pytest.mark.parametrize("damage", [b"no state at all", None])
+def test_a_state_that_cannot_be_used_is_not_replaced_by_an_older_one(kafka, solo, tmp_path, damage):
+    kafka.send(ASKED, b"one", partition=0)
+    solo(Counter(), heard(1))
+    kafka.send(ASKED, b"two", partition=0)
+    solo(Counter(), heard(2))
+    newest = max((tmp_path / "state" / "0").glob("*.snapshot"))
+    if damage:
+        newest.write_bytes(damage)
+    else:  # the machine itself refuses it
+        content = snapshots.decode(newest.read_bytes())
+        newest.write_bytes(snapshots.encode(snapshots.PartitionSnapshot(*list_of(content), b"no")))
+    with pytest.raises(ShellError, match=r"the newest state of counter .* cannot be used"):
+        solo(Counter(), lambda _: False, crash=True)
+
+
+def list_of(content):
+    return [content.agent, content.partition, content.topics, content.positions, content.rules]
