@@ -189,7 +189,7 @@ class Office:
         said, actor.first = list(actor.first), []
         for topic in self.rng.sample(actor.topics, len(actor.topics)):
             records = self.topics[topic][actor.at[topic] :]
-            for record in records[: self.rng.randint(1, 5)] if records else []:
+            for record in records[: self.rng.randint(1, 50)] if records else []:
                 said += actor.machine.take(topic, 0, record)
                 if self.rng.random() < self.faults:
                     said += actor.machine.take(topic, 0, record)

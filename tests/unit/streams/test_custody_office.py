@@ -288,7 +288,7 @@ class TestCrashes:
     def test_with_faults_everything_ends_and_nothing_is_paid_twice(self, office, seed):
         """Records twice and in other orders, coordinator and signers restarted at any moment, some of what they said lost."""
         here = office(*KINDS, seed=seed, timing=QUICK)
-        here.faults = 0.03
+        here.faults = 0.1
         rng = random.Random(seed)
         wanted = [here.ask(kind) for kind in KINDS for _ in range(2)] + [crossing(here)]
         for request in wanted:
@@ -299,11 +299,15 @@ class TestCrashes:
         here.pass_time(20_000)
         ended = {request.id: here.status(request.id) for request in wanted}
         assert all(found is not None and found.state.ended for found in ended.values()), ended
+        for kind in KINDS:  # what may yet be on the chain is settled by the next transfer of its vault
+            if any(ended[r.id].unresolved for r in wanted if r.vault == f"alice-{kind}"):
+                wanted.append(here.ask(kind))
+                here.until(wanted[-1], "confirmed")
+        ended = {request.id: here.status(request.id) for request in wanted}
         for kind in KINDS:
-            paid = [r.units for r in wanted if r.vault == f"alice-{kind}" and ended[r.id].state == "confirmed"]
-            open_ones = [r for r in wanted if r.vault == f"alice-{kind}" and ended[r.id].unresolved]
-            assert not open_ones
-            assert here.paid(kind) == sum(paid)
+            of_kind = [(r, ended[r.id]) for r in wanted if r.vault == f"alice-{kind}"]
+            assert not [r for r, found in of_kind if found.unresolved]
+            assert here.paid(kind) == sum(r.units for r, found in of_kind if found.state == "confirmed")
         assert any(found.state == "confirmed" for found in ended.values())
         here.journal.flush()
         assert isinstance(verify(NAME, read_lines(here.folder / "audit.jsonl")), Head)
