@@ -78,6 +78,7 @@ class Custodians:
         self.publics = {}
         self.group = GroupCrypto(self.roster.vaults, {})
         self.coordinator = Coordinator({}, self.group)
+        self.coordinator.handle(Tick(self.now_ms))
         self.watches, self.signatures, self.plans, self.said = [], {}, {}, []
 
     def path(self, number):

@@ -1,7 +1,7 @@
 """A coordinator with real chains, signers with dealt FROST keys and people with keys of their own, over topics in memory.
 
 A broker's promises are kept (order in a partition, nothing lost that was taken) and no more. Faults: records come twice, topics
-are read in any order, whoever crashes begins again at its last snapshot and may have sent all, some or nothing of what it said then.
+are read in any order, whoever crashes begins again at its last snapshot and may have sent all, some or nothing since.
 """
 
 import random
@@ -189,7 +189,7 @@ class Office:
         said, actor.first = list(actor.first), []
         for topic in self.rng.sample(actor.topics, len(actor.topics)):
             records = self.topics[topic][actor.at[topic] :]
-            for record in records[: self.rng.randint(1, 5)] if records else []:
+            for record in records[: self.rng.randint(1, 50)] if records else []:
                 said += actor.machine.take(topic, 0, record)
                 if self.rng.random() < self.faults:
                     said += actor.machine.take(topic, 0, record)
@@ -225,19 +225,19 @@ class Office:
 
     # -- people
 
-    def ask(self, kind="bitcoin", *, by="shop", **changes):
+    def ask(self, on="bitcoin", *, by="shop", **changes):
         self.count += 1
-        chain = chain_of(CHAINS[kind])
+        chain = chain_of(CHAINS[on])
         plain = {
             "id": f"w-{self.count}",
             "kind": Kind.TRANSFER,
             "requester": by,
             "account": "alice",
-            "vault": f"alice-{kind}",
+            "vault": f"alice-{on}",
             "chain": chain.name,
             "asset": chain.asset.symbol,
-            "destination": self.stranger(kind),
-            "amount": str(SOME[kind]),
+            "destination": self.stranger(on),
+            "amount": str(SOME[on]),
             "requested_ms": self.now_ms,
             "expires_ms": self.now_ms + 60_000,
         }

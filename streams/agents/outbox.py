@@ -13,18 +13,19 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.protocol.offset import OffsetRequest
-from faust.types import TP
 
 from streams.errors import ServerError
 from streams.security import check_access_async, for_aiokafka
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from faust.types import TP
 
     from streams.codec import Message
 
@@ -133,7 +134,9 @@ class Outbox:
             request = OffsetRequest(-1, _UNCOMMITTED, list(theirs.items()))
             answer = await client.send(leader, request)
             for topic, partitions in answer.topics:
-                found |= {TP(topic, number): offset for number, error, _, offset, *_ in partitions if error == 0}
+                found |= {
+                    TopicPartition(topic, number): offset for number, error, _, offset, *_ in partitions if error == 0
+                }
         return found
 
     async def send(self, message: Message | Packet) -> asyncio.Future[Any]:

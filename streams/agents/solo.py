@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from faust.types import TP
 
 from m1cep import EngineError
 from streams import snapshots
@@ -90,7 +89,7 @@ class Solo:
     ) -> None:
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
-        self._positions: dict[TP, int] = {}
+        self._positions: dict[TopicPartition, int] = {}
         self._generation = 0
         self._changed = False
         self._saved_s = 0.0
@@ -133,7 +132,7 @@ class Solo:
         for tp, records in found.items():
             for record in records:
                 said += self._machine.take(tp.topic, tp.partition, record)
-            self._positions[TP(tp.topic, tp.partition)] = records[-1].offset + 1
+            self._positions[tp] = records[-1].offset + 1
             self.stats.events[tp.topic] += len(records)
             self.stats.records += len(records)
             self._changed = True
@@ -192,12 +191,12 @@ class Solo:
         tps = [TopicPartition(topic, n) for topic in sorted(self.topics) for n in range(counts[topic])]
         self._consumer.assign(tps)
         for tp in tps:
-            self._consumer.seek(tp, self._positions.setdefault(TP(tp.topic, tp.partition), 0))
+            self._consumer.seek(tp, self._positions.setdefault(tp, 0))
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
 
     # -- the worker's side
 
-    def positions(self) -> dict[TP, int]:
+    def positions(self) -> dict[TopicPartition, int]:
         """The next offset of everything that is read."""
         return dict(self._positions)
 
@@ -227,6 +226,6 @@ class Solo:
         await self._consumer.stop()
 
 
-def _tp(name: str) -> TP:
+def _tp(name: str) -> TopicPartition:
     topic, _, partition = name.rpartition("/")
-    return TP(topic, int(partition))
+    return TopicPartition(topic, int(partition))

@@ -4,35 +4,51 @@ from __future__ import annotations
 
 import time
 import uuid
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from streams.errors import ServerError, ShellError, UsageError
+from streams.cli import custody_keys, custody_vaults
+from streams.cli.custody_common import (
+    ROSTER,
+    WIDTH,
+    As,
+    AsJson,
+    Key,
+    RosterFile,
+    VaultName,
+    check_answered,
+    counter_for,
+    roster_of,
+    who,
+)
+from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
     from m1cep.custody.request import Request
-    from streams.custody.asks import Ask
     from streams.custody.counter import Counter
-    from streams.custody.mail import Pen
     from streams.custody.roster import Roster
     from streams.custody.view import Seen
 
 app = typer.Typer(help="Keys shared by many signers, and releases that they sign.", no_args_is_help=True)
+for command in (
+    custody_keys.identity,
+    custody_keys.backup,
+    custody_keys.restore,
+    custody_keys.recover,
+    custody_vaults.vaults,
+    custody_vaults.keygen,
+    custody_vaults.refresh,
+    custody_vaults.reshare,
+    custody_vaults.fund,
+    custody_vaults.audit,
+):
+    app.command()(command)
 
-RosterFile = Annotated[Path, typer.Option("--custody", help="Who is who (TOML).")]
-As = Annotated[str, typer.Option("--as", help="Your name in the policy, or among the roster's requesters.")]
-Key = Annotated[Path, typer.Option(help="Your key: m1cep custody key FILE makes one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Id = Annotated[str, typer.Argument(help="Of the request.")]
-VaultName = Annotated[str, typer.Argument(help="Of the vault, in the roster.")]
-
-ROSTER = Path("custody.toml")
-_CEREMONY_S = 150.0
 _ENDED = frozenset({"confirmed", "rejected", "expired", "cancelled"})
-_WIDTH = 140
 _STYLES = {"confirmed": "green", "rejected": "bold red", "expired": "yellow", "cancelled": "dim", "refused": "bold red"}
 
 
@@ -68,7 +84,9 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Ask for a release from a vault."""
-    roster, pen = _who(custody, name, key)
+    from streams.custody.view import Seen
+
+    roster, pen = who(custody, name, key)
     made = _make_request(
         roster,
         vault,
@@ -82,17 +100,11 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
         lock,
         memo,
     )
-    with _counter(roster) as counter:
-        before = counter.view.requests.get(made.id)
-        known = len(before.refused) if before else 0
+    with counter_for(roster) as counter:
+        seen = counter.view.requests.setdefault(made.id, Seen(made.id))
+        answers, known = seen.answers, len(seen.refused)
         counter.ask(pen, made)
-
-        def answered() -> bool:
-            seen = counter.view.requests.get(made.id)
-            return seen is not None and (seen.status is not None or len(seen.refused) > known)
-
-        _answered(counter.wait(lambda _: answered()))
-        seen = counter.view.requests[made.id]
+        check_answered(counter.wait(lambda _: seen.answers > answers))
         if len(seen.refused) > known:
             raise ShellError(f"request {made.id} is refused: {seen.refused[-1]}")
         counter.wait(lambda _: seen.state in _ENDED, wait or 0.3)
@@ -114,12 +126,12 @@ def reject(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_
 @app.command(epilog="Example: m1cep custody cancel r-1 --as alice --key alice.key")
 def cancel(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     """Take back a request of your own, unless it is being signed."""
-    roster, pen = _who(custody, name, key)
-    with _counter(roster) as counter:
+    roster, pen = who(custody, name, key)
+    with counter_for(roster) as counter:
         seen = _seen(counter, request_id)
         known = len(seen.refused)
         counter.cancel(pen, _contents(seen))
-        _answered(counter.wait(lambda _: seen.state in _ENDED or len(seen.refused) > known))
+        check_answered(counter.wait(lambda _: seen.state in _ENDED or len(seen.refused) > known))
         if len(seen.refused) > known:
             raise ShellError(f"request {request_id}: {seen.refused[-1]}")
         _show([seen], roster, as_json=as_json)
@@ -132,123 +144,13 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where requests stand: how many of the signers would sign, and why others would not."""
-    roster = _roster(custody)
-    with _counter(roster) as counter:
+    roster = roster_of(custody)
+    with counter_for(roster) as counter:
         found = [_seen(counter, request_id)] if request_id else list(counter.view.requests.values())
     if not found and not as_json:
         typer.echo("There are no requests; `m1cep custody request` makes one.")
         return
     _show(found, roster, as_json=as_json)
-
-
-@app.command(epilog="Example: m1cep custody vaults")
-def vaults(custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
-    """Show the vaults: address, what is free, who signs."""
-    import msgspec
-    from rich.console import Console
-    from rich.table import Table
-
-    from streams.custody.derive import chain_of
-
-    roster = _roster(custody)
-    with _counter(roster) as counter:
-        stands = counter.view.vaults
-    if as_json:
-        for name, vault in roster.vaults.items():
-            plain = (
-                msgspec.to_builtins(stands[name])
-                if name in stands
-                else {"vault": name, "chain": vault.chain, "key": None}
-            )
-            typer.echo(orjson.dumps(plain))
-        return
-    table = Table("vault", "account", "chain", "address", "free", "signers", "epoch")
-    for name, vault in roster.vaults.items():
-        signers = f"{vault.threshold} of {', '.join(map(str, sorted(vault.signers)))}"
-        if name in stands:
-            one = stands[name]
-            free = chain_of(one.chain).asset.show(int(one.free))
-            table.add_row(name, one.account, one.chain, one.address, free, signers, str(one.epoch))
-        else:
-            table.add_row(name, vault.account, vault.chain, "no key yet: m1cep custody keygen", "", signers, "")
-    Console(width=max(Console().width, _WIDTH)).print(table)
-
-
-@app.command(epilog="Example: m1cep custody keygen alice-btc --as bob --key bob.key")
-def keygen(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
-    """Make a vault's key: all its signers together, none of them ever has it whole."""
-    _ceremony("keygen", vault, name, key, custody)
-
-
-@app.command(epilog="Example: m1cep custody refresh alice-btc --as bob --key bob.key")
-def refresh(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
-    """Give the signers new shares of the same key, so that those that may have been stolen are worth nothing."""
-    _ceremony("refresh", vault, name, key, custody)
-
-
-@app.command(epilog="Example: m1cep custody reshare alice-btc --as bob --key bob.key")
-def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
-    """Share the same key among the signers that the roster names now."""
-    _ceremony("reshare", vault, name, key, custody)
-
-
-@app.command(epilog="Example: m1cep custody fund alice-btc 0.5 --as bob --key bob.key")
-def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
-    """Pay into a vault from the faucet of a local chain."""
-    from streams.custody.asks import AskFunds
-
-    roster, pen = _who(custody, name, key)
-    with _counter(roster) as counter:
-        typer.echo(_ask(counter, pen, AskFunds(_new_id(), vault, amount)))
-
-
-@app.command(epilog="Example: m1cep custody audit ~/.local/share/m1cep/state/custody/audit-....jsonl")
-def audit(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The coordinator's audit log.")],
-    custody: RosterFile = ROSTER,
-    as_json: AsJson = False,
-) -> None:
-    """Verify an audit log from its beginning, and hold it against the heads that the coordinator has signed and sent to Kafka."""
-    import msgspec
-
-    from m1cep.custody.audit import Break, verify
-    from streams.custody.journal import NAME, read_lines
-
-    with _counter(_roster(custody)) as counter:
-        heads = counter.view.heads
-        found = verify(NAME, read_lines(file), heads, counter.view.head_is_signed)
-    if isinstance(found, Break):
-        raise ShellError(f"{file} is broken at entry {found.seq}: {found.reason}")
-    if as_json:
-        typer.echo(orjson.dumps({**msgspec.to_builtins(found), "heads": len(heads)}))
-    else:
-        typer.echo(f"{found.seq} entries, unbroken; {len(heads)} signed heads fit. It ends with {found.hash}")
-
-
-# -- shared
-
-
-def _roster(file: Path) -> Roster:
-    from streams.custody.roster import load_roster
-
-    return load_roster(file)
-
-
-def _who(roster: Path, name: str, key: Path) -> tuple[Roster, Pen]:
-    from streams.custody.seeds import load_pen
-
-    return _roster(roster), load_pen(name, key)
-
-
-def _counter(roster: Roster) -> Any:
-    from streams.config import load_settings
-    from streams.custody.counter import open_counter
-
-    return open_counter(load_settings(), roster)
-
-
-def _new_id() -> str:
-    return uuid.uuid4().hex[:16]
 
 
 def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
@@ -308,14 +210,6 @@ def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
     return made
 
 
-def _answered(came: bool) -> None:
-    if not came:
-        raise ServerError(
-            "the coordinator has not answered; what was asked for stays in the topic and will be heard",
-            "is it running? m1cep worker --agents custody; what it refuses is in m1cep.dead-letters.v1",
-        )
-
-
 def _seen(counter: Counter, request_id: str) -> Seen:
     found = counter.view.requests.get(request_id)
     if found is None:
@@ -333,8 +227,8 @@ def _contents(seen: Seen) -> Request:
 
 
 def _word(request_id: str, name: str, key: Path, custody: Path, *, approve: bool, as_json: bool) -> None:
-    roster, pen = _who(custody, name, key)
-    with _counter(roster) as counter:
+    roster, pen = who(custody, name, key)
+    with counter_for(roster) as counter:
         seen = _seen(counter, request_id)
         known = len(seen.refused)
         contents = _contents(seen)
@@ -344,47 +238,11 @@ def _word(request_id: str, name: str, key: Path, custody: Path, *, approve: bool
             mine = [one for one in seen.approvals if one.approver == pen.sender and one.approve == approve]
             return bool(mine) or seen.state in _ENDED or len(seen.refused) > known
 
-        _answered(counter.wait(lambda _: heard()))
+        check_answered(counter.wait(lambda _: heard()))
         if len(seen.refused) > known:
             raise ShellError(f"request {request_id}: {seen.refused[-1]}")
         counter.wait(lambda _: seen.state in _ENDED, 0.5)
         _show([seen], roster, as_json=as_json)
-
-
-def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
-    counter.ask_desk(pen, ask)
-    _answered(counter.wait(lambda view: ask.id in view.answers))
-    answer = counter.view.answers[ask.id]
-    if not answer.done:
-        raise ShellError(answer.reason)
-    return answer.reason
-
-
-def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> None:
-    from streams.custody.asks import AskCeremony
-
-    roster, pen = _who(custody, name, key)
-    with _counter(roster) as counter:
-        ask = AskCeremony(_new_id(), kind, vault)
-        typer.echo(_ask(counter, pen, ask))
-        shown = ""
-        deadline_s = time.monotonic() + _CEREMONY_S
-        while time.monotonic() < deadline_s:
-            counter.listen(100)
-            stands = counter.view.ceremonies.get(ask.id)
-            if stands is not None and stands.reason != shown:
-                shown = stands.reason
-                typer.echo(f"{stands.state}: {shown}")
-            if stands is not None and stands.state == "failed":
-                raise ShellError(
-                    f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
-                )
-            if stands is not None and stands.state == "done" and counter.wait(lambda v: vault in v.vaults, 5):
-                typer.echo(f"{vault} receives at {counter.view.vaults[vault].address}")
-                return
-        raise ServerError(
-            f"the {kind} of {vault} has not ended in {_CEREMONY_S:.0f} s", "m1cep custody vaults shows the outcome"
-        )
 
 
 def _show(found: list[Seen], roster: Roster, *, as_json: bool) -> None:
@@ -412,4 +270,4 @@ def _show(found: list[Seen], roster: Roster, *, as_json: bool) -> None:
         state = f"[{_STYLES.get(one['state'], 'cyan')}]{one['state']}[/]"
         cells = (one["id"], about.get("vault", ""), one["shown"] or "", about.get("destination", ""))
         table.add_row(*map(escape, cells), state, progress, escape(words))
-    Console(width=max(Console().width, _WIDTH)).print(table)
+    Console(width=max(Console().width, WIDTH)).print(table)

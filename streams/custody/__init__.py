@@ -10,4 +10,9 @@ rites        what is said in a ceremony
 onlooker     a ceremony as whoever looks on sees it; ceremony: a signer's part in it; ceremonies: all of a signer's
 watch        the coordinator's side of a ceremony
 signer_machine  the whole signer, as the worker runs it
+coordinating the whole coordinator, as the worker runs it; hearing: what may be said to it; watches: its ceremonies
+chaindesk    chains behind the coordinator: plans, broadcasts, confirmations; treasury: vaults on them; locks: the book of locks
+journal      the coordinator's audit log as a file
+asks         what people ask beside releases; what requests must fit
+counter      where people ask and wait; view: what anybody can see of requests; seeds: keys of people
 """

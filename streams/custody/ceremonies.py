@@ -22,7 +22,7 @@ from streams.custody.ceremony import Part, Phase, Said
 from streams.custody.mail import ROUNDS, signer_topic
 from streams.custody.onlooker import Due
 from streams.custody.rites import Enclosed, Failed, Start
-from streams.custody.roster import COORDINATOR
+from streams.custody.roster import COORDINATOR, signer_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +72,7 @@ class Ceremonies:
 
     def __init__(self, roster: Roster, keyfile: Keyfile, pen: Pen, random: Random = secrets.token_bytes) -> None:
         self._roster, self._keyfile, self._pen, self._random = roster, keyfile, pen, random
+        self._signers = frozenset(signer_name(number) for number in roster.signers)
         self._parts: dict[str, Part] = {}
         self._due: dict[str, Due] = {}
         self._early: dict[str, list[tuple[str, bytes]]] = {}  # by sender: ceremony, envelope
@@ -89,6 +90,8 @@ class Ceremonies:
                     raise CustodyError(f"{letter.sender} cannot start a ceremony: the coordinator does")
                 return self._start(start, now_ms)
             case Enclosed() as words:
+                if letter.sender not in self._signers:
+                    raise CustodyError(f"{letter.sender} has no part in ceremonies")
                 return self._enclosed(letter.sender, words, now_ms)
             case _:
                 return []  # another signer goes no further: for the coordinator
@@ -100,6 +103,7 @@ class Ceremonies:
             keep_ms = KEEP_CONFIRMED_MS if part.phase is Phase.CONFIRMED else KEEP_MS
             if now_ms >= part.start.expires_ms + keep_ms:
                 del self._parts[name], self._due[name]
+                self._keyfile.drop_waiting(name)
             elif part.phase is Phase.TALKING and part.takes_part and now_ms >= part.start.expires_ms:
                 said += self._fail(part, f"not finished in time: {part.waits_for()}")
             elif part.phase in {Phase.TALKING, Phase.CONFIRMED} and self._due[name].comes(now_ms):
@@ -128,8 +132,7 @@ class Ceremonies:
         if now_ms >= start.expires_ms:
             return []  # of the past: read again
         try:
-            if sum(one.start.vault == start.vault for one in self._parts.values()) >= MOST_AT_ONCE:
-                raise CustodyError(f"there are {MOST_AT_ONCE} ceremonies of vault {start.vault} that have not ended")  # noqa: TRY301 - to the same end
+            self._check_load(start, now_ms)
             rites.check_start(start, self._roster)
             part = Part(start, self._roster, self._keyfile)
             part.check_key()
@@ -147,6 +150,14 @@ class Ceremonies:
                 said += self._take(part, sender, envelope, now_ms)
             self._early[sender] = [one for one in waiting if one[0] != start.ceremony]
         return said + self._advance(part, now_ms)
+
+    def _check_load(self, start: Start, now_ms: int) -> None:
+        """What is begun is remembered until its time is over, so there is a limit to both."""
+        if start.expires_ms > now_ms + KEEP_MS:
+            raise CustodyError(f"a ceremony takes a day at most, this one has until {start.expires_ms}")
+        under_way = [one for one in self._parts.values() if one.phase not in {Phase.DONE, Phase.FAILED}]
+        if sum(one.start.vault == start.vault for one in under_way) >= MOST_AT_ONCE:
+            raise CustodyError(f"{MOST_AT_ONCE} ceremonies of vault {start.vault} have not ended yet")
 
     def _enclosed(self, sender: str, words: Enclosed, now_ms: int) -> list[Message]:
         part = self._parts.get(words.ceremony)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from m1cep.custody.chains.errors import ChainRefusedError
 from m1cep.custody.chains.interface import Transfer, state_to_json
 from m1cep.custody.policy.events import LockReturned, LockStands, Spending, Spent, VaultBalance
 from m1cep.custody.request import Request  # noqa: TC001 - msgspec reads the annotation
@@ -35,6 +34,7 @@ from m1cep.errors import CustodyError
 from streams.custody.derive import derive
 from streams.custody.locks import LockBook, Standing
 from streams.custody.shares import signatures_of
+from streams.custody.treasury import Purses, Treasury
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -75,20 +75,11 @@ class Job(msgspec.Struct):
 
 
 class Books(msgspec.Struct):
-    """All that survives a restart.
-
-    Attributes:
-        jobs: by request.
-        told: what signers were last told to be free in each vault, in minor units.
-        held: what each vault had last, for a local chain that is made anew.
-        credited: references of deposits that count.
-    """
+    """All that survives a restart; jobs are by request."""
 
     jobs: dict[str, Job] = {}
     locks: LockBook = msgspec.field(default_factory=LockBook)
-    told: dict[str, int] = {}
-    held: dict[str, int] = {}
-    credited: dict[str, set[str]] = {}
+    purses: Purses = msgspec.field(default_factory=Purses)
 
 
 class ChainDesk:
@@ -109,31 +100,21 @@ class ChainDesk:
         depth: int = 2,
         block_ms: int = 1_000,
     ) -> None:
-        self._vaults, self._open_node, self._depth, self._block_ms = vaults, open_node, depth, block_ms
-        #: Is told what does not go on and why: the request, the reason.
-        self.note: Callable[[str, str], None] = lambda _request_id, _reason: None
-        self._nodes: dict[str, LocalNode[Any]] = {}
-        self._keys: dict[str, bytes] = {}
-        self._books = Books()
+        self._vaults, self._depth, self._block_ms = vaults, depth, block_ms
+        self._treasury = Treasury(vaults, open_node, depth)
+        #: Is told what belongs into the audit log beside what :meth:`carry_out` and :meth:`tick` give: kind and contents.
+        self.note: Callable[[str, dict[str, Any]], None] = lambda _kind, _body: None
+        self._jobs: dict[str, Job] = {}
+        self._locks = LockBook()
         self._now_ms = self._block_at_ms = 0
         self._look = False  # something has changed: look at once, not with the next block
-        self._young: set[str] = set()  # vaults with deposits that do not count yet
         self._noted: dict[str, str] = {}
 
     # -- vaults
 
     def open(self, vault: str, key: bytes) -> None:
         """A vault has a key: make on its chain what must be there. A local chain that is new gets what the vault had."""
-        if self._keys.get(vault) == key:
-            return
-        node = self._node(vault)
-        node.open_vault(key)
-        self._keys[vault] = key
-        missing = self._books.held.get(vault, 0) - node.balance(key)
-        if missing > 0:
-            node.fund(node.chain.address(key), missing)
-            node.advance(self._depth)
-        self._look = True
+        self._look = self._treasury.open(vault, key) or self._look
 
     def fund(self, vault: str, amount: str) -> int:
         """Pay into a vault from the faucet of its local chain; minor units.
@@ -145,49 +126,25 @@ class ChainDesk:
         Raises:
             CustodyError: the vault has no key yet, the amount is none, or more than the faucet has.
         """
-        key = self._key(vault)
-        node = self._node(vault)
-        units = node.chain.asset.parse(amount)
-        node.fund(node.chain.address(key), units)
+        units = self._treasury.fund(vault, amount)
         self._block_at_ms = 0  # with the next look at the time
         return units
 
     def address(self, vault: str) -> str:
         """Where a vault receives."""
-        return str(self._node(vault).chain.address(self._key(vault)))
-
-    def balance(self, vault: str) -> int:
-        """What a vault has now by its chain, in minor units."""
-        return self._node(vault).balance(self._key(vault))
+        return self._treasury.address(vault)
 
     def told(self, vault: str) -> int:
         """What signers were last told to be free in it, in minor units."""
-        return self._books.told.get(vault, 0)
+        return self._treasury.purses.told.get(vault, 0)
 
     def free(self, vault: str) -> int:
         """What of it is confirmed, not locked and not on its way out, in minor units."""
-        going = sum(job.request.units for job in self._going(vault))
-        return self._books.told.get(vault, 0) - going
-
-    def _key(self, vault: str) -> bytes:
-        key = self._keys.get(vault)
-        if key is None:
-            raise CustodyError(f"vault {vault} has no key yet; make one: m1cep custody keygen {vault}")
-        return key
-
-    def _node(self, vault: str) -> LocalNode[Any]:
-        name = self._vaults[vault].chain
-        if name not in self._nodes:
-            node = self._open_node(name)
-            if node.chain.name != name:
-                raise CustodyError(f"vault {vault} is on {name}, and the software at hand runs {node.chain.name}")
-            self._nodes[name] = node
-        return self._nodes[name]
+        return self.told(vault) - sum(job.request.units for job in self._going(vault))
 
     def close(self) -> None:
         """Let go of the chains' software."""
-        for node in self._nodes.values():
-            node.close()
+        self._treasury.close()
 
     # -- what the coordinator says
 
@@ -204,7 +161,7 @@ class ChainDesk:
                 case ReturnLock():
                     return self._give_back(said.request)
                 case SettleLock():
-                    self._books.locks.settle(said.request)
+                    self._locks.settle(said.request)
                     return [LockDone(said.request.id)]
         except CustodyError as error:
             self._waits(said.request.id, str(error))
@@ -212,40 +169,44 @@ class ChainDesk:
 
     def hear(self, status: Status) -> None:
         """A request has another state: what has ended for good is forgotten."""
-        job = self._books.jobs.get(status.request_id)
+        job = self._jobs.get(status.request_id)
         if job is None or not status.state.ended:
             return
         if status.unresolved:
             job.ended = True
         else:
-            del self._books.jobs[status.request_id]
+            del self._jobs[status.request_id]
         self._noted.pop(status.request_id, None)
 
     def _waits(self, request_id: str, reason: str) -> None:
         if self._noted.get(request_id) != reason:
             self._noted[request_id] = reason
-            self.note(request_id, reason)
+            self.note("waits", {"request": request_id, "reason": reason})
 
     def _plan(self, request: Request) -> list[Told]:
-        known = self._books.jobs.get(request.id)
+        known = self._jobs.get(request.id)
         if known is not None:
             return [Planned(request.id, known.plan)]
-        key, node = self._key(request.vault), self._node(request.vault)
+        key, node = self._treasury.key(request.vault), self._treasury.node(request.vault)
         going = self._going(request.vault)
         if going and request.chain.partition(":")[0] in ONE_NONCE:
             self._waits(request.id, f"{going[0].request.id} of the same vault is under way")
             return []
         plan = state_to_json(_without(node.state(key), {name for job in going for name in job.consumes}))
         unsigned = self._derive(request, plan)
+        if request.units + unsigned.fee > (free := self.free(request.vault)):
+            raise CustodyError(
+                f"with a fee of {unsigned.fee} more would leave vault {request.vault} than the {free} that are free"
+            )
         self._simulate(request, unsigned)
-        self._books.jobs[request.id] = Job(request, plan, unsigned.consumes)
+        self._jobs[request.id] = Job(request, plan, unsigned.consumes)
         return [Planned(request.id, plan)]
 
     def _simulate(self, request: Request, unsigned: Unsigned) -> None:
         """Whether the chain's own view of what would happen is that of the request."""
-        key = self._key(request.vault)
+        key = self._treasury.key(request.vault)
         transfer = Transfer(key, request.destination, request.units, request.expires_ms // 1_000)
-        would = self._node(request.vault).simulate(transfer, unsigned)
+        would = self._treasury.node(request.vault).simulate(transfer, unsigned)
         pays = would.vault_before - would.vault_after
         if would.destination_gains != request.units or not request.units <= pays <= request.units + unsigned.fee:
             raise CustodyError(
@@ -255,15 +216,15 @@ class ChainDesk:
     def _broadcast(self, said: Broadcast) -> list[Told]:
         request = said.request
         unsigned = self._derive(request, said.plan)
-        job = self._books.jobs.setdefault(request.id, Job(request, said.plan, unsigned.consumes))
+        job = self._jobs.setdefault(request.id, Job(request, said.plan, unsigned.consumes))
         if not job.signature:
-            signed = self._node(request.vault).chain.attach(unsigned, signatures_of(said.signature, unsigned))
+            signed = self._treasury.node(request.vault).chain.attach(unsigned, signatures_of(said.signature, unsigned))
             job.signature, job.reference = said.signature, signed.reference
         return self._send(job)
 
     def _send(self, job: Job) -> list[Told]:
         """Give it to the chain, unless that has it."""
-        node = self._node(job.request.vault)
+        node = self._treasury.node(job.request.vault)
         unsigned = self._derive(job.request, job.plan)
         signed = node.chain.attach(unsigned, signatures_of(job.signature, unsigned))
         if not node.confirmations(job.reference) and not job.seen:
@@ -273,15 +234,15 @@ class ChainDesk:
         return [Seen(job.request.id, job.reference)]
 
     def _derive(self, request: Request, plan: bytes) -> Unsigned:
-        return derive(self._vaults, self._key(request.vault), request, plan)
+        return derive(self._vaults, self._treasury.key(request.vault), request, plan)
 
     def _going(self, vault: str) -> list[Job]:
-        return [job for job in self._books.jobs.values() if job.request.vault == vault and not job.ended]
+        return [job for job in self._jobs.values() if job.request.vault == vault and not job.ended]
 
     # -- locks
 
     def _place(self, request: Request) -> list[Told]:
-        lock, book = request.lock, self._books.locks
+        lock, book = request.lock, self._locks
         assert lock is not None  # the coordinator asks for it only where there is one
         if book.standing(request.id) is None and self.free(lock.vault) < int(lock.amount):
             raise CustodyError(f"{lock.amount} is to be locked in vault {lock.vault}, free is {self.free(lock.vault)}")
@@ -291,13 +252,13 @@ class ChainDesk:
         return [stands, LockPlaced(request.id)]
 
     def _give_back(self, request: Request) -> list[Told]:
-        self._books.locks.give_back(request)
+        self._locks.give_back(request)
         self._look = True
         return [LockReturned(request.id, self._now_ms), LockDone(request.id)]
 
     def lock(self, request_id: str) -> Standing | None:
         """What became of the lock of a request."""
-        return self._books.locks.standing(request_id)
+        return self._locks.standing(request_id)
 
     # -- time
 
@@ -306,23 +267,22 @@ class ChainDesk:
         self._now_ms = max(now_ms, self._now_ms)
         if now_ms >= self._block_at_ms:
             self._block_at_ms = now_ms + self._block_ms * _CALM
-            for node in self._nodes.values():
-                node.advance()
+            self._treasury.advance()
         elif not self._look:
             return []
         self._look = False
         told: list[Told] = []
-        for job in list(self._books.jobs.values()):
-            if job.request.id in self._books.jobs and job.request.vault in self._keys:
+        for job in list(self._jobs.values()):
+            if job.request.id in self._jobs:
                 told += self._follow(job)
-        for vault in self._keys:
+        for vault in self._treasury:
             told += self._weigh(vault)
-        if self._young or any(not job.ended for job in self._books.jobs.values()):
+        if self._treasury.young or any(not job.ended for job in self._jobs.values()):
             self._block_at_ms = min(self._block_at_ms, now_ms + self._block_ms)
         return told
 
     def _follow(self, job: Job) -> list[Told]:
-        node, request = self._node(job.request.vault), job.request
+        node, request = self._treasury.node(job.request.vault), job.request
         depth = node.confirmations(job.reference) if job.reference else 0
         if depth >= self._depth:
             return self._is_confirmed(job)
@@ -338,15 +298,15 @@ class ChainDesk:
         return []
 
     def _is_confirmed(self, job: Job) -> list[Told]:
-        del self._books.jobs[job.request.id]
+        del self._jobs[job.request.id]
         told: list[Told] = [Confirmed(job.request.id, job.reference), self._spending(job, Spent.RELEASED)]
-        for other in list(self._books.jobs.values()):
+        for other in list(self._jobs.values()):
             if other.request.vault == job.request.vault and not job.consumes.isdisjoint(other.consumes):
                 told += self._is_void(other, f"transaction {job.reference} has spent what it would spend")
         return told
 
     def _is_void(self, job: Job, why: str) -> list[Told]:
-        del self._books.jobs[job.request.id]
+        del self._jobs[job.request.id]
         return [Void(job.request.id, why), self._spending(job, Spent.RETURNED)]
 
     def _spending(self, job: Job, spent: Spent) -> Spending:
@@ -360,55 +320,45 @@ class ChainDesk:
             return "its deadline is over"
         if not job.reference or job.seen:  # unsigned, it may be on the chain under a name that we do not know
             return ""
-        node = self._node(job.request.vault)
-        try:
-            now = node.state(self._keys[job.request.vault])
-        except ChainRefusedError:
-            return ""
-        others = {n for one in self._going(job.request.vault) if one.seen for n in one.consumes}
-        return (
-            ""
-            if job.consumes <= _spendable(now, kind, node, self._keys[job.request.vault]) | others
-            else ("what it would spend is not there any more")
-        )
+        vault = job.request.vault
+        node, key = self._treasury.node(vault), self._treasury.key(vault)
+        there = _spendable(node.state(key), kind, node, key)
+        there |= {name for one in self._jobs.values() if one.seen for name in one.consumes}
+        return "" if job.consumes <= there else "what it would spend is not there any more"
 
     def _weigh(self, vault: str) -> list[Told]:
         """Say what is free in a vault where that has changed. While a release is on its way, it is neither in nor out: wait."""
-        if any(job.seen for job in self._books.jobs.values() if job.request.vault == vault):
+        if any(job.seen for job in self._jobs.values() if job.request.vault == vault):
             return []
-        node, key, credited = self._node(vault), self._keys[vault], self._books.credited.setdefault(vault, set())
-        young = 0
-        for deposit in node.deposits(key):
-            if deposit.confirmations < self._depth:
-                young += deposit.amount
-            else:
-                credited.add(deposit.reference)
-        (self._young.add if young else self._young.discard)(vault)
-        whole = node.balance(key) - young
-        self._books.held[vault] = whole
-        units = max(0, whole - self._books.locks.set_aside(vault))
-        if self._books.told.get(vault) == units:
+        found = self._treasury.weigh(vault)
+        for deposit in found.fresh:
+            self.note("deposit", {"vault": vault, "reference": deposit.reference, "amount": str(deposit.amount)})
+        units = max(0, found.units - self._locks.set_aside(vault))
+        if self._treasury.purses.told.get(vault) == units:
             return []
-        self._books.told[vault] = units
-        return [VaultBalance(vault, node.chain.name, node.chain.asset.symbol, str(units), self._now_ms)]
+        self._treasury.purses.told[vault] = units
+        chain = self._treasury.node(vault).chain
+        return [VaultBalance(vault, chain.name, chain.asset.symbol, str(units), self._now_ms)]
 
     # -- to keep
 
     def snapshot(self) -> Any:
         """All of it as plain values, fit for msgpack."""
-        return msgspec.to_builtins(self._books, builtin_types=(bytes,))
+        books = Books(self._jobs, self._locks, self._treasury.purses)
+        return msgspec.to_builtins(books, builtin_types=(bytes,))
 
     def load(self, kept: Any) -> None:
-        """As it was. Vaults are opened again; a local chain is a new one, with what the vaults had before.
+        """As it was, before vaults are opened. A local chain is a new one, with what the vaults had before.
 
         Raises:
             CustodyError: this is no snapshot of a desk.
         """
         try:
-            self._books = msgspec.convert(kept, Books)
+            books = msgspec.convert(kept, Books)
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the books of the chains: {error}") from None
-        for job in self._books.jobs.values():
+        self._jobs, self._locks, self._treasury.purses = books.jobs, books.locks, books.purses
+        for job in self._jobs.values():
             job.seen = False  # give it to the chain once more: that does no harm, and this one may be new
 
 

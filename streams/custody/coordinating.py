@@ -20,13 +20,10 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.keys import PublicKeys
-from m1cep.custody.requests import Coordinator, Quorum, Timing, decode, encode
+from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
-    Approved,
     AskCommitment,
     AskShare,
-    Cancel,
-    Commitment,
     Confirmed,
     LockDone,
     LockPlaced,
@@ -34,20 +31,18 @@ from m1cep.custody.requests.messages import (
     Propose,
     Refused,
     Seen,
-    Share,
     Status,
     Submit,
     Tick,
-    Unable,
     Void,
-    Vote,
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import asks
 from streams.custody.derive import chain_of, suite_of
+from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
-from streams.custody.roster import COORDINATOR, signer_name
+from streams.custody.roster import COORDINATOR
 from streams.custody.shares import GroupCrypto
 from streams.custody.watches import Watches
 
@@ -139,7 +134,7 @@ class CoordinatorMachine:
         self._answered: dict[str, asks.Answered] = {}
         self._head_ms = self._head_seq = 0
         self._head_due = False
-        desk.note = self._note_wait
+        desk.note = self._note
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -181,20 +176,7 @@ class CoordinatorMachine:
         if letter.about == "desk":
             self._ask(letter)
             return
-        if letter.about != "request":
-            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request or desk")
-        message = decode(letter.body.encode())
-        match message:
-            case Submit():
-                speaker = message.request.requester
-            case Cancel():
-                speaker = message.by
-            case Approved():
-                speaker = message.approval.approver
-            case _:
-                raise CustodyError(f"{letter.sender} is nobody from whom a {type(message).__name__} is expected")
-        if speaker != letter.sender:
-            raise CustodyError(f"{letter.sender} speaks in the name of {speaker}")
+        message = word_of_person(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         if isinstance(message, Submit) and (refusal := self._refusal(message)):
             self._say(refusal)
@@ -221,13 +203,7 @@ class CoordinatorMachine:
             words = {"from": letter.sender, "digest": sha256(letter.body.encode()).hexdigest()}
             self._note("ceremony", words)
             return
-        if letter.about != "request":
-            raise CustodyError(f"a letter of {letter.sender} about {letter.about!r:.40}, expected request or ceremony")
-        message = decode(letter.body.encode())
-        if not isinstance(message, Vote | Commitment | Share | Unable):
-            raise CustodyError(f"{letter.sender} is nobody from whom a {type(message).__name__} is expected")
-        if letter.sender != signer_name(message.signer):
-            raise CustodyError(f"{letter.sender} speaks in the name of signer {message.signer}")
+        message = word_of_signer(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         self._hear_all([message])
 
@@ -322,11 +298,6 @@ class CoordinatorMachine:
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
 
-    def _note_wait(self, request_id: str, reason: str) -> None:
-        """The chains' side says why something does not go on: for the log of the process and the audit log."""
-        _log.info("request.waits", request=request_id, reason=reason)
-        self._note("waits", {"request": request_id, "reason": reason})
-
     def _note(self, kind: str, body: dict[str, Any]) -> None:
         self._journal.append(kind, body, self._now_ms())
 
@@ -335,18 +306,9 @@ class CoordinatorMachine:
     def _show_vaults(self) -> None:
         for name, public in self._publics.items():
             vault = self._roster.vaults[name]
-            shown = asks.VaultStands(
-                name,
-                vault.account,
-                vault.chain,
-                chain_of(vault.chain).asset.symbol,
-                self._desk.address(name),
-                public.group.hex(),
-                public.epoch,
-                public.threshold,
-                tuple(public.shares),
-                str(self._desk.told(name)),
-            )
+            about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
+            group = (public.group.hex(), public.epoch, public.threshold, tuple(public.shares))
+            shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
             if self._shown.get(name) != shown:
                 self._shown[name] = shown
                 self._release(name, "desk", asks.encode(shown))
@@ -363,17 +325,15 @@ class CoordinatorMachine:
     def snapshot(self) -> bytes:
         """All that must survive. The audit log is on the disk when this returns."""
         self._journal.flush()
-        publics = {vault: public.encode() for vault, public in self._publics.items()}
-        answered = list(self._answered.values())
-        state = [
-            VERSION,
+        state = _State(
             self._coordinator.snapshot(),
             self._desk.snapshot(),
-            publics,
-            answered,
+            {vault: public.encode() for vault, public in self._publics.items()},
+            self._watches.snapshot(),
+            list(self._answered.values()),
             self._journal.head.seq,
-        ]
-        return msgspec.msgpack.encode(state)
+        )
+        return msgspec.msgpack.encode([VERSION, state])
 
     def load(self, state: bytes) -> Sequence[codec.Message | Packet]:
         """Go on; what was decided last is said again.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -248,6 +248,16 @@ class Keyfile(Hidden):
                 here, came = known.share.public.epoch, share.public.epoch
                 raise CustodyError(f"the share is of epoch {came}, the one in this keyfile is of epoch {here}: keep it")
         self._put(vault, Held(share, "", since_ms))
+
+    def drop_waiting(self, ceremony: str) -> None:
+        """Delete a share that nobody will confirm any more."""
+        if self.waiting.pop(ceremony, None) is not None:
+            self._save()
+
+    def memory_lost(self, now_ms: int) -> None:
+        """This signer does not know what it has signed until now."""
+        self.held = {vault: replace(one, since_ms=now_ms) for vault, one in self.held.items()}
+        self._save()
 
     def give_up(self, vault: str) -> None:
         """Delete the vault's share, and whatever waits for it: others hold its key now."""

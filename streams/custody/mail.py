@@ -96,6 +96,20 @@ class Pen:
         return codec.Message(topic, key.encode(), value, headers)
 
 
+class _Outside(msgspec.Struct):
+    sender: str = msgspec.field(name="from")
+    about: str
+
+
+def outside(value: bytes | None) -> tuple[str, str] | None:
+    """Sender and ``about`` as they stand on a letter, unproven: to leave unopened what would not be read. None: no letter."""
+    try:
+        found = msgspec.json.decode(value or b"", type=_Outside)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return found.sender, found.about
+
+
 def open_letter(value: bytes | None, keys: Mapping[str, bytes]) -> Letter:
     """The letter in a record.
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from streams.custody.roster import Roster
 
 ABOUT = "ceremony"
-MOST_BYTES = 128 * 1024
+MOST_BYTES = 32 * 1024  # 255 signers need a third of it
 
 CeremonyName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Number: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=255)]
@@ -67,7 +67,7 @@ class Enclosed(_Words, frozen=True):
         waits: the sender waits for something: whoever has said his part says it again.
     """
 
-    envelope: bytes
+    envelope: Annotated[bytes, msgspec.Meta(max_length=16 * 1024)]
     waits: bool = False
 
 

@@ -9,6 +9,7 @@ was signed before this signer held a share, or before it lost its memory: such r
 from __future__ import annotations
 
 import secrets
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from nacl.exceptions import BadSignatureError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from streams.custody.roster import Vault
 
 
+_MOST_DERIVED = 64
+
+
 class KeyfileSecrets:
     """Works with the shares of a keyfile.
 
@@ -43,6 +47,7 @@ class KeyfileSecrets:
 
     def __init__(self, keyfile: Keyfile, vaults: Mapping[str, Vault], random: Random = secrets.token_bytes) -> None:
         self._keyfile, self._vaults, self._random = keyfile, vaults, random
+        self._derived: OrderedDict[tuple[Request, bytes, bytes], list[bytes]] = OrderedDict()
         self._signing: dict[str, tuple[KeyShare, KeyShare]] = {}
 
     def derive(self, request: Request, plan: bytes) -> Sequence[bytes]:
@@ -52,8 +57,14 @@ class KeyfileSecrets:
             raise CustodyError(
                 "it was asked for before this signer held its share, or before that was restored: ask again under another id"
             )
-        unsigned = derive(self._vaults, held.share.public.group, request, plan)
-        return [one.message for one in unsigned.to_sign]
+        # Asked for again when the share is given: nothing but these decides what it is.
+        key = (request, plan, held.share.public.group)
+        if key not in self._derived:
+            unsigned = derive(self._vaults, held.share.public.group, request, plan)
+            self._derived[key] = [one.message for one in unsigned.to_sign]
+            if len(self._derived) > _MOST_DERIVED:
+                self._derived.popitem(last=False)
+        return self._derived[key]
 
     def commit(self, vault: str, epoch: int, count: int) -> tuple[list[Nonces], bytes]:
         """Fresh nonces for each message."""

@@ -30,7 +30,7 @@ from streams import codec
 from streams.custody import rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
-from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter, signer_topic
+from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
 from streams.custody.roster import COORDINATOR, signer_name
 from streams.custody.secrets import KeyfileSecrets
 
@@ -93,15 +93,20 @@ class SignerMachine:
         self._quorums = {vault: _quorum(held.share.public) for vault, held in keyfile.held.items()}
         self.signer = Signer(self.number, self._quorums, policy, self._secrets)
         self._listed_chains = _chains_by_asset(roster)
+        self._keyfile, self._remembers = keyfile, False
         self._forgot_ms = 0
 
     # -- Machine
 
     def take(self, topic: str, partition: int, record: Record) -> Sequence[Message]:
         """Hear a record. What is refused is said in the log, and nothing else is done with it."""
+        self._begin()
         try:
             if topic in {codec.ALERTS, codec.ACTIONS, ACCOUNTS}:
                 return self._fact(self._platform_fact(topic, record))
+            sender, about = outside(record.value) or ("", "")
+            if about == "request" and sender != COORDINATOR:
+                return []  # what signers say to the coordinator; to open all of it would take as long as to sign
             return self._letter(topic, open_letter(record.value, self._roster.keys))
         except CustodyError as error:
             where = f"{topic}/{partition}/{record.offset}"
@@ -110,6 +115,7 @@ class SignerMachine:
 
     def tick(self, now_ms: int) -> Sequence[Message]:
         """The time: votes that it changes, what is said again in ceremonies."""
+        self._begin()
         if now_ms - self._forgot_ms >= _FORGET_EVERY_MS:
             self._forgot_ms = now_ms
             self.signer.forget(max(0, now_ms - KEEP_FACTS_MS))
@@ -133,7 +139,15 @@ class SignerMachine:
         if self.signer.number != self.number:
             raise EngineError(f"this is the state of signer {self.signer.number}, not of signer {self.number}")
         self._follow_ceremonies()
+        self._remembers = True
         return said
+
+    def _begin(self) -> None:
+        """Where there is no state to go on from, but shares: what was asked for until now may have been signed."""
+        if not self._remembers and self._keyfile.held:
+            _log.warning("signer.memory_lost", signer=self.number, vaults=sorted(self._keyfile.held))
+            self._keyfile.memory_lost(self._clock_ms())
+        self._remembers = True
 
     # -- what is heard
 
@@ -149,12 +163,14 @@ class SignerMachine:
                 if letter.sender not in self._roster.facts:
                     raise CustodyError(f"{letter.sender} is no source of facts; the roster's [facts] are")
                 return self._fact(parse_fact(letter.body.encode()))
+            case "desk" | "audit":
+                return []  # for people
             case _:
                 raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
 
     def _request(self, topic: str, letter: Letter) -> list[Message]:
         if letter.sender != COORDINATOR:
-            return []  # what other signers say to it
+            raise CustodyError(f"{letter.sender} asks what the coordinator asks")
         message = decode(letter.body.encode())
         if isinstance(message, AskCommitment) and self.number not in message.signers:
             return []

@@ -31,6 +31,7 @@ class Seen:
         request: None until signers were asked.
         votes: the newest of each signer.
         refused: what was asked for and not done, and why.
+        answers: how often the coordinator has said something of it.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Seen:
     status: Status | None = None
     votes: dict[int, Vote] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
+    answers: int = 0
 
     @property
     def state(self) -> str:
@@ -104,9 +106,12 @@ class View:
             seen = self._seen(message.request.id)
             seen.request, seen.approvals = message.request, message.approvals
         elif isinstance(message, Status) and by_coordinator:
-            self._seen(message.request_id).status = message
+            seen = self._seen(message.request_id)
+            seen.status, seen.answers = message, seen.answers + 1
         elif isinstance(message, Refused) and by_coordinator:
-            self._seen(message.request_id).refused.append(message.reason)
+            seen = self._seen(message.request_id)
+            seen.answers += 1
+            seen.refused.append(message.reason)
         elif isinstance(message, Vote) and letter.sender == signer_name(message.signer):
             votes = self._seen(message.request_id).votes
             if message.signer not in votes or message.number > votes[message.signer].number:

@@ -148,10 +148,10 @@ def _raise_at(event_id):
 
 
 def _host_options(**fixed):
-    from streams.agents import context
+    from streams.agents import host
 
-    host = context.Host
-    context.Host = lambda *arguments, **options: host(*arguments, **{**options, **fixed})
+    real = host.Host
+    host.Host = lambda *arguments, **options: real(*arguments, **{**options, **fixed})
 
 
 def _snapshot_every(value):
@@ -159,10 +159,10 @@ def _snapshot_every(value):
 
 
 def _session(value):
-    from streams.agents import context
+    from streams import transport
 
-    app = context.BatchApp
-    context.BatchApp = lambda *arguments, **options: app(*arguments, **{**options, "session_timeout_s": float(value)})
+    app = transport.BatchApp
+    transport.BatchApp = lambda *arguments, **options: app(*arguments, **{**options, "session_timeout_s": float(value)})
 
 
 def _slow_sink(value):

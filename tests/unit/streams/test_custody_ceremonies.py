@@ -1,6 +1,7 @@
 """Key generation, refresh and change of signers as their processes do it: letters, keyfiles, restarts, lies."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from custodians import CHAINS, PASSPHRASE, Custodians
@@ -9,7 +10,7 @@ from m1cep.custody.frost import ceremony as frost
 from m1cep.custody.frost.envelope import TO_ALL, Envelope, Purpose
 from m1cep.custody.requests import Quorum
 from streams.custody import rites
-from streams.custody.ceremonies import KEEP_MS
+from streams.custody.ceremonies import KEEP_CONFIRMED_MS, KEEP_MS, MOST_AT_ONCE
 from streams.custody.ceremony import Phase
 from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS, signer_topic
@@ -231,6 +232,46 @@ def test_a_vault_with_a_key_gets_no_second_one(three):
     said = say(three, start_of(three))
     assert all("has a key already" in one.reason for _, one in said)
     assert len(said) == 3
+
+
+def test_a_ceremony_has_a_day_at_most_and_a_vault_not_more_than_it_can_remember(three):
+    said = say(three, start_of(three, expires_ms=three.now_ms + KEEP_MS + 1))
+    assert all("a day at most" in one.reason for _, one in said)
+    three.is_held_back = lambda message: b"signer-3" in message.value
+    for _ in range(MOST_AT_ONCE):
+        said = say(three, start_of(three))
+        assert not [one for _, one in said if isinstance(one, Failed)]
+    said = say(three, start_of(three))
+    assert {one.reason for _, one in said if isinstance(one, Failed)} == {
+        "16 ceremonies of vault sol have not ended yet"
+    }
+
+
+def test_a_confirmed_share_for_which_nobody_waits_any_more_is_deleted(three):
+    going = three.ceremony("sol")
+    liar = Liar(three, going)
+    liar.first()
+    sealed = frost.round_two(liar.terms, liar.dealing, going._looks.first_round(), three.rng.randbytes)
+    liar.say(liar.enclosed(Purpose.SEALED_SHARE, sealed[1], 1), signer_topic(1))
+    assert list(three.file(1).waiting) == [going.start.ceremony]
+    three.signer(1).tick(three.now_ms + 60_000 + KEEP_CONFIRMED_MS - 1)
+    assert three.file(1).waiting
+    three.signer(1).tick(three.now_ms + 60_000 + KEEP_CONFIRMED_MS)
+    assert not three.file(1).waiting
+
+
+def test_sources_of_facts_have_no_part_in_ceremonies(three):
+    going = three.ceremony("sol")
+    three.run(until=lambda: len(going._looks.heard) == 1)
+    said = Enclosed(three.name(), b"early")
+    before = three.signer(1).snapshot()
+    message = three.pens["chains"].write(ROUNDS, "sol", "ceremony", rites.encode(said))
+    assert three.signer(1).take(ROUNDS, 0, as_record(message)) == []
+    assert three.signer(1).snapshot() == before
+
+
+def as_record(message):
+    return SimpleNamespace(offset=0, timestamp=0, key=b"", value=message.value, headers=[])
 
 
 def test_one_name_with_two_sets_of_terms_is_refused(three):

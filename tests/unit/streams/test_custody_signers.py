@@ -262,6 +262,26 @@ def test_what_is_asked_in_an_older_epoch_is_refused_after_a_refresh(world):
     assert world.release(request) >= 1
 
 
+def test_a_signer_that_has_lost_its_state_signs_nothing_that_was_asked_for_before(world):
+    request = world.transfer()
+    world.run()
+    number = world.answers(Share)[0].signer
+    world.pass_time(1_000)
+    world.saved.pop(number)
+    world.crash(number)
+    world.run()
+    others = tuple(sorted({number, next(n for n in (1, 2, 3) if n != number)}))
+    said = world.tell_signers(asked(world, request, 60, other_plan(world), signers=others))
+    [mine] = [one for one in said if one.signer == number]
+    assert isinstance(mine, Unable)
+    assert "before this signer held its share" in mine.reason
+    world.pass_time(1)
+    world.look("sol", world.node)
+    later = world.transfer()
+    world.run(30, until=lambda: later.id in world.signatures)
+    assert later.id in world.signatures
+
+
 # -- who is heard on what
 
 

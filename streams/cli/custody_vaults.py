@@ -1,0 +1,165 @@
+"""``m1cep custody vaults|keygen|refresh|reshare|fund|audit``: vaults, their keys, and the coordinator's log."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import orjson
+import typer
+
+from streams.cli.custody_common import (
+    ROSTER,
+    WIDTH,
+    As,
+    AsJson,
+    Key,
+    RosterFile,
+    VaultName,
+    check_answered,
+    counter_for,
+    new_id,
+    roster_of,
+    who,
+)
+from streams.errors import ServerError, ShellError
+
+if TYPE_CHECKING:
+    from streams.custody.asks import Ask
+    from streams.custody.counter import Counter
+    from streams.custody.mail import Pen
+
+_CEREMONY_S = 150.0
+
+
+def vaults(custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Show the vaults: address, what is free, who signs.
+
+    Example: m1cep custody vaults
+    """
+    import msgspec
+    from rich.console import Console
+    from rich.table import Table
+
+    from streams.custody.derive import chain_of
+
+    roster = roster_of(custody)
+    with counter_for(roster) as counter:
+        stands = counter.view.vaults
+    if as_json:
+        for name, vault in roster.vaults.items():
+            plain = (
+                msgspec.to_builtins(stands[name])
+                if name in stands
+                else {"vault": name, "chain": vault.chain, "key": None}
+            )
+            typer.echo(orjson.dumps(plain))
+        return
+    table = Table("vault", "account", "chain", "address", "free", "signers", "epoch")
+    for name, vault in roster.vaults.items():
+        signers = f"{vault.threshold} of {', '.join(map(str, sorted(vault.signers)))}"
+        if name in stands:
+            one = stands[name]
+            free = chain_of(one.chain).asset.show(int(one.free))
+            table.add_row(name, one.account, one.chain, one.address, free, signers, str(one.epoch))
+        else:
+            table.add_row(name, vault.account, vault.chain, "no key yet: m1cep custody keygen", "", signers, "")
+    Console(width=max(Console().width, WIDTH)).print(table)
+
+
+def keygen(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Make a vault's key: all its signers together, none of them ever has it whole.
+
+    Example: m1cep custody keygen alice-btc --as bob --key bob.key
+    """
+    _ceremony("keygen", vault, name, key, custody)
+
+
+def refresh(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Give the signers new shares of the same key, so that those that may have been stolen are worth nothing.
+
+    Example: m1cep custody refresh alice-btc --as bob --key bob.key
+    """
+    _ceremony("refresh", vault, name, key, custody)
+
+
+def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Share the same key among the signers that the roster names now.
+
+    Example: m1cep custody reshare alice-btc --as bob --key bob.key
+    """
+    _ceremony("reshare", vault, name, key, custody)
+
+
+def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+    """Pay into a vault from the faucet of a local chain.
+
+    Example: m1cep custody fund alice-btc 0.5 --as bob --key bob.key
+    """
+    from streams.custody.asks import AskFunds
+
+    roster, pen = who(custody, name, key)
+    with counter_for(roster) as counter:
+        typer.echo(_ask(counter, pen, AskFunds(new_id(), vault, amount)))
+
+
+def audit(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="The coordinator's audit log.")],
+    custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
+) -> None:
+    """Verify an audit log from its beginning, and hold it against the heads that the coordinator has signed and sent to Kafka.
+
+    Example: m1cep custody audit ~/.local/share/m1cep/state/custody/audit-....jsonl
+    """
+    import msgspec
+
+    from m1cep.custody.audit import Break, verify
+    from streams.custody.journal import NAME, read_lines
+
+    with counter_for(roster_of(custody)) as counter:
+        heads = counter.view.heads
+        found = verify(NAME, read_lines(file), heads, counter.view.head_is_signed)
+    if isinstance(found, Break):
+        raise ShellError(f"{file} is broken at entry {found.seq}: {found.reason}")
+    if as_json:
+        typer.echo(orjson.dumps({**msgspec.to_builtins(found), "heads": len(heads)}))
+    else:
+        typer.echo(f"{found.seq} entries, unbroken; {len(heads)} signed heads fit. It ends with {found.hash}")
+
+
+def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
+    counter.ask_desk(pen, ask)
+    check_answered(counter.wait(lambda view: ask.id in view.answers))
+    answer = counter.view.answers[ask.id]
+    if not answer.done:
+        raise ShellError(answer.reason)
+    return answer.reason
+
+
+def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> None:
+    from streams.custody.asks import AskCeremony
+
+    roster, pen = who(custody, name, key)
+    with counter_for(roster) as counter:
+        ask = AskCeremony(new_id(), kind, vault)
+        typer.echo(_ask(counter, pen, ask))
+        shown = ""
+        deadline_s = time.monotonic() + _CEREMONY_S
+        while time.monotonic() < deadline_s:
+            counter.listen(100)
+            stands = counter.view.ceremonies.get(ask.id)
+            if stands is not None and stands.reason != shown:
+                shown = stands.reason
+                typer.echo(f"{stands.state}: {shown}")
+            if stands is not None and stands.state == "failed":
+                raise ShellError(
+                    f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
+                )
+            if stands is not None and stands.state == "done" and counter.wait(lambda v: vault in v.vaults, 5):
+                typer.echo(f"{vault} receives at {counter.view.vaults[vault].address}")
+                return
+        raise ServerError(
+            f"the {kind} of {vault} has not ended in {_CEREMONY_S:.0f} s", "m1cep custody vaults shows the outcome"
+        )

@@ -1,0 +1,140 @@
+"""The vaults on their chains: addresses, what is in them, what of it is free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from m1cep.errors import CustodyError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from m1cep.custody.chains.interface import Deposit, LocalNode
+    from streams.custody.roster import Vault
+
+
+class Purses(msgspec.Struct):
+    """What is remembered of vaults.
+
+    Attributes:
+        told: what signers were last told to be free in each, in minor units.
+        held: what each had last, for a local chain that is made anew.
+        credited: references of deposits that count.
+    """
+
+    told: dict[str, int] = {}
+    held: dict[str, int] = {}
+    credited: dict[str, set[str]] = {}
+
+
+class Weight(NamedTuple):
+    """What a look at a vault gave.
+
+    Attributes:
+        units: that count, in minor units.
+        fresh: deposits that count since this look.
+    """
+
+    units: int
+    fresh: list[Deposit]
+
+
+class Treasury:
+    """The vaults that have a key, and the software of their chains.
+
+    Args:
+        vaults: those of the roster.
+        open_node: gives the software of a chain by its name; called once for each that a vault needs.
+        depth: confirmations after which a deposit counts.
+    """
+
+    def __init__(self, vaults: Mapping[str, Vault], open_node: Callable[[str], LocalNode[Any]], depth: int) -> None:
+        self._vaults, self._open_node, self._depth = vaults, open_node, depth
+        self._nodes: dict[str, LocalNode[Any]] = {}
+        self._keys: dict[str, bytes] = {}
+        self.purses = Purses()
+        #: Vaults with deposits that do not count yet.
+        self.young: set[str] = set()
+
+    def __iter__(self) -> Any:
+        return iter(list(self._keys))
+
+    def open(self, vault: str, key: bytes) -> bool:
+        """Make on its chain what a vault needs; a local chain that is new gets what the vault had. Whether that is news."""
+        if self._keys.get(vault) == key:
+            return False
+        node = self.node(vault)
+        node.open_vault(key)
+        self._keys[vault] = key
+        missing = self.purses.held.get(vault, 0) - node.balance(key)
+        if missing > 0:
+            node.fund(node.chain.address(key), missing)
+            node.advance(self._depth)
+        return True
+
+    def fund(self, vault: str, amount: str) -> int:
+        """Pay into a vault from the faucet of its local chain; minor units.
+
+        Raises:
+            CustodyError: the vault has no key yet, the amount is none, or more than the faucet has.
+        """
+        key, node = self.key(vault), self.node(vault)
+        units = node.chain.asset.parse(amount)
+        node.fund(node.chain.address(key), units)
+        return units
+
+    def key(self, vault: str) -> bytes:
+        """The group's public key.
+
+        Raises:
+            CustodyError: there is none yet.
+        """
+        key = self._keys.get(vault)
+        if key is None:
+            raise CustodyError(f"vault {vault} has no key yet; make one: m1cep custody keygen {vault}")
+        return key
+
+    def node(self, vault: str) -> LocalNode[Any]:
+        """The software of its chain.
+
+        Raises:
+            CustodyError: it runs another chain.
+        """
+        name = self._vaults[vault].chain
+        if name not in self._nodes:
+            node = self._open_node(name)
+            if node.chain.name != name:
+                raise CustodyError(f"vault {vault} is on {name}, and the software at hand runs {node.chain.name}")
+            self._nodes[name] = node
+        return self._nodes[name]
+
+    def address(self, vault: str) -> str:
+        """Where it receives."""
+        return str(self.node(vault).chain.address(self.key(vault)))
+
+    def weigh(self, vault: str) -> Weight:
+        """What counts in a vault: its balance without deposits that have too few confirmations."""
+        node, key = self.node(vault), self.key(vault)
+        credited = self.purses.credited.setdefault(vault, set())
+        young, fresh = 0, []
+        for deposit in node.deposits(key):
+            if deposit.confirmations < self._depth:
+                young += deposit.amount
+            elif deposit.reference not in credited:
+                credited.add(deposit.reference)
+                fresh.append(deposit)
+        (self.young.add if young else self.young.discard)(vault)
+        units = self.purses.held[vault] = node.balance(key) - young
+        return Weight(units, fresh)
+
+    def advance(self) -> None:
+        """A block on every local chain."""
+        for node in self._nodes.values():
+            node.advance()
+
+    def close(self) -> None:
+        """Let go of the chains' software."""
+        for node in self._nodes.values():
+            node.close()

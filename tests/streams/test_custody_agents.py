@@ -1,0 +1,117 @@
+"""Custody over a real broker with real processes: coordinator, signers, commands; killed while they work."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from custodyhouse import House
+from custodyoffice import Office
+
+from m1cep.custody.policy.events import DestinationListed
+from streams.config import load_settings
+from streams.custody.mail import ROUNDS
+from streams.topics import BUILT_IN, create_topics, topics_of_signers
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337"}
+
+
+class Running:
+    """The house with its processes."""
+
+    def __init__(self, house, kafka, start, run, tmp_path, eventually):
+        self.house, self.kafka, self.eventually = house, kafka, eventually
+        self._start, self._run, self._tmp_path = start, run, tmp_path
+        self.env = {"M1CEP_BROKER": kafka.address, "M1CEP_SIGNER_PASSPHRASE_FILE": str(house.passphrase)}
+        self.processes, self._count = {}, 0
+
+    def begin(self, *names):
+        """Start processes: a signer's number, or ``coordinator``."""
+        waits = []
+        for name in names:
+            self._count += 1
+            stats = self._tmp_path / f"stats-{self._count}.json"
+            options = self.house.coordinator() if name == "coordinator" else self.house.signer(name)
+            log = (self._tmp_path / f"log-{name}-{self._count}").open("w")
+            process = self._start(
+                "worker", *options, "--stats-file", stats, "--stats-every-ms", 50, stderr=log, **self.env
+            )
+            self.processes[name] = process
+            waits.append((process, stats, log))
+        for process, stats, log in waits:
+
+            def ready(process=process, stats=stats, log=log):
+                assert process.poll() is None, Path(log.name).read_text()
+                return stats.exists() and json.loads(stats.read_text())["ready"]
+
+            self.eventually(ready, 60)
+
+    def kill(self, name):
+        self.processes[name].send_signal(signal.SIGKILL)
+        self.processes[name].wait()
+
+    def do(self, *arguments, by=None, code=0):
+        more = self.house.person(by) if by else ("--custody", self.house.roster)
+        done = self._run("custody", *arguments, *more, **self.env)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def status(self, request_id):
+        return json.loads(self.do("status", request_id, "--json"))
+
+    def list_destination(self, kind):
+        address = Office.stranger(None, kind)
+        event = DestinationListed(f"list-{kind}", "alice", CHAINS[kind], address, True, 1)
+        letter = self.house.pen("operations").write(ROUNDS, "facts", "fact", msgspec.json.encode(event).decode())
+        self.kafka.producer.send(letter.topic, letter.value, key=letter.key, headers=letter.headers).get(10)
+        return address
+
+
+@pytest.fixture
+def custody(kafka, start_m1cep, m1cep, tmp_path, eventually):
+    def make(kinds, signers=3):
+        house = House(tmp_path / "house", kinds, signers)
+        create_topics(load_settings(broker=kafka.address), (*BUILT_IN, *topics_of_signers(house.numbers)))
+        running = Running(house, kafka, start_m1cep, m1cep, tmp_path, eventually)
+        running.begin("coordinator", *house.numbers)
+        return running
+
+    return make
+
+
+def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventually):
+    here = custody(["bitcoin"])
+    assert "no key yet" in here.do("vaults")
+    assert "alice-bitcoin receives at bcrt1p" in here.do("keygen", "alice-bitcoin", by="bob")
+    here.do("fund", "alice-bitcoin", "0.5", by="bob")
+    to = here.list_destination("bitcoin")
+    eventually(lambda: "0.5 BTC" in here.do("vaults"), 20)
+
+    out = here.do("request", "alice-bitcoin", to, "0.001", "--id", "w-1", "--wait", "30", "--json", by="shop")
+    assert json.loads(out)["state"] == "confirmed"
+
+    # A large one waits for people; meanwhile coordinator and a signer are killed.
+    here.do("request", "alice-bitcoin", to, "0.02", "--id", "w-2", by="shop")
+    here.do("approve", "w-2", by="bob")
+    here.kill("coordinator")
+    here.kill(1)
+    here.begin("coordinator", 1)
+    here.do("approve", "w-2", by="carol")
+    eventually(lambda: here.status("w-2")["state"] == "confirmed", 40)
+
+    assert "is refused: the id was used with other contents" in here.do(
+        "request", "alice-bitcoin", to, "0.003", "--id", "w-1", by="shop", code=1
+    )
+    here.do("refresh", "alice-bitcoin", by="carol")
+    here.do("request", "alice-bitcoin", to, "0.001", "--id", "w-3", by="shop")
+    eventually(lambda: here.status("w-3")["state"] == "confirmed", 40)
+    (file,) = (here.house.folder.parent / "home" / "state" / "custody").glob("audit-*.jsonl")
+    time.sleep(0.5)
+    assert "unbroken" in here.do("audit", file)
+    data = file.read_bytes()
+    file.write_bytes(data.replace(b'"w-1"', b'"w-9"', 1))
+    assert "is broken at entry" in here.do("audit", file, code=1)
