@@ -1,7 +1,7 @@
 """The custody of the demo: three signers and a coordinator in processes of their own, local chains, and six requests.
 
-Three are released, one on each chain. One is refused because the account-takeover rule has an open alert on the account, one
-because its destination is on no whitelist, and one expires because nobody approves it. The script runs in a thread beside the rest.
+Three are released, one on each chain. One is refused because the account-takeover rule has frozen the account, one because its
+destination is on no whitelist, and one expires because nobody approves it. The script runs in a thread beside the rest.
 """
 
 from __future__ import annotations
