@@ -169,7 +169,7 @@ def test_bad_and_late_records_are_told_once_and_nothing_of_them_is_sent_on(kafka
         producer.send("orders", late)
     process, stats = worker({name: RULES[name] for name in names})
     eventually(lambda: ready(stats) and stats()["rekey"]["events"] == len(orders) + 1, 30)
-    eventually(lambda: stats()[reporter]["dead_letters"] == 1)
+    eventually(lambda: (stats()[reporter]["dead_letters"], stats()[reporter]["late"]) == (1, 1), 20)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
     [letter], [missed] = kafka.read(DEAD), kafka.read(LATE)
