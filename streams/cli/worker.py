@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
-_WITHOUT_RULES = frozenset({"signer", "custody"})
+#: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
+_WITH_RULES = frozenset({"risk", "rekey"})
+_WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -110,12 +112,11 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     configure_logs(log_level)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
-    ruled = set(names) - _WITHOUT_RULES
-    declared = load_streams(streams) if ruled else {}
+    ruled = not _WITH_RULES.isdisjoint(names)
+    declared = load_streams(streams) if set(names) - _WITHOUT_STREAMS else {}
     run_worker(
         WorkerOptions(
             agents=names,
-            # A signer starts sooner without: compiling the packaged rules takes as long as all the rest of it.
             rules=load_rules(rules, declared) if ruled else [],
             streams=declared,
             lookups=load_lookups(settings.lookups) if ruled else None,

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from streams.config import ACCESS, PREFIX
-from streams.demo import dataset, grid
+from streams.demo import custody, dataset, grid
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 WORKER_READY_S = 60.0
 DRAIN_S = 20.0
+CUSTODY_S = 90.0
 LOOK_EVERY_S = 0.05
 IDLE_AT_FULL_SPEED_S = 1.0
 
@@ -94,6 +95,7 @@ class Demo:
         self._show = show
         self._stop = stop
         self._grid: grid.DemoGrid | None = None
+        self._custody: custody.DemoCustody | None = None
         self.progress = Progress()
 
     def run(self) -> dict[str, Any]:
@@ -110,7 +112,11 @@ class Demo:
             settings = self._settings.for_own_broker(broker.address)
             create_topics(settings, topics_of(load_streams().values()))
             tail = stack.enter_context(TopicTail(settings))
-            servers = [broker, *self._start_grid(stack, settings, folder)]
+            servers = [
+                broker,
+                *self._start_grid(stack, settings, folder),
+                *self._start_custody(stack, settings, folder),
+            ]
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
             # take them for idle, and seconds of event time would pass between the first batches of two topics.
@@ -127,6 +133,9 @@ class Demo:
             if self._grid is not None:
                 self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")
                 self.progress.grid = self._grid.summary()
+            if self._custody is not None:
+                self._show.phase("ending: waiting for the last requests to custody")
+                self._await(self._custody.done, servers, CUSTODY_S, "custody")
             worker.stop()
             self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
         return self._summary()
@@ -175,6 +184,16 @@ class Demo:
         self._await(self._grid.ready, [worker], WORKER_READY_S, worker.name)
         self._grid.start(spec)
         return [worker]
+
+    def _start_custody(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
+        if not custody.can_run():
+            return []
+        self._show.phase("starting signers and coordinator")
+        planted = synthetic_flow(FeedOptions(settings.broker, None, "", "", self._options.seed), 0).planted
+        victims = [one.account for one in planted if one.rule_family == "account_takeover"]
+        attacked = victims[0] if victims and self._options.attacks and self._options.seconds is None else None
+        self._custody = custody.DemoCustody(settings, folder, attacked, self._show.note)
+        return self._custody.start(stack, self._environment(settings.broker, folder))
 
     def _feeder(self, folder: Path, broker: str, home: str | None) -> Process:
         options = FeedOptions(
@@ -262,6 +281,8 @@ class Demo:
             if sent_s is not None and sent_s >= progress.started_s:
                 progress.latencies_ms.append((wall_s - sent_s) * 1000)
             self._show.alert(alert, value)
+            if self._custody is not None:
+                self._custody.heard(alert)
         if self._grid is not None:
             self._grid.look()
             progress.grid = self._grid.summary()
@@ -301,4 +322,5 @@ class Demo:
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
             **({"grid": progress.grid} if self._grid is not None else {}),
+            **({"custody": self._custody.summary()} if self._custody is not None else {}),
         }

@@ -52,7 +52,9 @@ def venue_access(settings: Settings) -> VenueAccess | None:
         UsageError: something is missing or too much, the secret's file cannot be read, or the key would go out unencrypted.
     """
     given = [
-        name for name in type(settings).model_fields if name.startswith("venue_") and name in settings.model_fields_set
+        name
+        for name, field in type(settings).model_fields.items()
+        if name.startswith("venue_") and getattr(settings, name) != field.default  # a child may be given the defaults
     ]
     if settings.venue is None:
         if given:

@@ -120,18 +120,48 @@ def test_a_signer_killed_anywhere_leaves_a_key_or_a_reason_and_the_next_ceremony
     assert ended == {"key", "reason"}
 
 
+def before_it(world, number, happens):
+    """Steps until something has happened at a signer; its state of just before."""
+    for _ in range(200):
+        for other in world.numbers:
+            if other != number:
+                world.step(other)
+        at, state = world.read[number], world.signer(number).snapshot()
+        world.step(number)
+        if happens():
+            return state, at
+    raise AssertionError("it did not happen")
+
+
 def test_a_signer_killed_between_storing_its_share_and_keeping_its_state_goes_on_from_the_keyfile(three):
     going = three.ceremony("sol")
-    while not three.file(2).waiting:
-        for number in three.numbers:
-            three.step(number)
-        if going.start.ceremony not in three.signer(2)._ceremonies.phases():
-            continue
-        kept = three.saved.get(2)
-    three.saved[2] = kept  # the state of just before
+    three.saved[2] = before_it(three, 2, lambda: three.file(2).waiting)
     three.crash(2)
     assert phases(three, going)[2] is Phase.CONFIRMED
     three.run(10)
+    check_whole(three, "sol", going.public)
+
+
+def test_a_signer_killed_between_activating_its_share_and_keeping_its_state_is_done(three):
+    going = three.ceremony("sol")
+    three.saved[2] = before_it(three, 2, lambda: three.file(2).held)
+    three.crash(2)
+    assert phases(three, going)[2] is Phase.DONE
+    three.run(10)
+    check_whole(three, "sol", going.public)
+
+
+def test_what_comes_before_its_ceremony_begins_is_not_lost(three):
+    three.is_held_back = lambda message: b"Start" in json.loads(message.value)["body"].encode()
+    going = three.ceremony("sol")
+    three.is_held_back = lambda _message: False
+    [start] = three.held_back
+    for number in (1, 2):
+        three.send(three.signer(number).take(ROUNDS, 0, as_record(start)))
+    three.run()
+    three.crash(3)  # over a restart as well
+    three.send(three.signer(3).take(ROUNDS, 0, as_record(start)))  # the others are not asked again
+    three.run()  # without the time in which everything is said again
     check_whole(three, "sol", going.public)
 
 

@@ -1,5 +1,6 @@
 """Signers as processes: a transfer on each chain, what they are told and by whom, and what they sign only once."""
 
+import dataclasses
 import json
 
 import msgspec
@@ -10,6 +11,7 @@ from nacl.signing import SigningKey
 from m1cep.custody.chains.interface import state_to_json
 from m1cep.custody.frost import ED25519, several
 from m1cep.custody.frost.errors import EncodingError
+from m1cep.custody.frost.signing import Commitment as SaidCommitment
 from m1cep.custody.frost.signing import SignatureShare
 from m1cep.custody.policy.events import AlertClosed, Lifted, Severity, Spending, Spent, VaultBalance
 from m1cep.custody.requests import State
@@ -474,6 +476,11 @@ def test_the_coordinators_side_takes_only_what_can_be_a_signers(world):
     for signer, at_epoch, data in ((one, 0, theirs), (one, 1, good), (9, 0, good), (one, 0, b""), (one, 0, good[:-1])):
         assert not group.commitment_is_valid(request, at_epoch, made.plan, signer, data)
     assert group.share_is_valid(request, epoch, made.plan, commitments, one, shares[one])
+    mine = several.split("commitment", good, 1)[0]
+    for changes in ({"identifier": 9}, {"epoch": 1}):  # well made, and of nobody, or of another epoch
+        said = dataclasses.replace(SaidCommitment.decode(ED25519, mine), **changes)
+        encoded = several.join([said.encode(ED25519)])
+        assert not group.commitment_is_valid(request, epoch, made.plan, said.identifier, encoded)
     [decoded] = several.split("share", shares[one], 1)
     wrong = SignatureShare.decode(ED25519, decoded)
     spoilt = SignatureShare(one, 0, ED25519.scalar_add(wrong.response, ED25519.scalar(1))).encode(ED25519)
