@@ -152,7 +152,7 @@ class Office:
         """Its shares were dealt, so its keyfile is no file."""
         held = {vault: SimpleNamespace(share=shares[number], since_ms=0) for vault, shares in self.shares.items()}
         seed = Secret(seed_of(signer_name(number)))
-        keyfile = SimpleNamespace(number=number, seed=seed, held=held, path="nowhere")
+        keyfile = SimpleNamespace(number=number, seed=seed, held=held, path="nowhere", memory_lost=lambda _ms: None)
         machine = SignerMachine(self.roster, parse_policy(policy_text()), keyfile, lambda: self.now_ms)
         return machine, (machine.load(state) if state is not None else [])
 

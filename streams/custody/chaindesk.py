@@ -6,6 +6,8 @@
 A vault has one transfer under way at a time on a chain with one nonce (Solana, EVM), so that no two plans are for the same
 nonce; on Bitcoin a plan takes none of the coins of another. A request that has ended and may yet be on the chain keeps nothing
 from others: the next transfer may use its coins or nonce, and once that one is confirmed, the former can never be.
+
+Longer than other modules, so that a transfer's way from plan to end can be read in one.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@
 
 All that is heard and every change of a request goes into the audit log, which is on the disk before anything is sent: the runner
 takes the snapshot first, and taking it flushes the log.
+
+Longer than other modules, so that all that one event can set off is in one place.
 """
 
 from __future__ import annotations

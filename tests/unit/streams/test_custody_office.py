@@ -1,5 +1,6 @@
 """Releases from being asked for to the chain: a coordinator, three signers, real chains, topics in memory."""
 
+import json
 import random
 
 import msgspec
@@ -8,6 +9,7 @@ from custodyoffice import CHAINS, FUNDS, SOME, Office, pen
 from eth_utils import to_checksum_address
 
 from m1cep.custody.audit import Head, verify
+from m1cep.custody.chains.interface import Simulation
 from m1cep.custody.policy.events import AlertRaised, LockStands, Severity
 from m1cep.custody.request import Kind, Lock
 from m1cep.custody.requests import Timing, encode
@@ -240,6 +242,40 @@ class TestWhoSpeaks:
         assert "not known" in self.hears(office, write)
 
 
+class TestBalances:
+    """What signers are told to be free, which is what solvency is about."""
+
+    def told(self, here):
+        facts = [json.loads(one.body) for one in here.letters(ROUNDS) if one.about == "fact"]
+        return [int(one["units"]) for one in facts if one["type"] == "VaultBalance"]
+
+    def test_deposits_count_after_two_confirmations(self, office):
+        here = office("bitcoin")
+        before = self.told(here)
+        here.desk_ask(asks.encode(asks.AskFunds("more", "alice-bitcoin", "0.1")))
+        here.pass_time(700)
+        assert self.told(here) == before  # in one block by now
+        here.pass_time(2_000)
+        assert self.told(here)[-1] == 60_000_000
+
+    def test_what_is_on_its_way_out_is_told_when_it_has_arrived(self, office):
+        """What a release takes is reserved with the signers: a balance without it would count it twice."""
+        here = office("solana")
+        before = self.told(here)
+        here.until(here.ask("solana"), "broadcast")
+        assert self.told(here) == before
+        here.pass_time(5_000)
+        assert len(self.told(here)) == len(before) + 1
+
+    def test_what_the_chain_would_do_otherwise_is_not_signed(self, office, monkeypatch):
+        here = office("evm")
+        monkeypatch.setattr(here.nodes["evm"], "simulate", lambda *_: Simulation(10**18, 0, 5))
+        request = here.ask("evm", expires_ms=here.now_ms + 5_000)
+        found = here.until(request, "expired")
+        assert "no plan" in found.reason
+        assert found.attempt == 0
+
+
 class TestLocks:
     def test_a_lock_here_for_a_release_there(self, office):
         here = office("bitcoin", "evm")
@@ -339,6 +375,15 @@ class TestCrashes:
         here.pass_time(3_000)
         assert here.desk.told("alice-bitcoin") == had > 0
         here.until(here.ask("bitcoin"), "confirmed")
+
+    def test_what_was_sent_to_a_local_chain_that_is_lost_can_never_be(self, office):
+        here = office("solana")
+        request = here.ask("solana")
+        here.until(request, "broadcast")
+        here.keep_chains = False
+        here.coordinator.restart()
+        here.keep_chains = True
+        assert "is not there any more" in here.until(request, "rejected").reason
 
     def test_a_state_without_its_audit_log_is_refused(self, office):
         here = office("bitcoin")
