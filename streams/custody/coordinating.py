@@ -37,6 +37,8 @@ from m1cep.custody.requests.messages import (
     Submit,
     Tick,
     Void,
+    Vote,
+    Word,
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
@@ -206,6 +208,8 @@ class CoordinatorMachine:
             self._note("ceremony", words)
             return
         message = word_of_signer(letter)
+        if isinstance(message, Vote) and message.word is Word.REJECT:
+            self._pass_time(self._now_ms(), at_once=True)  # what is over has expired, whoever says so first
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         self._hear_all([message])
 
