@@ -72,6 +72,12 @@ class DemoCustody:
         folder: of the demo.
         attacked: the account on which the account-takeover rule will alert; None: no attacks are planted.
         say: tells the person something.
+
+    Attributes:
+        states: of the requests.
+        released: how many on each chain.
+        alerted: set when the alert has come.
+        ending: to be set when no more alerts will come.
     """
 
     settings: Settings
@@ -81,6 +87,7 @@ class DemoCustody:
     states: dict[str, str] = field(default_factory=dict)
     released: Tally[str] = field(default_factory=Tally)
     alerted: threading.Event = field(default_factory=threading.Event)
+    ending: threading.Event = field(default_factory=threading.Event)
     _failure: Exception | None = None
     _thread: threading.Thread | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -218,11 +225,11 @@ class DemoCustody:
         requests.append(self._ask(counter, "client-btc", AMOUNTS["btc"], name="elsewhere", listed=False))
         requests.append(self._ask(counter, "client-btc", LARGE_BTC, name="unapproved", expires_s=_SHORT_S))
         if self.attacked is not None:
-            while not self.alerted.wait(0.2):
+            while not (self.alerted.wait(0.2) or self.ending.is_set() or self._stopped.is_set()):
+                self._ended(counter, requests)
                 counter.listen(0)
-                if self._stopped.is_set():
-                    return
-            requests.append(self._ask(counter, "attacked-btc", AMOUNTS["btc"], name="attacked"))
+            if self.alerted.is_set():
+                requests.append(self._ask(counter, "attacked-btc", AMOUNTS["btc"], name="attacked"))
         self._wait(counter, lambda: self._ended(counter, requests), "all requests to end")
 
     def _wait(self, counter: Counter, holds: Callable[[], bool], what: str) -> None:

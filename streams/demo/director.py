@@ -36,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 WORKER_READY_S = 60.0
 DRAIN_S = 20.0
-CUSTODY_S = 90.0
+CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
 LOOK_EVERY_S = 0.05
 IDLE_AT_FULL_SPEED_S = 1.0
 
@@ -133,9 +133,7 @@ class Demo:
             if self._grid is not None:
                 self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")
                 self.progress.grid = self._grid.summary()
-            if self._custody is not None:
-                self._show.phase("ending: waiting for the last requests to custody")
-                self._await(self._custody.done, servers, CUSTODY_S, "custody")
+            self._end_custody(servers)
             worker.stop()
             self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
         return self._summary()
@@ -191,9 +189,19 @@ class Demo:
         self._show.phase("starting signers and coordinator")
         planted = synthetic_flow(FeedOptions(settings.broker, None, "", "", self._options.seed), 0).planted
         victims = [one.account for one in planted if one.rule_family == "account_takeover"]
-        attacked = victims[0] if victims and self._options.attacks and self._options.seconds is None else None
+        attacked = victims[0] if victims and self._options.attacks else None
         self._custody = custody.DemoCustody(settings, folder, attacked, self._show.note)
         return self._custody.start(stack, self._environment(settings.broker, folder))
+
+    def _end_custody(self, servers: Sequence[Any]) -> None:
+        """Let its script come to the end; where the person has set one, not much longer than that."""
+        part = self._custody
+        if part is None or self._stop.is_set():
+            return
+        self._show.phase("ending: waiting for the last requests to custody")
+        part.ending.set()
+        until_s = time.monotonic() + (CUSTODY_S if self._options.seconds is None else CUSTODY_AFTER_END_S)
+        self._await(lambda: part.done() or time.monotonic() > until_s, servers, CUSTODY_S + 1, "custody")
 
     def _feeder(self, folder: Path, broker: str, home: str | None) -> Process:
         options = FeedOptions(

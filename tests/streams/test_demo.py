@@ -45,7 +45,7 @@ def test_it_ends_after_the_seconds_asked_for(m1cep):
     assert 0 < summary["events"] < 100_000
 
 
-def test_the_grid_trades_against_the_real_flow_and_is_halted_by_an_alert(m1cep):
+def test_a_grid_trades_against_the_real_flow_and_vaults_release_what_no_alert_stops(m1cep):
     done = m1cep("demo", "--json", timeout_s=200)
     assert done.returncode == 0, done.stderr
     *alerts, last = [json.loads(line) for line in done.stdout.splitlines()]
@@ -59,6 +59,13 @@ def test_the_grid_trades_against_the_real_flow_and_is_halted_by_an_alert(m1cep):
     assert grid["halts"] >= 1
     halting = [alert["id"] for alert in alerts if alert["rule"] == "price-band"]
     assert any(f"the grid is halted by alert {found}" in done.stderr for found in halting)
+
+    released = {"bitcoin:regtest": 1, "evm:31337": 1, "solana:local": 1}
+    ended = {"requests": 6, "released": released, "rejected": 2, "expired": 1, "signer_processes": 3}
+    assert last["summary"]["custody"] == ended
+    takeovers = [alert["id"] for alert in alerts if alert["rule"] == "account-takeover"]
+    [refused] = [line for line in done.stderr.splitlines() if "rejected: demo-attacked" in line]
+    assert any(found in refused for found in takeovers)
 
 
 def processes(pid):
