@@ -1,4 +1,7 @@
-"""The demo: broker, topics, worker and feeder started, alerts shown, everything ended in order, and a summary."""
+"""The demo: broker, topics, worker and feeder started, alerts shown, everything ended in order, and a summary.
+
+Longer than others: in which order everything starts and ends is the one thing that it is about.
+"""
 
 from __future__ import annotations
 

@@ -118,6 +118,7 @@ def test_a_grid_trades_at_the_venue_from_start_to_pause(kafka, start, begin_grid
     assert SECRET not in log.replace("M1CEP_VENUE_SECRET", "")
 
 
+@pytest.mark.embedded_only("a minute of faults at the venue; what the broker does is tested elsewhere on both")
 def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     kafka, start, begin_grid, venue, eventually
 ):
@@ -171,6 +172,7 @@ def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     print(len(ids), "orders", now["fills"], "fills", now["generations"], "generations")
 
 
+@pytest.mark.embedded_only("a minute of waiting for groups; what the broker does is tested elsewhere on both")
 def test_the_grids_go_from_worker_to_worker(kafka, start, begin_grid, venue, eventually):
     start(kafka, "grid")
     workers = [start(kafka, "venue")]
