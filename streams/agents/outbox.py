@@ -79,6 +79,7 @@ class Outbox:
             partitioner=_partition_of,
         )
         self._packets: dict[tuple[str, int], asyncio.Future[None]] = {}  # the last to each partition
+        self._written: set[str] = set()  # topics
 
     async def __aenter__(self) -> Self:
         await check_access_async(self._client)
@@ -148,6 +149,8 @@ class Outbox:
         Raises:
             KafkaError: an earlier packet to that partition was refused: none may follow, lest there be a hole.
         """
+        if message.topic not in self._written:
+            await self._keep_known(message.topic)
         if isinstance(message, Packet):
             before = self._packets.get(message[:2])
             if before is not None:
@@ -158,6 +161,15 @@ class Outbox:
             message.topic, message.value, key=message.key, headers=message.headers
         )
         return future
+
+    async def _keep_known(self, topic: str) -> None:
+        """Let the client ask for a topic that we write to whenever it asks for any.
+
+        At its start it learns of all topics, and takes those for known. As soon as one is asked for by name (``ends``) it forgets
+        the others, and a message that waits for the leader of one of them waits until it has expired.
+        """
+        await self._producer.client.add_topic(topic)
+        self._written.add(topic)
 
     async def _write(self, packet: Packet) -> None:
         """Write a packet, in as many batches as it takes, each after the acknowledgement of the one before."""

@@ -197,7 +197,7 @@ def test_a_source_partition_whose_worker_is_away_holds_the_others_back(kafka, wo
     eventually(lambda: stats()["rekey"]["events"] + others()["rekey"]["events"] >= orders, 20)
     second.send_signal(signal.SIGSTOP)
     kafka.send({name: [e for e in found if e["ts"] >= half] for name, found in events.items()})
-    eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 40)
+    eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 80)
     second.send_signal(signal.SIGCONT)
     first.send_signal(signal.SIGTERM)
     assert first.wait(20) == 0

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiokafka import TopicPartition
 
 from m1cep import EngineError
 from streams import codec, snapshots
@@ -158,3 +159,17 @@ def test_a_state_that_cannot_be_used_is_not_replaced_by_an_older_one(kafka, solo
 
 def list_of(content):
     return [content.agent, content.partition, content.topics, content.positions, content.rules]
+
+
+def test_a_topic_that_was_written_to_stays_known_when_another_is_asked_for(kafka):
+    """aiokafka forgets topics that nobody has named as soon as one is: what waits for their leader would wait in vain."""
+
+    async def main():
+        client = {"bootstrap_servers": kafka.address, "security_protocol": "PLAINTEXT"}
+        async with Outbox(client, "test") as outbox:
+            await (await outbox.send(codec.Message(SAID, b"k", b"one", [])))
+            await outbox.ends([TopicPartition(ASKED, 0)])
+            await outbox._producer.client.force_metadata_update()
+            return outbox._producer.client.cluster.partitions_for_topic(SAID)
+
+    assert asyncio.run(main()) == set(range(4))
