@@ -17,7 +17,7 @@ from m1cep.grid.machine import Grid, Halt, Mode, Price, Start, Tick
 from m1cep.model.alert import Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from m1cep.grid.machine import Event
     from m1cep.grid.orders import Command
@@ -130,12 +130,15 @@ class Fleet:
             events = (Tick(time_ms), event) if concerned and isinstance(event, Price | Halt) else (Tick(time_ms),)
             self._tell(member, events, time_ms, answer)
 
-    def _tell(self, member: Member, events: Iterable[Event], time_ms: int, answer: Answer) -> None:
+    def _tell(self, member: Member, events: Sequence[Event], time_ms: int, answer: Answer) -> None:
         state = member.grid.state
-        before = state.quarantined
+        before, mode = state.quarantined, state.mode
+        given = len(answer.commands)
         for event in events:
             answer.commands += [(member, command) for command in member.grid.handle(event)]
-        answer.touched.add(state.name)
+        came = any(not isinstance(event, Tick) for event in events) or len(answer.commands) > given
+        if came or state.quarantined > before or state.mode is not mode:
+            answer.touched.add(state.name)
         if state.quarantined > before:
             answer.alerts.append(_quarantined(member, time_ms))
         if state.mode is not Mode.CANCELLING:

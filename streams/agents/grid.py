@@ -11,16 +11,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import orjson
 
 from m1cep.errors import EngineError, GridError
 from m1cep.grid.fleet import Answer, Fleet
 from m1cep.grid.machine import Halt, Tick
 from streams import codec
-from streams.agents.outbox import Packet, keyed_partition
+from streams.agents.outbox import Packet, keyed_partition, to_all
 from streams.agents.partition import Outcome, Timeless, fresh_records, source_of
 from streams.errors import ShellError
-from streams.grid.log import COMMANDS, GRID_LOG, GRIDS, command_record, event_record, status_message
+from streams.grid.log import COMMANDS, GRID_LOG, GRIDS, command_record, event_record, parse_object, status_message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,7 +64,7 @@ class GridPartition(Timeless):
         if batch.topic == codec.ACTIONS:
             halts = [self._halt(batch, record, outcome) for record in records]
             if lines := [halt for halt in halts if halt is not None]:
-                outcome.messages += [Packet(GRID_LOG, number, lines) for number in range(self._partitions)]
+                outcome.messages += to_all(GRID_LOG, self._partitions, lines)
         else:
             self._hear(batch, records, outcome)
         self.positions[batch.topic] = max(self.positions[batch.topic], batch.next)
@@ -92,10 +91,9 @@ class GridPartition(Timeless):
         for record in records:
             answer, where = Answer(), f"{GRID_LOG}/{self._number}/{record.offset}"
             try:
-                self._fleet.take(record.timestamp or 0, _name(record), _object(record.value), answer)
+                self._fleet.take(record.timestamp or 0, _name(record), parse_object(record.value), answer)
             except GridError as error:
-                outcome.dead_letters += 1
-                outcome.messages.append(codec.dead_letter(source_of(batch, record), str(error), _SOURCE))
+                outcome.refuse(source_of(batch, record), str(error), _SOURCE)
                 continue
             for n, (member, command) in enumerate(answer.commands):
                 symbol = member.grid.state.spec.market.symbol.encode()
@@ -112,10 +110,9 @@ class GridPartition(Timeless):
 
     def _halt(self, batch: Batch, record: Record, outcome: Outcome) -> LogRecord | None:
         try:
-            return _halt_record(_object(record.value))
+            return _halt_record(parse_object(record.value))
         except GridError as error:
-            outcome.dead_letters += 1
-            outcome.messages.append(codec.dead_letter(source_of(batch, record), str(error), _SOURCE))
+            outcome.refuse(source_of(batch, record), str(error), _SOURCE)
             return None
 
 
@@ -135,16 +132,6 @@ def _name(record: Record) -> str | None:
         return None if record.key is None else record.key.decode()
     except UnicodeDecodeError as error:
         raise GridError("expected the name of a grid as key, in UTF-8") from error
-
-
-def _object(value: bytes | None) -> dict[str, Any]:
-    try:
-        found = orjson.loads(value or b"")
-    except orjson.JSONDecodeError as error:
-        raise GridError(f"expected JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise GridError(f"expected a JSON object, got {type(found).__name__}")
-    return found
 
 
 async def _keep_time(host: Host) -> None:

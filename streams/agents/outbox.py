@@ -56,6 +56,13 @@ class Packet(NamedTuple):
     records: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]
 
 
+def to_all(
+    topic: str, partitions: int, records: Sequence[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]]
+) -> list[Packet]:
+    """The same records for every partition of a topic."""
+    return [Packet(topic, number, records) for number in range(partitions)]
+
+
 class Outbox:
     """Writes messages; what has been acknowledged is known message by message.
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 
 from m1cep.errors import GridError
 from m1cep.grid.paper import PaperVenue, Told
 from streams import codec
-from streams.agents.outbox import Packet
+from streams.agents.outbox import to_all
 from streams.agents.partition import Outcome, Timeless, fresh_records
 from streams.agents.sequencer import IDLE, Origin
-from streams.grid.log import COMMANDS, GRID_LOG, PAPER_LOG, event_record
+from streams.grid.log import COMMANDS, GRID_LOG, PAPER_LOG, event_record, fill_message, parse_object
 from streams.grid.markets import load_markets
 
 if TYPE_CHECKING:
@@ -111,42 +110,27 @@ class PaperPartition(Timeless):
     ) -> None:
         for i, line in enumerate(lines):
             try:
-                self._venue.command(_object(line), time_ms, told)
-            except (GridError, orjson.JSONDecodeError) as error:
-                _refused(source(i), str(error), outcome)
+                self._venue.command(parse_object(line), time_ms, told)
+            except GridError as error:
+                outcome.refuse(source(i), str(error), _SOURCE)
 
     def _flow(self, lines: list[bytes], told: Told, source: Callable[[int], codec.Source], outcome: Outcome) -> None:
         rows, errors, index = self._market.decode_many(lines)
         for i, error in errors:
-            _refused(source(i), error.reason, outcome)
+            outcome.refuse(source(i), error.reason, _SOURCE)
         for i, row in enumerate(rows):
             try:
                 self._venue.market(msgspec.structs.asdict(row), told)
             except GridError as error:
-                _refused(source(i if index is None else index[i]), str(error), outcome)
+                outcome.refuse(source(i if index is None else index[i]), str(error), _SOURCE)
 
     def _tell(self, identity: str, told: Told, outcome: Outcome) -> None:
         for n, (grid, report) in enumerate(told.reports):
             outcome.messages.append(codec.Message(GRID_LOG, *event_record(grid, report, f"{identity}/{n}", _SOURCE)))
         for symbol, price in told.prices.items():
             record = event_record(None, price, f"{identity}/{symbol}", _SOURCE, symbol=symbol)
-            outcome.messages += [Packet(GRID_LOG, number, [record]) for number in range(self._partitions)]
-        for fill in told.fills:
-            about = codec.headers(fill["event_id"], "m1cep.fill.v1", _SOURCE, None)
-            message = codec.Message(self._fills.topic, fill["account"].encode(), orjson.dumps(fill), about)
-            outcome.messages.append(message)
-
-
-def _object(line: bytes) -> dict[str, Any]:
-    found = orjson.loads(line)
-    if not isinstance(found, dict):
-        raise GridError(f"expected a JSON object, got {type(found).__name__}")
-    return found
-
-
-def _refused(source: codec.Source, reason: str, outcome: Outcome) -> None:
-    outcome.dead_letters += 1
-    outcome.messages.append(codec.dead_letter(source, reason, _SOURCE))
+            outcome.messages += to_all(GRID_LOG, self._partitions, [record])
+        outcome.messages += [fill_message(self._fills.topic, fill, _SOURCE) for fill in told.fills]
 
 
 async def build(context: AgentContext) -> Host:

@@ -33,6 +33,11 @@ class Outcome:
     duplicates: Counter[str] = field(default_factory=Counter)
     messages: list[Message | Packet] = field(default_factory=list)
 
+    def refuse(self, about: codec.Source, reason: str, source: str) -> None:
+        """A record that cannot be used goes to the dead letters."""
+        self.dead_letters += 1
+        self.messages.append(codec.dead_letter(about, reason, source))
+
 
 class Partition(Protocol):
     """The state of one partition number over all topics of the agent, and the positions that it stands at.

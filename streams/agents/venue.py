@@ -16,7 +16,6 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 import msgspec
-import orjson
 
 from m1cep.errors import GridError
 from m1cep.grid import wire
@@ -24,9 +23,9 @@ from m1cep.grid.machine import Price, Reconnected
 from m1cep.grid.orders import AskOpenOrders, Cancel, CancelAll, Fill, OpenOrders, Place, PlaceMarket, Rejected
 from m1cep.model.alert import Alert
 from streams import codec
-from streams.agents.outbox import Packet
+from streams.agents.outbox import to_all
 from streams.agents.partition import Outcome, Timeless, fresh_records, source_of
-from streams.grid.log import COMMANDS, GRID_LOG, event_record
+from streams.grid.log import COMMANDS, GRID_LOG, event_record, fill_message, parse_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -128,9 +127,8 @@ class VenuePartition(Timeless):
         for record in fresh_records(batch, self.positions[COMMANDS]):
             try:
                 self._note(record, outcome)
-            except (GridError, orjson.JSONDecodeError) as error:
-                outcome.dead_letters += 1
-                outcome.messages.append(codec.dead_letter(source_of(batch, record), str(error), SOURCE))
+            except GridError as error:
+                outcome.refuse(source_of(batch, record), str(error), SOURCE)
         self.positions[COMMANDS] = max(self.positions[COMMANDS], batch.next)
         return outcome
 
@@ -212,7 +210,7 @@ class VenuePartition(Timeless):
             book.priced_ms = time_ms
             identity = f"{self._venue}/{market.symbol}/{time_ms}"
             record = event_record(None, Price(time_ms, ticks), identity, SOURCE, symbol=market.symbol)
-            outcome.messages += [Packet(GRID_LOG, number, [record]) for number in range(self._partitions)]
+            outcome.messages += to_all(GRID_LOG, self._partitions, [record])
 
     def lost(self, symbol: str, reason: str, now_ms: int, outcome: Outcome) -> None:
         """The venue does not answer: somebody must know."""
@@ -234,9 +232,7 @@ class VenuePartition(Timeless):
     # -- inside
 
     def _note(self, record: Record, outcome: Outcome) -> None:
-        found = orjson.loads(record.value or b"null")
-        if not isinstance(found, dict):
-            raise GridError(f"expected a JSON object, got {type(found).__name__}")
+        found = parse_object(record.value)
         if found.get("venue") != self._venue:
             return
         grid, symbol, account = found.get("grid"), found.get("symbol"), found.get("account")
@@ -281,8 +277,7 @@ class VenuePartition(Timeless):
         while len(book.trades) > REMEMBERED:
             del book.trades[next(iter(book.trades))]
         event = wire.fill_event(self._venue, self._account, market, fill)
-        about = codec.headers(event["event_id"], "m1cep.fill.v1", SOURCE, None)
-        outcome.messages.append(codec.Message(self._fills, self._account.encode(), orjson.dumps(event), about))
+        outcome.messages.append(fill_message(self._fills, event, SOURCE))
         return True
 
     def _tell(self, grid: str, report: Report, identity: str, outcome: Outcome) -> None:

@@ -199,9 +199,15 @@ def summary_table(summary: dict[str, Any]) -> Table:
     }
     if grid := summary.get("grid"):
         rows["grid"] = (
-            f"{grid['generations']} generations, {grid['fills']} fills, halted {grid['halts']} times; profit of pairs "
-            f"{_money(grid['grid_profit'])} + floating {_money(grid['floating_pnl'])} = {_money(grid['equity_change'])} USD, "
+            f"{grid['generations']} generations, {grid['fills']} fills, halts: {grid['halts']}; profit of pairs "
+            f"{grid['grid_profit']} + floating {grid['floating_pnl']} = {grid['equity_change']} USD, "
             f"unexplained {grid['unexplained']}"
+        )
+    if custody := summary.get("custody"):
+        released = ", ".join(f"{chain} {count}" for chain, count in custody["released"].items()) or "none"
+        rows["custody"] = (
+            f"{custody['requests']} requests to {custody['signer_processes']} signers: released {released}; "
+            f"{custody['rejected']} rejected, {custody['expired']} expired"
         )
     for name, text in rows.items():
         table.add_row(Text(name, style="bold"), text)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from m1cep.errors import GridError
 from m1cep.grid import wire
 from m1cep.grid.orders import Place
 from streams import codec
@@ -69,6 +70,27 @@ def event_record(grid: str | None, event: Event, identity: str, source: str, **m
     about = codec.headers(identity, "m1cep.grid-event.v1", source, None)
     value = orjson.dumps(wire.to_plain(event) | more, default=str)
     return None if grid is None else grid.encode(), value, about
+
+
+def fill_message(topic: str, event: dict[str, Any], source: str) -> codec.Message:
+    """A trade as an event of the ``fills`` stream."""
+    about = codec.headers(event["event_id"], "m1cep.fill.v1", source, None)
+    return codec.Message(topic, event["account"].encode(), orjson.dumps(event), about)
+
+
+def parse_object(value: bytes | None) -> dict[str, Any]:
+    """The JSON object that a record holds.
+
+    Raises:
+        GridError: it holds none.
+    """
+    try:
+        found = orjson.loads(value or b"")
+    except orjson.JSONDecodeError as error:
+        raise GridError(f"expected JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise GridError(f"expected a JSON object, got {type(found).__name__}")
+    return found
 
 
 def status_message(member: Member, identity: str) -> codec.Message:

@@ -288,6 +288,58 @@ def test_orders_counted_in_other_steps_are_turned_away():
     ]
 
 
+ORDER = {"type": "place", "order_id": "1", "side": "buy", "ticks": 990, "lots": 20}
+BODY = {"venue": "paper", "grid": "g", "account": "a", "symbol": "BTC-USD", "tick": "0.5", "lot": "0.001"}
+
+
+def command(topics, **changed):
+    topics.write(
+        COMMANDS, b"g", json.dumps(BODY | {"command": ORDER | changed}).encode(), partition=topics.flow_partition
+    )
+    topics.settle(1)
+
+
+def test_an_order_that_comes_too_late_is_not_delivered():
+    """Else a grid that has given it up would find it open one day."""
+    topics = quiet()
+    command(topics, expires_ms=topics.now_ms - 1)
+    assert [json.loads(r.value)["reason"] for r in topics.read(GRID_LOG)] == ["expired"]
+    assert not topics.floor().knows("g", "1")
+    command(topics, order_id="2", expires_ms=topics.now_ms + 60_000)
+    assert topics.floor().knows("g", "2")
+
+
+def test_commands_stand_in_the_partition_of_their_symbol():
+    """Wherever their grid is: there its exchange reads."""
+    topics = quiet("a", "b", "c", "d")
+    logs = {r.key: n for n in range(2) for r in topics.topics[GRID_LOG, n] if r.key}
+    assert set(logs.values()) == {0, 1}, "all grids are in one partition: the test shows nothing"
+    assert topics.topics[COMMANDS, topics.flow_partition]
+    assert not topics.topics[COMMANDS, 1 - topics.flow_partition]
+
+
+def test_a_trade_that_is_asked_for_again_is_no_new_fill():
+    topics = quiet()
+    command(topics)
+    taker = {"action": "created", "order_id": "x", "side": "ask", "price": 495.0, "qty": 0.02, "symbol": "BTC-USD"}
+    topics.write(MARKET_TOPIC, b"BTC-USD", json.dumps(taker | {"event_id": "m", "ts": 5}).encode())
+    for name in ("sequencer", "paper"):  # read, and held until its millisecond is over: the question lets it go
+        while topics.take((name, topics.flow_partition)):
+            pass
+    command(topics, type="ask_fills")
+    assert [json.loads(r.value)["type"] for r in topics.read(GRID_LOG) if r.key].count("fill") == 2
+    assert len(topics.read(FILLS_TOPIC)) == 1
+
+
+def test_the_time_is_written_once_until_it_has_come_back():
+    topics = quiet("a")
+    agent = next(a for (kind, _), a in topics.agents.items() if kind == "grid" and a.partition._fleet.members)
+    now_ms = topics.now_ms + 60_000
+    assert agent.partition.tick(now_ms) is not None
+    assert agent.partition.tick(now_ms + 20) is None
+    assert agent.partition.tick(now_ms + 2_000) is not None, "it may have been lost"
+
+
 def test_the_same_name_with_another_spec_is_refused():
     topics = quiet("a")
     topics.start("g0", account="b")

@@ -132,3 +132,14 @@ def test_a_join_reads_two_topics_and_tells_a_row_alone_once_both_have_gone_on():
     assert alerted(outcome) == ["ep10"]
     [alert] = [json.loads(m.value) for m in outcome.messages]
     assert alert["event_time"] == START_MS + 15_001
+
+
+def test_a_rule_with_an_action_asks_for_it_after_its_alert():
+    """Of a key that holds an account, in the account's name; a rule without one asks for nothing."""
+    rule = "/*\nid: big\nseverity: high\naction: halt_grid\n*/\nSELECT account, qty FROM pay WHERE qty > 100"
+    events = batch(pay(0), pay(1, qty=1, at_s=10))  # the second lets the first go
+    alert, action = partition(rule).take(events).messages
+    assert (alert.topic, action.topic, action.key) == ("m1cep.alerts.v1", "m1cep.actions.v1", b"a")
+    found = json.loads(action.value)
+    assert (found["id"], found["action"], found["account"]) == (json.loads(alert.value)["id"], "halt_grid", "a")
+    assert [m.topic for m in partition().take(events).messages] == ["m1cep.alerts.v1"]

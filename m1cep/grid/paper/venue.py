@@ -112,10 +112,10 @@ class PaperVenue:
         ):
             told.reports.append((grid, Rejected(command.order_id, "expired")))
             return
-        before = len(told.reports)
-        told.reports += floor.flow.finish()
+        self._release(floor, told)
         if not floor.flows:
             floor.time_ms = max(floor.time_ms, time_ms)
+        before = len(told.reports)
         told.reports += floor.exchange.execute(grid, command, floor.time_ms)
         self._trades(floor, told, before)
 
@@ -137,9 +137,7 @@ class PaperVenue:
     def idle(self, told: Told) -> None:
         """Nothing more of the real flow comes for now."""
         for floor in self._floors.values():
-            before = len(told.reports)
-            told.reports += floor.flow.finish()
-            self._trades(floor, told, before)
+            self._release(floor, told)
 
     def state(self) -> Any:
         """Everything but the markets' settings, as plain values."""
@@ -151,13 +149,18 @@ class PaperVenue:
         for symbol in self._floors.keys() & floors.keys():
             self._floors[symbol].load(floors[symbol])
 
+    def _release(self, floor: _Floor, told: Told) -> None:
+        """Carry out what the real flow holds back until its millisecond is over."""
+        before = len(told.reports)
+        told.reports += floor.flow.finish()
+        self._trades(floor, told, before)
+
     def _trades(self, floor: _Floor, told: Told, before: int) -> None:
-        """Note the price and whose the trades were; of the reports only those that are not said once more."""
+        """Note the price, and whose the trades were. What only repeats fills trades nothing, and is left out."""
         trades = floor.exchange.take_trades()
         if not trades:
             return
-        symbol, new = floor.exchange.market.symbol, {trade.trade_id for trade in trades}
-        told.prices[symbol] = Price(floor.time_ms, trades[-1].ticks)
+        told.prices[floor.exchange.market.symbol] = Price(floor.time_ms, trades[-1].ticks)
         for grid, report in told.reports[before:]:
-            if isinstance(report, Fill) and report.trade_id in new:
+            if isinstance(report, Fill):
                 told.fills.append(wire.fill_event(NAME, self.accounts[grid], floor.exchange.market, report))

@@ -9,12 +9,9 @@ from typer.testing import CliRunner
 from m1cep.custody.frost.suite import Suite
 from m1cep.errors import CustodyError, M1cepError
 from streams.cli import custody_keys
+from streams.custody.backup import Check, back_up, bring_back, whole_key
 from streams.custody.keyfile import WEAK, Keyfile
 from streams.errors import UsageError
-
-pytest.importorskip("shamir_mnemonic")
-
-from streams.custody.backup import Check, back_up, bring_back, whole_key
 
 
 def shares(suite: Suite, seed="a"):

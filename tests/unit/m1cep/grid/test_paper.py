@@ -4,6 +4,7 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 import pytest
 
 from m1cep.grid.orders import (
@@ -187,6 +188,16 @@ def test_a_market_order_must_cover_the_takers_fee():
     exchange.deposit("me", quote=Decimal("0.000001"))
     assert exchange.execute("me", PlaceMarket("b", BUY, 20), 1)[0] == ("me", Accepted("b"))
     assert exchange.balance("me") == (20, Decimal(0))
+
+
+def test_fills_survive_a_snapshot_in_bytes():
+    first = Exchange(MARKET)
+    place(first, "a", "1", SELL, 100, 5)
+    place(first, "b", "2", BUY, 100, 5)
+    second = Exchange(MARKET)
+    second.load(msgspec.msgpack.decode(msgspec.msgpack.encode(first.state())))
+    assert second.fills("a", 0) == first.fills("a", 0)
+    assert type(second.fills("a", 0)[0].fee) is Decimal
 
 
 def test_what_is_held_survives_a_snapshot():
