@@ -73,6 +73,9 @@ class Host:
         self._assigned: frozenset[TP] = frozenset()
         self._epoch = 0
         self._taking = False
+        self._round = 0  # goes on when partitions may go to others, and when they have
+        self._restored = 0  # in this round
+        self._claiming = asyncio.Lock()
         self._working = asyncio.Lock()  # held while a batch is processed and its messages are queued
         self._saving = asyncio.Lock()
         self._committed: dict[TP, int] = {}
@@ -140,12 +143,16 @@ class Host:
     async def on_revoked(self, revoked: set[TP]) -> None:
         """See :class:`BatchHandler`. State is kept for now: a partition that comes back goes on where it stood."""
         self._taking = False
+        self._round += 1
+        async with self._claiming:  # one under way would come after that of the next owner, and take the partition from it
+            pass
         self.stats.state = "rebalancing" if revoked else "starting"
         if revoked:
             await self._save_at_last()
 
     def on_assigned(self, assigned: set[TP]) -> None:
         """See :class:`BatchHandler`."""
+        self._round += 1
         ours = frozenset(TP(tp.topic, tp.partition) for tp in assigned if tp.topic in self.topics)
         numbers = {tp.partition for tp in ours}
         for number in sorted(numbers):
@@ -166,22 +173,29 @@ class Host:
         if not ours:
             self._ready()
 
-    async def restore(self) -> Mapping[TP, int]:
+    async def restore(self) -> Mapping[TP, int] | None:
         """See :class:`BatchHandler`."""
+        this_round = self._round
         try:
             positions: dict[TP, int] = {}
             for number in sorted({tp.partition for tp in self._assigned}):
-                owned = self._owned[number] = await self._keeper.own(number, self._owned.get(number))
+                async with self._claiming:
+                    if self._round != this_round:
+                        return None
+                    owned = self._owned[number] = await self._keeper.own(number, self._owned.get(number))
                 if owned.partition is not None:
                     found = owned.partition.positions.items()
                     positions |= {TP(topic, number): at for topic, at in found if topic in self.topics}
         except Exception as error:
             self._fail(error)
             raise
-        return positions
+        self._restored = this_round
+        return positions if self._round == this_round else None
 
     def on_started(self, start: Start) -> None:
         """See :class:`BatchHandler`."""
+        if self._restored != self._round:
+            return  # the group rebalances again; another start follows
         for (topic, number), lost in start.expired.items():
             _log.error("records.lost", topic=topic, partition=number, offsets=lost, reason="deleted by retention")
         starts: dict[int, dict[str, int]] = {}

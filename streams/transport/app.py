@@ -17,6 +17,7 @@ import faust
 import mode
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
+from faust.tables.recovery import RebalanceAgain
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -44,11 +45,14 @@ class BatchHandler(Protocol):
     def on_assigned(self, assigned: set[TP]) -> None:
         """Drop the state of partitions that are now another worker's."""
 
-    async def restore(self) -> Mapping[TP, int]:
-        """Bring in the state of what was assigned; its positions. Without any, reading starts where the group has committed."""
+    async def restore(self) -> Mapping[TP, int] | None:
+        """Bring in the state of what was assigned; its positions. Without any, reading starts where the group has committed.
+
+        None: the group has begun to rebalance meanwhile, so that what is assigned may be another worker's by now.
+        """
 
     def on_started(self, start: Start) -> None:
-        """All partitions are sought; batches of this epoch follow."""
+        """All partitions are sought; batches of this epoch follow, unless the group has begun to rebalance meanwhile."""
 
 
 class BatchSchema(faust.Schema):
@@ -110,7 +114,10 @@ class BatchConsumer(driver.Consumer):
         # In this order: who is paused in between, while others take its partitions, must not begin without state where
         # they have come to. Nobody commits before a snapshot is saved, and the handler sees all that were saved before it.
         committed = await self._thread.committed()
-        start = await self._thread.seek_to_start(await self.app.handler.restore(), committed)
+        wanted = await self.app.handler.restore()
+        if wanted is None:
+            raise RebalanceAgain  # Faust waits for the next assignment and comes again
+        start = await self._thread.seek_to_start(wanted, committed)
         self.app.handler.on_started(start)
         gc.collect()  # the state of partitions that have gone holds cycles, and a worker's collector looks rarely
         return {**start.others, **start.positions}

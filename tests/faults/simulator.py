@@ -53,6 +53,7 @@ class Process:
         self._read = {}  # what is assigned -> the next offset to fetch
         self._queue = asyncio.Queue(3)
         self._stopping = self._fails = False
+        self._starting = None
         self.loop.create_task(self._main())
 
     # -- what the agent's builder and the host ask for ---------------------------------------------------------------
@@ -147,17 +148,28 @@ class Process:
         numbers = group.assignment[self.name]
         tps = {TP(topic, number) for topic in self._host.topics for number in numbers}
         self._host.on_assigned(tps)
+        beating.cancel()
         self._generation = generation
+        former, self._starting = self._starting, self.loop.create_task(self._start(group, tps))
+        await asyncio.sleep(self.world.delay())
+        if former is not None:  # Faust's signal that it is not to go on comes after the assignment
+            former.cancel()
+
+    async def _start(self, group, tps):
         committed = {
             tp: group.committed.get(tp, 0) for tp in tps
         }  # before what is saved is looked at, as Faust's consumer
         await asyncio.sleep(self.world.delay())
-        wanted = await self._host.restore()
+        try:
+            wanted = await self._host.restore()
+        except Exception:  # noqa: BLE001 - the host has said so in ``failed``
+            return
+        if wanted is None:
+            return
         await asyncio.sleep(self.world.delay())
         positions = {tp: wanted.get(tp, committed[tp]) for tp in tps}
         self._epoch += 1
         self._read = dict(positions)
-        beating.cancel()
         self._host.on_started(Start(self._epoch, positions, {}, {}))
 
     async def _keep_beating(self, group):
