@@ -144,7 +144,9 @@ class Host:
         """See :class:`BatchHandler`. State is kept for now: a partition that comes back goes on where it stood."""
         self._taking = False
         self._round += 1
-        async with self._claiming:  # one under way would come after that of the next owner, and take the partition from it
+        async with (
+            self._claiming
+        ):  # one under way would come after that of the next owner, and take the partition from it
             pass
         self.stats.state = "rebalancing" if revoked else "starting"
         if revoked:

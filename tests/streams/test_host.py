@@ -54,7 +54,9 @@ def test_a_rebalance_while_partitions_are_restored_takes_none_from_its_next_owne
         await asyncio.to_thread(store.asked.wait, 20)
         revoking = asyncio.create_task(host.on_revoked(of(0, 1)))
         await asyncio.sleep(0.05)
-        assert not revoking.done(), "the group went on while a claim was under way: it would come after the next owner's"
+        assert not revoking.done(), (
+            "the group went on while a claim was under way: it would come after the next owner's"
+        )
         store.may.set()
         await revoking
         assert await restoring is None
