@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from m1cep import EngineError
+from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
 from streams.errors import ServerError, ShellError
