@@ -270,7 +270,9 @@ class Signer:
         return signer
 
 
-def _begin(known: Known, attempt: int, signers: Sequence[int], plan: bytes, transaction: str, commitment: bytes) -> None:
+def _begin(
+    known: Known, attempt: int, signers: Sequence[int], plan: bytes, transaction: str, commitment: bytes
+) -> None:
     known.attempt, known.signers, known.plan = attempt, tuple(signers), plan
     known.transaction, known.commitment = transaction, commitment
     known.asked, known.share = "", b""
