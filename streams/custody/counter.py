@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ACK_S = 10.0
 ANSWER_S = 20.0
+_FETCH_WAIT_MS = 20  # the embedded broker lets a reader wait so long, whatever has come meanwhile
 
 
 class Counter:
@@ -94,7 +95,7 @@ def open_counter(settings: Settings, roster: Roster) -> Iterator[Counter]:
     Raises:
         ServerError: no broker answers, or it lacks the topics.
     """
-    with consumer(settings) as reader:
+    with consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS) as reader:
         tps = [TopicPartition(t, p) for t in (ROUNDS, RELEASES) for p in sorted(reader.partitions_for_topic(t) or ())]
         if {tp.topic for tp in tps} != {ROUNDS, RELEASES} or not reader.partitions_for_topic(REQUESTS):
             raise ServerError(
