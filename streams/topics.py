@@ -78,6 +78,7 @@ BUILT_IN = (
     Topic("m1cep.custody.requests.v1", "vault", _FOREVER),
     Topic("m1cep.custody.rounds.v1", "request", _FOREVER),
     Topic("m1cep.custody.releases.v1", "vault", _FOREVER),
+    Topic("m1cep.custody.audit.v1", "log", _FOREVER),
 )
 
 

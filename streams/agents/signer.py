@@ -41,5 +41,8 @@ async def build(context: AgentContext) -> Solo:
     _log.info("signer.opened", signer=keyfile.number, vaults=sorted(keyfile.held), policy=policy.hash)
     others = [signer_topic(number) for number in roster.signers if number != keyfile.number]
     return await context.new_solo(
-        signer_name(keyfile.number), machine, topics(keyfile.number), outputs=[ROUNDS, *others]
+        signer_name(keyfile.number),
+        machine,
+        topics(keyfile.number, audit=roster.audit is not None),
+        outputs=[ROUNDS, *others],
     )

@@ -85,6 +85,19 @@ class VaultStands(_Body, frozen=True):
     free: Name
 
 
+class AuditStands(_Body, frozen=True):
+    """The signers' key for heads of the audit log.
+
+    Attributes:
+        key: public, hexadecimal: for the roster's ``[audit]``.
+    """
+
+    key: Name
+    epoch: int
+    threshold: int
+    signers: tuple[int, ...]
+
+
 class Answered(_Body, frozen=True):
     """What was asked for is done, or why not."""
 
@@ -94,7 +107,7 @@ class Answered(_Body, frozen=True):
 
 
 Ask: TypeAlias = AskCeremony | AskFunds
-Said: TypeAlias = CeremonyStands | VaultStands | Answered
+Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | Answered
 
 _asks: msgspec.json.Decoder[Ask] = msgspec.json.Decoder(Ask)
 _said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)

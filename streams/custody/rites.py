@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
+from m1cep.custody.frost import ED25519
 from m1cep.custody.frost.keys import PublicKeys
 from m1cep.custody.frost.terms import Terms, new_key, reshare
 
@@ -23,6 +24,7 @@ from m1cep.custody.frost.terms import Terms, new_key, reshare
 from m1cep.custody.request import Millis, Name  # noqa: TC001
 from m1cep.errors import CustodyError
 from streams.custody.derive import chain_of, suite_of
+from streams.custody.roster import Vault
 
 if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Suite
@@ -107,9 +109,8 @@ def suite_for(roster: Roster, vault: str) -> Suite:
     Raises:
         CustodyError: there is no such vault, or its chain is none.
     """
-    if vault not in roster.vaults:
-        raise CustodyError(f"the roster has no vault {vault}")
-    return suite_of(chain_of(roster.vaults[vault].chain))
+    found = roster.shared(vault)
+    return suite_of(chain_of(found.chain)) if isinstance(found, Vault) else ED25519
 
 
 def check_start(start: Start, roster: Roster) -> None:
@@ -119,7 +120,7 @@ def check_start(start: Start, roster: Roster) -> None:
         CustodyError: it does not.
     """
     suite_for(roster, start.vault)
-    vault = roster.vaults[start.vault]
+    vault = roster.shared(start.vault)
     if (start.threshold, start.receivers) != (vault.threshold, tuple(sorted(vault.signers))):
         raise CustodyError(
             f"the roster says of vault {start.vault}: {vault.threshold} of signers {_list(vault.signers)}; the ceremony is for "

@@ -67,7 +67,7 @@ class Watches:
         Raises:
             CustodyError: it cannot be, says why.
         """
-        vault = self._roster.vaults[ask.vault]
+        vault = self._roster.shared(ask.vault)
         for other, watch in self._going.values():
             if other.vault == ask.vault and not watch.ended:
                 raise CustodyError(f"a {other.kind} of vault {ask.vault} is under way: wait for its end")
