@@ -42,6 +42,7 @@ for command in (
     custody_vaults.keygen,
     custody_vaults.refresh,
     custody_vaults.reshare,
+    custody_vaults.repair,
     custody_vaults.fund,
     custody_vaults.audit,
 ):

@@ -23,7 +23,7 @@ from streams.cli.custody_common import (
     roster_of,
     who,
 )
-from streams.errors import ServerError, ShellError
+from streams.errors import ServerError, ShellError, UsageError
 
 if TYPE_CHECKING:
     from streams.custody.asks import Ask
@@ -92,6 +92,25 @@ def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) 
     _ceremony("reshare", vault, name, key, custody)
 
 
+def repair(
+    vault: VaultName,
+    signer: Annotated[int, typer.Option(min=1, max=255, help="Whose share is lost; its process runs without it.")],
+    name: As,
+    key: Key,
+    custody: RosterFile = ROSTER,
+    helpers: Annotated[str, typer.Option(help="Who helps, such as 1,3; default: the first who hold a share.")] = "",
+) -> None:
+    """Give one signer its lost share again, out of those of others, who learn nothing of it. After a theft refresh instead.
+
+    Example: m1cep custody repair alice-btc --signer 2 --as bob --key bob.key
+    """
+    try:
+        chosen = tuple(int(one) for one in helpers.split(",") if one)
+    except ValueError:
+        raise UsageError(f"--helpers expects numbers of signers such as 1,3, got {helpers!r}") from None
+    _ceremony("repair", vault, name, key, custody, signer, chosen)
+
+
 def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
     """Pay into a vault from the faucet of a local chain.
 
@@ -136,13 +155,15 @@ def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
     return answer.reason
 
 
-def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> None:
+def _ceremony(
+    kind: str, vault: str, name: str, key: Path, custody: Path, signer: int = 0, helpers: tuple[int, ...] = ()
+) -> None:
     from streams.custody.asks import AskCeremony
     from streams.custody.roster import AUDIT
 
     roster, pen = who(custody, name, key)
     with counter_for(roster) as counter:
-        ask = AskCeremony(new_id(), kind, vault)
+        ask = AskCeremony(new_id(), kind, vault, signer, helpers)
         typer.echo(_ask(counter, pen, ask))
         shown = ""
         deadline_s = time.monotonic() + _CEREMONY_S
@@ -156,6 +177,8 @@ def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> Non
                 raise ShellError(
                     f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
                 )
+            if stands is not None and stands.state == "done" and kind == "repair":
+                return
             if stands is not None and stands.state == "done" and vault == AUDIT:
                 check_answered(counter.wait(lambda v: v.audit is not None))
                 assert counter.view.audit is not None

@@ -29,12 +29,16 @@ class AskCeremony(_Body, frozen=True):
 
     Attributes:
         id: given by whoever asks; said twice it counts once.
-        kind: keygen, refresh or reshare.
+        kind: keygen, refresh, reshare or repair.
+        signer: of a repair: whose share is lost.
+        helpers: of a repair: who helps; default: the first who can.
     """
 
     id: Name
-    kind: Annotated[str, msgspec.Meta(pattern="^(keygen|refresh|reshare)$")]
+    kind: Annotated[str, msgspec.Meta(pattern="^(keygen|refresh|reshare|repair)$")]
     vault: Name
+    signer: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    helpers: tuple[Annotated[int, msgspec.Meta(ge=1, le=255)], ...] = ()
 
 
 class AskFunds(_Body, frozen=True):
