@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from streams.cli import custody_keys, custody_vaults
+from streams.cli import custody_keys, custody_policy, custody_vaults
 from streams.cli.custody_common import (
     ROSTER,
     WIDTH,
@@ -45,6 +45,7 @@ for command in (
     custody_vaults.repair,
     custody_vaults.fund,
     custody_vaults.audit,
+    custody_policy.policy,
 ):
     app.command()(command)
 

@@ -42,12 +42,14 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks, rites
+from streams.custody import asks, policies, rites
 from streams.custody.auditing import AuditDesk
 from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
+from streams.custody.policies import PolicyDesk
 from streams.custody.roster import AUDIT, COORDINATOR
+from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
 from streams.custody.watches import Watches
 
@@ -82,7 +84,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audit: of the audit log.
+        audit, policies: of those desks.
     """
 
     requests: dict[str, Any]
@@ -91,6 +93,7 @@ class _State(msgspec.Struct):
     ceremonies: bytes
     answered: list[asks.Answered]
     audit: Any
+    policies: Any
 
 
 class CoordinatorMachine:
@@ -124,10 +127,11 @@ class CoordinatorMachine:
         publics: Mapping[str, PublicKeys] | None = None,
     ) -> None:
         _check_pens(roster, pen, chains_pen)
-        self._roster, self._policy, self._desk = roster, policy, desk
+        self._roster, self._desk = roster, desk
+        self._use_policy(policy)
         self._audit = AuditDesk(journal, pen, by_group=roster.audit is not None)
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
-        self._askers = {name: bytes.fromhex(key) for name, key in policy.people.items()} | roster.requesters
+        self._policies = PolicyDesk(policy, pen, verify_person, self._use_policy)
         self._publics: dict[str, PublicKeys] = {}
         self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
@@ -179,12 +183,22 @@ class CoordinatorMachine:
         if letter.about == "desk":
             self._ask(letter)
             return
+        if letter.about == policies.ABOUT:
+            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
+            self._said += self._policies.hear_person(letter)
+            self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
+            return
         message = word_of_person(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         if isinstance(message, Submit) and (refusal := self._refusal(message)):
             self._say(refusal)
         else:
             self._hear_all([message])
+
+    def _use_policy(self, policy: Policy) -> None:
+        self._policy = policy
+        people = {name: bytes.fromhex(key) for name, key in policy.people.items()}
+        self._askers = people | self._roster.requesters
 
     def _refusal(self, event: Submit) -> Refused | None:
         """Why a request cannot be meant. One that is known is the requests' machine's to answer."""
@@ -205,6 +219,10 @@ class CoordinatorMachine:
             self._watches.hear(letter)
             words = {"from": letter.sender, "digest": sha256(letter.body.encode()).hexdigest()}
             self._note("ceremony", words)
+            return
+        if letter.about == policies.ABOUT:
+            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
+            self._said += self._policies.hear_signer(letter)
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
@@ -338,6 +356,7 @@ class CoordinatorMachine:
             self._watches.snapshot(),
             list(self._answered.values()),
             self._audit.snapshot(),
+            self._policies.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -353,6 +372,7 @@ class CoordinatorMachine:
             raise EngineError(f"no state that this coordinator can go on with: {error}") from None
         for status in self._coordinator.statuses():
             self._say(status)
+        self._said += self._policies.again()
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
@@ -361,6 +381,7 @@ class CoordinatorMachine:
             raise CustodyError(f"expected a state of version {VERSION}, got version {version!r}")
         found = msgspec.msgpack.decode(kept, type=_State)
         self._audit.load(found.audit)
+        self._policies.load(found.policies)
         self._answered = {one.id: one for one in found.answered}
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)

@@ -23,6 +23,7 @@ import structlog
 
 from m1cep.custody.heads import Witness
 from m1cep.custody.heads import messages as heads
+from m1cep.custody.policy import change_policy
 from m1cep.custody.policy.events import parse_fact
 from m1cep.custody.policy.records import of_account, of_action, of_alert
 from m1cep.custody.requests.messages import AskCommitment, AskShare, Propose, Share, Status, Tick, decode, encode
@@ -30,13 +31,14 @@ from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import rites
+from streams.custody import policies, rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
 from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
+from streams.custody.policies import newest_policy
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
-from streams.custody.secrets import KeyfileSecrets
+from streams.custody.secrets import KeyfileSecrets, verify_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -70,6 +72,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     ceremonies: bytes
     quorums: dict[str, tuple[tuple[int, ...], int, int]]
     audit: dict[str, Any] = {}
+    policy: str = ""
 
 
 class SignerMachine:
@@ -133,7 +136,14 @@ class SignerMachine:
         """All but what is in the keyfile, and nonces."""
         quorums = {vault: (one.signers, one.threshold, one.epoch) for vault, one in self._quorums.items()}
         return msgspec.msgpack.encode(
-            _State(1, self.signer.snapshot(), self._ceremonies.snapshot(), quorums, self._witness.snapshot())
+            _State(
+                1,
+                self.signer.snapshot(),
+                self._ceremonies.snapshot(),
+                quorums,
+                self._witness.snapshot(),
+                self._policy.text,
+            )
         )
 
     def load(self, state: bytes) -> Sequence[Message]:
@@ -143,6 +153,7 @@ class SignerMachine:
             said = self._ceremonies.restore(kept.ceremonies, self._clock_ms())
             # A vault that this signer has left is in the state only; of others the keyfile knows best.
             self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums
+            self._policy = newest_policy(self._policy, kept.policy)
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
             self._witness = self._new_witness(Witness.copy_of(kept.audit))
         except (msgspec.MsgspecError, CustodyError) as error:
@@ -174,6 +185,8 @@ class SignerMachine:
                 if letter.sender not in self._roster.facts:
                     raise CustodyError(f"{letter.sender} is no source of facts; the roster's [facts] are")
                 return self._fact(parse_fact(letter.body.encode()))
+            case policies.ABOUT:
+                return self._change_policy(letter) if letter.sender == COORDINATOR else []
             case "log" | "head":
                 return self._audit(topic, letter)
             case "desk" | "audit":
@@ -195,6 +208,23 @@ class SignerMachine:
         if isinstance(message, Status):
             self.signer.handle(message)
         return []
+
+    def _change_policy(self, letter: Letter) -> list[Message]:
+        """Another policy, if the people of the present one want it; votes that it changes."""
+        words = policies.decode(letter.body)
+        if not isinstance(words, policies.ChangePolicy):
+            return []
+        said, reason = [], ""
+        try:
+            if words.text != self._policy.text:
+                self._policy = change_policy(self._policy, words.text, words.approvals, verify_person)
+                said = self._say(self.signer.set_policy(self._policy))
+                _log.info("policy.changed", signer=self.number, version=self._policy.version, hash=self._policy.hash)
+        except CustodyError as error:
+            reason = str(error)[:1_000]
+            _log.warning("policy.refused", signer=self.number, reason=reason)
+        holds = policies.HoldsPolicy(self.number, self._policy.hash, self._policy.version, reason)
+        return [self._pen.write(ROUNDS, policies.ABOUT, policies.ABOUT, policies.encode(holds)), *said]
 
     def _audit(self, topic: str, letter: Letter) -> list[Message]:
         """Entries of the audit log, or a question about a head of it."""

@@ -11,10 +11,11 @@ from m1cep.custody.heads.messages import decode_signed
 from m1cep.custody.requests import decode
 from m1cep.custody.requests.messages import Propose, Refused, Status, Vote
 from m1cep.errors import CustodyError
-from streams.custody import asks
+from streams.custody import asks, policies
 from streams.custody.auditing import parse_head
 from streams.custody.derive import chain_of
 from streams.custody.mail import open_letter
+from streams.custody.policies import PolicyStands
 from streams.custody.roster import COORDINATOR, signer_name
 
 if TYPE_CHECKING:
@@ -90,6 +91,9 @@ class View:
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
+        self.policy: PolicyStands | None = None
+        #: How often the coordinator has said something of policies.
+        self.policy_words = 0
         self.audit: asks.AuditStands | None = None
 
     def take(self, value: bytes | None) -> None:
@@ -102,6 +106,10 @@ class View:
                 self._desk(letter)
             elif letter.sender == COORDINATOR and letter.about == "audit":
                 self.heads.append((parse_head(letter.body), value or b""))
+            elif letter.sender == COORDINATOR and letter.about == policies.ABOUT:
+                words = policies.decode(letter.body)
+                if isinstance(words, PolicyStands):
+                    self.policy, self.policy_words = words, self.policy_words + 1
             elif letter.about == "head":
                 self.signed_heads.append(decode_signed(letter.body))
         except CustodyError:

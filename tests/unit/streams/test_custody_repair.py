@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 from custodians import Custodians
-from frostworld import seeded
+from frostworld import dealt, seeded
 
 from m1cep.custody.frost import ED25519
 from m1cep.custody.frost.envelope import Envelope, Purpose
@@ -56,7 +56,9 @@ def test_whoever_has_its_share_again_signs_with_it(here):
     for gone in (3, 4):
         lose(here, gone)
     here.now_ms += 1
-    request = here.request("sol", node.chain.address(seeded("stranger")(32)), 10**8)
+    request = here.request(
+        "sol", node.chain.address(dealt(ED25519, 2, (1, 2), seeded("stranger"))[1].public.group), 10**8
+    )
     here.run(5, until=lambda: request.id in here.signatures)
     assert request.id in here.signatures
     node.close()
