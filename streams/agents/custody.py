@@ -61,7 +61,7 @@ async def build(context: AgentContext) -> Solo:
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     _log.info("custody.opened", vaults=sorted(roster.vaults), chains="local", audit=journal.head.seq)
-    outputs = [ROUNDS, RELEASES, codec.DEAD_LETTERS, *([LOG] if roster.audit is not None else [])]
+    outputs = [ROUNDS, RELEASES, codec.ALERTS, codec.DEAD_LETTERS, *([LOG] if roster.audit is not None else [])]
     return await context.new_solo(NAME, machine, TOPICS, outputs=outputs)
 
 

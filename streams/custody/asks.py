@@ -162,6 +162,10 @@ def check_release(vaults: Mapping[str, Vault], request: Request) -> None:
         lock = request.lock
         other = _check_side(vaults, lock.vault, lock.chain, lock.asset)
         other.asset.check(int(lock.amount))
+        if lock.payee and other.destination(lock.payee) != lock.payee:
+            raise CustodyError(
+                f"write the payee as {other.destination(lock.payee)}: whitelists compare it letter by letter"
+            )
         if lock.vault == request.vault:
             raise CustodyError(f"a {Kind.CROSS_CHAIN} has its lock in another vault than {request.vault}")
 

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
     AskCommitment,
@@ -43,6 +44,7 @@ from m1cep.custody.requests.messages import (
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import asks, policies, rites
+from streams.custody.alarms import Alarms
 from streams.custody.auditing import AuditDesk
 from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
@@ -51,6 +53,7 @@ from streams.custody.policies import PolicyDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
+from streams.custody.transfers import Undone
 from streams.custody.watches import Watches
 
 if TYPE_CHECKING:
@@ -84,7 +87,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audit, policies: of those desks.
+        audit, policies, alarms: of those desks.
     """
 
     requests: dict[str, Any]
@@ -94,6 +97,7 @@ class _State(msgspec.Struct):
     answered: list[asks.Answered]
     audit: Any
     policies: Any
+    alarms: Any
 
 
 class CoordinatorMachine:
@@ -138,6 +142,7 @@ class CoordinatorMachine:
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
         self._ticked_ms = 0
+        self._alarms = Alarms()
         self._said: list[codec.Message | Packet] = []
         self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
         self._answered: dict[str, asks.Answered] = {}
@@ -208,6 +213,8 @@ class CoordinatorMachine:
         try:
             asks.check_release(self._roster.vaults, request)
             self._group.public(request.vault)
+            if request.kind is Kind.PAYOUT:
+                self._desk.check_payout(request)
         except CustodyError as error:
             return Refused(request.id, str(error)[:1_000])
         return None
@@ -300,7 +307,16 @@ class CoordinatorMachine:
         """What the desk tells: facts go to the signers, the rest to the requests' machine."""
         heard: list[Heard] = []
         for one in told:
-            if isinstance(one, _BY_CHAINS):
+            if isinstance(one, Undone):
+                alert = self._alarms.undone(
+                    one, self._roster.vaults[one.vault], self._desk.short(one.vault), self._now_ms()
+                )
+                self._note("undone", {**one._asdict(), "units": str(one.units)})
+                self._said.append(alert)
+            elif isinstance(one, Request):
+                self._note("payout", msgspec.to_builtins(one))
+                heard.append(Submit(one))
+            elif isinstance(one, _BY_CHAINS):
                 self._note("chain", _plain(one))
                 heard.append(one)
             else:
@@ -357,6 +373,7 @@ class CoordinatorMachine:
             list(self._answered.values()),
             self._audit.snapshot(),
             self._policies.snapshot(),
+            self._alarms.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -372,7 +389,7 @@ class CoordinatorMachine:
             raise EngineError(f"no state that this coordinator can go on with: {error}") from None
         for status in self._coordinator.statuses():
             self._say(status)
-        self._said += self._policies.again()
+        self._said += [*self._policies.again(), *self._alarms.again()]
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
@@ -382,6 +399,7 @@ class CoordinatorMachine:
         found = msgspec.msgpack.decode(kept, type=_State)
         self._audit.load(found.audit)
         self._policies.load(found.policies)
+        self._alarms.load(found.alarms)
         self._answered = {one.id: one for one in found.answered}
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)

@@ -82,7 +82,27 @@ def _not_ready(policy: Policy, at: Context) -> Decision | None:
     request = at.request
     if at.now_ms < request.not_before_ms:
         return Decision(Verdict.WAIT, "not-yet", f"its time has come at {request.not_before_ms}", policy.hash)
+    if request.kind is Kind.PAYOUT:
+        return _settled(policy, at)
     return _lock(policy, at) or _solvency(policy, at)
+
+
+def _settled(policy: Policy, at: Context) -> Decision | None:
+    """Of a payout: what it pays is locked for exactly this, and not paid by another. Being locked it is in no balance."""
+    request, facts = at.request, at.facts
+    found = facts.lock(request.pays_out)
+    if found is None or not facts.lock_is_settled(request.pays_out):
+        reason = f"the release against the lock of request {request.pays_out} is not known to have happened"
+        return Decision(Verdict.WAIT, "payout", reason, policy.hash)
+    is_it = (request.vault, request.chain, request.asset, request.amount, request.destination)
+    expected = (found.vault, found.chain, found.asset, found.amount, found.payee or "nobody")
+    if is_it != expected:
+        reason = f"locked for it is {' '.join(expected)}, asked for is {' '.join(is_it)}"
+        return Decision(Verdict.REJECT, "payout", reason, policy.hash)
+    if others := [one.request_id for one in facts.payouts(request.pays_out) if one.request_id != request.id]:
+        reason = f"the lock is paid out by {', '.join(sorted(others))}, or may yet be"
+        return Decision(Verdict.REJECT, "payout", reason, policy.hash)
+    return None
 
 
 def _lock(policy: Policy, at: Context) -> Decision | None:
@@ -94,8 +114,8 @@ def _lock(policy: Policy, at: Context) -> Decision | None:
     found = at.facts.lock(at.request.id)
     if found is None:
         return Decision(Verdict.WAIT, "lock", "nothing is locked on the other side yet", policy.hash)
-    is_it = (found.vault, found.chain, found.asset, found.amount)
-    expected = (wanted.vault, wanted.chain, wanted.asset, wanted.amount)
+    is_it = (found.vault, found.chain, found.asset, found.amount, found.payee)
+    expected = (wanted.vault, wanted.chain, wanted.asset, wanted.amount, wanted.payee)
     if is_it != expected:
         reason = f"expected a lock of {' '.join(expected)}, found one of {' '.join(is_it)}"
         return Decision(Verdict.REJECT, "lock", reason, policy.hash)
