@@ -79,6 +79,7 @@ BUILT_IN = (
     Topic("m1cep.custody.rounds.v1", "request", _FOREVER),
     Topic("m1cep.custody.releases.v1", "vault", _FOREVER),
     Topic("m1cep.custody.audit.v1", "log", _FOREVER),
+    Topic("m1cep.custody.standing.v1", "thing", _COMPACTED, partitions=1),
 )
 
 

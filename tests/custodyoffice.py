@@ -19,6 +19,7 @@ from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Timing, decode, encode
 from m1cep.custody.requests.messages import Approved, Cancel, Status, Submit
 from streams import codec
+from streams.agents.outbox import Packet
 from streams.chains.local import open_local
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine
@@ -184,6 +185,10 @@ class Office:
     # -- the network
 
     def post(self, message):
+        if isinstance(message, Packet):
+            for key, value, headers in message.records:
+                self.post(codec.Message(message.topic, key, value, headers))
+            return
         record = SimpleNamespace(
             offset=len(self.topics[message.topic]),
             timestamp=self.now_ms,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -99,6 +100,15 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         return digest("request", msgspec.to_builtins(self))
 
 
+def shown_time(time_ms: int) -> str:
+    """A time as people read it: RFC 3339, UTC, with milliseconds; one that no calendar has, as it is."""
+    try:
+        shown = datetime.fromtimestamp(time_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
+    return f"{shown}.{time_ms % 1_000:03}Z"
+
+
 def parse_request(blob: bytes) -> Request:
     """A request from JSON.
 
@@ -123,13 +133,14 @@ def check_request(request: Request) -> None:
     """
     if request.expires_ms <= request.requested_ms:
         raise CustodyError(
-            f"request {request.id}: expected expires_ms after requested_ms {request.requested_ms}, got {request.expires_ms}"
+            f"request {request.id}: expected expires_ms after requested_ms {shown_time(request.requested_ms)}, "
+            f"got {shown_time(request.expires_ms)}"
         )
     timed = request.kind in {Kind.TIME_LOCK, Kind.ESCROW}
     if timed and not request.requested_ms < request.not_before_ms < request.expires_ms:
         raise CustodyError(
             f"request {request.id}: expected not_before_ms of a {request.kind} between requested_ms and expires_ms "
-            f"({request.requested_ms} to {request.expires_ms}), got {request.not_before_ms}"
+            f"({shown_time(request.requested_ms)} to {shown_time(request.expires_ms)}), got {shown_time(request.not_before_ms)}"
         )
     if not timed and request.not_before_ms:
         raise CustodyError(

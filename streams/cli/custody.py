@@ -170,11 +170,15 @@ def cancel(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_
 def status(
     request_id: Annotated[str | None, typer.Argument(help="Of one request; default: all.")] = None,
     custody: RosterFile = ROSTER,
+    history: Annotated[bool, typer.Option(help="Read all that was ever said: requests of long ago too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where requests stand: how many of the signers would sign, and why others would not."""
+    """Show where requests stand: how many of the signers would sign, and why others would not.
+
+    Those that expired more than an hour ago are shown with --history only.
+    """
     roster = roster_of(custody)
-    with counter_for(roster) as counter:
+    with counter_for(roster, history=history) as counter:
         found = [_seen(counter, request_id)] if request_id else list(counter.view.requests.values())
     if not found and not as_json:
         typer.echo("There are no requests; `m1cep custody request` makes one.")
@@ -253,7 +257,10 @@ def _seen(counter: Counter, request_id: str) -> Seen:
     found = counter.view.requests.get(request_id)
     if found is None:
         known = ", ".join(list(counter.view.requests)[-5:]) or "none"
-        raise ShellError(f"there is no request {request_id!r}", f"the newest are: {known}")
+        raise ShellError(
+            f"there is no request {request_id!r}",
+            f"the newest are: {known}; of one that expired more than an hour ago: m1cep custody status {request_id} --history",
+        )
     return found
 
 

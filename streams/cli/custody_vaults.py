@@ -139,7 +139,7 @@ def audit(
     from streams.custody.journal import read_lines
 
     roster = roster_of(custody)
-    with counter_for(roster) as counter:
+    with counter_for(roster, history=True) as counter:
         found = Auditor(roster, counter.view).verify(read_lines(file))
     if found.broken is not None:
         raise ShellError(f"{file} is broken at entry {found.broken.seq}: {found.broken.reason}")

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.errors import MisbehaviourError
+from m1cep.custody.request import shown_time
 from m1cep.custody.requests.state import Quorum
 from m1cep.errors import CustodyError
 from streams.custody import rites
@@ -166,7 +167,7 @@ class Ceremonies:
     def _check_load(self, start: Start, now_ms: int) -> None:
         """What is begun is remembered until its time is over, so there is a limit to both."""
         if start.expires_ms > now_ms + KEEP_MS:
-            raise CustodyError(f"a ceremony takes a day at most, this one has until {start.expires_ms}")
+            raise CustodyError(f"a ceremony takes a day at most, this one has until {shown_time(start.expires_ms)}")
         under_way = [one for one in self._parts.values() if one.phase not in {Phase.DONE, Phase.FAILED}]
         if sum(one.start.vault == start.vault for one in under_way) >= MOST_AT_ONCE:
             raise CustodyError(f"{MOST_AT_ONCE} ceremonies of vault {start.vault} have not ended yet")

@@ -25,6 +25,7 @@ from m1cep.custody.frost.keys import PublicKeys
 from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
+    Approved,
     AskCommitment,
     AskShare,
     Confirmed,
@@ -46,6 +47,7 @@ from streams import codec
 from streams.custody import asks, policies, rites
 from streams.custody.alarms import Alarms
 from streams.custody.auditing import AuditDesk
+from streams.custody.board import Board
 from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
@@ -141,6 +143,7 @@ class CoordinatorMachine:
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
+        self._board = Board(pen, lambda name: self._coordinator.case(name))
         self._ticked_ms = 0
         self._alarms = Alarms()
         self._said: list[codec.Message | Packet] = []
@@ -172,7 +175,8 @@ class CoordinatorMachine:
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
         self._show_vaults()
-        self._said += self._audit.tick(now_ms)
+        self._show_head(self._audit.tick(now_ms))
+        self._said += self._board.write(now_ms)
         return self._taken()
 
     def _taken(self) -> list[codec.Message | Packet]:
@@ -190,7 +194,7 @@ class CoordinatorMachine:
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._said += self._policies.hear_person(letter)
+            self._show_policy(self._policies.hear_person(letter))
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
             return
         message = word_of_person(letter)
@@ -229,7 +233,7 @@ class CoordinatorMachine:
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._said += self._policies.hear_signer(letter)
+            self._show_policy(self._policies.hear_signer(letter))
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
@@ -297,7 +301,10 @@ class CoordinatorMachine:
         """Events, and those that come of them, until there are none."""
         waiting = deque(events)
         while waiting:
-            for said in self._coordinator.handle(waiting.popleft()):
+            event = waiting.popleft()
+            if not isinstance(event, Tick):
+                self._board.touch(event.approval.request_id if isinstance(event, Approved) else _about(event))
+            for said in self._coordinator.handle(event):
                 if isinstance(said, Propose | AskCommitment | AskShare | Status | Refused):
                     self._say(said)
                 else:
@@ -333,6 +340,7 @@ class CoordinatorMachine:
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
         if isinstance(said, Status):
+            self._board.touch(name)
             self._desk.hear(said)
             if said.state.ended:
                 self._audit.ended()
@@ -359,7 +367,21 @@ class CoordinatorMachine:
                 shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
             if self._shown.get(name) != shown:
                 self._shown[name] = shown
-                self._release(name, "desk", asks.encode(shown))
+                letter = self._pen.write(RELEASES, name, "desk", asks.encode(shown))
+                self._said.append(letter)
+                self._board.put(f"vault/{name}", letter)
+
+    def _show_policy(self, said: Iterable[codec.Message]) -> None:
+        for message in said:
+            self._said.append(message)
+            if message.topic == RELEASES:
+                self._board.put("policy", message)
+
+    def _show_head(self, said: Iterable[codec.Message]) -> None:
+        for message in said:
+            self._said.append(message)
+            if message.topic == RELEASES and b'"about":"head"' in message.value:
+                self._board.put("head", message)
 
     # -- to keep
 
@@ -407,6 +429,10 @@ class CoordinatorMachine:
             self._use(vault, PublicKeys.decode(rites.suite_for(self._roster, vault), data))
         quorums = {vault: _quorum(public) for vault, public in self._publics.items() if vault != AUDIT}
         self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
+
+
+def _about(event: Any) -> str:
+    return str(event.request.id if isinstance(event, Submit) else event.request_id)
 
 
 def _quorum(public: PublicKeys) -> Quorum:

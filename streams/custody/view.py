@@ -11,7 +11,7 @@ from m1cep.custody.heads.messages import decode_signed
 from m1cep.custody.requests import decode
 from m1cep.custody.requests.messages import Propose, Refused, Status, Vote
 from m1cep.errors import CustodyError
-from streams.custody import asks, policies
+from streams.custody import asks, board, policies
 from streams.custody.auditing import parse_head
 from streams.custody.derive import chain_of
 from streams.custody.mail import open_letter
@@ -102,6 +102,8 @@ class View:
             letter = open_letter(value, self.roster.keys)
             if letter.about == "request":
                 self._request(letter)
+            elif letter.sender == COORDINATOR and letter.about == board.ABOUT:
+                self._stands(board.decode(letter.body))
             elif letter.sender == COORDINATOR and letter.about == "desk":
                 self._desk(letter)
             elif letter.sender == COORDINATOR and letter.about == "audit":
@@ -132,6 +134,11 @@ class View:
             votes = self._seen(message.request_id).votes
             if message.signer not in votes or message.number > votes[message.signer].number:
                 votes[message.signer] = message
+
+    def _stands(self, stands: board.RequestStands) -> None:
+        seen = self._seen(stands.request.id)
+        seen.request, seen.status, seen.approvals = stands.request, stands.status, stands.approvals
+        seen.votes |= {vote.signer: vote for vote in stands.votes}
 
     def _seen(self, request_id: str) -> Seen:
         return self.requests.setdefault(request_id, Seen(request_id))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from m1cep.custody.policy.conditions import Context
 from m1cep.custody.policy.events import Severity
 from m1cep.custody.policy.spec import Decision, Verdict
-from m1cep.custody.request import Kind
+from m1cep.custody.request import Kind, shown_time
 
 if TYPE_CHECKING:
     from m1cep.custody.policy.facts import Facts
@@ -37,9 +37,13 @@ def _refused(policy: Policy, at: Context) -> Decision | None:
     """Guards that need no rule: time, holds, alerts."""
     request, now_ms = at.request, at.now_ms
     if now_ms >= request.expires_ms:
-        return Decision(Verdict.REJECT, "expired", f"the request expired at {request.expires_ms}", policy.hash)
+        return Decision(
+            Verdict.REJECT, "expired", f"the request expired at {shown_time(request.expires_ms)}", policy.hash
+        )
     if request.requested_ms > now_ms + CLOCKS_DIFFER_MS:
-        return Decision(Verdict.WAIT, "not-yet", f"its time {request.requested_ms} is yet to come", policy.hash)
+        return Decision(
+            Verdict.WAIT, "not-yet", f"its time {shown_time(request.requested_ms)} is yet to come", policy.hash
+        )
     # An escrow waits for alerts to be closed, whatever they are; everything else is rejected for grave ones.
     escrow = request.kind is Kind.ESCROW
     blocked = Verdict.WAIT if escrow else Verdict.REJECT
@@ -81,7 +85,7 @@ def _not_ready(policy: Policy, at: Context) -> Decision | None:
     """Guards of a request that a rule would let through: its time, its lock, the vault's balance."""
     request = at.request
     if at.now_ms < request.not_before_ms:
-        return Decision(Verdict.WAIT, "not-yet", f"its time has come at {request.not_before_ms}", policy.hash)
+        return Decision(Verdict.WAIT, "not-yet", f"its time comes at {shown_time(request.not_before_ms)}", policy.hash)
     if request.kind is Kind.PAYOUT:
         return _settled(policy, at)
     return _lock(policy, at) or _solvency(policy, at)
