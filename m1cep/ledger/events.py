@@ -84,7 +84,7 @@ def fill_postings(value: bytes | None, chart: Chart) -> Sequence[Posting]:
         sides = [(mine, other, -units) for mine, other, units in sides]
     sides.append((mine_quote, _platform(Kind.FEES, quote), -fee))
     legs = tuple(_leg(mine, other, gains) for mine, other, gains in sides if gains)
-    return [Posting(f"fills/{check_name(fill.event_id, 'event_id')}", "fill", _millis(fill.ts), legs)]
+    return [Posting(f"fills/{check_name(fill.event_id, 'event_id')}", "fill", fill.account, _millis(fill.ts), legs)]
 
 
 def account_postings(value: bytes | None, chart: Chart, hold_ms: int = HOLD_MS) -> Sequence[Posting]:
@@ -103,14 +103,14 @@ def account_postings(value: bytes | None, chart: Chart, hold_ms: int = HOLD_MS) 
 
 def _deposit(event: AccountEvent, chart: Chart, _hold_ms: int) -> Posting:
     leg = _leg(*_sides(event, chart), _units(event, chart))
-    return Posting(_id(event), "deposit", _millis(event.ts), (leg,))
+    return Posting(_id(event), "deposit", event.account, _millis(event.ts), (leg,))
 
 
 def _withdrawal(event: AccountEvent, chart: Chart, _hold_ms: int) -> Posting:
     leg = _leg(*_sides(event, chart), -_units(event, chart))
     hold = _hold_id(event)
     how = How.SETTLE if hold else How.POST
-    return Posting(_id(event), "withdrawal", _millis(event.ts), (leg,), how, hold=hold)
+    return Posting(_id(event), "withdrawal", event.account, _millis(event.ts), (leg,), how, hold=hold)
 
 
 def _requested(event: AccountEvent, chart: Chart, hold_ms: int) -> Posting | None:
@@ -118,13 +118,15 @@ def _requested(event: AccountEvent, chart: Chart, hold_ms: int) -> Posting | Non
         return None
     leg, time_ms = _leg(*_sides(event, chart), -_units(event, chart)), _millis(event.ts)
     # Under the request's id, not the event's: by that it is paid out or rejected.
-    return Posting(_hold_id(event), "withdrawal_requested", time_ms, (leg,), How.HOLD, expires_ms=time_ms + hold_ms)
+    name, expires_ms = _hold_id(event), time_ms + hold_ms
+    return Posting(name, "withdrawal_requested", event.account, time_ms, (leg,), How.HOLD, expires_ms=expires_ms)
 
 
 def _rejected(event: AccountEvent, _chart: Chart, _hold_ms: int) -> Posting | None:
     if not event.request_id:
         return None
-    return Posting(_id(event), "withdrawal_rejected", _millis(event.ts), (), How.RELEASE, hold=_hold_id(event))
+    time_ms, hold = _millis(event.ts), _hold_id(event)
+    return Posting(_id(event), "withdrawal_rejected", event.account, time_ms, (), How.RELEASE, hold=hold)
 
 
 _ACCOUNT_EVENTS = {

@@ -66,6 +66,7 @@ class Posting:
     Attributes:
         id: given by whoever posts; said again with the same contents it counts once.
         kind: what it is about, such as fill or deposit.
+        owner: whose it is: the client's account. All of it is kept where that one's books are.
         time_ms: when it happened, by the event (epoch).
         hold: id of the hold that it settles or releases.
         expires_ms: of a hold (epoch, by event time); 0: it does not.
@@ -76,6 +77,7 @@ class Posting:
 
     id: str
     kind: str
+    owner: str
     time_ms: int
     legs: tuple[Leg, ...]
     how: How = How.POST
@@ -84,6 +86,7 @@ class Posting:
 
     def __post_init__(self) -> None:
         check_name(self.id, "id", 400)
+        check_name(self.owner, "owner")
         if (self.how in {How.SETTLE, How.RELEASE}) != bool(self.hold):
             raise LedgerError(
                 "bad_posting", f"{self.id}: a hold is named by what settles or releases it, and by nothing else"
@@ -121,7 +124,7 @@ class Posting:
     def digest(self) -> bytes:
         """16 bytes over all of it: equal if and only if the contents are."""
         digest = blake2b(digest_size=16, person=b"m1cep.posting")
-        parts = [self.id, self.kind, str(self.time_ms), self.how, self.hold, str(self.expires_ms)]
+        parts = [self.id, self.kind, self.owner, str(self.time_ms), self.how, self.hold, str(self.expires_ms)]
         for leg in self.legs:
             parts += (*leg.debit, *leg.credit, str(leg.units))
         for part in parts:
