@@ -128,6 +128,7 @@ class Settings(BaseSettings):
         venue_url: instead of the venue's own address.
         venue_settle_s: a request that the venue has not answered for so long cannot arrive any more.
         cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
+        db_owner_url: of the PostgreSQL primary, as the owner of the schema: for migrations alone.
     """
 
     model_config = SettingsConfigDict(
@@ -170,6 +171,7 @@ class Settings(BaseSettings):
     cache_url: SecretStr | None = None
     db_write_url: SecretStr | None = None
     db_read_url: SecretStr | None = None
+    db_owner_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _tls_and_sasl_are_whole(self) -> Settings:

@@ -143,7 +143,9 @@ class Books:
         due = sorted(name for name, hold in self.holds.items() if 0 < hold.expires_ms <= time_ms)
         for name in due:
             hold = self.holds[name]
-            posting = Posting(f"expired/{name}", "expiry", hold.debit.owner, hold.expires_ms, (), How.RELEASE, hold=name)
+            posting = Posting(
+                f"expired/{name}", "expiry", hold.debit.owner, hold.expires_ms, (), How.RELEASE, hold=name
+            )
             self._end(posting, posting.digest(), Mode.EXPIRED)
         return due
 
@@ -252,4 +254,6 @@ class Books:
         changes = self._changes
         changes.accounts.update(staged)
         changes.transfers.extend(transfers)
-        changes.postings.append(Entered(posting.id, posting.kind, posting.owner, posting.how, posting.time_ms, digest, ends))
+        changes.postings.append(
+            Entered(posting.id, posting.kind, posting.owner, posting.how, posting.time_ms, digest, ends)
+        )

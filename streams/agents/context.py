@@ -68,6 +68,8 @@ class WorkerOptions:
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         custody: of a custody agent; None: no such agent is asked for.
+        chart: file of the ledger's chart of accounts; None: the packaged one.
+        db_write_url: of the databases of the ledger, one for each shard.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
@@ -102,6 +104,8 @@ class WorkerOptions:
     markets: Path | None = None
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
+    chart: Path | None = None
+    db_write_url: SecretStr | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)

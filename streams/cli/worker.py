@@ -59,6 +59,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None, typer.Option(help="Key of the roster's source of facts `chains`, of the agent custody.")
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
+    chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -124,6 +125,8 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             venue=venue_access(settings),
             client=settings.client_settings(),
+            chart=chart,
+            db_write_url=settings.db_write_url,
             state_dir=settings.state_dir,
             state_url=settings.state_url,
             allow_plaintext=settings.allow_plaintext,

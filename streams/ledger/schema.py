@@ -1,7 +1,7 @@
 """The schema of the ledger's databases: made and brought up to date by their owner, checked by whoever uses them.
 
-Migrations are plain SQL, run by alembic; ``ledger.schema_version`` says which were. They only add: a released version of a table is
-not changed in what it means (``..._v1``).
+Migrations are plain SQL, run by alembic; ``ledger.schema_version`` says which were. They only add: a released version of a
+table is not changed in what it means (``..._v1``).
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def migrate(connect: Callable[[], Connection], number: int = 0, count: int = 1) 
     finally:
         engine.dispose()
     with connect() as owner:
-        owner.execute("INSERT INTO ledger.shard_v1 (number, count) VALUES (%s, %s) ON CONFLICT DO NOTHING", [number, count])
+        owner.execute(
+            "INSERT INTO ledger.shard_v1 (number, count) VALUES (%s, %s) ON CONFLICT DO NOTHING", [number, count]
+        )
         check_schema(owner, number, count)
     return HEAD
 
@@ -72,7 +74,11 @@ def check_schema(connection: Connection, number: int = 0, count: int = 1) -> Non
     try:
         version = connection.execute("SELECT version_num FROM ledger.schema_version").fetchone()
         shard = connection.execute("SELECT number, count FROM ledger.shard_v1").fetchone()
-    except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName, psycopg.errors.InsufficientPrivilege) as error:
+    except (
+        psycopg.errors.UndefinedTable,
+        psycopg.errors.InvalidSchemaName,
+        psycopg.errors.InsufficientPrivilege,
+    ) as error:
         raise ServerError("the database has no ledger", "make it: m1cep ledger migrate") from error
     if version != (HEAD,):
         raise ServerError(
@@ -107,6 +113,8 @@ def register_assets(connection: Connection, decimals: dict[str, int]) -> None:
 
 def _check_roles(connect: Callable[[], Connection]) -> None:
     with connect() as connection:
-        found = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_ROLES)])}
+        found = {
+            row[0] for row in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_ROLES)])
+        }
     if missing := [role for role in _ROLES if role not in found]:
         raise ServerError(f"the server has no role {', '.join(missing)}", "make them first: CREATE ROLE ... LOGIN")

@@ -156,8 +156,9 @@ class Batch:
         done = self._connection.execute(
             "UPDATE ledger.positions_v1 p SET next = m.after, time_ms = greatest(p.time_ms, m.time_ms) "
             "FROM unnest(%s::text[], %s::text[], %s::text[], %s::int[], %s::bigint[], %s::bigint[], %s::bigint[]) "
-            "AS m (cluster, topic, topic_id, partition, before, after, time_ms) WHERE p.cluster = m.cluster AND p.topic = m.topic "
-            "AND p.topic_id = m.topic_id AND p.partition = m.partition AND p.next = m.before",
+            "AS m (cluster, topic, topic_id, partition, before, after, time_ms) "
+            "WHERE p.cluster = m.cluster AND p.topic = m.topic AND p.topic_id = m.topic_id AND p.partition = m.partition "
+            "AND p.next = m.before",
             [
                 *_columns([move.place for move in moves]),
                 [m.before for m in moves],
@@ -176,7 +177,7 @@ class Batch:
         books = _load(self._connection, self._chart, [item.posting for item in items], time_ms)
         counts = dict.fromkeys(Result, 0)
         refused = []
-        sources = {}
+        sources: dict[str, str] = {}
         for item in items:
             try:
                 result = books.post(item.posting)
@@ -224,7 +225,9 @@ def _load(connection: Connection, chart: Chart, postings: Sequence[Posting], tim
         books.holds[name] = Hold(_key(*sides[:3]), _key(*sides[3:]), int(units), expires_ms)
     keys = {key for posting in postings for key in posting.accounts()}
     keys.update(key for hold in books.holds.values() for key in hold[:2])
-    for _, kind, owner, asset, overdraft, *totals in connection.execute(_ACCOUNTS, [[str(key.id) for key in keys]], binary=False):
+    for _, kind, owner, asset, overdraft, *totals in connection.execute(
+        _ACCOUNTS, [[str(key.id) for key in keys]], binary=False
+    ):
         books.accounts[_key(kind, owner, asset)] = Account(overdraft, *map(int, totals))
     return books
 
@@ -269,7 +272,15 @@ def _write(connection: Connection, changes: Changes, sources: Mapping[str, str])
         (
             _PUT_ACCOUNTS,
             _turned(
-                (_text(key.id), *key, one.overdraft, one.debits_pending, one.debits_posted, one.credits_pending, one.credits_posted)
+                (
+                    _text(key.id),
+                    *key,
+                    one.overdraft,
+                    one.debits_pending,
+                    one.debits_posted,
+                    one.credits_pending,
+                    one.credits_posted,
+                )
                 for key, one in sorted(changes.accounts.items(), key=lambda found: found[0].id)
             ),
         ),
@@ -289,13 +300,16 @@ def _write(connection: Connection, changes: Changes, sources: Mapping[str, str])
         ),
         (
             _PUT_HOLDS,
-            _turned((name, _text(h.debit.id), _text(h.credit.id), h.units, h.expires_ms) for name, h in changes.opened.items()),
+            _turned(
+                (name, _text(h.debit.id), _text(h.credit.id), h.units, h.expires_ms)
+                for name, h in changes.opened.items()
+            ),
         ),
     ]
     with connection.pipeline():
         for statement, columns in rows:
             if columns:
-                connection.execute(statement, columns)  # type: ignore[call-overload]  # the statements above are literal
+                connection.execute(statement, columns)
         if changes.closed:
             connection.execute("DELETE FROM ledger.holds_v1 WHERE id = ANY(%s)", [sorted(changes.closed)])
 
