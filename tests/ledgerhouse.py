@@ -8,6 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from m1cep.ledger import parse_chart
+from m1cep.ledger.events import account_postings, fill_postings
 from streams.ledger.connections import OWNER, READ, WRITE, connectors
 from streams.ledger.schema import migrate, register_assets
 from streams.ledger.shard import Shard
@@ -19,6 +20,7 @@ CHART = parse_chart(
         "accounts": {"overdraft": ["client/desk-*"]},
     }
 )
+FILLS, ACCOUNTS = "m1cep.fills.v1", "m1cep.accounts.v1"
 START_MS = 1_700_000_000_000
 _numbers = itertools.count()
 
@@ -28,7 +30,7 @@ class Database:
 
     def __init__(self, postgres, shards=1):
         self.postgres = postgres
-        names = [f"ledger_{next(_numbers)}" for _ in range(shards)]
+        self.names = names = [f"ledger_{next(_numbers)}" for _ in range(shards)]
         with psycopg.connect(postgres.url.get_secret_value(), autocommit=True) as admin:
             for role in ROLES:
                 if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
@@ -37,7 +39,9 @@ class Database:
                 admin.execute(f"CREATE DATABASE {name} OWNER m1cep_owner")
                 admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
                 admin.execute(f"GRANT CONNECT ON DATABASE {name} TO m1cep_ledger, m1cep_risk")
-        self.names = names
+        for number in range(shards):
+            with self.as_admin(number) as admin:  # anybody may write with these, unless told otherwise
+                admin.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
         for number, connect in enumerate(connectors(self.url("m1cep_owner"), OWNER)):
             migrate(connect, number, shards)
 
@@ -62,7 +66,7 @@ class Database:
         return connectors(self.read_url, READ)
 
     def shards(self, chart=CHART):
-        found = [Shard(connect, chart, number) for number, connect in enumerate(self.writers)]
+        found = [Shard(connect, chart, number, readers(chart)) for number, connect in enumerate(self.writers)]
         for shard in found:
             register_assets(shard.connection, dict(chart.decimals))
         return found
@@ -71,6 +75,11 @@ class Database:
         """A connection of the superuser, who may do anything."""
         admin = conninfo_to_dict(self.postgres.url.get_secret_value()) | {"dbname": self.names[number]}
         return psycopg.connect(**admin, autocommit=True)
+
+
+def readers(chart):
+    makers = {FILLS: fill_postings, ACCOUNTS: account_postings}
+    return lambda record: makers[record.topic](record.value, chart)
 
 
 def fill(n, *, account="desk-1", side="buy", price="64000.5", qty="0.001", fee="0.064", **more):

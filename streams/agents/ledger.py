@@ -54,14 +54,14 @@ async def build(context: AgentContext) -> LedgerRunner:
     """
     options = context.options
     chart = load_chart(options.chart)
+    readers = _readers(context, chart)
     shards = [
-        Shard(connect, chart, number)
+        Shard(connect, chart, number, lambda record: readers[record.topic](record.value))
         for number, connect in enumerate(
             connectors(options.db_write_url, WRITE, allow_plaintext=options.allow_plaintext)
         )
     ]
     await asyncio.to_thread(_check, shards, chart)
-    readers = _readers(context, chart)
     found = await context.outbox.look((*readers, codec.DEAD_LETTERS))
     if missing := [topic for topic in (*readers, codec.DEAD_LETTERS) if not found.partitions.get(topic)]:
         raise ServerError(f"the broker has no topic {', '.join(missing)}", "make them: m1cep topics create")

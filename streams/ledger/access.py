@@ -24,7 +24,6 @@ ATTEMPTS = (
     "CREATE SCHEMA by_risk",
     "CREATE TABLE public.by_risk (x int)",
     "CREATE TEMPORARY TABLE by_risk (x int)",
-    "GRANT INSERT ON ledger.accounts_v1 TO m1cep_risk",
     "SET ROLE m1cep_ledger",
     "SET ROLE m1cep_owner",
     "SELECT lo_create(0)",

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from m1cep.ledger import Posting
     from streams.codec import Message
-    from streams.ledger.shard import Booked, Place, Shard
+    from streams.ledger.shard import Booked, Place, Refused, Shard
     from streams.transport import Record
 
     #: Postings of a record's value; raises LedgerError.
@@ -54,6 +54,7 @@ class Tally:
     posted: int = 0
     seen: int = 0
     expired: int = 0
+    waiting: int = 0  # put aside for lack of funds, some of them posted since
     moving_nothing: int = 0
     refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by the error's code
 
@@ -62,6 +63,7 @@ class Tally:
         self.posted += booked.posted
         self.seen += booked.seen
         self.expired += booked.expired
+        self.waiting += booked.waiting
 
 
 class Bookkeeper:
@@ -139,7 +141,7 @@ class Bookkeeper:
                 batch.advance(moves)
                 fresh = [item for record_at, item in items if record_at[1] >= at[record_at[0]]]
                 booked = batch.post(fresh, self._time_ms - LATENESS_MS)
-                letters = self._letters(found, booked)
+                letters = self._letters(booked.refused)
                 if shard is self._shards[0]:
                     letters += [letter for (tp, offset), letter in bad if offset >= at[tp]]
                 if letters:
@@ -169,7 +171,7 @@ class Bookkeeper:
                 self.tally.moving_nothing += not postings
                 for posting in postings:
                     newest_ms = max(newest_ms, posting.time_ms)
-                    made.append((newest_ms, (tp, record.offset), Item(posting, _where(tp, record))))
+                    made.append((newest_ms, (tp, record.offset), Item(posting, _source(tp, record))))
         made.sort(key=lambda one: one[0])  # stable
         lots: list[list[tuple[tuple[TopicPartition, int], Item]]] = [[] for _ in self._shards]
         for _, record_at, item in made:
@@ -178,13 +180,10 @@ class Bookkeeper:
             self._time_ms = max(self._time_ms, min(made[-1][0], self._now_ms()))
         return lots, bad
 
-    def _letters(self, found: Mapping[TopicPartition, Sequence[Record]], booked: Booked) -> list[Message]:
-        if not booked.refused:
-            return []
-        about = {_where(tp, record): _source(tp, record) for tp, records in found.items() for record in records}
-        for refused in booked.refused:
-            self.tally.refused[refused.error.code] += 1
-        return [codec.dead_letter(about[one.item.source], str(one.error), SOURCE) for one in booked.refused]
+    def _letters(self, refused: Sequence[Refused]) -> list[Message]:
+        for one in refused:
+            self.tally.refused[one.error.code] += 1
+        return [codec.dead_letter(one.item.record, str(one.error), SOURCE) for one in refused]
 
     # -- servers that are away
 
@@ -212,10 +211,6 @@ class Bookkeeper:
                 _log.warning("ledger.waits", reason=reason, retry_s=wait_s)
                 self._stopped.wait(wait_s)
                 wait_s = min(2 * wait_s, _RETRY_MOST_S)
-
-
-def _where(tp: TopicPartition, record: Record) -> str:
-    return f"{tp.topic}/{tp.partition}/{record.offset}"
 
 
 def _source(tp: TopicPartition, record: Record) -> codec.Source:

@@ -18,18 +18,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 
 from m1cep.errors import LedgerError
-from m1cep.ledger import Account, AccountKey, Books, Hold, How, Kind, Mode, Result
+from m1cep.ledger.patience import post_all
+from streams.codec import Source
 from streams.errors import ShellError
+from streams.ledger import slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from uuid import UUID
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from m1cep.ledger import Changes, Chart, Posting
+    from m1cep.ledger import Chart, Posting
     from streams.ledger.schema import Connection
 
-#: Holds that are ended at once because their time is over.
-_MOST_EXPIRED = 1_000
+    Remake = Callable[[Source], Sequence[Posting]]
+
+#: By event time: what lacks funds for longer is refused.
+PATIENCE_MS = 10 * 60_000
 
 
 class MovedError(ShellError):
@@ -55,10 +58,10 @@ class Move(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A posting, and the record that asked for it: topic/partition/offset."""
+    """A posting, and the record that asked for it."""
 
     posting: Posting
-    source: str
+    record: Source
 
 
 class Refused(NamedTuple):
@@ -73,11 +76,14 @@ class Booked(NamedTuple):
 
     Attributes:
         posted: how many postings were new; ``seen`` were there before.
+        expired: holds whose time was over.
+        waiting: how many were put aside for lack of funds.
     """
 
     posted: int
     seen: int
     expired: int
+    waiting: int
     refused: list[Refused]
 
 
@@ -88,10 +94,12 @@ class Shard:
         connect: gives a connection of a role that may write.
         chart: of accounts.
         number: of the shard.
+        remake: makes the postings of a record that waits.
     """
 
-    def __init__(self, connect: Callable[[], Connection], chart: Chart, number: int = 0) -> None:
+    def __init__(self, connect: Callable[[], Connection], chart: Chart, number: int, remake: Remake) -> None:
         self.number = number
+        self._remake = remake
         self._connect, self._chart = connect, chart
         self._connection: Connection | None = None
 
@@ -122,7 +130,7 @@ class Shard:
         connection = self.connection
         try:
             with connection.transaction():
-                yield Batch(connection, self._chart)
+                yield Batch(connection, self._chart, self._remake)
         except psycopg.OperationalError:
             self.disconnect()
             raise
@@ -144,8 +152,8 @@ class Shard:
 class Batch:
     """A transaction of a shard."""
 
-    def __init__(self, connection: Connection, chart: Chart) -> None:
-        self._connection, self._chart = connection, chart
+    def __init__(self, connection: Connection, chart: Chart, remake: Remake) -> None:
+        self._connection, self._chart, self._remake = connection, chart, remake
 
     def advance(self, moves: Sequence[Move]) -> None:
         """Move positions on, first of all: whoever else would book the same records waits for us, then finds them booked.
@@ -173,155 +181,86 @@ class Batch:
             )
 
     def post(self, items: Sequence[Item], time_ms: int = 0) -> Booked:
-        """Post, in their order, what can be; end the holds that expire by ``time_ms`` (event time) after it."""
-        books = _load(self._connection, self._chart, [item.posting for item in items], time_ms)
-        counts = dict.fromkeys(Result, 0)
-        refused = []
-        sources: dict[str, str] = {}
-        for item in items:
-            try:
-                result = books.post(item.posting)
-            except LedgerError as error:
-                refused.append(Refused(item, error))
-                continue
-            counts[result] += 1
-            sources.setdefault(item.posting.id, item.source)
+        """Post what can be, in the order of the items, and put aside what lacks funds; end what is over by an event time.
+
+        Args:
+            items: of this shard, by time.
+            time_ms: holds that expire by then end, what has waited for ``PATIENCE_MS`` by then is refused.
+        """
+        waiting = self._waiting({item.posting.owner for item in items}, time_ms)
+        fresh, seen, refused = _sifted(items, waiting)
+        all_items = {item.posting.id: item for item in (*waiting.values(), *fresh)}
+        by_time = sorted((item.posting for item in all_items.values()), key=lambda posting: posting.time_ms)
+        books = slices.load(self._connection, self._chart, by_time, time_ms)
+        # What waits goes first where it is older; the order of the rest is that of the items.
+        order = by_time if waiting else [item.posting for item in fresh]
+        tried = post_all(books, order)
         expired = books.expire(time_ms)
-        _write(self._connection, books.take_changes(), sources)
-        return Booked(counts[Result.POSTED], counts[Result.SEEN], len(expired), refused)
+        slices.write(
+            self._connection, books.take_changes(), {name: _where(one.record) for name, one in all_items.items()}
+        )
+        over = [(posting, error) for posting, error in tried.short if posting.time_ms <= time_ms - PATIENCE_MS]
+        put_aside = [(posting, error) for posting, error in tried.short if posting.time_ms > time_ms - PATIENCE_MS]
+        self._put_aside([(all_items[p.id], error) for p, error in put_aside if p.id not in waiting])
+        self._forget(waiting.keys() - {posting.id for posting, _ in put_aside})
+        refused += [Refused(all_items[posting.id], error) for posting, error in (*tried.refused, *over)]
+        new = sum(posting.id not in waiting for posting, _ in put_aside)
+        return Booked(len(tried.posted), seen + len(tried.seen), len(expired), new, refused)
+
+    # -- what waits for funds
+
+    def _waiting(self, owners: Collection[str], time_ms: int) -> dict[str, Item]:
+        """What waits for these owners, and what has waited for too long; by id."""
+        rows = self._connection.execute(_WAITING, [list(owners), time_ms - PATIENCE_MS])
+        found = {}
+        for name, *record in rows:
+            source = Source(*record)
+            made = self._remake(source)
+            found[name] = next(Item(posting, source) for posting in made if posting.id == name)
+        return found
+
+    def _put_aside(self, short: Sequence[tuple[Item, LedgerError]]) -> None:
+        if short:
+            rows = [(p.id, p.owner, p.time_ms, p.digest(), str(error), *record) for (p, record), error in short]
+            self._connection.execute(_PUT_ASIDE, slices.turned(rows))
+
+    def _forget(self, names: Collection[str]) -> None:
+        if names:
+            self._connection.execute("DELETE FROM ledger.waiting_v1 WHERE id = ANY(%s)", [sorted(names)])
 
 
-# -- what a batch is about
-
-
-_HOLDS = """
-SELECT h.id, d.kind, d.owner, d.asset, c.kind, c.owner, c.asset, h.units, h.expires_ms
-FROM ledger.holds_v1 h JOIN ledger.accounts_v1 d ON d.id = h.debit JOIN ledger.accounts_v1 c ON c.id = h.credit
-WHERE h.id = ANY(%s)
-UNION ALL
-(SELECT h.id, d.kind, d.owner, d.asset, c.kind, c.owner, c.asset, h.units, h.expires_ms
-FROM ledger.holds_v1 h JOIN ledger.accounts_v1 d ON d.id = h.debit JOIN ledger.accounts_v1 c ON c.id = h.credit
-WHERE h.expires_ms > 0 AND h.expires_ms <= %s AND h.id <> ALL(%s) LIMIT %s)
+_WAITING = """
+SELECT id, topic, partition, "offset", timestamp_ms, key, value FROM ledger.waiting_v1
+WHERE owner = ANY(%s) OR time_ms <= %s ORDER BY time_ms, id
 """
-_ACCOUNTS = """
-SELECT id, kind, owner, asset, overdraft, debits_pending, debits_posted, credits_pending, credits_posted
-FROM ledger.accounts_v1 WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
-"""
-
-
-def _load(connection: Connection, chart: Chart, postings: Sequence[Posting], time_ms: int) -> Books:
-    """The part of the books that postings are about. Its accounts stay locked until the transaction ends."""
-    books = Books(chart)
-    named = sorted({p.hold for p in postings if p.hold} | {p.id for p in postings if p.how is How.HOLD})
-    with connection.pipeline():
-        ids = [p.id for p in postings]
-        seen = connection.execute("SELECT id, digest FROM ledger.postings_v1 WHERE id = ANY(%s)", [ids])
-        # A release out of holds that expire now is known by being there; of the others, who ended them is asked.
-        ended = connection.execute("SELECT ends, how, kind FROM ledger.postings_v1 WHERE ends = ANY(%s)", [named])
-        holds = connection.execute(_HOLDS, [named, time_ms, named, _MOST_EXPIRED])
-    books.digests.update(seen.fetchall())
-    books.ended.update((hold, _mode(how, kind)) for hold, how, kind in ended)
-    for name, *sides, units, expires_ms in holds:
-        books.holds[name] = Hold(_key(*sides[:3]), _key(*sides[3:]), int(units), expires_ms)
-    keys = {key for posting in postings for key in posting.accounts()}
-    keys.update(key for hold in books.holds.values() for key in hold[:2])
-    for _, kind, owner, asset, overdraft, *totals in connection.execute(
-        _ACCOUNTS, [[str(key.id) for key in keys]], binary=False
-    ):
-        books.accounts[_key(kind, owner, asset)] = Account(overdraft, *map(int, totals))
-    return books
-
-
-def _key(kind: str, owner: str, asset: str) -> AccountKey:
-    return AccountKey(Kind(kind), owner, asset)
-
-
-def _mode(how: str, kind: str) -> Mode:
-    if how == How.SETTLE:
-        return Mode.SETTLED
-    return Mode.EXPIRED if kind == "expiry" else Mode.RELEASED
-
-
-# -- what came of it
-
-_PUT_ACCOUNTS = """
-INSERT INTO ledger.accounts_v1 AS a
-    (id, kind, owner, asset, overdraft, debits_pending, debits_posted, credits_pending, credits_posted)
-SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::bool[],
-    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
-ON CONFLICT (id) DO UPDATE SET debits_pending = excluded.debits_pending, debits_posted = excluded.debits_posted,
-    credits_pending = excluded.credits_pending, credits_posted = excluded.credits_posted
-"""
-_PUT_POSTINGS = """
-INSERT INTO ledger.postings_v1 (id, kind, owner, how, time_ms, digest, ends, source)
-SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::text[])
-"""
-_PUT_TRANSFERS = """
-INSERT INTO ledger.transfers_v1 (posting, leg, mode, debit, credit, asset, units, freed)
-SELECT * FROM unnest(%s::text[], %s::int[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::numeric[], %s::numeric[])
-"""
-_PUT_HOLDS = """
-INSERT INTO ledger.holds_v1 (id, debit, credit, units, expires_ms)
-SELECT * FROM unnest(%s::text[], %s::uuid[], %s::uuid[], %s::numeric[], %s::bigint[])
+_PUT_ASIDE = """
+INSERT INTO ledger.waiting_v1 (id, owner, time_ms, digest, reason, topic, partition, "offset", timestamp_ms, key, value)
+SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::bytea[], %s::text[], %s::text[], %s::int[], %s::bigint[],
+    %s::bigint[], %s::bytea[], %s::bytea[])
 """
 
 
-def _write(connection: Connection, changes: Changes, sources: Mapping[str, str]) -> None:
-    """All of it, in one round trip."""
-    rows: list[tuple[str, list[Any]]] = [
-        (
-            _PUT_ACCOUNTS,
-            _turned(
-                (
-                    _text(key.id),
-                    *key,
-                    one.overdraft,
-                    one.debits_pending,
-                    one.debits_posted,
-                    one.credits_pending,
-                    one.credits_posted,
-                )
-                for key, one in sorted(changes.accounts.items(), key=lambda found: found[0].id)
-            ),
-        ),
-        (
-            _PUT_POSTINGS,
-            _turned(
-                (p.id, p.kind, p.owner, p.how, p.time_ms, p.digest, p.ends or None, sources.get(p.id, "time"))
-                for p in changes.postings
-            ),
-        ),
-        (
-            _PUT_TRANSFERS,
-            _turned(
-                (t.posting, t.leg, t.mode, _text(t.debit.id), _text(t.credit.id), t.debit.asset, t.units, t.freed)
-                for t in changes.transfers
-            ),
-        ),
-        (
-            _PUT_HOLDS,
-            _turned(
-                (name, _text(h.debit.id), _text(h.credit.id), h.units, h.expires_ms)
-                for name, h in changes.opened.items()
-            ),
-        ),
-    ]
-    with connection.pipeline():
-        for statement, columns in rows:
-            if columns:
-                connection.execute(statement, columns)
-        if changes.closed:
-            connection.execute("DELETE FROM ledger.holds_v1 WHERE id = ANY(%s)", [sorted(changes.closed)])
+def _sifted(items: Sequence[Item], waiting: Mapping[str, Item]) -> tuple[list[Item], int, list[Refused]]:
+    """Items that are new in this batch; how many were said before in it or wait already; ids used for something else."""
+    fresh: dict[str, Item] = {}
+    seen, refused = 0, []
+    for item in items:
+        known = waiting.get(item.posting.id) or fresh.get(item.posting.id)
+        if known is None:
+            fresh[item.posting.id] = item
+        elif known.posting.digest() == item.posting.digest():
+            seen += 1
+        else:
+            error = LedgerError(
+                "id_reused", f"{item.posting.id} was posted before with other contents; a new event needs a new id"
+            )
+            refused.append(Refused(item, error))
+    return list(fresh.values()), seen, refused
 
 
-def _text(name: UUID) -> str:
-    return str(name)
-
-
-def _turned(rows: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Columns of rows; none of no rows."""
-    return [list(column) for column in zip(*rows, strict=True)]
+def _where(record: Source) -> str:
+    return f"{record.topic}/{record.partition}/{record.offset}"
 
 
 def _columns(places: Sequence[Place]) -> list[Any]:
-    return _turned(places) or [[], [], [], []]
+    return slices.turned(places) or [[], [], [], []]

@@ -77,6 +77,18 @@ CREATE TABLE ledger.holds_v1 (
 );
 CREATE INDEX holds_v1_expires ON ledger.holds_v1 (expires_ms) WHERE expires_ms > 0;
 
+-- Postings whose account lacks the funds, with the record that asked for them: tried again with whatever comes for the owner.
+CREATE TABLE ledger.waiting_v1 (
+    id text PRIMARY KEY,
+    owner text NOT NULL,
+    time_ms bigint NOT NULL,
+    digest bytea NOT NULL,
+    reason text NOT NULL,
+    topic text NOT NULL, partition integer NOT NULL, "offset" bigint NOT NULL, timestamp_ms bigint, key bytea, value bytea NOT NULL
+);
+CREATE INDEX waiting_v1_owner ON ledger.waiting_v1 (owner);
+CREATE INDEX waiting_v1_time ON ledger.waiting_v1 (time_ms);
+
 -- How far the topics are booked: in the same transaction as what follows from them.
 CREATE TABLE ledger.positions_v1 (
     cluster text NOT NULL, topic text NOT NULL, topic_id text NOT NULL, partition integer NOT NULL,
@@ -96,8 +108,8 @@ FROM ledger.accounts_v1 JOIN ledger.assets_v1 ON asset = code;
 REVOKE ALL ON ALL TABLES IN SCHEMA ledger FROM PUBLIC;
 GRANT USAGE ON SCHEMA ledger TO m1cep_ledger, m1cep_risk;
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO m1cep_ledger, m1cep_risk;
-GRANT INSERT ON ledger.postings_v1, ledger.transfers_v1, ledger.accounts_v1, ledger.assets_v1, ledger.holds_v1, ledger.positions_v1
-    TO m1cep_ledger;
+GRANT INSERT ON ledger.postings_v1, ledger.transfers_v1, ledger.accounts_v1, ledger.assets_v1, ledger.holds_v1,
+    ledger.waiting_v1, ledger.positions_v1 TO m1cep_ledger;
 GRANT UPDATE (debits_pending, debits_posted, credits_pending, credits_posted) ON ledger.accounts_v1 TO m1cep_ledger;
 GRANT UPDATE (next, time_ms) ON ledger.positions_v1 TO m1cep_ledger;
-GRANT DELETE ON ledger.holds_v1 TO m1cep_ledger;
+GRANT DELETE ON ledger.holds_v1, ledger.waiting_v1 TO m1cep_ledger;
