@@ -38,20 +38,17 @@ class Tried(NamedTuple):
 
 
 def post_all(books: Books, postings: Iterable[Posting]) -> Tried:
-    """Post what can be, in the order given, then again what then can be."""
+    """Post what can be, in the order given, then what can be with that."""
     tried = Tried([], [], [], [])
-    left = _round(books, postings, tried)
-    while left and len(again := _round(books, left, tried)) < len(left):
-        left = again
     by_owner: dict[str, list[Posting]] = {}
-    for posting in left:
+    for posting in _one_by_one(books, postings, tried):
         by_owner.setdefault(posting.owner, []).append(posting)
     for theirs in by_owner.values():
         _together(books, theirs, tried)
     return tried
 
 
-def _round(books: Books, postings: Iterable[Posting], tried: Tried) -> list[Posting]:
+def _one_by_one(books: Books, postings: Iterable[Posting], tried: Tried) -> list[Posting]:
     """Post each by itself; those that lack funds."""
     short = []
     for posting in postings:
