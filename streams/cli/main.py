@@ -33,6 +33,7 @@ app.add_typer(custody.app, name="custody")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
+app.command("cache")(servers.cache)
 
 
 def _version(value: bool) -> None:

@@ -14,10 +14,7 @@ Root cannot run PostgreSQL: then another user does (``unprivileged``), and if it
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
-import secrets
 import shutil
 import signal
 import time
@@ -27,6 +24,7 @@ from urllib.parse import quote
 from pydantic import SecretStr
 
 from streams.durable import private_folder, replace, sync_folder
+from streams.embedded.kept import kept_password, locked
 from streams.embedded.ports import LOOPBACK, any_free_port, is_free
 from streams.embedded.postgres_programs import postgres_programs
 from streams.embedded.process import Process
@@ -87,9 +85,9 @@ class EmbeddedPostgres(EmbeddedServer):
         try:
             private_folder(self.folder)
             self.place = place_for(self.folder, user)
-            self._lock = _locked(self.place)
+            self._lock = locked(self.place, NAME)
             programs = postgres_programs(self.place, user)
-            self._password = _kept_password(self.place)
+            self._password = kept_password(self.place / "password", made_for=self.place / "data")
             if not (self.place / "data").exists():
                 _make_data(programs, self.place, user, self._password)
             self._launch(programs, user)
@@ -174,29 +172,6 @@ def _runs(pid_file: Path) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _locked(place: Path) -> IO[str]:
-    """The lock on the place, held while the file is open: of two owners the second would empty the first one's log."""
-    lock = (place / "lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        raise ServerError(f"another process runs {NAME} in {place}", "end it, or use another folder") from None
-    return lock
-
-
-def _kept_password(place: Path) -> str:
-    """The password of the place; made when there is no data yet that another was made for."""
-    path = place / "password"
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text().strip()
-    if (place / "data").exists():
-        raise ServerError(f"{path} is gone, and nobody can be let in without it", f"put it back, or remove {place}")
-    password = secrets.token_urlsafe(24)
-    replace(path, password.encode())
-    return password
 
 
 def _make_data(programs: Path, place: Path, user: User | None, password: str) -> None:
