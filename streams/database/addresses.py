@@ -53,7 +53,9 @@ def _address(settings: Settings, name: str, session: str) -> str:
     setting = f"M1CEP_{name.upper()}"
     url: SecretStr | None = getattr(settings, name)
     if url is None:
-        raise UsageError(f"{setting} is not set", "set it to the address of your PostgreSQL, or start one with m1cep db")
+        raise UsageError(
+            f"{setting} is not set", "set it to the address of your PostgreSQL, or start one with m1cep db"
+        )
     parts = parse_address(url, setting, allow_plaintext=settings.allow_plaintext)
     hide(parts.get("password", ""))
     return make_conninfo("", **{**_DEFAULTS, "target_session_attrs": session, **parts})

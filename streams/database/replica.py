@@ -138,17 +138,20 @@ class ReplicaWatch:
 
     def _run(self) -> None:
         connection: BoundedConnection | None = None
+        lost = False
         while True:
             try:
                 connection = connection or connect(self._address(), ANSWER_TIMEOUT_S)
                 asked_at = time.monotonic()
                 age_s = staleness_s(connection)
                 if math.isfinite(age_s):
-                    self._seen = (age_s, asked_at)
+                    self._seen, lost = (age_s, asked_at), False
                 else:
                     connection = _closed(connection)  # promoted, or nothing replayed yet: look for another
             except psycopg.Error as error:
-                log.debug("the replica does not say how old it is", error=type(error).__name__)
+                if not lost:
+                    log.warning("the replica does not say how old its data are", error=type(error).__name__)
+                lost = True
                 connection = _closed(connection)
             LAG.set(self.lag_s())
             if self._ended.wait(self._period_s):
