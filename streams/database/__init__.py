@@ -36,4 +36,5 @@ __all__ = [
     "staleness_s",
     "wait_replayed",
     "wal_position",
+    "writer_address",
 ]

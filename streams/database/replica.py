@@ -36,7 +36,7 @@ LAG.set(math.inf)
 
 # In bytes since the first one of the WAL: an integer, unlike pg_lsn, can be compared by whoever carries it along.
 _POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
-_REPLAYED = "SELECT (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint"
+_REPLAYED = "SELECT CASE WHEN pg_is_in_recovery() THEN (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint END"
 _AGE = """
 SELECT CASE WHEN pg_is_in_recovery()
             THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END
@@ -147,18 +147,17 @@ class ReplicaWatch:
                 if math.isfinite(age_s):
                     self._seen, lost = (age_s, asked_at), False
                 else:
-                    connection = _closed(connection)  # promoted, or nothing replayed yet: look for another
+                    connection.close()  # promoted, or nothing replayed yet: look for another
+                    connection = None
             except psycopg.Error as error:
                 if not lost:
                     log.warning("the replica does not say how old its data are", error=type(error).__name__)
                 lost = True
-                connection = _closed(connection)
+                if connection is not None:
+                    connection.close()
+                connection = None
             LAG.set(self.lag_s())
             if self._ended.wait(self._period_s):
                 break
-        _closed(connection)
-
-
-def _closed(connection: BoundedConnection | None) -> None:
-    if connection is not None:
-        connection.close()
+        if connection is not None:
+            connection.close()

@@ -3,8 +3,8 @@
     with EmbeddedDatabase(settings.folder("embedded", "database")) as database, database.supervised():
         connect(database.write_url), connect(database.read_url)
 
-What is acknowledged to a writer is on both servers' disks (``in_step``), so either may be lost. When the primary ends, the replica
-is promoted and the other one made anew from it. While there is only one server, which is so from a promotion until the other is
+What is acknowledged to a writer is on both servers' disks (``in_step``), so either may be lost. When the primary ends, the
+replica is promoted and the other one made anew from it. While there is only one server, which is so from a promotion until the other is
 back, an acknowledgement is of that one alone: better than no database, and said in the log.
 
     <folder>/passwords.json     of the superuser and the roles, 0600, made at the first start
@@ -221,7 +221,7 @@ class EmbeddedDatabase:
         thread = threading.Thread(target=watch, name="m1cep-mend-database", daemon=True)
         thread.start()
         try:
-            with Heartbeat(lambda: self.write_url.get_secret_value()):
+            with Heartbeat(self.write_url.get_secret_value):
                 yield self
         finally:
             ended.set()

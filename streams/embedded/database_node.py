@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
@@ -27,6 +26,8 @@ from streams.embedded.unprivileged import server_user
 from streams.errors import ServerError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from streams.embedded.unprivileged import User
 
 COPY_TIMEOUT_S = 600.0

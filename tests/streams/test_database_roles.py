@@ -75,7 +75,8 @@ REFUSED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ReadOnlySqlTrans
 STATE = f"""
 SELECT (SELECT count(*) FROM pg_class), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_roles),
        (SELECT count(*) FROM pg_namespace), (SELECT count(*) FROM pg_largeobject_metadata), (SELECT count(*) FROM pg_description),
-       (SELECT count(*) FROM pg_db_role_setting), (SELECT count(*) FROM pg_auth_members), (SELECT last_value FROM {SCHEMA}.numbers),
+       (SELECT count(*) FROM pg_db_role_setting), (SELECT count(*) FROM pg_auth_members),
+       (SELECT last_value FROM {SCHEMA}.numbers),
        (SELECT string_agg(relname || relacl::text, ',' ORDER BY oid) FROM pg_class WHERE relacl IS NOT NULL),
        (SELECT json_agg(kept) FROM {T})::text
 """
@@ -139,7 +140,7 @@ def test_on_the_replica_every_way_to_write_is_refused(step):
 def test_it_does_not_get_into_the_primary(step):
     for database in ("m1cep", "postgres", "template1"):
         url = step.read_url.get_secret_value().partition("?")[0].partition("@")[0]
-        with pytest.raises(psycopg.OperationalError, match="pg_hba.conf rejects connection"):
+        with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
             psycopg.connect(f"{url}@127.0.0.1:{step.primary.port}/{database}")
 
 
@@ -154,7 +155,7 @@ def test_if_it_got_into_the_primary_every_way_to_write_would_be_refused_by_grant
 def test_it_gets_into_no_other_database_of_the_replica_and_replicates_nothing(step):
     url = step.read_url.get_secret_value().partition("?")[0].partition("@")[0]
     for options in ("postgres", "template1", "m1cep?replication=database", "m1cep?replication=true"):
-        with pytest.raises(psycopg.OperationalError, match="no pg_hba.conf entry|permission denied"):
+        with pytest.raises(psycopg.OperationalError, match=r"no pg_hba\.conf entry|permission denied"):
             psycopg.connect(f"{url}@127.0.0.1:{step.replica.port}/{options}")
 
 
