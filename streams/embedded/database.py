@@ -221,11 +221,14 @@ class EmbeddedDatabase:
         thread = threading.Thread(target=watch, name="m1cep-mend-database", daemon=True)
         thread.start()
         try:
-            with Heartbeat(self.write_url.get_secret_value):
+            with Heartbeat(self._write_address):
                 yield self
         finally:
             ended.set()
             thread.join()
+
+    def _write_address(self) -> str:
+        return self.write_url.get_secret_value()
 
     def _start_primary(self) -> None:
         node = self.primary

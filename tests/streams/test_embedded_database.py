@@ -135,7 +135,7 @@ class TestAge:
     @pytest.fixture
     def watch(self, database, eventually):
         eventually(lambda: database.in_step, LONG_S)
-        with ReplicaWatch(lambda: database.read_url.get_secret_value(), limit_s=2.0) as watch:
+        with ReplicaWatch(lambda: str(database.read_url.get_secret_value()), limit_s=2.0) as watch:
             eventually(watch.fresh, LONG_S)
             yield watch
 
@@ -284,7 +284,7 @@ class TestUnsupervised:
                 assert not [p for p in passwords.values() if p in path.read_text()], path
 
 
-def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start_m1cep, m1cep, home, eventually, alive):
+def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start_m1cep, m1cep, eventually, alive):
     process = start_m1cep("db", "--json")
     facts = json.loads(process.stdout.readline())
     paths = {variable: Path(path) for variable, path in facts["url_files"].items()}
