@@ -2,17 +2,23 @@
 
 import itertools
 import json
+from functools import partial
+from typing import NamedTuple
 
 import psycopg
+from kafka import TopicPartition
 from psycopg.conninfo import conninfo_to_dict
 from pydantic import SecretStr
 
 from m1cep.ledger import parse_chart
 from m1cep.ledger.events import account_postings, fill_postings
-from streams.ledger.connections import OWNER, READ, WRITE, connectors
+from streams.config import load_settings
+from streams.ledger import connections
+from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.schema import migrate, register_assets
-from streams.ledger.shard import Shard
+from streams.ledger.shard import Place, Shard
 
+URLS = {"db_write_url": "m1cep_ledger", "db_read_url": "m1cep_risk", "db_owner_url": "m1cep_owner"}
 ROLES = ("m1cep_owner", "m1cep_ledger", "m1cep_risk")
 CHART = parse_chart(
     {
@@ -21,6 +27,7 @@ CHART = parse_chart(
     }
 )
 FILLS, ACCOUNTS = "m1cep.fills.v1", "m1cep.accounts.v1"
+MAKERS = {FILLS: fill_postings, ACCOUNTS: account_postings}
 START_MS = 1_700_000_000_000
 _numbers = itertools.count()
 
@@ -42,28 +49,34 @@ class Database:
         for number in range(shards):
             with self.as_admin(number) as admin:  # anybody may write with these, unless told otherwise
                 admin.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
-        for number, connect in enumerate(connectors(self.url("m1cep_owner"), OWNER)):
+        for number, connect in enumerate(connections.owners(self.settings)):
             migrate(connect, number, shards)
 
     def url(self, role):
         at = f"127.0.0.1:{self.postgres.port}"
-        return SecretStr(" ".join(f"postgresql://{role}:open-{role}@{at}/{name}" for name in self.names))
+        one = f"postgresql://{role}:open-{role}@{at}/{{}}?target_session_attrs=any"  # the primary is all there is
+        return " ".join(one.format(name) for name in self.names)
 
     @property
-    def write_url(self):
-        return self.url("m1cep_ledger")
+    def env(self):
+        return {
+            "M1CEP_DB_WRITE_URL": self.url("m1cep_ledger"),
+            "M1CEP_DB_READ_URL": self.url("m1cep_risk"),
+            "M1CEP_DB_OWNER_URL": self.url("m1cep_owner"),
+        }
 
     @property
-    def read_url(self):
-        return self.url("m1cep_risk")
+    def settings(self):
+        names = {name: SecretStr(self.url(role)) for name, role in URLS.items()}
+        return load_settings(**names)
 
     @property
     def writers(self):
-        return connectors(self.write_url, WRITE)
+        return connections.writers(self.settings)
 
     @property
     def readers(self):
-        return connectors(self.read_url, READ)
+        return connections.readers(self.settings)
 
     def shards(self, chart=CHART):
         found = [Shard(connect, chart, number, readers(chart)) for number, connect in enumerate(self.writers)]
@@ -78,8 +91,7 @@ class Database:
 
 
 def readers(chart):
-    makers = {FILLS: fill_postings, ACCOUNTS: account_postings}
-    return lambda record: makers[record.topic](record.value, chart)
+    return lambda record: MAKERS[record.topic](record.value, chart)
 
 
 def fill(n, *, account="desk-1", side="buy", price="64000.5", qty="0.001", fee="0.064", **more):
@@ -94,3 +106,55 @@ def account_event(n, kind, *, account="alice", asset="USD", amount="100", **more
 
 def raw(event):
     return json.dumps(event).encode()
+
+
+class Topic:
+    """Records of topics as the broker would give them, in memory."""
+
+    def __init__(self):
+        self.logs = {TopicPartition(topic, number): [] for topic in (FILLS, ACCOUNTS) for number in (0, 1)}
+        self.places = {tp: Place("cluster", tp.topic, "id", tp.partition) for tp in self.logs}
+
+    def add(self, topic, *events, partition=0):
+        log = self.logs[TopicPartition(topic, partition)]
+        for event in events:
+            value = event if isinstance(event, bytes) or event is None else raw(event)
+            log.append(Heard(len(log), 1_000 + len(log), b"k", value))
+
+    def after(self, positions, most=1_000):
+        """What the consumer reads on, at most so many of each partition."""
+        found = {tp: log[positions[tp] : positions[tp] + most] for tp, log in self.logs.items()}
+        return {tp: records for tp, records in found.items() if records}
+
+
+class Heard(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes
+    value: bytes | None
+
+
+class Keeper:
+    """A bookkeeper as its agent runs it, over a ``Topic``; started again it goes on where the books end."""
+
+    def __init__(self, database, topic, chart=CHART, **options):
+        self.topic, self.letters = topic, []
+        makers = {name: partial(make, chart=chart) for name, make in MAKERS.items()}
+        self.shards = database.shards(chart)
+        tell = options.pop("tell", self.letters.extend)
+        self.books = Bookkeeper(self.shards, makers, topic.places, tell, now_ms=lambda: START_MS * 2, **options)
+
+    def run(self, most=1_000):
+        """Book all that there is."""
+        positions = self.books.open()
+        while found := self.topic.after(positions, most):
+            self.books.book(found)
+            positions = {tp: found[tp][-1].offset + 1 if tp in found else at for tp, at in positions.items()}
+        return self
+
+    def reasons(self):
+        """Why there are dead letters, in their order."""
+        return [json.loads(letter.value)["reason"].partition(":")[0] for letter in self.letters]
+
+    def close(self):
+        self.books.close()

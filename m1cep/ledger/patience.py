@@ -1,9 +1,9 @@
 """Postings whose account lacks the funds wait for others that bring them.
 
 Fills and deposits come by different topics, so a fill may be read before the deposit that paid for it. What has happened must
-not be refused for that: it waits, and is tried again with whatever comes for the same owner. Postings that are only right together
-(one sold what the other bought, and a third was booked between them) are booked together. So, as long as everybody had at any time
-what they spent, the books are the same in whichever order the events are read.
+not be refused for that: it waits, and is tried again with whatever comes for the same owner. Postings that are only right
+together (one sold what the other bought, and a third was booked between them) are booked together. So, as long as everybody had
+at any time what they spent, the books are the same in whichever order the events are read.
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from streams.agents.acks import acknowledged
 from streams.errors import ServerError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
-from streams.ledger.connections import WRITE, connectors
 from streams.ledger.schema import check_schema, register_assets
 from streams.ledger.shard import Place, Shard
 from streams.security import for_aiokafka
@@ -52,14 +51,14 @@ async def build(context: AgentContext) -> LedgerRunner:
         LedgerError: the chart is none, or not that of the books.
         ServerError: a database does not answer or has no ledger; a topic is missing.
     """
-    options = context.options
-    chart = load_chart(options.chart)
+    options, asked = context.options, context.options.ledger
+    if asked is None:
+        raise UsageError("the agent ledger needs its databases: M1CEP_DB_WRITE_URL")
+    chart = load_chart(asked.chart)
     readers = _readers(context, chart)
     shards = [
         Shard(connect, chart, number, lambda record: readers[record.topic](record.value))
-        for number, connect in enumerate(
-            connectors(options.db_write_url, WRITE, allow_plaintext=options.allow_plaintext)
-        )
+        for number, connect in enumerate(asked.shards)
     ]
     await asyncio.to_thread(_check, shards, chart)
     found = await context.outbox.look((*readers, codec.DEAD_LETTERS))

@@ -30,14 +30,13 @@ def migrate() -> None:
 
     Several databases, separated by spaces, are shards: always the same, in the same order.
     """
-    from streams.ledger.connections import OWNER, connectors
+    from streams.ledger.connections import owners
     from streams.ledger.schema import migrate as migrate_one
 
-    settings = load_settings()
-    owners = connectors(settings.db_owner_url, OWNER, allow_plaintext=settings.allow_plaintext)
-    for number, connect in enumerate(owners):
-        version = migrate_one(connect, number, len(owners))
-        typer.echo(f"shard {number} of {len(owners)}: the ledger's schema is version {version}")
+    shards = owners(load_settings())
+    for number, connect in enumerate(shards):
+        version = migrate_one(connect, number, len(shards))
+        typer.echo(f"shard {number} of {len(shards)}: the ledger's schema is version {version}")
 
 
 @app.command()
@@ -96,10 +95,9 @@ def check(as_json: AsJson = False) -> None:
 
 
 def _readers() -> Sequence[Callable[[], Connection]]:
-    from streams.ledger.connections import READ, connectors
+    from streams.ledger.connections import readers
 
-    settings = load_settings()
-    return connectors(settings.db_read_url, READ, allow_plaintext=settings.allow_plaintext)
+    return readers(load_settings())
 
 
 def _check_kind(kind: str | None) -> None:

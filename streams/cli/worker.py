@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.agents.context import CustodyOptions
+    from streams.agents.context import CustodyOptions, LedgerOptions
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -125,8 +125,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             venue=venue_access(settings),
             client=settings.client_settings(),
-            chart=chart,
-            db_write_url=settings.db_write_url,
+            ledger=_ledger(settings, chart) if "ledger" in names else None,
             state_dir=settings.state_dir,
             state_url=settings.state_url,
             allow_plaintext=settings.allow_plaintext,
@@ -143,6 +142,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )
     )
+
+
+def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+    from streams.agents.context import LedgerOptions
+    from streams.ledger.connections import writers
+
+    return LedgerOptions(writers(settings), chart)
 
 
 def _custody(

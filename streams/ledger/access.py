@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from streams.ledger.connections import READ, WRITE, shard_urls
+from streams.ledger.connections import shard_urls
 from streams.postgres_address import parse_address
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def writes_that_succeed(read_url: SecretStr, write_url: SecretStr, *, allow_plai
     """
     done = []
     for ours, theirs in zip(shard_urls(read_url), shard_urls(write_url), strict=True):
-        risk = parse_address(ours, READ, allow_plaintext=allow_plaintext)
-        primary = parse_address(theirs, WRITE, allow_plaintext=allow_plaintext)
+        risk = parse_address(ours, "M1CEP_DB_READ_URL", allow_plaintext=allow_plaintext)
+        primary = parse_address(theirs, "M1CEP_DB_WRITE_URL", allow_plaintext=allow_plaintext)
         for where in (risk, primary):
             place = {
                 name: where[name]

@@ -1,57 +1,61 @@
-"""Connections to the ledger's databases: the primary to write, the replica to read, one of each for a shard."""
+"""Connections to the ledger's databases, one for each shard: what ``streams.database`` does for one.
+
+Several addresses in one setting, separated by white space, are shards, in their order.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import psycopg
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
 
-from streams.errors import UsageError
-from streams.logs import hide
-from streams.postgres_address import parse_address
+from streams.database.addresses import owner_address, reader_address, writer_address
+from streams.database.connection import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from streams.config import Settings
     from streams.ledger.schema import Connection
 
-WRITE, READ, OWNER = "M1CEP_DB_WRITE_URL", "M1CEP_DB_READ_URL", "M1CEP_DB_OWNER_URL"
-_DEFAULTS = {"application_name": "m1cep", "connect_timeout": "5", "keepalives_idle": "5"}
-_SESSION_ATTRS = {WRITE: "read-write", OWNER: "read-write", READ: "any"}
+    Connect = Callable[[], Connection]
+
+_ADDRESSES = {"db_write_url": writer_address, "db_read_url": reader_address, "db_owner_url": owner_address}
 
 
 def shard_urls(url: SecretStr) -> list[SecretStr]:
-    """One address for each shard: several are separated by white space, in the shards' order."""
+    """One address for each shard."""
     words = url.get_secret_value().split()
     if len(words) > 1 and all(word.startswith(("postgresql://", "postgres://")) for word in words):
         return [SecretStr(word) for word in words]
     return [url]
 
 
-def connectors(url: SecretStr | None, setting: str, *, allow_plaintext: bool = False) -> list[Callable[[], Connection]]:
-    """What connects to each shard.
-
-    Args:
-        url: of the setting.
-        setting: its name: WRITE, READ or OWNER.
-        allow_plaintext: permits a server beyond this machine without TLS.
+def writers(settings: Settings) -> list[Connect]:
+    """What connects to each shard's primary, for the role that writes.
 
     Raises:
-        UsageError: there is none, it is no address, or the connection would not be encrypted.
+        UsageError: the setting is missing or wrong, or a connection would not be encrypted.
     """
-    if url is None:
-        raise UsageError(f"{setting} is not set", "`m1cep db` runs a database and says its addresses")
-    found = []
-    for one in shard_urls(url):
-        address = parse_address(one, setting, allow_plaintext=allow_plaintext)
-        hide(address.get("password", ""))
-        found.append(
-            _connector(make_conninfo("", **_DEFAULTS | {"target_session_attrs": _SESSION_ATTRS[setting]} | address))
-        )
-    return found
+    return [partial(_connect_writer, at) for at in _addresses(settings, "db_write_url")]
 
 
-def _connector(conninfo: str) -> Callable[[], Connection]:
-    return lambda: psycopg.connect(conninfo, autocommit=True)
+def owners(settings: Settings) -> list[Connect]:
+    """The same for the role that owns the tables. Raises as :func:`writers`."""
+    return [partial(_connect_writer, at) for at in _addresses(settings, "db_owner_url")]
+
+
+def readers(settings: Settings) -> list[Connect]:
+    """What connects to each shard's replica, for the role that reads. Raises as :func:`writers`."""
+    return [partial(connect, at) for at in _addresses(settings, "db_read_url")]
+
+
+def _connect_writer(address: str) -> Connection:
+    return connect(address).hear()
+
+
+def _addresses(settings: Settings, name: str) -> list[str]:
+    url: SecretStr | None = getattr(settings, name)
+    shards: list[Any] = [None] if url is None else shard_urls(url)
+    return [_ADDRESSES[name](settings.model_copy(update={name: one})) for one in shards]
