@@ -1,6 +1,5 @@
 """Databases with a ledger in them, for tests: each its own, on a shared PostgreSQL."""
 
-import itertools
 import json
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from m1cep.ledger.events import account_postings, fill_postings
 from streams.config import load_settings
 from streams.ledger import connections
 from streams.ledger.bookkeeper import Bookkeeper
-from streams.ledger.schema import migrate, register_assets
+from streams.ledger.schema import HEAD, migrate, register_assets
 from streams.ledger.shard import Place, Shard
 
 URLS = {"db_write_url": "m1cep_ledger", "db_read_url": "m1cep_risk", "db_owner_url": "m1cep_owner"}
@@ -29,28 +28,44 @@ CHART = parse_chart(
 FILLS, ACCOUNTS = "m1cep.fills.v1", "m1cep.accounts.v1"
 MAKERS = {FILLS: fill_postings, ACCOUNTS: account_postings}
 START_MS = 1_700_000_000_000
-_numbers = itertools.count()
+TABLES = [
+    f"ledger.{name}_v1" for name in ("accounts", "assets", "postings", "transfers", "holds", "waiting", "positions")
+]
 
 
 class Database:
-    """A database with the ledger's schema; ``shards`` of them make one ledger."""
+    """A database with an empty ledger; ``shards`` of them make one. Of one number it is the same one, emptied: making many
+    databases, and with them ending their server, takes minutes on a slow disk."""
 
-    def __init__(self, postgres, shards=1):
+    _made = set()
+
+    def __init__(self, postgres, shards=1, number=0):
         self.postgres = postgres
-        self.names = names = [f"ledger_{next(_numbers)}" for _ in range(shards)]
-        with psycopg.connect(postgres.url.get_secret_value(), autocommit=True) as admin:
+        self.names = [f"ledger_{n}" for n in range(number, number + shards)]
+        for name in self.names:
+            if (postgres.port, name) not in self._made:
+                self._make(name)
+                self._made.add((postgres.port, name))
+        for shard in range(shards):
+            with self.as_admin(shard) as admin:
+                admin.execute(f"TRUNCATE {', '.join(TABLES)}")
+                admin.execute("UPDATE ledger.schema_version SET version_num = %s", [HEAD])
+                admin.execute("UPDATE ledger.shard_v1 SET number = %s, count = %s", [shard, shards])
+
+    def _make(self, name):
+        with psycopg.connect(self.postgres.url.get_secret_value(), autocommit=True) as admin:
             for role in ROLES:
                 if not admin.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
                     admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'open-{role}'")
-            for name in names:
-                admin.execute(f"CREATE DATABASE {name} OWNER m1cep_owner")
-                admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
-                admin.execute(f"GRANT CONNECT ON DATABASE {name} TO m1cep_ledger, m1cep_risk")
-        for number in range(shards):
-            with self.as_admin(number) as admin:  # anybody may write with these, unless told otherwise
-                admin.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
-        for number, connect in enumerate(connections.owners(self.settings)):
-            migrate(connect, number, shards)
+            admin.execute(f"CREATE DATABASE {name} OWNER m1cep_owner")
+            admin.execute(f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
+            admin.execute(f"GRANT CONNECT ON DATABASE {name} TO m1cep_ledger, m1cep_risk")
+        names, self.names = self.names, [name]
+        with self.as_admin() as admin:  # anybody may write with this, unless told otherwise
+            admin.execute("REVOKE EXECUTE ON FUNCTION lo_create(oid) FROM PUBLIC")
+        (owner,) = connections.owners(self.settings)
+        migrate(owner)
+        self.names = names
 
     def url(self, role):
         at = f"127.0.0.1:{self.postgres.port}"
