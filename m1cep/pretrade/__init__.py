@@ -11,4 +11,17 @@ from m1cep.pretrade.limits import Limits, Rules, limit
 from m1cep.pretrade.orders import ACCEPTED, Code, NewOrder, Reason, Side, new_order
 from m1cep.pretrade.records import Hearing
 
-__all__ = ["ACCEPTED", "Book", "Checker", "Code", "Hearing", "Limits", "NewOrder", "Reason", "Rules", "Side", "limit", "new_order"]
+__all__ = [
+    "ACCEPTED",
+    "Book",
+    "Checker",
+    "Code",
+    "Hearing",
+    "Limits",
+    "NewOrder",
+    "Reason",
+    "Rules",
+    "Side",
+    "limit",
+    "new_order",
+]

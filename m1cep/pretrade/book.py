@@ -65,7 +65,7 @@ class Book:
             self._settle_by(known, account, order.id, now_ms)
         self._changed(account, order.id, known, before)
 
-    def cancelled(self, account: str, order_id: str, symbol: str, side: Side, left: int, now_ms: int) -> None:  # noqa: PLR0913, PLR0917 - the fields of the event
+    def cancelled(self, account: str, order_id: str, symbol: str, side: Side, left: int, now_ms: int) -> None:
         """What was left of an order was cancelled."""
         if _key(account, order_id) in self.over:
             return
@@ -74,7 +74,7 @@ class Book:
         self._settle_by(known, account, order_id, now_ms)
         self._changed(account, order_id, known, before)
 
-    def filled(  # noqa: PLR0913, PLR0917 - the fields of the event
+    def filled(
         self, account: str, order_id: str, trade_id: str, symbol: str, side: Side, qty: int, price: int, now_ms: int
     ) -> None:
         """An order was filled, in part or whole."""

@@ -53,7 +53,7 @@ class Checker:
         account = self.book.accounts.get(order.account)
         reasons: list[Reason] = []
         if account is not None and (account.frozen or account.alerts):
-            _standing(account, reasons)
+            reasons += self.standing(account)
         if self.rules.refuse_accounts or self.rules.refuse_symbols or self.rules.allow_symbols:
             self._lists(order, reasons)
         if self.rules.only_known_symbols and order.symbol not in self.rules.symbols:
@@ -166,6 +166,16 @@ class Checker:
                     _beyond(Code.TOTAL_EXPOSURE, "total_exposure", limits.total_exposure, value, VALUE_DIGITS)
                 )
 
+    def standing(self, account: Account) -> list[Reason]:
+        """What rules have brought upon the account: one reason for each rule, with the ids of its alerts."""
+        found: list[Reason] = []
+        for code, alerts in ((Code.FROZEN, account.frozen), (Code.ALERT, account.alerts)):
+            by_rule: dict[str, list[str]] = {}
+            for alert_id, rule in alerts.items():
+                by_rule.setdefault(rule, []).append(alert_id)
+            found += [Reason(code, rule, alerts=tuple(ids)) for rule, ids in by_rule.items()]
+        return found
+
     def exposure(self, account: Account) -> int | None:
         """Value of the largest positions that can come of an account, in all symbols; None: a price or a rate is missing."""
         total = 0
@@ -182,15 +192,6 @@ def _worst_with(holding: Holding, order: NewOrder) -> int:
     if order.side is Side.BUY:
         return max(holding.position + holding.buys + order.qty, holding.sells - holding.position)
     return max(holding.position + holding.buys, holding.sells + order.qty - holding.position)
-
-
-def _standing(account: Account, reasons: list[Reason]) -> None:
-    """What rules have brought upon the account, one reason for each rule, with the ids of its alerts."""
-    for code, alerts in ((Code.FROZEN, account.frozen), (Code.ALERT, account.alerts)):
-        by_rule: dict[str, list[str]] = {}
-        for alert_id, rule in alerts.items():
-            by_rule.setdefault(rule, []).append(alert_id)
-        reasons += [Reason(code, rule, alerts=tuple(ids)) for rule, ids in by_rule.items()]
 
 
 def _nothing_allowed(limits: Limits, reasons: list[Reason]) -> None:

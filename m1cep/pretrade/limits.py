@@ -52,7 +52,7 @@ COUNTS = frozenset({"open_orders", "orders_per_window"})
 OF_SYMBOLS = frozenset({"total_exposure"})
 
 
-def limit(name: str, given: Any) -> int | bool:
+def limit(name: str, given: Any) -> Any:
     """A limit as ``Limits`` holds it.
 
     Args:

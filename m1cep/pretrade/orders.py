@@ -77,7 +77,7 @@ class Reason(msgspec.Struct, frozen=True, gc=False):
 ACCEPTED: tuple[Reason, ...] = ()
 
 
-def new_order(account: str, order_id: str, symbol: str, side: Side, qty: str, price: str | None = None) -> NewOrder:  # noqa: PLR0913, PLR0917 - an order's fields
+def new_order(account: str, order_id: str, symbol: str, side: Side, qty: str, price: str | None = None) -> NewOrder:
     """An order from text.
 
     Raises:
@@ -85,5 +85,7 @@ def new_order(account: str, order_id: str, symbol: str, side: Side, qty: str, pr
     """
     for what, name in (("account", account), ("order_id", order_id), ("symbol", symbol)):
         if not 0 < len(name) <= MAX_NAME or not name.isprintable():
-            raise PretradeError(f"expected {what} to have 1 to {MAX_NAME} printable characters, got {name[:MAX_NAME]!r}")
+            raise PretradeError(
+                f"expected {what} to have 1 to {MAX_NAME} printable characters, got {name[:MAX_NAME]!r}"
+            )
     return NewOrder(account, order_id, symbol, side, units(qty), None if price is None else units(price))

@@ -161,7 +161,9 @@ class Hearing:
         _check_names(record.account)
         equity, maintenance = record.equity_usd, record.maintenance_usd
         if not (equity.is_finite() and maintenance.is_finite()):
-            raise PretradeError(f"expected numbers, got an equity of {equity} and a maintenance margin of {maintenance}")
+            raise PretradeError(
+                f"expected numbers, got an equity of {equity} and a maintenance margin of {maintenance}"
+            )
         try:
             ts = record.ts if isinstance(record.ts, int) else parse_rfc3339(record.ts, "ms")
         except ValueError as error:

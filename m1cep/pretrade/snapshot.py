@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from m1cep.errors import PretradeError
-from m1cep.pretrade.book import Book
 from m1cep.pretrade.holdings import Order
 from m1cep.pretrade.orders import Side
+
+if TYPE_CHECKING:
+    from m1cep.pretrade.book import Book
 
 VERSION = 1
 
@@ -38,7 +40,17 @@ def dump(book: Book) -> bytes:
     accounts = {}
     for name, account in book.accounts.items():
         orders = [
-            (i, o.symbol, int(o.side), _text(o.size), _text(o.price), _text(o.left), str(o.filled), o.announced, o.until_ms)
+            (
+                i,
+                o.symbol,
+                int(o.side),
+                _text(o.size),
+                _text(o.price),
+                _text(o.left),
+                str(o.filled),
+                o.announced,
+                o.until_ms,
+            )
             for i, o in account.orders.items()
             if o.announced or o.filled or o.left is not None
         ]
@@ -74,7 +86,9 @@ def _fill(book: Book, state: _State) -> None:
         for symbol, position in kept.positions.items():
             book.put_back_position(name, symbol, int(position))
         for order_id, symbol, side, size, price, left, filled, announced, until_ms in kept.orders:
-            order = Order(symbol, Side(side), _number(size), _number(price), _number(left), int(filled), announced, until_ms)
+            order = Order(
+                symbol, Side(side), _number(size), _number(price), _number(left), int(filled), announced, until_ms
+            )
             book.put_back(name, order_id, order)
         for alert_id, rule in kept.frozen.items():
             book.froze(name, alert_id, rule)
