@@ -56,6 +56,10 @@ class RiskServer:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((NAME, HEALTH, reflection.SERVICE_NAME), self._server)
 
+    def add(self, handler: grpc.GenericRpcHandler) -> None:
+        """Serve something else as well; before ``start``."""
+        self._server.add_generic_rpc_handlers((handler,))
+
     async def start(self) -> None:
         """Listen.
 

@@ -129,7 +129,8 @@ class RiskService(RiskServiceServicer):
                 context, grpc.StatusCode.INVALID_ARGUMENT, f"expected 1 to {MAX_ORDERS} orders, got {len(orders)}"
             )
         # Nobody waits for it any more: what would be accepted now would be counted and never placed.
-        if context.time_remaining() <= 0:
+        left_s: float | None = context.time_remaining()
+        if left_s is not None and left_s <= 0:
             await self._refuse(
                 context, grpc.StatusCode.DEADLINE_EXCEEDED, "the deadline passed before the orders' turn"
             )
