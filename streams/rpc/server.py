@@ -28,6 +28,9 @@ _OPTIONS = (
     ("grpc.max_metadata_size", 8 << 10),
     ("grpc.max_concurrent_streams", MAX_CALLS),  # of one connection
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share
+    # Ends what clients that have been cut off have left; others are told before and connect again.
+    ("grpc.max_connection_age_ms", 3_600_000),
+    ("grpc.max_connection_age_grace_ms", 60_000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
@@ -44,10 +47,13 @@ class RiskServer:
     Args:
         service: what answers.
         port: on 127.0.0.1; 0: any free one, see ``port`` after the start.
+
+    Attributes:
+        service: the same.
     """
 
     def __init__(self, service: RiskService, port: int) -> None:
-        self._service = service
+        self.service = service
         self.port = port
         self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
         self._health = health.HealthServicer()
@@ -77,7 +83,7 @@ class RiskServer:
 
     async def tell_health(self) -> None:
         """Bring what the health service says up to date."""
-        serving = self._service.fault() is None
+        serving = self.service.fault() is None
         if serving != self._told:
             self._told = serving
             for name in ("", NAME):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -57,7 +58,7 @@ class RiskService(RiskServiceServicer):
         self._checker, self._freshness, self._trouble = checker, freshness, trouble
         self._counts = counts
         self._patience_s = patience_s
-        self._streams = 0
+        self.streams = 0
         self._version = checker.rules.version
 
     def fault(self) -> Fault | None:
@@ -79,9 +80,9 @@ class RiskService(RiskServiceServicer):
         self, request_iterator: AsyncIterator[risk_pb2.CheckStreamRequest], context: Any
     ) -> None:
         """Several orders, again and again."""
-        if self._streams >= MAX_STREAMS:
+        if self.streams >= MAX_STREAMS:
             await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open already")
-        self._streams += 1
+        self.streams += 1
         try:
             async for request in request_iterator:
                 basis = await self._basis(context)
@@ -93,11 +94,9 @@ class RiskService(RiskServiceServicer):
                 except TimeoutError:
                     self._counts["streams_cut"] += 1
                     _log.warning("rpc.client_does_not_read", peer=context.peer(), waited_s=self._patience_s)
-                    await self._refuse(
-                        context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"no answer was read for {self._patience_s:g} s"
-                    )
+                    await self._cut_off(context)
         finally:
-            self._streams -= 1
+            self.streams -= 1
 
     async def AccountState(  # noqa: N802 - the protocol's name
         self, request: risk_pb2.AccountStateRequest, context: Any
@@ -150,6 +149,15 @@ class RiskService(RiskServiceServicer):
         self._counts["rejected"] += rejected
         self._counts["accepted"] += len(found) - rejected
         return found
+
+    async def _cut_off(self, context: Any) -> NoReturn:
+        """End a call that is not read. Its status waits behind the answers as long as the client does, and we do not: what is
+        left of the call is one answer in gRPC's buffers, until the client reads or its connection ends.
+        """
+        end = self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"no answer was read for {self._patience_s:g} s")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(end, 0.1)
+        raise asyncio.CancelledError
 
     async def _refuse(self, context: Any, status: grpc.StatusCode, why: str) -> NoReturn:
         self._counts["refused"] += 1
