@@ -14,7 +14,7 @@ from streams import codec
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from faust.types import TP
 
@@ -130,7 +130,7 @@ async def build(context: AgentContext) -> Pretrade:
     file, rules = load_limits(options.limits)
     lookups = options.lookups or FixedLookups()
     _check_lookups(file, lookups)
-    topics = _topics(context)
+    topics = _topics(context, [kind for kind in KINDS if kind != "market" or file.feed.market])
     book = Book(rules)
     freshness = Freshness(file.feed.max_age_ms, rules.confirm_within_ms)
     feed = Feed(book, topics, freshness, stats)
@@ -142,9 +142,9 @@ async def build(context: AgentContext) -> Pretrade:
     return Pretrade(solo, RiskServer(service, options.rpc_port))
 
 
-def _topics(context: AgentContext) -> dict[str, str]:
+def _topics(context: AgentContext, kinds: Sequence[str]) -> dict[str, str]:
     streams, found = context.options.streams, {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
-    for kind in KINDS:
+    for kind in kinds:
         if kind in found.values():
             continue
         if kind not in streams or streams[kind].is_view:

@@ -58,6 +58,7 @@ class _Symbol(_Limits):
 
 
 class _Feed(_Strict):
+    market: Annotated[bool, Field(strict=True)] = True
     max_age_ms: Annotated[int, Field(ge=100, le=600_000, strict=True)] = 1_000
     confirm_within_ms: Millis = 2_000
     settle_within_ms: Millis = 60_000
@@ -74,6 +75,7 @@ class LimitsFile(_Strict):
     """The whole file.
 
     Attributes:
+        feed: with whether prices are of the market's trades, or of fills alone.
         lists: with what to do while the cache that they come from is away.
     """
 

@@ -154,7 +154,9 @@ class RiskService(RiskServiceServicer):
         """End a call that is not read. Its status waits behind the answers as long as the client does, and we do not: what is
         left of the call is one answer in gRPC's buffers, until the client reads or its connection ends.
         """
-        end = self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"no answer was read for {self._patience_s:g} s")
+        end = self._refuse(
+            context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"no answer was read for {self._patience_s:g} s"
+        )
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(end, 0.1)
         raise asyncio.CancelledError

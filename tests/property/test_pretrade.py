@@ -94,7 +94,9 @@ def test_exposure_is_never_below_the_truth_whatever_comes_when_and_how_often(lif
     assert book.reserved == 0
     assert all(account.open == len(account.orders) for account in book.accounts.values())
     totals = {s: sum(a.holdings[s].worst for a in book.accounts.values() if s in a.holdings) for s in SYMBOLS}
-    assert {s: book.markets[s].total for s in SYMBOLS if s in book.markets} == {s: t for s, t in totals.items() if s in book.markets}
+    assert {s: book.markets[s].total for s in SYMBOLS if s in book.markets} == {
+        s: t for s, t in totals.items() if s in book.markets
+    }
 
 
 @settings(max_examples=150, deadline=None)
@@ -151,7 +153,10 @@ def judge(reference, marks, most, total, ask):
     if then > now:
         if then * mark > most["symbol_exposure"]:
             found.add(Code.SYMBOL_EXPOSURE)
-        if sum(reference.worst(account, s) * m for s, m in marks.items()) + (then - now) * mark > most["account_exposure"]:
+        if (
+            sum(reference.worst(account, s) * m for s, m in marks.items()) + (then - now) * mark
+            > most["account_exposure"]
+        ):
             found.add(Code.ACCOUNT_EXPOSURE)
         if (sum(reference.worst(a, symbol) for a in ACCOUNTS) + then - now) * mark > total:
             found.add(Code.TOTAL_EXPOSURE)

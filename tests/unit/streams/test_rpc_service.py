@@ -37,9 +37,7 @@ class Service:
     def __init__(self, **rules):
         self.book, checker = world(**rules)
         self.fresh, self.trouble, self.counts = Fresh(), None, Counter()
-        self.server = RiskServer(
-            RiskService(checker, self.fresh, lambda: self.trouble, self.counts, patience_s=0.3), 0
-        )
+        self.server = RiskServer(RiskService(checker, self.fresh, lambda: self.trouble, self.counts, patience_s=0.3), 0)
 
     @property
     def address(self):
@@ -180,7 +178,9 @@ def test_what_is_stale_or_down_is_said_as_a_status(kind):
 def test_a_stream_is_answered_in_order():
     async def test():
         async with serving(default={"open_orders": 3}) as (_, risk, _):
-            requests = [risk_pb2.CheckStreamRequest(sequence=n, orders=[one(f"o{n}-{i}") for i in range(2)]) for n in range(3)]
+            requests = [
+                risk_pb2.CheckStreamRequest(sequence=n, orders=[one(f"o{n}-{i}") for i in range(2)]) for n in range(3)
+            ]
             answers = [answer async for answer in risk.CheckStream(iter(requests))]
             assert [a.sequence for a in answers] == [0, 1, 2]
             assert [d.accepted for a in answers for d in a.decisions] == [True, True, True, False, False, False]
@@ -280,7 +280,10 @@ def test_the_client_asks_says_and_tells_when_there_is_no_answer():
                 assert (await ask(client.account_state, "ann")).open_orders == 3
                 assert await ask(client.serving)
                 service.fresh.trouble = Fault(Kind.STALE, "starting")
-                for call in (lambda: client.check("ann", "o6", "BTC-USD", "buy", "1"), lambda: list(client.check_stream([[one()]]))):
+                for call in (
+                    lambda: client.check("ann", "o6", "BTC-USD", "buy", "1"),
+                    lambda: list(client.check_stream([[one()]])),
+                ):
                     with pytest.raises(NoAnswer, match="do not place the order") as none:
                         await ask(call)
                     assert none.value.status == "FAILED_PRECONDITION"
