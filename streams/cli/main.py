@@ -15,6 +15,7 @@ from streams.cli import (
     database,
     demo,
     grid,
+    ledger,
     produce,
     replay,
     rules,
@@ -44,6 +45,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(custody.app, name="custody")
+app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
