@@ -6,7 +6,14 @@ the file that customers download: what it hashes is what is hashed here.
 """
 
 from m1cep.ledger.liabilities.chunks import MOST_AMOUNT, Secret, Sheet, make_sheet
-from m1cep.ledger.liabilities.proofs import Holding, Signer, customer_proof, reserves_document, signed_document, statement_of
+from m1cep.ledger.liabilities.proofs import (
+    Holding,
+    Signer,
+    customer_proof,
+    reserves_document,
+    signed_document,
+    statement_of,
+)
 from m1cep.ledger.liabilities.tree import Tree
 
 __all__ = [

@@ -118,7 +118,9 @@ def make_sheet(secret: Secret, epoch_ms: int, asset: str, balances: Iterable[tup
         salt = secret.salt(user, epoch_ms)
         for number, amount in enumerate(pieces(salt, asset, units)):
             leaves.append((commitment(chunk_salt(salt, asset, number), user), amount))
-    whole = max(LEAST_LEAVES, 1 << len(leaves).bit_length())  # more than there are: that there is no filling would say how many
+    whole = max(
+        LEAST_LEAVES, 1 << len(leaves).bit_length()
+    )  # more than there are: that there is no filling would say how many
     leaves.extend((secret.filling(epoch_ms, asset, number), 0) for number in range(whole - len(leaves)))
     leaves.sort()  # commitments are as good as dice to those without the secret
     return Sheet(epoch_ms, asset, [amount for _, amount in leaves], [one for one, _ in leaves])
@@ -140,4 +142,7 @@ def _check_balance(user: str, units: int, asset: str) -> None:
         code = "negative_balance" if units < 0 else "overflow"
         raise LedgerError(code, f"{asset}: expected a balance from 0 to 2^96 - 1 units, got {units} of {user[:80]!r}")
     if not user or not user.isprintable() or len(user.encode()) > MOST_USER_BYTES:
-        raise LedgerError("bad_customer", f"expected a name of printable characters, at most {MOST_USER_BYTES} bytes, got {user[:80]!r}")
+        raise LedgerError(
+            "bad_customer",
+            f"expected a name of printable characters, at most {MOST_USER_BYTES} bytes, got {user[:80]!r}",
+        )

@@ -79,7 +79,12 @@ def statement_of(
         "epoch_ms": epoch_ms,
         "previous": previous.hex() if previous else "",
         "assets": {
-            asset: {"decimals": decimals[asset], "total": str(tree.total), "leaves": tree.leaves, "root": tree.root.hex()}
+            asset: {
+                "decimals": decimals[asset],
+                "total": str(tree.total),
+                "leaves": tree.leaves,
+                "root": tree.root.hex(),
+            }
             for asset, tree in trees.items()
         },
     }

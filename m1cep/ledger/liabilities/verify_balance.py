@@ -196,7 +196,9 @@ def check_leaves(statement: dict, asset: str, data: bytes) -> None:
         hashes = [node_hash(hashes[n], sums[n], hashes[n + 1], sums[n + 1]) for n in pairs]
         sums = [sums[n] + sums[n + 1] for n in pairs]
     if hashes[0].hex() != facts["root"] or str(sums[0]) != facts["total"]:
-        raise Untrue(f"{asset}: the leaves make total {sums[0]} and root {hashes[0].hex()}, not what the statement says")
+        raise Untrue(
+            f"{asset}: the leaves make total {sums[0]} and root {hashes[0].hex()}, not what the statement says"
+        )
 
 
 def check_reserves(statement: dict, reserves: object) -> dict[str, int]:
@@ -464,7 +466,9 @@ def run(arguments: list[str] | None = None) -> list[str]:
     options = argparse.ArgumentParser(description="Check a proof of liabilities. See the first lines of this file.")
     options.add_argument("file", help="your proof, or a statement with --leaves or --reserves")
     options.add_argument("--user", help="your account: type it, do not take it from the proof")
-    options.add_argument("--key", help="the platform's public key, 64 hexadecimal digits, from elsewhere than the proof")
+    options.add_argument(
+        "--key", help="the platform's public key, 64 hexadecimal digits, from elsewhere than the proof"
+    )
     options.add_argument("--leaves", action="append", default=[], metavar="ASSET=FILE", help="all published leaves")
     options.add_argument("--reserves", metavar="FILE", help="what the keys of addresses have signed")
     given = options.parse_args(arguments)
@@ -496,7 +500,9 @@ def run(arguments: list[str] | None = None) -> list[str]:
             said.append(f"{asset}: {words}; look the addresses up on their chains")
     said.append(f"statement {statement_digest(statement).hex()} of epoch {statement['epoch_ms']} ms")
     if given.key is None:
-        said.append("NOT CHECKED: whose key signed it; compare the public key in the file with the published one (--key)")
+        said.append(
+            "NOT CHECKED: whose key signed it; compare the public key in the file with the published one (--key)"
+        )
     return said
 
 
