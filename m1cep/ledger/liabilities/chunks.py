@@ -10,6 +10,7 @@ import hmac
 from bisect import bisect_left
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from m1cep.errors import LedgerError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MOST_AMOUNT = (1 << 8 * AMOUNT_BYTES) - 1  # of one balance, and so of one leaf
-MOST_CHUNKS = 3  # of one balance: each customer has one to three pieces
+LEAST_CHUNKS, MOST_CHUNKS = 2, 3  # of one balance; in one piece it could be recognized
 LEAST_LEAVES = 16
 MOST_USER_BYTES = 256
 _SECRET_BYTES = 32
@@ -127,14 +128,14 @@ def make_sheet(secret: Secret, epoch_ms: int, asset: str, balances: Iterable[tup
 
 
 def pieces(salt: bytes, asset: str, units: int) -> list[int]:
-    """A balance in one to three pieces, cut where the salt says."""
+    """A balance in two or three pieces, cut where the salt says."""
     dice = hmac.digest(salt, b"pieces\0" + asset.encode(), "sha256")
     cuts = [0, units]
-    for number in range(dice[0] % MOST_CHUNKS):
+    for number in range(LEAST_CHUNKS - 1 + dice[0] % (MOST_CHUNKS - LEAST_CHUNKS + 1)):
         place = sha256(dice + number.to_bytes(4, "big")).digest()
         cuts.append(int.from_bytes(place, "big") % (units + 1))
     cuts.sort()
-    return [high - low for low, high in zip(cuts, cuts[1:], strict=False)]
+    return [high - low for low, high in pairwise(cuts)]
 
 
 def _check_balance(user: str, units: int, asset: str) -> None:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Check that what you are owed is part of what a platform says it owes. Needs Python 3.9 and nothing else.
 
     python3 verify_balance.py proof.json --user YOUR-ACCOUNT --key THEIR-PUBLIC-KEY
@@ -9,8 +8,8 @@ A platform that owes you 5 publishes a signed statement: for each asset a total,
 of which your balance is some (in a few pieces, so that nobody who reads the list finds it). Your proof has the way from each of
 your pieces to the root. This program walks it and checks:
 
-- the pieces add up to your balance, each is named for YOUR-ACCOUNT and no other, and none is counted twice. Type your account
-  yourself: what the proof says about who you are would be the same for two people who are shown one and the same piece;
+- the pieces add up to your balance, each is named for YOUR-ACCOUNT and no other, and none is counted twice. Type your
+  account yourself: two people who are shown one and the same piece would find the same name in what they are shown;
 - no amount on the way is negative or too large, the way ends at the root, and the amounts at the total. Each node is a hash of
   BOTH amounts below it: of their sum alone, a platform could show each customer another pair with the same sum;
 - the statement is signed by KEY: get it elsewhere than the proof. Compare the statement with your friends' (same epoch, same
@@ -19,7 +18,8 @@ your pieces to the root. This program walks it and checks:
 Exit code 0: all of it is true. 1: something is not, and what. 2: the files or options are not as expected.
 
 A piece ("leaf")     H(leaf tag, epoch, asset, amount (96 bits), commitment)
-Its commitment       H(commitment tag, salt of the piece, account);  salt of the piece = HMAC(your salt, asset, number of the piece)
+Its commitment       H(commitment tag, salt of the piece, account)
+Salt of a piece      HMAC(your salt, asset, number of the piece)
 A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
 
 H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement.
@@ -32,6 +32,12 @@ import hmac
 import json
 import sys
 from hashlib import sha256, sha512
+from typing import Any, Dict, Tuple  # noqa: UP035 - Python 3.9 reads this file, too
+
+Json = Any
+Object = Dict[str, Any]  # noqa: UP006 - as above
+EdPoint = Tuple[int, int, int, int]  # noqa: UP006 - as above
+K1Point = Tuple[int, int, int]  # noqa: UP006 - as above
 
 FORMAT = "m1cep-liabilities-1"
 PROOF_FORMAT = "m1cep-liabilities-proof-1"
@@ -82,12 +88,12 @@ def node_hash(left: bytes, left_sum: int, right: bytes, right_sum: int) -> bytes
     ).digest()
 
 
-def canonical(value: object) -> bytes:
+def canonical(value: Json) -> bytes:
     """One text for one value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
 
 
-def statement_digest(statement: object) -> bytes:
+def statement_digest(statement: Json) -> bytes:
     """What is signed, and by which the next statement names this one."""
     return sha256(STATEMENT_TAG + canonical(statement)).digest()
 
@@ -101,9 +107,10 @@ def challenge_digest(statement: bytes, epoch_ms: int, chain: str, asset: str, ad
 # --- What is checked ------------------------------------------------------------------------------------------------------
 
 
-def check_signed(signed: object, key: str | None) -> dict:
+def check_signed(signed: Json, key: str | None) -> Object:
     """The statement, when it is well formed and signed, by ``key`` where one is given (hexadecimal)."""
-    statement, signature = member(signed, "statement", dict), member(signed, "signature", dict)
+    statement: Object = member(signed, "statement", dict)
+    signature = member(signed, "signature", dict)
     if member(statement, "format", str) != FORMAT:
         raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
     whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
@@ -126,7 +133,7 @@ def check_signed(signed: object, key: str | None) -> dict:
     return statement
 
 
-def check_proof(proof: object, user: str, key: str | None) -> tuple[dict, dict[str, int]]:
+def check_proof(proof: Json, user: str, key: str | None) -> tuple[Object, dict[str, int]]:
     """The statement, and the balances in it that are proven to be ``user``'s; zero is proven by nothing."""
     if member(proof, "format", str) != PROOF_FORMAT:
         raise Untrue(f"this program reads {PROOF_FORMAT}, the proof is {proof['format']!r:.40}")
@@ -151,7 +158,7 @@ def check_proof(proof: object, user: str, key: str | None) -> tuple[dict, dict[s
     return statement, balances
 
 
-def check_chunk(chunk: object, prefix: bytes, mine: bytes, facts: dict, asset: str) -> tuple[int, int]:
+def check_chunk(chunk: Json, prefix: bytes, mine: bytes, facts: Object, asset: str) -> tuple[int, int]:
     """Index and amount of a piece, when its way ends at the root and the total."""
     leaves = facts["leaves"]
     index = whole(member(chunk, "index", int), leaves, "index")
@@ -164,10 +171,10 @@ def check_chunk(chunk: object, prefix: bytes, mine: bytes, facts: dict, asset: s
         if not isinstance(step, list) or len(step) != 2:
             raise Untrue(f"{asset}: a step of the way is no pair of hash and sum")
         beside, beside_sum = hexadecimal(step[0], 32, "hash"), number(step[1], SUM_BYTES, "sum")
+        left, right = (here, total), (beside, beside_sum)
         if index >> level & 1:
-            here = node_hash(beside, beside_sum, here, total)
-        else:
-            here = node_hash(here, total, beside, beside_sum)
+            left, right = right, left
+        here = node_hash(*left, *right)
         total += beside_sum
         if total >> 8 * SUM_BYTES:
             raise Untrue(f"{asset}: the sums on the way are too large to be true")
@@ -178,7 +185,7 @@ def check_chunk(chunk: object, prefix: bytes, mine: bytes, facts: dict, asset: s
     return index, amount
 
 
-def check_leaves(statement: dict, asset: str, data: bytes) -> None:
+def check_leaves(statement: Object, asset: str, data: bytes) -> None:
     """Whether the published leaves are those of the statement: each once, their root, their total."""
     facts = member(statement["assets"], asset, dict)
     if len(data) != facts["leaves"] * LEAF_FILE_BYTES:
@@ -201,14 +208,16 @@ def check_leaves(statement: dict, asset: str, data: bytes) -> None:
         )
 
 
-def check_reserves(statement: dict, reserves: object) -> dict[str, int]:
+def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
     """By asset, what is said to lie at addresses whose keys have signed for this very statement.
 
     The amounts are the platform's words: look the addresses up on their chains, at the height that is given.
     """
     if member(reserves, "format", str) != RESERVES_FORMAT:
         raise Untrue(f"this program reads {RESERVES_FORMAT}, the reserves are {reserves['format']!r:.40}")
-    digest, found, seen = statement_digest(statement), {}, set()
+    digest = statement_digest(statement)
+    found: dict[str, int] = {}
+    seen = set()
     for place in member(reserves, "reserves", list):
         chain, asset, address = (member(place, name, str) for name in ("chain", "asset", "address"))
         if (chain, asset, address) in seen:
@@ -235,7 +244,7 @@ def check_signature(scheme: str, public_key: bytes, message: bytes, signature: b
 
 
 def address_of(chain: str, public_key: bytes) -> str | None:
-    """The address that a key has by itself: Bitcoin's taproot, Solana's; None on other chains, where the chain has to be asked."""
+    """The address that a key has by itself: Bitcoin's taproot, Solana's; None on other chains: they have to be asked."""
     family, _, network = chain.partition(":")
     if family == "bitcoin":
         prefix = {"": "bc", "mainnet": "bc", "main": "bc", "regtest": "bcrt"}.get(network, "tb")
@@ -246,7 +255,7 @@ def address_of(chain: str, public_key: bytes) -> str | None:
 # --- Values of JSON, none of which is believed ----------------------------------------------------------------------------
 
 
-def member(value: object, name: str, kind: type) -> object:
+def member(value: Json, name: str, kind: type) -> Any:
     """The member of an object, of the right kind."""
     if not isinstance(value, dict) or name not in value:
         raise Untrue(f"there is no {name!r:.80}")
@@ -285,6 +294,7 @@ def hexadecimal(text: object, size: int, what: str) -> bytes:
 
 ED_P, ED_L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 ED_D = -121665 * pow(121666, -1, ED_P) % ED_P
+ED_ZERO = (0, 1, 1, 0)
 ED_I = pow(2, (ED_P - 1) // 4, ED_P)  # a square root of -1
 
 
@@ -317,7 +327,7 @@ def ed_point(encoded: bytes) -> tuple[int, int] | None:
     return (ED_P - x if x & 1 != sign else x), y
 
 
-def ed_add(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+def ed_add(a: EdPoint, b: EdPoint) -> EdPoint:
     """Sum in extended coordinates (x/z, y/z, xy/z), RFC 8032, 5.1.4; complete: of equal points, too."""
     e, f = (a[1] - a[0]) * (b[1] - b[0]) % ED_P, (a[1] + a[0]) * (b[1] + b[0]) % ED_P
     g, h = 2 * a[3] * b[3] * ED_D % ED_P, 2 * a[2] * b[2] % ED_P
@@ -325,9 +335,9 @@ def ed_add(a: tuple[int, int, int, int], b: tuple[int, int, int, int]) -> tuple[
     return low * minus % ED_P, plus * high % ED_P, minus * plus % ED_P, low * high % ED_P
 
 
-def ed_two_products(m: int, a: tuple, n: int, b: tuple) -> tuple:
+def ed_two_products(m: int, a: EdPoint, n: int, b: EdPoint) -> EdPoint:
     """m*a + n*b, both in one go."""
-    both, total = ed_add(a, b), (0, 1, 1, 0)
+    both, total = ed_add(a, b), ED_ZERO
     for bit in range(max(m.bit_length(), n.bit_length()) - 1, -1, -1):
         total = ed_add(total, total)
         which = (m >> bit & 1) + 2 * (n >> bit & 1)
@@ -336,13 +346,9 @@ def ed_two_products(m: int, a: tuple, n: int, b: tuple) -> tuple:
     return total
 
 
-def _ed_base() -> tuple[int, int, int, int]:
-    y = 4 * pow(5, -1, ED_P) % ED_P
-    x, _ = ed_point(y.to_bytes(32, "little"))
-    return x, y, 1, x * y % ED_P
-
-
-ED_BASE = _ed_base()
+ED_BASE_Y = 4 * pow(5, -1, ED_P) % ED_P
+ED_BASE_X = (ed_point(ED_BASE_Y.to_bytes(32, "little")) or (0, 0))[0]
+ED_BASE = (ED_BASE_X, ED_BASE_Y, 1, ED_BASE_X * ED_BASE_Y % ED_P)
 
 K1_P = 2**256 - 2**32 - 977
 K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -369,7 +375,7 @@ def bip340_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     return x * inverse**2 % K1_P == r and y * inverse**3 % K1_P % 2 == 0
 
 
-def k1_point(x: int) -> tuple[int, int, int] | None:
+def k1_point(x: int) -> K1Point | None:
     """The point with this x and an even y; None when there is none."""
     if x >= K1_P:
         return None
@@ -380,7 +386,7 @@ def k1_point(x: int) -> tuple[int, int, int] | None:
     return x, (y if y % 2 == 0 else K1_P - y), 1
 
 
-def k1_add(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, int]:
+def k1_add(a: K1Point, b: K1Point) -> K1Point:
     """Sum in Jacobian coordinates (x/z^2, y/z^3)."""
     if a[2] == 0 or b[2] == 0:
         return b if a[2] == 0 else a
@@ -396,7 +402,7 @@ def k1_add(a: tuple[int, int, int], b: tuple[int, int, int]) -> tuple[int, int, 
     return x, (r * (v - x) - sa * hhh) % K1_P, h * a[2] * b[2] % K1_P
 
 
-def k1_double(a: tuple[int, int, int]) -> tuple[int, int, int]:
+def k1_double(a: K1Point) -> K1Point:
     """A point twice; there is none with y = 0 on this curve."""
     yy = a[1] * a[1] % K1_P
     s, m = 4 * a[0] * yy % K1_P, 3 * a[0] * a[0] % K1_P
@@ -404,7 +410,7 @@ def k1_double(a: tuple[int, int, int]) -> tuple[int, int, int]:
     return x, (m * (s - x) - 8 * yy * yy) % K1_P, 2 * a[1] * a[2] % K1_P
 
 
-def k1_two_products(m: int, a: tuple, n: int, b: tuple) -> tuple:
+def k1_two_products(m: int, a: K1Point, n: int, b: K1Point) -> K1Point:
     """m*a + n*b, both in one go."""
     both, total = k1_add(a, b), K1_ZERO
     for bit in range(max(m.bit_length(), n.bit_length()) - 1, -1, -1):
@@ -425,11 +431,8 @@ BECH32, BASE58 = (
 
 def taproot_address(prefix: str, output_key: bytes) -> str:
     """BIP350: witness version 1 and a key of 32 bytes, with Bech32m's checksum."""
-    number_, words = int.from_bytes(output_key, "big") << 4, []
-    for _ in range(52):  # 260 bits in words of 5
-        words.insert(0, number_ & 31)
-        number_ >>= 5
-    words.insert(0, 1)
+    bits = int.from_bytes(output_key, "big") << 4  # 260, in words of 5
+    words = [1, *(bits >> 5 * (51 - n) & 31 for n in range(52))]
     spread = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
     check = 1
     for word in [*spread, *words, 0, 0, 0, 0, 0, 0]:
