@@ -33,19 +33,20 @@ TABLES = [
 ]
 
 
+_made = set()  # of (port, name)
+
+
 class Database:
     """A database with an empty ledger; ``shards`` of them make one. Of one number it is the same one, emptied: making many
     databases, and with them ending their server, takes minutes on a slow disk."""
-
-    _made = set()
 
     def __init__(self, postgres, shards=1, number=0):
         self.postgres = postgres
         self.names = [f"ledger_{n}" for n in range(number, number + shards)]
         for name in self.names:
-            if (postgres.port, name) not in self._made:
+            if (postgres.port, name) not in _made:
                 self._make(name)
-                self._made.add((postgres.port, name))
+                _made.add((postgres.port, name))
         for shard in range(shards):
             with self.as_admin(shard) as admin:
                 admin.execute(f"TRUNCATE {', '.join(TABLES)}")

@@ -89,7 +89,9 @@ def check(as_json: AsJson = False) -> None:
         for fault in found:
             typer.echo(fault)
         verdict = "the books do NOT balance" if found else "the books balance"
-        typer.echo(f"{verdict}: {counted['postings']} postings, {counted['transfers']} transfers, {len(shards)} shards")
+        typer.echo(
+            f"{verdict}: {counted['postings']} postings, {counted['transfers']} transfers, {counted['waiting']} wait for funds"
+        )
     if found:
         sys.exit(ExitCode.FAILURE)
 

@@ -69,7 +69,10 @@ SELECT a.kind, a.owner, a.asset FROM ledger.accounts_v1 a
 LEFT JOIN (SELECT debit AS id, sum(units) AS units FROM ledger.holds_v1 GROUP BY debit) h USING (id)
 WHERE a.debits_pending <> coalesce(h.units, 0) ORDER BY 1, 2, 3 LIMIT 20
 """
-_COUNTS = "SELECT (SELECT count(*) FROM ledger.postings_v1), (SELECT count(*) FROM ledger.transfers_v1)"
+_COUNTS = """
+SELECT (SELECT count(*) FROM ledger.postings_v1), (SELECT count(*) FROM ledger.transfers_v1),
+    (SELECT count(*) FROM ledger.waiting_v1)
+"""
 
 
 def balances(
@@ -156,17 +159,17 @@ def faults(shards: Sequence[Connect]) -> list[str]:
 
 
 def counts(shards: Sequence[Connect]) -> dict[str, int]:
-    """How many postings and transfers there are.
+    """How many postings and transfers there are, and how many postings wait for funds.
 
     Raises:
         ServerError: a database does not answer.
     """
-    total = {"postings": 0, "transfers": 0}
+    total = dict.fromkeys(("postings", "transfers", "waiting"), 0)
     for connect in shards:
         with _reading(connect) as connection:
-            for postings, transfers in connection.execute(_COUNTS):
-                total["postings"] += postings
-                total["transfers"] += transfers
+            for row in connection.execute(_COUNTS):
+                for name, count in zip(total, row, strict=True):
+                    total[name] += count
     return total
 
 

@@ -33,7 +33,7 @@ FROM ledger.accounts_v1 WHERE id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 
 
 def load(connection: Connection, chart: Chart, postings: Sequence[Posting], time_ms: int) -> Books:
-    """Books with all that postings depend on, and holds that expire by a time. Accounts stay locked until the transaction ends."""
+    """Books with all that postings depend on, and holds that expire by a time. Accounts are locked for the transaction."""
     books = Books(chart)
     named = sorted({p.hold for p in postings if p.hold} | {p.id for p in postings if p.how is How.HOLD})
     with connection.pipeline():

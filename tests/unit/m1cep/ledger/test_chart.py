@@ -44,7 +44,7 @@ def test_amounts_are_exact(asset, amount, units):
     ],
 )
 def test_amounts_that_are_none_are_refused(asset, amount, code):
-    with pytest.raises(LedgerError, match=f"^{code}: ") as caught:
+    with pytest.raises(LedgerError, match=rf"^{code}: ") as caught:
         CHART.units(asset, Decimal(amount))
     assert len(str(caught.value)) < 300
 
@@ -70,7 +70,7 @@ def test_symbols_say_what_is_traded_for_what(symbol, pair):
 
 @pytest.mark.parametrize("symbol", ["BTCUSD", "BTC-GOLD", "-", "", "BTC-USD-X"])
 def test_symbols_of_no_two_assets_are_refused(symbol):
-    with pytest.raises(LedgerError, match="^unknown_asset"):
+    with pytest.raises(LedgerError, match=r"^unknown_asset"):
         CHART.pair(symbol)
 
 
@@ -102,7 +102,7 @@ def test_who_may_overdraw_is_a_pattern_of_kind_and_owner():
     ],
 )
 def test_charts_that_cannot_be_meant(plain):
-    with pytest.raises(LedgerError, match="^bad_(chart|name): "):
+    with pytest.raises(LedgerError, match=r"^bad_(chart|name): "):
         parse_chart(plain)
 
 

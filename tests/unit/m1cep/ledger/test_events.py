@@ -131,7 +131,7 @@ def test_what_moves_nothing_makes_no_posting(more):
     ],
 )
 def test_events_that_cannot_be_posted_say_why(more, code):
-    with pytest.raises(LedgerError, match=f"^{code}: ") as caught:
+    with pytest.raises(LedgerError, match=rf"^{code}: ") as caught:
         told(**more)
     assert caught.value.code == code
 
@@ -139,7 +139,7 @@ def test_events_that_cannot_be_posted_say_why(more, code):
 @pytest.mark.parametrize("raw", [None, b"", b"{", b"[]", b"\xff", b"[" * 100_000])
 def test_records_that_are_no_events_are_refused(raw):
     for read in (fill_postings, account_postings):
-        with pytest.raises(LedgerError, match="^bad_event: "):
+        with pytest.raises(LedgerError, match=r"^bad_event: "):
             read(raw, CHART)
 
 

@@ -43,7 +43,7 @@ def books():
 
 
 def refused(code):
-    return pytest.raises(LedgerError, match=f"^{code}: ")
+    return pytest.raises(LedgerError, match=rf"^{code}: ")
 
 
 def standing(books, key=ALICE):
