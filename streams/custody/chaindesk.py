@@ -33,6 +33,7 @@ from m1cep.custody.requests.messages import (
     Void,
 )
 from m1cep.errors import CustodyError
+from streams.custody.bookings import Booking, Deposited, Freed, PaidOut
 from streams.custody.derive import derive
 from streams.custody.locks import LockBook, Standing
 from streams.custody.shares import signatures_of
@@ -41,7 +42,7 @@ from streams.custody.treasury import Purses, Treasury
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from m1cep.custody.chains.interface import LocalNode, Unsigned
+    from m1cep.custody.chains.interface import Deposit, LocalNode, Unsigned
     from m1cep.custody.policy.events import FactEvent
     from m1cep.custody.requests.messages import Heard, Status
     from streams.custody.roster import Vault
@@ -51,6 +52,8 @@ if TYPE_CHECKING:
 
 #: Kinds of chains whose vaults have one nonce.
 ONE_NONCE = frozenset({"solana", "evm"})
+#: Sent after the state was saved, so a crash may have lost what was said between two saves: much less than this.
+_TOLD_AGAIN = 1_000
 _CALM = 10  # where nothing waits for a block, they come so many times slower
 _MARGIN_S = 30  # by which a chain's clock may be behind ours, before a deadline of it counts as over
 
@@ -79,6 +82,8 @@ class Job(msgspec.Struct):
 class Books(msgspec.Struct):
     """All that survives a restart; jobs are by request."""
 
+    bookings: list[Booking] = []
+
     jobs: dict[str, Job] = {}
     locks: LockBook = msgspec.field(default_factory=LockBook)
     purses: Purses = msgspec.field(default_factory=Purses)
@@ -106,6 +111,10 @@ class ChainDesk:
         self._treasury = Treasury(vaults, open_node, depth)
         #: Is told what belongs into the audit log beside what :meth:`carry_out` and :meth:`tick` give: kind and contents.
         self.note: Callable[[str, dict[str, Any]], None] = lambda _kind, _body: None
+        #: The newest of what the books of accounts were told: they are told again after a restart.
+        self.bookings: list[Booking] = []
+        #: Tells them.
+        self.book: Callable[[Booking], None] = lambda _booking: None
         self._jobs: dict[str, Job] = {}
         self._locks = LockBook()
         self._now_ms = self._block_at_ms = 0
@@ -301,6 +310,7 @@ class ChainDesk:
 
     def _is_confirmed(self, job: Job) -> list[Told]:
         del self._jobs[job.request.id]
+        self._paid_out(job)
         told: list[Told] = [Confirmed(job.request.id, job.reference), self._spending(job, Spent.RELEASED)]
         for other in list(self._jobs.values()):
             if other.request.vault == job.request.vault and not job.consumes.isdisjoint(other.consumes):
@@ -309,6 +319,8 @@ class ChainDesk:
 
     def _is_void(self, job: Job, why: str) -> list[Told]:
         del self._jobs[job.request.id]
+        one = job.request
+        self._tell_books(Freed(one.id, one.vault, one.account, self._now_ms))
         return [Void(job.request.id, why), self._spending(job, Spent.RETURNED)]
 
     def _spending(self, job: Job, spent: Spent) -> Spending:
@@ -328,6 +340,20 @@ class ChainDesk:
         there |= {name for one in self._jobs.values() if one.seen for name in one.consumes}
         return "" if job.consumes <= there else "what it would spend is not there any more"
 
+    def _deposited(self, vault: str, deposit: Deposit) -> None:
+        chain, account = self._treasury.node(vault).chain, self._vaults[vault].account
+        amount, reference = str(deposit.amount), deposit.reference
+        self._tell_books(Deposited(vault, account, chain.name, chain.asset.symbol, amount, reference, self._now_ms))
+
+    def _paid_out(self, job: Job) -> None:
+        one, fee = job.request, str(self._derive(job.request, job.plan).fee)
+        place = (one.vault, one.account, one.chain, one.asset)
+        self._tell_books(PaidOut(one.id, *place, one.amount, fee, job.reference, self._now_ms))
+
+    def _tell_books(self, booking: Booking) -> None:
+        self.bookings = [*self.bookings[1 - _TOLD_AGAIN :], booking]
+        self.book(booking)
+
     def _weigh(self, vault: str) -> list[Told]:
         """Say what is free in a vault where that has changed. While a release is on its way, it is neither in nor out: wait."""
         if any(job.seen for job in self._jobs.values() if job.request.vault == vault):
@@ -335,6 +361,7 @@ class ChainDesk:
         found = self._treasury.weigh(vault)
         for deposit in found.fresh:
             self.note("deposit", {"vault": vault, "reference": deposit.reference, "amount": str(deposit.amount)})
+            self._deposited(vault, deposit)
         units = max(0, found.units - self._locks.set_aside(vault))
         if self._treasury.purses.told.get(vault) == units:
             return []
@@ -346,7 +373,7 @@ class ChainDesk:
 
     def snapshot(self) -> Any:
         """All of it as plain values, fit for msgpack."""
-        books = Books(self._jobs, self._locks, self._treasury.purses)
+        books = Books(self.bookings, self._jobs, self._locks, self._treasury.purses)
         return msgspec.to_builtins(books, builtin_types=(bytes,))
 
     def load(self, kept: Any) -> None:
@@ -360,6 +387,7 @@ class ChainDesk:
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the books of the chains: {error}") from None
         self._jobs, self._locks, self._treasury.purses = books.jobs, books.locks, books.purses
+        self.bookings = books.bookings
         for job in self._jobs.values():
             job.seen = False  # give it to the chain once more: that does no harm, and this one may be new
 

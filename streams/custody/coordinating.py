@@ -33,6 +33,7 @@ from m1cep.custody.requests.messages import (
     Propose,
     Refused,
     Seen,
+    State,
     Status,
     Submit,
     Tick,
@@ -42,7 +43,7 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks
+from streams.custody import asks, bookings
 from streams.custody.derive import chain_of, suite_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
     from m1cep.custody.frost.suite import Random
     from m1cep.custody.policy import Policy
+    from m1cep.custody.request import Request
     from m1cep.custody.requests.messages import Heard, Message
     from streams.agents.outbox import Packet
     from streams.custody.chaindesk import ChainDesk, Told
@@ -133,12 +135,13 @@ class CoordinatorMachine:
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
         self._ticked_ms = 0
+        self._reserved: set[str] = set()  # requests of which the books know
         self._said: list[codec.Message | Packet] = []
         self._shown: dict[str, asks.VaultStands] = {}
         self._answered: dict[str, asks.Answered] = {}
         self._head_ms = self._head_seq = 0
         self._head_due = False
-        desk.note = self._note
+        desk.note, desk.book = self._note, self._book
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -295,11 +298,33 @@ class CoordinatorMachine:
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
+        if isinstance(said, Propose):
+            self._reserve(said.request)
         if isinstance(said, Status):
             self._desk.hear(said)
+            self._free(said)
             self._head_due = self._head_due or said.state.ended
         if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
+
+    def _reserve(self, request: Request) -> None:
+        if request.id not in self._reserved:
+            self._reserved.add(request.id)
+            about = (request.vault, request.account, request.chain, request.asset)
+            self._book(bookings.Reserved(request.id, *about, request.amount, request.requested_ms))
+
+    def _free(self, status: Status) -> None:
+        """Unresolved, it may yet be paid: then the chains' side says what came of it."""
+        case = self._coordinator.case(status.request_id)
+        if status.state.ended:
+            self._reserved.discard(status.request_id)
+            if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
+                about = (case.request.vault, case.request.account)
+                self._book(bookings.Freed(status.request_id, *about, status.time_ms))
+
+    def _book(self, booking: bookings.Booking) -> None:
+        body = bookings.encode(booking)
+        self._said.append(self._chains_pen.write(RELEASES, booking.vault, bookings.ABOUT, body))
 
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
@@ -353,6 +378,8 @@ class CoordinatorMachine:
             raise EngineError(f"no state that this coordinator can go on with: {error}") from None
         for status in self._coordinator.statuses():
             self._say(status)
+        for booking in self._desk.bookings:
+            self._book(booking)
         return self._taken()
 
     def _restore(self, state: bytes) -> None:

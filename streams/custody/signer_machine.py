@@ -27,7 +27,7 @@ from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import rites
+from streams.custody import bookings, rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
@@ -163,8 +163,8 @@ class SignerMachine:
                 if letter.sender not in self._roster.facts:
                     raise CustodyError(f"{letter.sender} is no source of facts; the roster's [facts] are")
                 return self._fact(parse_fact(letter.body.encode()))
-            case "desk" | "audit":
-                return []  # for people
+            case "desk" | "audit" | bookings.ABOUT:
+                return []  # for people, and for the books of accounts
             case _:
                 raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
 

@@ -72,6 +72,8 @@ class Treasury:
         if missing > 0:
             node.fund(node.chain.address(key), missing)
             node.advance(self._depth)
+            # What it had is no news.
+            self.purses.credited.setdefault(vault, set()).update(deposit.reference for deposit in node.deposits(key))
         return True
 
     def fund(self, vault: str, amount: str) -> int:
