@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Random
     from m1cep.custody.policy import Policy
     from m1cep.custody.requests.messages import Heard, Message
+    from m1cep.custody.requests.state import Case
     from streams.agents.outbox import Packet
     from streams.custody.chaindesk import ChainDesk, Told
     from streams.custody.journal import Journal
@@ -143,7 +144,7 @@ class CoordinatorMachine:
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
-        self._board = Board(pen, lambda name: self._coordinator.case(name))
+        self._board = Board(pen, self._case)
         self._ticked_ms = 0
         self._alarms = Alarms()
         self._said: list[codec.Message | Packet] = []
@@ -354,6 +355,9 @@ class CoordinatorMachine:
         self._audit.note(kind, body, self._now_ms())
 
     # -- what is shown
+
+    def _case(self, request_id: str) -> Case | None:
+        return self._coordinator.case(request_id)
 
     def _show_vaults(self) -> None:
         for name, public in self._publics.items():
