@@ -46,7 +46,7 @@ class House:
     """
 
     def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2):
-        self.folder, self.numbers = folder, tuple(range(1, signers + 1))
+        self.folder, self.numbers, self.threshold = folder, tuple(range(1, signers + 1)), threshold
         folder.mkdir(exist_ok=True)
         self.passphrase = self._write("passphrase", PASSPHRASE)
         self.publics = {}

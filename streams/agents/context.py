@@ -178,7 +178,14 @@ class AgentContext:
         )
         return host
 
-    async def new_solo(self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = ()) -> Solo:
+    async def new_solo(
+        self,
+        name: str,
+        machine: Machine,
+        topics: Iterable[str],
+        outputs: Sequence[str] = (),
+        calm: frozenset[str] = frozenset(),
+    ) -> Solo:
         """The runner of an agent that is one and not many; its state is kept beside that of the groups ``<group>-...``.
 
         Args:
@@ -186,6 +193,7 @@ class AgentContext:
             machine: fresh.
             topics: what it reads.
             outputs: topics that it writes to.
+            calm: see :class:`Solo`.
 
         Raises:
             ServerError: a topic does not exist.
@@ -211,6 +219,7 @@ class AgentContext:
             client=options.client,
             ids={topic: ids.get(topic, "") for topic in inputs},
             fetch_max_wait_ms=options.fetch_max_wait_ms,
+            calm=calm,
         )
 
     async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from m1cep import EngineError
+from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
 from streams.errors import ServerError, ShellError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _TICK_MS = 50
+_CALM_WAIT_MS = 200
 _MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
 _SAVE_HEARD_S = 1.0
@@ -73,9 +74,11 @@ class Solo:
         client: settings of the Kafka client.
         ids: of the topics that it reads (all partitions, from the beginning), from the cluster.
         fetch_max_wait_ms: how long the broker waits for something new.
+        calm: topics of ``ids`` for which the broker may wait longer: little comes there, and nobody waits for the answer. The
+            embedded broker makes a reader wait so long whatever has come, and spends as much on a fetch of nothing as on any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with
         self,
         name: str,
         machine: Machine,
@@ -86,6 +89,7 @@ class Solo:
         client: Mapping[str, Any],
         ids: Mapping[str, str],
         fetch_max_wait_ms: int = 20,
+        calm: frozenset[str] = frozenset(),
     ) -> None:
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
@@ -93,14 +97,10 @@ class Solo:
         self._generation = 0
         self._changed = False
         self._saved_s = 0.0
-        self._consumer = AIOKafkaConsumer(
-            **for_aiokafka(client),
-            client_id=f"m1cep-{name}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=fetch_max_wait_ms,
-            metadata_max_age_ms=60_000,
-        )
+        waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
+        self._consumers = {
+            topics: _consumer(client, f"m1cep-{name}", wait_ms) for topics, wait_ms in waits_ms.items() if topics
+        }
         #: Done with an exception when the agent cannot go on; its own ``run`` says so here.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -112,20 +112,31 @@ class Solo:
             SupersededError: another process has taken it over.
             ServerError: a topic is gone.
         """
-        await self._consumer.start()
+        for consumer in self._consumers.values():
+            await consumer.start()
         said = await self._load()
         await self._assign()
         self.stats.state = "ready"
         _log.info("worker.ready", agent=self.name, topics=sorted(self.topics))
         await self._send(said)
         while True:
-            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=_MOST_RECORDS)
+            found = await self._wait()
             started_s = time.perf_counter()
             said = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
             if said or (self._changed and time.monotonic() - self._saved_s > _SAVE_HEARD_S):
                 await self._save()
             await self._send(said)
+
+    async def _wait(self) -> Mapping[TopicPartition, Sequence[Record]]:
+        """What has come; at the latest with the next tick, perhaps nothing."""
+        first, *others = self._consumers.values()
+        found: dict[TopicPartition, Sequence[Record]] = await first.getmany(
+            timeout_ms=_TICK_MS, max_records=_MOST_RECORDS
+        )
+        for consumer in others:
+            found |= await consumer.getmany(timeout_ms=0, max_records=_MOST_RECORDS)
+        return found
 
     def _hear(self, found: Mapping[TopicPartition, Sequence[Record]]) -> list[Message | Packet]:
         said: list[Message | Packet] = []
@@ -189,9 +200,11 @@ class Solo:
         if missing := sorted(self.topics - counts.keys()):
             raise ServerError(f"the broker has no topic {', '.join(missing)}", "make them: m1cep topics create")
         tps = [TopicPartition(topic, n) for topic in sorted(self.topics) for n in range(counts[topic])]
-        self._consumer.assign(tps)
-        for tp in tps:
-            self._consumer.seek(tp, self._positions.setdefault(tp, 0))
+        for topics, consumer in self._consumers.items():
+            theirs = [tp for tp in tps if tp.topic in topics]
+            consumer.assign(theirs)
+            for tp in theirs:
+                consumer.seek(tp, self._positions.setdefault(tp, 0))
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
 
     # -- the worker's side
@@ -223,7 +236,19 @@ class Solo:
 
     async def stop(self) -> None:
         """Let go of the broker."""
-        await self._consumer.stop()
+        for consumer in self._consumers.values():
+            await consumer.stop()
+
+
+def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **for_aiokafka(client),
+        client_id=name,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=wait_ms,
+        metadata_max_age_ms=60_000,
+    )
 
 
 def _tp(name: str) -> TopicPartition:

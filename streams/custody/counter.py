@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ACK_S = 10.0
 ANSWER_S = 20.0
+_FETCH_WAIT_MS = 20  # the embedded broker lets a reader wait so long, whatever has come meanwhile
 
 
 class Counter:
@@ -99,7 +100,7 @@ def open_counter(settings: Settings, roster: Roster, *, history: bool = False) -
     Raises:
         ServerError: no broker answers, or it lacks the topics.
     """
-    with consumer(settings) as reader:
+    with consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS) as reader:
         talk, stands = _partitions(reader, (ROUNDS, RELEASES)), _partitions(reader, (STANDING,))
         if {tp.topic for tp in (*talk, *stands)} != {ROUNDS, RELEASES, STANDING} or not _partitions(
             reader, (REQUESTS,)

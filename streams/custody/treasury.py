@@ -56,6 +56,7 @@ class Treasury:
         self._vaults, self._open_node, self._depth = vaults, open_node, depth
         self._nodes: dict[str, LocalNode[Any]] = {}
         self._keys: dict[str, bytes] = {}
+        self._addresses: dict[str, str] = {}
         self.purses = Purses()
         #: Vaults with deposits that do not count yet.
         self.young: set[str] = set()
@@ -72,6 +73,7 @@ class Treasury:
         node = self.node(vault)
         node.open_vault(key)
         self._keys[vault] = key
+        self._addresses.pop(vault, None)
         credited = self.purses.credited.get(vault, {})
         if credited and credited.keys().isdisjoint(one.reference for one in node.deposits(key)):
             self.anew.add(vault)
@@ -124,7 +126,10 @@ class Treasury:
 
     def address(self, vault: str) -> str:
         """Where it receives."""
-        return str(self.node(vault).chain.address(self.key(vault)))
+        found = self._addresses.get(vault)
+        if found is None:
+            found = self._addresses[vault] = str(self.node(vault).chain.address(self.key(vault)))
+        return found
 
     def weigh(self, vault: str) -> Weight:
         """What counts in a vault: its balance without deposits that have too few confirmations."""

@@ -28,6 +28,7 @@ from m1cep.custody.requests.messages import (
     Status,
     Tick,
     Unable,
+    Vote,
 )
 from m1cep.custody.signer import Known, NonceBox, Signer, votes
 from m1cep.errors import CustodyError
@@ -259,7 +260,8 @@ def test_whatever_a_coordinator_says_a_signer_signs_one_content_and_uses_no_nonc
                 commitments = draw(
                     st.sampled_from([{1: mine, 2: theirs}, {1: mine, 3: theirs}, {1: mine}, {2: theirs}])
                 )
-                event = AskShare(request.id, request.digest(), 1, draw(attempt), commitments)
+                at_once = draw(st.sampled_from([None, None, b"plan 1", b"plan 2", b"?"]))
+                event = AskShare(request.id, request.digest(), 1, draw(attempt), commitments, at_once)
             case "restart":
                 kept = json.loads(json.dumps(signer.snapshot()))
                 signer = world.signers[1] = Signer.restore(kept, world.quorums, world.policy, world.secrets[1])
@@ -270,7 +272,7 @@ def test_whatever_a_coordinator_says_a_signer_signs_one_content_and_uses_no_nonc
                 continue
         for answer in signer.handle(event):
             world.watch.heard(answer)
-            if isinstance(answer, Commitment):
+            if isinstance(answer, Commitment | Vote) and answer.commitment:
                 own.append(answer.commitment)
 
 
