@@ -45,6 +45,7 @@ for command in (
     custody_vaults.repair,
     custody_vaults.fund,
     custody_vaults.audit,
+    custody_vaults.audit_copy,
     custody_policy.policy,
 ):
     app.command()(command)
