@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Keys shared by many signers, and releases that they sign.", no_args_is_help=True)
 for command in (
     custody_keys.identity,
+    custody_keys.owner,
     custody_keys.backup,
     custody_keys.restore,
     custody_keys.recover,

@@ -51,6 +51,7 @@ from streams.custody.board import Board
 from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
+from streams.custody.owners import OwnerKeys, owner_keys
 from streams.custody.policies import PolicyDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
@@ -139,7 +140,8 @@ class CoordinatorMachine:
         self._audit = AuditDesk(journal, pen, by_group=roster.audit is not None)
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
         self._policies = PolicyDesk(policy, pen, verify_person, self._use_policy)
-        self._publics: dict[str, PublicKeys] = {}
+        self._publics: dict[str, PublicKeys | OwnerKeys] = {}
+        self._safes_open = False
         self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
@@ -158,6 +160,7 @@ class CoordinatorMachine:
 
     def take(self, topic: str, partition: int, record: Record) -> Sequence[codec.Message | Packet]:
         """A record of people (requests) or of signers (rounds)."""
+        self._open_safes()
         self._pass_time(self._now_ms())
         try:
             if topic == REQUESTS:
@@ -172,6 +175,7 @@ class CoordinatorMachine:
 
     def tick(self, now_ms: int) -> Sequence[codec.Message | Packet]:
         """Time for requests and chains; the newest head of the audit log where something has ended."""
+        self._open_safes()
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
@@ -263,7 +267,8 @@ class CoordinatorMachine:
         try:
             self._roster.shared(ask.vault)
             if isinstance(ask, asks.AskCeremony):
-                self._watches.begin(ask, self._publics.get(ask.vault), self._now_ms())
+                known = self._publics.get(ask.vault)
+                self._watches.begin(ask, None if isinstance(known, OwnerKeys) else known, self._now_ms())
                 return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
             units = self._desk.fund(ask.vault, ask.amount)
         except CustodyError as error:
@@ -281,16 +286,24 @@ class CoordinatorMachine:
         for vault, public in found.keys:
             self.set_public(vault, public)
 
-    def set_public(self, vault: str, public: PublicKeys) -> None:
+    def set_public(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         """A ceremony has ended: the vault has a key, or its key another epoch."""
         self._use(vault, public)
         if vault != AUDIT:
             self._coordinator.set_quorum(vault, _quorum(public))
         self._note("key", {"vault": vault, "epoch": public.epoch, "public": public.encode().hex()})
 
-    def _use(self, vault: str, public: PublicKeys) -> None:
+    def _open_safes(self) -> None:
+        """Vaults whose keys are in the roster."""
+        if not self._safes_open:
+            self._safes_open = True
+            for name, vault in self._roster.vaults.items():
+                if vault.owners:
+                    self.set_public(name, owner_keys(vault))
+
+    def _use(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         self._publics[vault] = public
-        if vault == AUDIT:
+        if vault == AUDIT and isinstance(public, PublicKeys):
             self._audit.set_public(public)
             return
         self._group.set_public(vault, public)
@@ -394,7 +407,7 @@ class CoordinatorMachine:
         state = _State(
             self._coordinator.snapshot(),
             self._desk.snapshot(),
-            {vault: public.encode() for vault, public in self._publics.items()},
+            {vault: one.encode() for vault, one in self._publics.items() if isinstance(one, PublicKeys)},
             self._watches.snapshot(),
             list(self._answered.values()),
             self._audit.snapshot(),
@@ -431,6 +444,10 @@ class CoordinatorMachine:
         self._desk.load(found.chains)
         for vault, data in found.publics.items():
             self._use(vault, PublicKeys.decode(rites.suite_for(self._roster, vault), data))
+        for vault, known in self._roster.vaults.items():
+            if known.owners:
+                self._use(vault, owner_keys(known))
+        self._safes_open = True
         quorums = {vault: _quorum(public) for vault, public in self._publics.items() if vault != AUDIT}
         self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
 
@@ -439,7 +456,7 @@ def _about(event: Any) -> str:
     return str(event.request.id if isinstance(event, Submit) else event.request_id)
 
 
-def _quorum(public: PublicKeys) -> Quorum:
+def _quorum(public: PublicKeys | OwnerKeys) -> Quorum:
     return Quorum(tuple(public.shares), public.threshold, public.epoch)
 
 

@@ -36,6 +36,7 @@ from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
 from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
+from streams.custody.owners import owner_address, owner_keys
 from streams.custody.policies import newest_policy
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
 from streams.custody.secrets import KeyfileSecrets, verify_person
@@ -73,6 +74,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     quorums: dict[str, tuple[tuple[int, ...], int, int]]
     audit: dict[str, Any] = {}
     policy: str = ""
+    owner_since_ms: int = 0
 
 
 class SignerMachine:
@@ -101,9 +103,10 @@ class SignerMachine:
         self._secrets = KeyfileSecrets(keyfile, roster.vaults)
         self._ceremonies = Ceremonies(roster, keyfile, self._pen)
         self._quorums = {vault: _quorum(held.share.public) for vault, held in keyfile.held.items()}
+        self._keyfile, self._remembers = keyfile, False
+        self._quorums |= self._owned()
         self.signer = Signer(self.number, self._quorums, policy, self._secrets)
         self._listed_chains = _chains_by_asset(roster)
-        self._keyfile, self._remembers = keyfile, False
         self._forgot_ms = 0
         self._witness = self._new_witness()
 
@@ -143,6 +146,7 @@ class SignerMachine:
                 quorums,
                 self._witness.snapshot(),
                 self._policy.text,
+                self._secrets.owner_since_ms,
             )
         )
 
@@ -154,6 +158,7 @@ class SignerMachine:
             # A vault that this signer has left is in the state only; of others the keyfile knows best.
             self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums
             self._policy = newest_policy(self._policy, kept.policy)
+            self._secrets.owner_since_ms = kept.owner_since_ms
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
             self._witness = self._new_witness(Witness.copy_of(kept.audit))
         except (msgspec.MsgspecError, CustodyError) as error:
@@ -166,10 +171,24 @@ class SignerMachine:
 
     def _begin(self) -> None:
         """Where there is no state to go on from, but shares: what was asked for until now may have been signed."""
+        if not self._remembers:
+            self._secrets.owner_since_ms = self._clock_ms()
         if not self._remembers and self._keyfile.held:
             _log.warning("signer.memory_lost", signer=self.number, vaults=sorted(self._keyfile.held))
             self._keyfile.memory_lost(self._clock_ms())
         self._remembers = True
+
+    def _owned(self) -> dict[str, Quorum]:
+        """Of Safes of which this signer is an owner."""
+        found = {}
+        for name, vault in self._roster.vaults.items():
+            if vault.owners and self.number in vault.signers:
+                mine = owner_address(self._keyfile.seed, name)
+                if vault.owners[self.number].lower() != mine.lower():
+                    raise CustodyError(f"the roster has another owner {self.number} of vault {name} than mine: {mine}")
+                chain_of(vault.chain)  # whose contracts are fetched now, not when there is something to sign
+                found[name] = _quorum(owner_keys(vault))
+        return found
 
     # -- what is heard
 
