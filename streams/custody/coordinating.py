@@ -46,9 +46,9 @@ from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import asks, policies, rites
 from streams.custody.alarms import Alarms
+from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
-from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
@@ -58,6 +58,7 @@ from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
 from streams.custody.transfers import Undone
 from streams.custody.watches import Watches
+from streams.custody.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -79,7 +80,6 @@ VERSION = 2
 TOPICS = (REQUESTS, ROUNDS)
 _SOURCE = "/m1cep/custody/coordinator"
 _CLOCK_MS = 50  # how fine the requests' time goes on while records come
-_MOST_ASKS = 1_000  # ids of people's asks that are remembered
 
 _BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
 
@@ -147,11 +147,11 @@ class CoordinatorMachine:
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
         self._board = Board(pen, self._case)
+        self._window = Window(roster, pen, desk, self._board)
         self._ticked_ms = 0
         self._alarms = Alarms()
         self._said: list[codec.Message | Packet] = []
-        self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
-        self._answered: dict[str, asks.Answered] = {}
+        self._asks = AskDesk(roster, desk, self._watches, self._note)
         desk.note = self._note
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
@@ -179,8 +179,8 @@ class CoordinatorMachine:
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
-        self._show_vaults()
-        self._show_head(self._audit.tick(now_ms))
+        self._said += self._window.vaults(self._publics)
+        self._said += self._window.also("head", "head", self._audit.tick(now_ms))
         self._said += self._board.write(now_ms)
         return self._taken()
 
@@ -195,11 +195,12 @@ class CoordinatorMachine:
 
     def _person(self, letter: Letter) -> None:
         if letter.about == "desk":
-            self._ask(letter)
+            vault, answer = self._asks.hear(letter, self._policy, self._publics, self._now_ms())
+            self._release(vault, "desk", asks.encode(answer))
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_person(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_person(letter))
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
             return
         message = word_of_person(letter)
@@ -238,7 +239,7 @@ class CoordinatorMachine:
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_signer(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_signer(letter))
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
@@ -248,32 +249,6 @@ class CoordinatorMachine:
             self._pass_time(self._now_ms(), at_once=True)  # what is over has expired, whoever says so first
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         self._hear_all([message])
-
-    # -- what people ask beside releases
-
-    def _ask(self, letter: Letter) -> None:
-        ask = asks.parse_ask(letter.body)
-        if letter.sender not in self._policy.groups[self._policy.change.group]:
-            raise CustodyError(f"{letter.sender} is not of group {self._policy.change.group}, who may ask for this")
-        answer = self._answered.get(ask.id)
-        if answer is None:
-            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(ask)})
-            answer = self._answered[ask.id] = self._carry_out(ask)
-            while len(self._answered) > _MOST_ASKS:
-                del self._answered[next(iter(self._answered))]
-        self._release(ask.vault, "desk", asks.encode(answer))
-
-    def _carry_out(self, ask: asks.Ask) -> asks.Answered:
-        try:
-            self._roster.shared(ask.vault)
-            if isinstance(ask, asks.AskCeremony):
-                known = self._publics.get(ask.vault)
-                self._watches.begin(ask, None if isinstance(known, OwnerKeys) else known, self._now_ms())
-                return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
-            units = self._desk.fund(ask.vault, ask.amount)
-        except CustodyError as error:
-            return asks.Answered(ask.id, False, str(error)[:1_000])
-        return asks.Answered(ask.id, True, f"{units} minor units are on their way to {self._desk.address(ask.vault)}")
 
     # -- keys
 
@@ -367,38 +342,8 @@ class CoordinatorMachine:
     def _note(self, kind: str, body: dict[str, Any]) -> None:
         self._audit.note(kind, body, self._now_ms())
 
-    # -- what is shown
-
     def _case(self, request_id: str) -> Case | None:
         return self._coordinator.case(request_id)
-
-    def _show_vaults(self) -> None:
-        for name, public in self._publics.items():
-            group = (public.group.hex(), public.epoch, public.threshold, tuple(public.shares))
-            shown: asks.VaultStands | asks.AuditStands
-            if name == AUDIT:
-                shown = asks.AuditStands(*group)
-            else:
-                vault = self._roster.vaults[name]
-                about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
-                shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
-            if self._shown.get(name) != shown:
-                self._shown[name] = shown
-                letter = self._pen.write(RELEASES, name, "desk", asks.encode(shown))
-                self._said.append(letter)
-                self._board.put(f"vault/{name}", letter)
-
-    def _show_policy(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES:
-                self._board.put("policy", message)
-
-    def _show_head(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES and b'"about":"head"' in message.value:
-                self._board.put("head", message)
 
     # -- to keep
 
@@ -409,7 +354,7 @@ class CoordinatorMachine:
             self._desk.snapshot(),
             {vault: one.encode() for vault, one in self._publics.items() if isinstance(one, PublicKeys)},
             self._watches.snapshot(),
-            list(self._answered.values()),
+            self._asks.snapshot(),
             self._audit.snapshot(),
             self._policies.snapshot(),
             self._alarms.snapshot(),
@@ -439,7 +384,7 @@ class CoordinatorMachine:
         self._audit.load(found.audit)
         self._policies.load(found.policies)
         self._alarms.load(found.alarms)
-        self._answered = {one.id: one for one in found.answered}
+        self._asks.load(found.answered)
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():
