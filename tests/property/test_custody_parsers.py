@@ -23,7 +23,7 @@ from m1cep.custody.request import Kind, Lock, Request, parse_request
 from m1cep.custody.requests import decode, encode
 from m1cep.custody.requests.messages import Approved, AskCommitment, AskShare, Propose, Status, Submit, Vote, Word
 from m1cep.errors import CustodyError, M1cepError
-from streams.custody import asks, board, policies, rites
+from streams.custody import asks, board, bookings, policies, rites
 from streams.custody.auditing import parse_head
 from streams.custody.backup import Check, back_up
 from streams.custody.mail import ROUNDS, open_letter, outside
@@ -162,6 +162,17 @@ PARSERS = {
         ],
         policies.encode,
     ),
+    "booking": (
+        bookings.parse_booking,
+        [
+            bookings.encode(one)
+            for one in (
+                bookings.Deposited("v", "a", "c", "BTC", "5", "tx:1", 1), bookings.Freed("w-1", "v", "a", 1),
+                bookings.PaidOut("w-1", "v", "a", "c", "BTC", "5", "0", "tx", 1),
+            )
+        ],
+        bookings.encode,
+    ),
     "request as it stands": (board.decode, [plain(board.RequestStands(REQUEST, STATUS, (VOTE,), (APPROVAL,)))], plain),
     "facts of a chain": (
         lambda data: state_from_json(BITCOIN, data),
@@ -184,7 +195,7 @@ TEXT = {
     "head",
     "address",
 }
-TEXT |= {"words about a policy", "request as it stands", "amount", "chain"}
+TEXT |= {"booking", "words about a policy", "request as it stands", "amount", "chain"}
 
 LEAVES = st.one_of(
     st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=20), st.just([]), st.just({}),
