@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from m1cep.custody.audit import sequence_of
 from m1cep.custody.heads.messages import decode_signed
 from m1cep.custody.requests import decode
 from m1cep.custody.requests.messages import Propose, Refused, Status, Vote
@@ -91,6 +92,8 @@ class View:
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
+        #: The audit log as it was sent to the signers, by the number of the entry; the first that came of each.
+        self.log: dict[int, bytes] = {}
         self.policy: PolicyStands | None = None
         #: How often the coordinator has said something of policies.
         self.policy_words = 0
@@ -106,6 +109,9 @@ class View:
                 self._stands(board.decode(letter.body))
             elif letter.sender == COORDINATOR and letter.about == "desk":
                 self._desk(letter)
+            elif letter.sender == COORDINATOR and letter.about == "log":
+                for line in letter.body.encode().split(b"\n"):
+                    self.log.setdefault(sequence_of(line) or 0, line)
             elif letter.sender == COORDINATOR and letter.about == "audit":
                 self.heads.append((parse_head(letter.body), value or b""))
             elif letter.sender == COORDINATOR and letter.about == policies.ABOUT:
