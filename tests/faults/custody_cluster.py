@@ -14,8 +14,8 @@ from topics_read import read_topic
 
 from m1cep.custody.policy.events import DestinationListed
 from m1cep.custody.request import Kind, Request
-from m1cep.custody.requests import decode
-from m1cep.custody.requests.messages import AskCommitment, AskShare, Commitment, Propose, Share, Status, Submit, Vote
+from m1cep.custody.requests import State, decode
+from m1cep.custody.requests.messages import AskCommitment, AskShare, Commitment, Share, Status, Submit
 from m1cep.errors import CustodyError
 from streams.config import load_settings
 from streams.custody import asks
@@ -159,14 +159,16 @@ class Cluster:
         seen = counter.view.requests
         return {one.id: (seen[one.id].state, seen[one.id].status) for one in self.requests if one.id in seen}
 
-    def ended(self, counter: Counter, request):
-        """Wait until a request has ended; how."""
+    def state(self, counter: Counter, request):
+        """Where a request stands; None: nothing was said of it."""
+        seen = counter.view.requests.get(request.id)
+        return seen.status.state if seen is not None and seen.status is not None else None
 
-        def there(view):
-            seen = view.requests.get(request.id)
-            return seen is not None and seen.status is not None and seen.status.state.ended
-
-        self.see(counter, there, f"the end of {request.id}")
+    def reaches(self, counter: Counter, request, *states):
+        """Wait until a request is in one of these states, any end if there are none; its status."""
+        wanted = states or [state for state in State if state.ended]
+        what = f"{request.id} is {' or '.join(state.value for state in wanted)}"
+        self.see(counter, lambda _: self.state(counter, request) in wanted, what)
         return counter.view.requests[request.id].status
 
     # -- what must be true
@@ -226,6 +228,3 @@ class Cluster:
         asked = {one.request.id for one in said if isinstance(one, Submit)}
         assert asked == {request.id for request in self.requests}
         assert {name: len(ends[name]) for name in asked} == dict.fromkeys(asked, 1), f"not one end each: {dict(ends)}"
-
-
-__all__ = ["COORDINATOR", "Cluster", "Propose", "Vote"]

@@ -74,7 +74,7 @@ def test_signers_killed_at_every_step_release_every_request_once(cluster):
             for number in (1, 2):
                 here.wait_death(number)
                 here.begin(number)
-            status = here.ended(counter, request)
+            status = here.reaches(counter, request)
             assert (status.state, status.unresolved) == (State.CONFIRMED, False), (both, status)
         left_once(here, counter, "solana", before, len(here.requests))
         here.check(counter)
@@ -93,11 +93,11 @@ def test_a_signer_that_stays_dead_is_left_out_and_named_if_there_are_too_few(clu
         request = here.ask(counter, "evm")
         here.wait_death(1)
         here.begin(2)
-        assert here.ended(counter, request).state is State.CONFIRMED
+        assert here.reaches(counter, request).state is State.CONFIRMED
         left_once(here, counter, "evm", before, 1)
         here.kill(3)
         request = here.ask(counter, "evm", expires_s=4)
-        status = here.ended(counter, request)
+        status = here.reaches(counter, request)
         assert status.state is State.EXPIRED
         assert "not signed by" in status.reason
         here.check(counter)
@@ -130,7 +130,7 @@ def test_a_coordinator_killed_at_every_step_brings_every_request_to_one_end(clus
             request = here.ask(counter, kind, expires_s=20)
             here.wait_death(COORDINATOR)
             here.begin(COORDINATOR)
-            ends[point] = here.ended(counter, request)
+            ends[point] = here.reaches(counter, request)
         print({point: (status.state.value, status.reason) for point, status in ends.items()})
         here.check(counter)
         before_plan = [status.state for point, status in ends.items() if "Propose" in point or "confirmed" in point]
@@ -194,14 +194,14 @@ def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_chan
         here.prepare(counter)
         before = int(counter.view.vaults["alice-solana"].free)
         request = here.ask(counter, "solana")
-        assert here.ended(counter, request).state is State.CONFIRMED
+        assert here.reaches(counter, request).state is State.CONFIRMED
         former = stranger.heard()  # of epoch 0
         here.refresh(counter, "solana")
         stranger.say_again(former)
         for _ in range(2):
             request = here.ask(counter, "solana")
             stranger.say_again(rng.sample(former, len(former) // 2))
-            status = here.ended(counter, request)
+            status = here.reaches(counter, request)
             assert (status.state, status.excluded) == (State.CONFIRMED, {})
         left_once(here, counter, "solana", before, 3)
         stranger.say_again(stranger.heard())
@@ -209,7 +209,7 @@ def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_chan
         here.kill(1)
         here.begin(COORDINATOR, 1)
         request = here.ask(counter, "solana")
-        assert here.ended(counter, request).state is State.CONFIRMED
+        assert here.reaches(counter, request).state is State.CONFIRMED
         here.check(counter)
     stranger.close()
 
@@ -221,18 +221,17 @@ def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_chan
 )
 def test_what_is_checked_here_can_fail(cluster, mutants, says):
     """Each safeguard is taken away, and the same check that the others rest on must notice."""
-    here = cluster(["solana"], signers=2, threshold=2, mutants=mutants)
+    here = cluster(["bitcoin"], signers=2, threshold=2, mutants=mutants)
     here.begin(COORDINATOR, 1, 2)
     with here.open() as counter:
         here.prepare(counter)
-        for number in (1, 2):
+        for number, point in ((1, "die:sent:Share"), (2, "die:heard:Share")):
             here.kill(number)
-        here.begin(1, sabotage=["die:sent:Share", "unprepared"])
-        here.begin(2, sabotage=["drop:Share"])
-        request = here.ask(counter, "solana", expires_s=30)
-        here.wait_death(1)
-        here.kill(2)
-        here.begin(1, 2)
-        here.ended(counter, request)
+            here.begin(number, sabotage=[point])
+        request = here.ask(counter, "bitcoin", expires_s=30)
+        for number in (1, 2):
+            here.wait_death(number)
+            here.begin(number)
+        here.reaches(counter, request, State.SIGNED, State.BROADCAST, State.CONFIRMED)
         with pytest.raises(AssertionError, match=says):
             here.check(counter)
