@@ -7,6 +7,8 @@ M1cepError
 ├── GridError      a grid that cannot be planned or run: the numbers that show why
 ├── CustodyError   a request, message, log or state of custody that is refused: what was expected, what came
 │   └── PolicyError    a policy file that cannot be understood: line, column, caret, hint
+├── LedgerError    a posting, event or chart of accounts that is refused: its code, what was expected, what came
+├── PretradeError  limits, an order or a record of the pre-trade check that is refused: what was expected, what came
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
@@ -122,12 +124,28 @@ class GridError(M1cepError):
     """A grid that cannot be planned or run; the message has the numbers that show why, and the remedy."""
 
 
+class PretradeError(M1cepError):
+    """Limits, an order or a record that the pre-trade check refuses; the message says what was expected and what came."""
+
+
 class CustodyError(M1cepError):
     """A request, a message, a log or a state of custody that is refused; no secret is ever part of the message."""
 
 
 class PolicyError(_TextError, CustodyError):
     """A custody policy that is refused."""
+
+
+class LedgerError(M1cepError):
+    """A posting that is refused: nothing of it is in the books.
+
+    Attributes:
+        code: why, in one word of a fixed list, such as ``exceeds_credits``; for counters.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {_printable(message)}")
 
 
 class RuleFailure(M1cepError):  # noqa: N818 - not a wrong use: something in the rule's code gave way

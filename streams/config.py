@@ -120,6 +120,7 @@ class Settings(BaseSettings):
         state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
         signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
+        rpc_port: of the pre-trade check, on 127.0.0.1; 0 is any free one.
         web_port: of the web page; None means 8080, or the next free one.
         venue: where grids trade for real, as ccxt calls it; None: nowhere.
         venue_account: whose the key is: the grids of this account may use it, no other.
@@ -127,7 +128,10 @@ class Settings(BaseSettings):
         venue_sandbox: use the venue's test network.
         venue_url: instead of the venue's own address.
         venue_settle_s: a request that the venue has not answered for so long cannot arrive any more.
-        cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
+        cache_url: of the Redis or Valkey cache.
+        db_write_url, db_read_url: of the ledger's PostgreSQL: its primary, for the role that writes; its replica, for the
+            role that reads.
+        db_owner_url: of the primary, for the role that owns the tables; only migrations use it.
     """
 
     model_config = SettingsConfigDict(
@@ -157,6 +161,7 @@ class Settings(BaseSettings):
     signer_passphrase: SecretStr | None = None
     signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
+    rpc_port: Annotated[int, Field(ge=0, le=65535)] = 50061
     web_port: Port | None = None
     venue: str | None = None
     venue_account: str | None = None
@@ -170,6 +175,7 @@ class Settings(BaseSettings):
     cache_url: SecretStr | None = None
     db_write_url: SecretStr | None = None
     db_read_url: SecretStr | None = None
+    db_owner_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _tls_and_sasl_are_whole(self) -> Settings:

@@ -78,6 +78,8 @@ BUILT_IN = (
     Topic("m1cep.custody.requests.v1", "vault", _FOREVER, partitions=1),
     Topic("m1cep.custody.rounds.v1", "request", _FOREVER, partitions=1),
     Topic("m1cep.custody.releases.v1", "vault", _FOREVER, partitions=1),
+    Topic("m1cep.custody.audit.v1", "log", _FOREVER, partitions=1),
+    Topic("m1cep.custody.standing.v1", "thing", _COMPACTED, partitions=1),
 )
 
 

@@ -76,6 +76,7 @@ class House:
         for kind in kinds:
             lines += [f"[vaults.alice-{kind}]", f'chain = "{CHAINS[kind]}"', 'account = "alice"']
             lines += [f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
+        lines += ["[audit]", f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
         return "\n".join(lines) + "\n"
 
     def key(self, name):

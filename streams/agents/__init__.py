@@ -103,6 +103,18 @@ async def _venue(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _ledger(context: AgentContext) -> Running:
+    from streams.agents.ledger import build
+
+    return await build(context)
+
+
+async def _pretrade(context: AgentContext) -> Running:
+    from streams.agents.pretrade import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -113,4 +125,6 @@ AGENTS = {
     "signer": _signer,
     "custody": _custody,
     "venue": _venue,
+    "ledger": _ledger,
+    "pretrade": _pretrade,
 }

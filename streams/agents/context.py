@@ -14,7 +14,7 @@ from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
     from streams.gateways.access import VenueAccess
+    from streams.ledger.schema import Connection
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -56,6 +57,19 @@ class CustodyOptions:
 
 
 @dataclass(frozen=True)
+class LedgerOptions:
+    """What the agent ledger needs beside what all agents do.
+
+    Attributes:
+        shards: what connects to the database of each, as the role that writes.
+        chart: file of the chart of accounts; None: the packaged one.
+    """
+
+    shards: Sequence[Callable[[], Connection]]
+    chart: Path | None = None
+
+
+@dataclass(frozen=True)
 class WorkerOptions:
     """What to run and how.
 
@@ -64,10 +78,13 @@ class WorkerOptions:
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        limits: file of the pre-trade check's limits; None: the packaged ones.
+        rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         custody: of a custody agent; None: no such agent is asked for.
+        ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
@@ -100,8 +117,11 @@ class WorkerOptions:
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
     markets: Path | None = None
+    limits: Path | None = None
+    rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
+    ledger: LedgerOptions | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)
@@ -179,12 +199,7 @@ class AgentContext:
         return host
 
     async def new_solo(
-        self,
-        name: str,
-        machine: Machine,
-        topics: Iterable[str],
-        outputs: Sequence[str] = (),
-        calm: frozenset[str] = frozenset(),
+        self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = (), **more: Any
     ) -> Solo:
         """The runner of an agent that is one and not many; its state is kept beside that of the groups ``<group>-...``.
 
@@ -193,7 +208,7 @@ class AgentContext:
             machine: fresh.
             topics: what it reads.
             outputs: topics that it writes to.
-            calm: see :class:`Solo`.
+            more: of :class:`Solo`, what only some agents need.
 
         Raises:
             ServerError: a topic does not exist.
@@ -219,7 +234,7 @@ class AgentContext:
             client=options.client,
             ids={topic: ids.get(topic, "") for topic in inputs},
             fetch_max_wait_ms=options.fetch_max_wait_ms,
-            calm=calm,
+            **more,
         )
 
     async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:

@@ -8,7 +8,22 @@ import sys
 import typer
 
 from m1cep.errors import M1cepError, RuleError
-from streams.cli import bench, custody, data, demo, grid, produce, replay, rules, servers, soak, topics, worker
+from streams.cli import (
+    bench,
+    custody,
+    data,
+    database,
+    demo,
+    grid,
+    ledger,
+    produce,
+    replay,
+    rules,
+    servers,
+    soak,
+    topics,
+    worker,
+)
 from streams.errors import ExitCode, ShellError
 from streams.logs import configure_logs, without_secrets
 
@@ -30,9 +45,12 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(custody.app, name="custody")
+app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
+app.command("cache")(servers.cache)
+app.add_typer(database.app, name="db")
 
 
 def _version(value: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.agents.context import CustodyOptions
+    from streams.agents.context import CustodyOptions, LedgerOptions
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -21,6 +21,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_LOOKUPS = _WITH_RULES | {"pretrade"}
 _WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
 Rules = Annotated[
@@ -41,6 +42,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     markets: Annotated[
         Path | None, typer.Option(help="Markets of the paper exchange (TOML); default: the packaged ones.")
     ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
+    ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
     ] = None,
@@ -59,6 +63,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None, typer.Option(help="Key of the roster's source of facts `chains`, of the agent custody.")
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
+    chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -119,11 +124,14 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             agents=names,
             rules=load_rules(rules, declared) if ruled else [],
             streams=declared,
-            lookups=load_lookups(settings.lookups) if ruled else None,
+            lookups=load_lookups(settings.lookups) if not _WITH_LOOKUPS.isdisjoint(names) else None,
             markets=markets,
+            limits=limits,
+            rpc_port=settings.rpc_port,
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             venue=venue_access(settings),
             client=settings.client_settings(),
+            ledger=_ledger(settings, chart) if "ledger" in names else None,
             state_dir=settings.state_dir,
             state_url=settings.state_url,
             allow_plaintext=settings.allow_plaintext,
@@ -140,6 +148,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )
     )
+
+
+def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+    from streams.agents.context import LedgerOptions
+    from streams.ledger.connections import writers
+
+    return LedgerOptions(writers(settings), chart)
 
 
 def _custody(

@@ -101,11 +101,7 @@ class KeyfileSecrets:
 
     def verify(self, public_key: str, message: bytes, signature: str) -> bool:
         """Whether a person's signature is by the key."""
-        try:
-            VerifyKey(bytes.fromhex(public_key)).verify(message, bytes.fromhex(signature))
-        except (BadSignatureError, ValueError):
-            return False
-        return True
+        return verify_person(public_key, message, signature)
 
     def _held(self, vault: str) -> Held:
         held = self._keyfile.held.get(vault)
@@ -123,3 +119,12 @@ class KeyfileSecrets:
             signing = tweak_share(share) if share.public.suite is TAPROOT else share
             known = self._signing[vault] = (share, signing)
         return known[1]
+
+
+def verify_person(public_key: str, message: bytes, signature: str) -> bool:
+    """Whether a person's Ed25519 signature (hexadecimal) is by the key (hexadecimal)."""
+    try:
+        VerifyKey(bytes.fromhex(public_key)).verify(message, bytes.fromhex(signature))
+    except (BadSignatureError, ValueError):
+        return False
+    return True

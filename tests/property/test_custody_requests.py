@@ -81,7 +81,8 @@ def test_the_runs_are_not_idle():
 
 def only_good(world):
     """What every signer would sign at once, so that nothing but faults is in the way."""
-    return [world.ask(kind=kind, destination="there", amount="7", **times(world, kind)) for kind in Kind]
+    kinds = [kind for kind in Kind if kind is not Kind.PAYOUT]
+    return [world.ask(kind=kind, destination="there", amount="7", **times(world, kind)) for kind in kinds]
 
 
 def times(world, kind):
