@@ -5,9 +5,10 @@ import os
 import signal
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import msgspec
-from custodyhouse import CHAINS, House
+from custodyhouse import CHAINS, PASSPHRASE, House
 from custodyoffice import SOME, Office
 from faults.harness import until
 from topics_read import read_topic
@@ -21,7 +22,7 @@ from streams.config import load_settings
 from streams.custody import asks
 from streams.custody.counter import Counter, open_counter
 from streams.custody.derive import chain_of, derive
-from streams.custody.keyfile import WEAK
+from streams.custody.keyfile import WEAK, Keyfile
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.roster import load_roster
 from streams.topics import BUILT_IN, create_topics, topics_of_signers
@@ -195,6 +196,17 @@ class Cluster:
         self._check_ends(said)
         return said
 
+    def shares_in_memory(self):
+        """Whose shares of any vault are somewhere in the memory of which process, as the keyfiles have them now."""
+        shares = {}
+        for number in self.house.numbers:
+            held = Keyfile.open(self.house.keyfile(number), PASSPHRASE, to_read=True).held
+            shares[number] = [one.share.secret.reveal() for one in held.values()]
+        return {
+            name: {number for number, secrets in shares.items() if memory_has(pid, secrets)}
+            for name, pid in self._pids.items()
+        }
+
     def _check_contents(self, said, counter):
         plans, shared = defaultdict(set), {(one.request_id, one.attempt) for one in said if isinstance(one, Share)}
         for one in said:
@@ -228,3 +240,21 @@ class Cluster:
         asked = {one.request.id for one in said if isinstance(one, Submit)}
         assert asked == {request.id for request in self.requests}
         assert {name: len(ends[name]) for name in asked} == dict.fromkeys(asked, 1), f"not one end each: {dict(ends)}"
+
+
+def memory_has(pid, values):
+    """Whether a process has one of these byte strings anywhere in what it can write to."""
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, permissions = line.split()[:2]
+            begin, end = (int(at, 16) for at in span.split("-"))
+            if not permissions.startswith("rw"):
+                continue
+            try:
+                memory.seek(begin)
+                found = memory.read(end - begin)
+            except OSError:  # not there for readers, such as vvar
+                continue
+            if any(value in found for value in values):
+                return True
+    return False

@@ -2,6 +2,7 @@
 
 import random
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 from custodyoffice import SOME
@@ -183,6 +184,7 @@ class Stranger:
 
 
 def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_change_nothing(cluster, any_broker):
+    """And all the while nobody but its signer has a share in its memory."""
     here = cluster(["solana"], broker=any_broker)
     rng = random.Random(20)
     stranger = Stranger(here, rng)
@@ -204,6 +206,8 @@ def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_chan
             status = here.reaches(counter, request)
             assert (status.state, status.excluded) == (State.CONFIRMED, {})
         left_once(here, counter, "solana", before, 3)
+        if Path("/proc/self/mem").exists():  # after a key, a refresh and releases
+            assert here.shares_in_memory() == {COORDINATOR: set(), 1: {1}, 2: {2}, 3: {3}}
         stranger.say_again(stranger.heard())
         here.kill(COORDINATOR)  # and whoever starts again reads all of it
         here.kill(1)
