@@ -25,8 +25,8 @@ def apply(text):
 
 
 def what(message):
-    """What a message on its way to Kafka is."""
-    letter = json.loads(message.value)
+    """What a message on its way to Kafka is; of those that are no letters about requests, nothing that is asked for."""
+    letter = json.loads(getattr(message, "value", None) or b"{}")
     if letter.get("about") != "request":
         return letter.get("about")
     said = json.loads(letter["body"])
