@@ -4,7 +4,7 @@
         connect(database.write_url), connect(database.read_url)
 
 What is acknowledged to a writer is on both servers' disks (``in_step``), so either may be lost. When the primary ends, the
-replica is promoted and the other one made anew from it. While there is only one server, which is so from a promotion until the other is
+replica is promoted and the other one made anew from it. While there is only one server, from a promotion until the other is
 back, an acknowledgement is of that one alone: better than no database, and said in the log.
 
     <folder>/passwords.json     of the superuser and the roles, 0600, made at the first start
