@@ -1,7 +1,8 @@
 """What the coordinator tells the books of accounts: what came into a vault, what is to leave it, what left it, what was undone.
 
 On m1cep.custody.releases.v1, in letters about ``books``, signed by the source of facts ``chains``. Each has an id, so that said
-twice it counts once. The newest are said again after a restart: messages are sent after the state is saved, and a crash may lose some.
+twice it counts once. The newest are said again after a restart: messages are sent after the state is saved, so a crash may lose
+some.
 """
 
 from __future__ import annotations
