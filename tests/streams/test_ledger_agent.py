@@ -97,12 +97,15 @@ def test_events_are_booked_shown_and_refused(postgres, kafka, ledger, m1cep, eve
 
 
 def test_vaults_are_booked_from_custodys_letters_and_forged_ones_are_not(postgres, kafka, ledger, tmp_path, eventually):
-    pens = {name: Pen(name, Secret(bytes([n]) * 32)) for n, name in enumerate(("coordinator", "chains", "s1", "thief"))}
+    pens = {
+        name: Pen(name, Secret(bytes([n]) * 32))
+        for n, name in enumerate(("coordinator", "chains", "s1", "s2", "thief"))
+    }
     roster = tmp_path / "roster.toml"
     keys = {name: pen.verify_key.hex() for name, pen in pens.items()}
     roster.write_text(
-        f'[coordinator]\nkey = "{keys["coordinator"]}"\n[facts]\nchains = "{keys["chains"]}"\n[signers]\n1 = "{keys["s1"]}"\n'
-        '[vaults.v1]\nchain = "bitcoin:regtest"\naccount = "alice"\nsigners = [1]\nthreshold = 1\n'
+        f'[coordinator]\nkey = "{keys["coordinator"]}"\n[facts]\nchains = "{keys["chains"]}"\n[signers]\n1 = "{keys["s1"]}"\n2 = "{keys["s2"]}"\n'
+        '[vaults.v1]\nchain = "bitcoin:regtest"\naccount = "alice"\nsigners = [1, 2]\nthreshold = 2\n'
     )
     database = Database(postgres)
     process = ledger(database.env, "--custody", roster)
