@@ -56,6 +56,7 @@ class Tally:
     expired: int = 0
     waiting: int = 0  # put aside for lack of funds, some of them posted since
     moving_nothing: int = 0
+    lost: int = 0  # connections to databases
     refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by the error's code
 
     def add(self, booked: Booked) -> None:
@@ -203,6 +204,7 @@ class Bookkeeper:
                 return act()
             except psycopg.OperationalError as error:
                 self._at = []
+                self.tally.lost += 1
                 for shard in self._shards:
                     shard.disconnect()
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__

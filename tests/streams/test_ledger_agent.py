@@ -104,7 +104,8 @@ def test_vaults_are_booked_from_custodys_letters_and_forged_ones_are_not(postgre
     roster = tmp_path / "roster.toml"
     keys = {name: pen.verify_key.hex() for name, pen in pens.items()}
     roster.write_text(
-        f'[coordinator]\nkey = "{keys["coordinator"]}"\n[facts]\nchains = "{keys["chains"]}"\n[signers]\n1 = "{keys["s1"]}"\n2 = "{keys["s2"]}"\n'
+        f'[coordinator]\nkey = "{keys["coordinator"]}"\n[facts]\nchains = "{keys["chains"]}"\n[signers]\n1 = "{keys["s1"]}"\n'
+        f'2 = "{keys["s2"]}"\n'
         '[vaults.v1]\nchain = "bitcoin:regtest"\naccount = "alice"\nsigners = [1, 2]\nthreshold = 2\n'
     )
     database = Database(postgres)
