@@ -100,6 +100,19 @@ def test_holds_end_when_event_time_is_a_minute_beyond_them(database, topic, keep
     assert balanced(database)
 
 
+def test_how_a_hold_ended_is_remembered_by_the_database(database, topic, keeper):
+    request = {"request_id": "r", "amount": "40"}
+    topic.add(ACCOUNTS, account_event(0, "deposit"), account_event(3, "withdrawal", **request))
+    keeper().run()
+    topic.add(ACCOUNTS, account_event(1, "withdrawal_requested", **request))  # read late: holds nothing any more
+    keeper().run()
+    assert balances(database)["USD"] == ("60.00000000", "0.00000000")
+    topic.add(ACCOUNTS, account_event(4, "withdrawal_rejected", **request))
+    assert keeper().run().reasons() == ["already_settled"]
+    assert balances(database)["USD"] == ("60.00000000", "0.00000000")
+    assert balanced(database)
+
+
 def test_an_event_from_the_far_future_ends_no_holds(database, topic, keeper):
     topic.add(
         ACCOUNTS, account_event(0, "deposit"), account_event(1, "withdrawal_requested", request_id="r", amount="40")
