@@ -53,7 +53,9 @@ def main() -> None:
                 f"{1e6 * ours_s / options.events:.0f} us of ours an event; bare inserts of the transfers {bare_s:.2f} s, "
                 f"booking {booked_s:.2f} s: {booked_s / bare_s:.2f} times"
             )
-        print(f"booking takes {statistics.median(ratios):.2f} times as long as bare inserts (median of {options.rounds})")
+        print(
+            f"booking takes {statistics.median(ratios):.2f} times as long as bare inserts (median of {options.rounds})"
+        )
 
 
 def core(events: list[dict[str, object]]) -> None:
@@ -66,7 +68,9 @@ def core(events: list[dict[str, object]]) -> None:
     for posting in postings:
         books.post(posting)
     posted_s = time.process_time() - started_s - read_s
-    print(f"the core: reading {1e6 * read_s / len(events):.0f} us, posting {1e6 * posted_s / len(events):.0f} us a fill")
+    print(
+        f"the core: reading {1e6 * read_s / len(events):.0f} us, posting {1e6 * posted_s / len(events):.0f} us a fill"
+    )
 
 
 def booked(database: Database, events: list[dict[str, object]], batch: int) -> tuple[float, float]:
@@ -93,7 +97,14 @@ def bare(database: Database, events: list[dict[str, object]], batch: int) -> flo
     with database.writers[0]() as writer:
         for begin in range(0, len(events), batch):
             names = [str(event["event_id"]) for event in events[begin : begin + batch] for _ in range(3)]
-            rows = (names, [1] * len(names), [some] * len(names), [some] * len(names), ["USD"] * len(names), [12345] * len(names))
+            rows = (
+                names,
+                [1] * len(names),
+                [some] * len(names),
+                [some] * len(names),
+                ["USD"] * len(names),
+                [12345] * len(names),
+            )
             writer.execute(
                 "INSERT INTO public.bare SELECT * FROM unnest(%s::text[], %s::int[], %s::uuid[], %s::uuid[], %s::text[], "
                 "%s::numeric[])",

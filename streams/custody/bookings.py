@@ -1,8 +1,7 @@
 """What the coordinator tells the books of accounts: what came into a vault, what is to leave it, what left it, what was undone.
 
 On m1cep.custody.releases.v1, in letters about ``books``, signed by the source of facts ``chains``. Each has an id, so that said
-twice it counts once. The newest are said again after a restart: messages are sent after the state is saved, so a crash may lose
-some.
+twice it counts once.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ if TYPE_CHECKING:
     from streams.custody.roster import Vault
 
 ABOUT = "books"
-_MOST_AGAIN = 1_000
+#: Bookings that are remembered: by them is known what a reorganisation undoes, and what was said.
+_REMEMBERED = 1_000
 _Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
@@ -146,13 +146,9 @@ class Bookings:
         if booking.id in self._newest:
             return []
         self._newest[booking.id] = booking
-        while len(self._newest) > _MOST_AGAIN:
+        while len(self._newest) > _REMEMBERED:
             del self._newest[next(iter(self._newest))]
         return [write(self._pen, booking)]
-
-    def again(self) -> list[codec.Message]:
-        """Those that may not have been sent before a crash."""
-        return [write(self._pen, one) for one in self._newest.values()]
 
     def snapshot(self) -> Any:
         """Plain values."""

@@ -436,7 +436,7 @@ class CoordinatorMachine:
             raise EngineError(f"no state that this coordinator can go on with: {error}") from None
         for status in self._coordinator.statuses():
             self._say(status)
-        self._said += [*self._policies.again(), *self._alarms.again(), *self._bookings.again()]
+        self._said += [*self._policies.again(), *self._alarms.again()]
         return self._taken()
 
     def _restore(self, state: bytes) -> None:

@@ -128,15 +128,13 @@ ABOUT = ("alice", "alice-bitcoin", CHAINS["bitcoin"], "BTC")
 
 @pytest.fixture
 def told(office):
-    """What a coordinator that tells its books would send, and the books after it, told twice and again after a restart."""
+    """What a coordinator that tells its books would send, and the books after it, told twice."""
     here = office("bitcoin")
     one = bookings.Bookings(here.roster.vaults, pen("chains"))
 
     def books(*messages):
-        again = bookings.Bookings(here.roster.vaults, pen("chains"))
-        again.load(one.snapshot())
         found, history = Books(CHART), []
-        for message in (*messages, *messages, *again.again()):
+        for message in (*messages, *messages):
             for posting in custody_postings(message.value, CHART, here.roster):
                 found.post(posting)
             history += found.take_changes().transfers
