@@ -172,5 +172,7 @@ def test_a_release_that_was_undone_for_good_is_paid_back_with_its_fee(told):
     one, books = told
     said = one.deposit("alice-bitcoin", "tx:0", 500, 1)
     said += one.spending(spent(Spent.RELEASED, 2), 7)
-    said += one.spending(spent(Spent.RETURNED, 3), 0)
+    later = bookings.Bookings(one._vaults, pen("chains"))  # after a restart
+    later.load(one.snapshot())
+    said += later.spending(spent(Spent.RETURNED, 3), 0)
     assert books(*said) == 500
