@@ -109,6 +109,12 @@ async def _ledger(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _pretrade(context: AgentContext) -> Running:
+    from streams.agents.pretrade import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -120,4 +126,5 @@ AGENTS = {
     "custody": _custody,
     "venue": _venue,
     "ledger": _ledger,
+    "pretrade": _pretrade,
 }

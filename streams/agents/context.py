@@ -78,6 +78,8 @@ class WorkerOptions:
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        limits: file of the pre-trade check's limits; None: the packaged ones.
+        rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
@@ -115,6 +117,8 @@ class WorkerOptions:
     fetch_max_wait_ms: int = 20
     lookups: Lookups | None = None
     markets: Path | None = None
+    limits: Path | None = None
+    rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     ledger: LedgerOptions | None = None
@@ -195,12 +199,7 @@ class AgentContext:
         return host
 
     async def new_solo(
-        self,
-        name: str,
-        machine: Machine,
-        topics: Iterable[str],
-        outputs: Sequence[str] = (),
-        calm: frozenset[str] = frozenset(),
+        self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = (), **more: Any
     ) -> Solo:
         """The runner of an agent that is one and not many; its state is kept beside that of the groups ``<group>-...``.
 
@@ -209,7 +208,7 @@ class AgentContext:
             machine: fresh.
             topics: what it reads.
             outputs: topics that it writes to.
-            calm: see :class:`Solo`.
+            more: of :class:`Solo`, what only some agents need.
 
         Raises:
             ServerError: a topic does not exist.
@@ -235,7 +234,7 @@ class AgentContext:
             client=options.client,
             ids={topic: ids.get(topic, "") for topic in inputs},
             fetch_max_wait_ms=options.fetch_max_wait_ms,
-            calm=calm,
+            **more,
         )
 
     async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:

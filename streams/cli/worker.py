@@ -21,6 +21,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_LOOKUPS = _WITH_RULES | {"pretrade"}
 _WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
 Rules = Annotated[
@@ -40,6 +41,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     lookups: Lookups = None,
     markets: Annotated[
         Path | None, typer.Option(help="Markets of the paper exchange (TOML); default: the packaged ones.")
+    ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
@@ -120,8 +124,10 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             agents=names,
             rules=load_rules(rules, declared) if ruled else [],
             streams=declared,
-            lookups=load_lookups(settings.lookups) if ruled else None,
+            lookups=load_lookups(settings.lookups) if not _WITH_LOOKUPS.isdisjoint(names) else None,
             markets=markets,
+            limits=limits,
+            rpc_port=settings.rpc_port,
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             venue=venue_access(settings),
             client=settings.client_settings(),
