@@ -72,14 +72,17 @@ class DatabaseNode(EmbeddedPostgres):
         label: its name for the other server, "a" or "b".
         passwords: of the superuser and of ``streams.database.roles``; the same for both.
         programs: the folder for a copy of PostgreSQL's programs, where one is needed.
+        durable: as of :class:`EmbeddedPostgres`.
 
     Attributes:
         primary_port: where the server listens that it follows; None: it follows none, it is the primary.
         synchronous: label of the replica that every commit waits for; empty: none.
     """
 
-    def __init__(self, folder: Path, label: str, passwords: dict[str, str], programs: Path) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, folder: Path, label: str, passwords: dict[str, str], programs: Path, *, durable: bool = True
+    ) -> None:
+        super().__init__(folder, durable=durable)
         self.name = f"the embedded database's server {label}"
         self.label = label
         self.primary_port: int | None = None
@@ -120,7 +123,7 @@ class DatabaseNode(EmbeddedPostgres):
 
     def _make_data(self, programs: Path, user: User | None) -> None:
         if self.primary_port is None:
-            make_data(programs, self.place, user, self._password)
+            make_data(programs, self.place, user, self._password, durable=self.durable)
         else:
             self._copy_data(programs, user)
 
@@ -139,6 +142,7 @@ class DatabaseNode(EmbeddedPostgres):
                 [
                     *(programs / "pg_basebackup", "-D", half, "-d", self._primary_conninfo()),
                     *("--wal-method=stream", "--checkpoint=fast", "--no-password"),
+                    *(() if self.durable else ("--no-sync",)),
                 ],
             )
             if copy.wait(COPY_TIMEOUT_S) != 0:
@@ -166,6 +170,7 @@ class DatabaseNode(EmbeddedPostgres):
     def _write_files(self, user: User | None) -> None:
         settings = _SETTINGS | {
             "port": str(self.port),
+            "fsync": "on" if self.durable else "off",
             "hba_file": str(self.place / "pg_hba.conf"),
             "cluster_name": self.label,
             "synchronous_standby_names": self.synchronous,

@@ -203,7 +203,7 @@ def folder(open_folder):
 class TestUnsupervised:
     @pytest.fixture
     def pair(self, folder):
-        with EmbeddedDatabase(folder) as pair:
+        with EmbeddedDatabase(folder, durable=False) as pair:
             yield pair
 
     def test_what_is_kept_is_there_again_on_the_same_ports(self, pair, folder):
@@ -212,7 +212,7 @@ class TestUnsupervised:
             writer.execute(f"INSERT INTO {name} VALUES (7)")
         urls = [url.get_secret_value() for url in (pair.write_url, pair.read_url, pair.owner_url)]
         pair.stop()
-        with EmbeddedDatabase(folder) as again:
+        with EmbeddedDatabase(folder, durable=False) as again:
             assert [u.get_secret_value() for u in (again.write_url, again.read_url, again.owner_url)] == urls
             assert numbers(again.primary, name) == numbers(again.replica, name) == [7]
 
@@ -266,7 +266,7 @@ class TestUnsupervised:
         cluster = pair.place / "cluster.json"
         kept = json.loads(cluster.read_text())
         cluster.write_text(json.dumps(kept | {"primary": new, "in_step": False, "generation": kept["generation"] + 1}))
-        with EmbeddedDatabase(folder) as again:
+        with EmbeddedDatabase(folder, durable=False) as again:
             assert again.primary.label == new
             with to(again.write_url) as writer:
                 writer.execute(f"INSERT INTO {name} VALUES (2)")
@@ -274,7 +274,7 @@ class TestUnsupervised:
 
     def test_a_second_one_is_refused_and_passwords_are_for_their_owner_alone(self, pair, folder):
         with pytest.raises(ServerError, match="another process runs the embedded database in"):
-            EmbeddedDatabase(folder).start()
+            EmbeddedDatabase(folder, durable=False).start()
         passwords = json.loads((folder / "passwords.json").read_text())
         assert stat.S_IMODE((folder / "passwords.json").stat().st_mode) == 0o600
         assert len(set(passwords.values())) == 5
