@@ -284,13 +284,25 @@ class TestUnsupervised:
                 assert not [p for p in passwords.values() if p in path.read_text()], path
 
 
-def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start_m1cep, m1cep, eventually, alive):
-    process = start_m1cep("db", "--json")
+@pytest.fixture
+def open_home(open_folder):
+    """M1CEP_HOME that PostgreSQL's user can reach, so that nothing is left behind elsewhere."""
+    home = open_folder()
+    for folder in (home / "embedded", home / "embedded" / "database"):
+        folder.mkdir()
+        folder.chmod(0o711)
+    return str(home)
+
+
+def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(
+    start_m1cep, m1cep, open_home, eventually, alive
+):
+    process = start_m1cep("db", "--json", M1CEP_HOME=open_home)
     facts = json.loads(process.stdout.readline())
     paths = {variable: Path(path) for variable, path in facts["url_files"].items()}
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths.values()} == {0o600}
     before = {variable: path.read_text() for variable, path in paths.items()}
-    done = m1cep("db", "promote", "--json", timeout_s=LONG_S)
+    done = m1cep("db", "promote", "--json", timeout_s=LONG_S, M1CEP_HOME=open_home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["port"] == facts["replica"]["port"]
     with connect(before["M1CEP_DB_WRITE_URL"]) as writer:
@@ -301,6 +313,6 @@ def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start
     eventually(lambda: not any(alive(facts[name]["pid"]) for name in ("primary", "replica")))
     for url in before.values():
         assert url.split(":")[2].partition("@")[0] not in output + log + done.stdout + done.stderr
-    done = m1cep("db", "promote")
+    done = m1cep("db", "promote", M1CEP_HOME=open_home)
     assert done.returncode == 3
     assert "no m1cep db answers here" in done.stderr
