@@ -217,6 +217,8 @@ class EmbeddedDatabase:
                     if done := self.mend():
                         log.warning("mended the database", done=done)
                 except (ServerError, psycopg.Error) as error:
+                    if ended.is_set():
+                        break
                     log.error("the database cannot be mended yet", error=str(error))  # noqa: TRY400 - one line says it
                     pause_s = _RETRY_S
 
@@ -227,7 +229,9 @@ class EmbeddedDatabase:
                 yield self
         finally:
             ended.set()
-            thread.join()
+            while thread.is_alive():
+                self.replica.give_up_copying()  # nobody who ends it waits for a large copy
+                thread.join(_PAUSE_S)
 
     def _write_address(self) -> str:
         return self.write_url.get_secret_value()

@@ -89,6 +89,7 @@ class DatabaseNode(EmbeddedPostgres):
         self.synchronous = ""
         self._passwords = passwords
         self._program_place = programs
+        self._copying: Process | None = None
 
     @property
     def data(self) -> Path:
@@ -104,6 +105,12 @@ class DatabaseNode(EmbeddedPostgres):
         if self.alive():
             raise ServerError(f"{self.name} runs", "stop it first")
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def give_up_copying(self) -> None:
+        """End a copy of the primary that another thread makes: its start fails then."""
+        copy = self._copying  # the other thread may be done with it at any moment
+        if copy is not None:
+            copy.stop()
 
     def configure(self) -> None:
         """Write the settings of its present part, and have a running server read them."""
@@ -137,6 +144,7 @@ class DatabaseNode(EmbeddedPostgres):
         self._write_files(user)
         log_path = self.place / "basebackup.log"
         copy = Process("pg_basebackup", log_path, user=None if user is None else (user.uid, user.gid))
+        self._copying = copy
         try:
             copy.start(
                 [
@@ -148,6 +156,7 @@ class DatabaseNode(EmbeddedPostgres):
             if copy.wait(COPY_TIMEOUT_S) != 0:
                 raise ServerError(f"{self.name} cannot copy the primary: {copy.last_words(1)}", f"see {log_path}")
         finally:
+            self._copying = None
             copy.stop()
         (half / "standby.signal").touch(mode=0o600)
         if user is not None:
