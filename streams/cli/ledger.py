@@ -29,7 +29,7 @@ app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args"
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Asset = Annotated[str | None, typer.Option(help="Only this asset, by its code in the chart.")]
-Kinds = "client, vault, omnibus, clearing, fees or network"
+Kinds = "client, vault, omnibus, clearing or fees"
 _WIDTH = 120  # at least: a file or a pipe has no width of its own
 
 
