@@ -3,8 +3,8 @@
     DemoPretrade   the director's side: the agent's process, and an order of the account that the takeover rule has frozen
     Gate           the feeder's side: a rejected order is not placed, and nothing becomes of it
 
-As fast as the worker follows, event time runs a hundred times faster than the clock, and two cores do all of the demo: then orders of
-every eighth account ask, and those of the accounts that will be frozen.
+As fast as the worker follows, event time runs a hundred times faster than the clock, and two cores do all of the demo: then
+orders of every eighth account ask, and those of the accounts that will be frozen.
 """
 
 from __future__ import annotations
