@@ -8,7 +8,21 @@ import sys
 import typer
 
 from m1cep.errors import M1cepError, RuleError
-from streams.cli import bench, custody, data, demo, grid, produce, replay, rules, servers, soak, topics, worker
+from streams.cli import (
+    bench,
+    custody,
+    data,
+    demo,
+    grid,
+    pretrade,
+    produce,
+    replay,
+    rules,
+    servers,
+    soak,
+    topics,
+    worker,
+)
 from streams.errors import ExitCode, ShellError
 from streams.logs import configure_logs, without_secrets
 
@@ -30,6 +44,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(custody.app, name="custody")
+app.add_typer(pretrade.app, name="pretrade")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
