@@ -128,7 +128,10 @@ class Settings(BaseSettings):
         venue_sandbox: use the venue's test network.
         venue_url: instead of the venue's own address.
         venue_settle_s: a request that the venue has not answered for so long cannot arrive any more.
-        cache_url, db_write_url, db_read_url: of the Redis/Valkey cache, the PostgreSQL primary and its replica.
+        cache_url: of the Redis or Valkey cache.
+        db_write_url, db_read_url: of the ledger's PostgreSQL: its primary, for the role that writes; its replica, for the
+            role that reads.
+        db_owner_url: of the primary, for the role that owns the tables; only migrations use it.
     """
 
     model_config = SettingsConfigDict(
@@ -172,6 +175,7 @@ class Settings(BaseSettings):
     cache_url: SecretStr | None = None
     db_write_url: SecretStr | None = None
     db_read_url: SecretStr | None = None
+    db_owner_url: SecretStr | None = None
 
     @model_validator(mode="after")
     def _tls_and_sasl_are_whole(self) -> Settings:

@@ -103,6 +103,12 @@ async def _venue(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _ledger(context: AgentContext) -> Running:
+    from streams.agents.ledger import build
+
+    return await build(context)
+
+
 async def _pretrade(context: AgentContext) -> Running:
     from streams.agents.pretrade import build
 
@@ -119,5 +125,6 @@ AGENTS = {
     "signer": _signer,
     "custody": _custody,
     "venue": _venue,
+    "ledger": _ledger,
     "pretrade": _pretrade,
 }

@@ -12,8 +12,10 @@ from streams.cli import (
     bench,
     custody,
     data,
+    database,
     demo,
     grid,
+    ledger,
     pretrade,
     produce,
     replay,
@@ -45,9 +47,12 @@ app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(custody.app, name="custody")
 app.add_typer(pretrade.app, name="pretrade")
+app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
+app.command("cache")(servers.cache)
+app.add_typer(database.app, name="db")
 
 
 def _version(value: bool) -> None:

@@ -1,4 +1,4 @@
-"""The embedded servers alone, in the foreground: ``m1cep broker``."""
+"""The embedded servers alone, in the foreground: ``m1cep broker``, ``m1cep cache``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+CACHE_PORT = 6379  # Redis's and Valkey's own
 CHECK_S = 0.2
 
 
@@ -38,6 +39,36 @@ def broker(
             typer.echo(f"Broker ready on {server.address}, in memory only. Ctrl-C ends it.")
             if server.port != settings.broker_port:
                 typer.echo(f"Other commands find it with: export M1CEP_BROKER={server.address}")
+        while not stop.wait(CHECK_S):
+            server.check()
+
+
+def cache(
+    port: Annotated[
+        int | None,
+        typer.Option(min=1, max=65535, help="Port on 127.0.0.1; the next free one if it is taken. Default: 6379."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print where it is as one JSON object.")] = False,
+) -> None:
+    """Run the embedded cache (Valkey) until Ctrl-C or SIGTERM. What it keeps is there again at the next start.
+
+    Example: m1cep cache
+    """
+    from streams.config import load_settings
+    from streams.durable import replace
+    from streams.embedded import EmbeddedCache
+
+    settings = load_settings()
+    stop = stop_on_signals()
+    with EmbeddedCache(settings.folder("embedded", "cache"), port or CACHE_PORT) as server:
+        url_file = server.folder / "url"
+        replace(url_file, server.url.get_secret_value().encode())
+        if as_json:
+            facts = {"cache": f"127.0.0.1:{server.port}", "url_file": str(url_file), "pid": server.process.pid}
+            typer.echo(orjson.dumps(facts | {"log": str(server.process.log_path)}))
+        else:
+            typer.echo(f"Cache ready on 127.0.0.1:{server.port}; its data is in {server.folder}. Ctrl-C ends it.")
+            typer.echo(f'Other commands find it with: export M1CEP_CACHE_URL="$(cat {url_file})"')
         while not stop.wait(CHECK_S):
             server.check()
 

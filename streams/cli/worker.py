@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from streams.agents.context import CustodyOptions
+    from streams.agents.context import CustodyOptions, LedgerOptions
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -63,6 +63,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None, typer.Option(help="Key of the roster's source of facts `chains`, of the agent custody.")
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
+    chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -130,6 +131,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
             venue=venue_access(settings),
             client=settings.client_settings(),
+            ledger=_ledger(settings, chart) if "ledger" in names else None,
             state_dir=settings.state_dir,
             state_url=settings.state_url,
             allow_plaintext=settings.allow_plaintext,
@@ -146,6 +148,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
         )
     )
+
+
+def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+    from streams.agents.context import LedgerOptions
+    from streams.ledger.connections import writers
+
+    return LedgerOptions(writers(settings), chart)
 
 
 def _custody(
