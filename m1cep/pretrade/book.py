@@ -91,10 +91,14 @@ class Book:
         self._changed(account, order_id, known, before, side * qty)
 
     def price(self, symbol: str, price: int | None, rank: int = 2) -> None:
-        """A price was heard: 2 of a trade in the market, 1 of a fill, 0 of an order. The later of the best counts."""
+        """A price was heard: 2 of a trade in the market, 1 of a fill, 0 of an order. Of the best the last counts; of orders the
+        highest, for anybody can name a low one.
+        """
         if price is not None:
             market = self._market(symbol)
-            if rank >= market.rank:
+            if not rank and not market.rank:
+                market.price = max(price, market.price or 0)
+            elif rank >= market.rank:
                 market.price, market.rank = price, rank
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
@@ -189,7 +193,7 @@ class Book:
     def _market(self, symbol: str) -> Market:
         found = self.markets.get(symbol)
         if found is None:
-            found = self.markets[symbol] = Market()
+            found = self.markets[symbol] = Market(rate=self.rules.rate(symbol))
         return found
 
     def _known(self, account: str, order_id: str, symbol: str, side: Side) -> tuple[Order, int]:

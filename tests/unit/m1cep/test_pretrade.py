@@ -131,6 +131,17 @@ def test_the_markets_last_trade_is_the_price_and_fills_only_where_there_is_none(
     assert not world.check(buy("ann", "3", "1", "50", symbol="NEW-USD"))
 
 
+def test_nobody_makes_a_price_by_a_low_order_where_nothing_was_traded_yet(here):
+    world = here(default={"symbol_exposure": 1000})
+    assert not world.check(buy("ann", "1", "1", "0.01", symbol="NEW-USD"))
+    assert codes(world.check(buy("bob", "1", "1", symbol="NEW-USD"))) == [Code.NO_PRICE]
+    assert not world.check(buy("bob", "2", "1", "600", symbol="NEW-USD"))
+    [reason] = world.check(buy("ann", "2", "1", "0.01", symbol="NEW-USD"))
+    assert reason.value == "1200"
+    world.hear("market", trade(1, "NEW-USD"))
+    assert not world.check(buy("ann", "2", "1", "0.01", symbol="NEW-USD"))
+
+
 def test_a_symbol_that_the_limits_do_not_know_is_refused_where_they_say_so(here):
     world = here(symbols={"BTC-USD": {}}, only_known_symbols=True)
     assert not world.check(buy("ann", "1", "1"))
