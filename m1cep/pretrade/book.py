@@ -143,6 +143,11 @@ class Book:
         found = self.accounts.get(account)
         return None if found is None else found.orders.get(order_id)
 
+    def unheard(self, symbol: str) -> Market:
+        """A symbol of which nothing was heard yet."""
+        first = self.rules.first_prices.get(symbol)
+        return Market(first, -1 if first is None else 1, self.rules.rate(symbol))
+
     def is_over(self, account: str, order_id: str) -> bool:
         """Whether it is one of the last orders of which nothing more can come."""
         return _key(account, order_id) in self.over
@@ -193,7 +198,7 @@ class Book:
     def _market(self, symbol: str) -> Market:
         found = self.markets.get(symbol)
         if found is None:
-            found = self.markets[symbol] = Market(rate=self.rules.rate(symbol))
+            found = self.markets[symbol] = self.unheard(symbol)
         return found
 
     def _known(self, account: str, order_id: str, symbol: str, side: Side) -> tuple[Order, int]:

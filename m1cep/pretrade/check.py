@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from m1cep.pretrade.amounts import DIGITS, ONE, VALUE_DIGITS, text
-from m1cep.pretrade.holdings import Holding, Market
+from m1cep.pretrade.holdings import Holding
 from m1cep.pretrade.limits import InForce
 from m1cep.pretrade.orders import ACCEPTED, Code, Reason, Side
 
 if TYPE_CHECKING:
     from m1cep.pretrade.book import Book
-    from m1cep.pretrade.holdings import Account
+    from m1cep.pretrade.holdings import Account, Market
     from m1cep.pretrade.limits import Limits, Rules
     from m1cep.pretrade.orders import NewOrder
     from m1cep.runtime.lookups import Lookups
@@ -61,7 +61,7 @@ class Checker:
         if (again := self._again(order, account)) is not None:
             return tuple(reasons) + again
         limits = self.in_force.of(order.account, order.symbol)
-        market = self.book.markets.get(order.symbol) or Market(rate=self.rules.rate(order.symbol))
+        market = self.book.markets.get(order.symbol) or self.book.unheard(order.symbol)
         self._order(order, limits, market, reasons)
         self._account(order, account, limits, now_ms, reasons)
         self._exposure(order, account, limits, market, reasons)

@@ -43,7 +43,6 @@ max_age_ms = 10_000
 confirm_within_ms = 1_000
 [limits]
 order_value = 1_000_000
-price_band = 0.2
 open_orders = 10_000
 symbol_exposure = 100_000_000
 account_exposure = 500_000_000

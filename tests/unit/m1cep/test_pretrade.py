@@ -142,6 +142,14 @@ def test_nobody_makes_a_price_by_a_low_order_where_nothing_was_traded_yet(here):
     assert not world.check(buy("ann", "2", "1", "0.01", symbol="NEW-USD"))
 
 
+def test_a_first_price_counts_until_one_is_heard(here):
+    world = here(default={"price_band": "0.1"}, first_prices={"NEW-USD": units("50")})
+    assert codes(world.check(buy("ann", "1", "1", "56", symbol="NEW-USD"))) == [Code.PRICE_BAND]
+    assert not world.check(buy("ann", "1", "1", "55", symbol="NEW-USD"))
+    world.hear("fills", fill("x", 1, account="bob", symbol="NEW-USD", price=80))
+    assert not world.check(buy("ann", "2", "1", "80", symbol="NEW-USD"))
+
+
 def test_a_symbol_that_the_limits_do_not_know_is_refused_where_they_say_so(here):
     world = here(symbols={"BTC-USD": {}}, only_known_symbols=True)
     assert not world.check(buy("ann", "1", "1"))

@@ -46,12 +46,16 @@ def test_the_packaged_limits_are_in_order_and_have_a_version_of_their_contents(l
     assert limits(text + "\n")[1].version != rules.version
     commented = text.replace("# [acc", "[acc").replace("# account_ex", "account_ex").replace("# [sym", "[sym")
     commented = (
-        commented.replace("# order_qty", "order_qty").replace("# total", "total").replace("# [lists]", "[lists]")
+        commented.replace("# order_qty", "order_qty")
+        .replace("# first", "first")
+        .replace("# total", "total")
+        .replace("# [lists]", "[lists]")
     )
     for name in ("refuse_accounts", "refuse_symbols", "allow_symbols", "when_away", "[parameters]", "order_value"):
         commented = commented.replace(f"# {name}", name)
     file, rules = limits(commented)  # its examples are in order as well
     assert (file.lists.when_away, rules.parameters) == ("unavailable", {"order_value": "max_notional"})
+    assert rules.first_prices == {"BTC-USD": 64_000 * ONE}
     assert rules.symbols["BTC-USD"].total_exposure == 10**9 * 10**VALUE_DIGITS
 
 
