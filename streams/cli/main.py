@@ -16,6 +16,7 @@ from streams.cli import (
     demo,
     grid,
     ledger,
+    pretrade,
     produce,
     replay,
     rules,
@@ -45,6 +46,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(custody.app, name="custody")
+app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
