@@ -125,8 +125,9 @@ class Binding:
     """A name of generated code whose value the engine supplies.
 
     Attributes:
-        kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``param`` (the value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other
-            keys, perhaps None), ``value`` (a rule's ``:name``).
+        kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``param`` (the
+            value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
+            rule's ``:name``).
         name: of the list, the parameter, or the rule's parameter.
         type: of the values; None for a list.
         default: of a ``value``, in the front matter.

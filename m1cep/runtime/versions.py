@@ -46,6 +46,18 @@ class ListVersion:
         self.count -= 1
 
     @property
+    def state(self) -> str:
+        """For ``resumed``: JSON cannot hold such numbers."""
+        return f"{self._sum:x}"
+
+    @classmethod
+    def resumed(cls, count: int, state: str) -> ListVersion:
+        """The version of a list of ``count`` entries that gave that ``state``."""
+        found = cls()
+        found.count, found._sum = count, int(state, 16)
+        return found
+
+    @property
     def text(self) -> str:
         """12 hexadecimal digits."""
         return hashlib.sha256(b"%d %064x" % (self.count, self._sum)).hexdigest()[:_DIGITS]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from streams.agents.outbox import Outbox
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
+    from streams.cache.library import Library
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
@@ -98,7 +99,7 @@ class WorkerOptions:
     stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
-    lookups: Lookups | None = None
+    lookups: Library | Lookups | None = None
     markets: Path | None = None
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None

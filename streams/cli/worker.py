@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from m1cep import Rule
     from streams.agents.context import CustodyOptions
+    from streams.cache.library import Library
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -101,7 +104,6 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.files import load_rules, load_streams
     from streams.gateways.access import venue_access
     from streams.logs import configure_logs
-    from streams.lookups import load_lookups
     from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
@@ -114,32 +116,51 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)
     declared = load_streams(streams) if set(names) - _WITHOUT_STREAMS else {}
-    run_worker(
-        WorkerOptions(
-            agents=names,
-            rules=load_rules(rules, declared) if ruled else [],
-            streams=declared,
-            lookups=load_lookups(settings.lookups) if ruled else None,
-            markets=markets,
-            custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
-            venue=venue_access(settings),
-            client=settings.client_settings(),
-            state_dir=settings.state_dir,
-            state_url=settings.state_url,
-            allow_plaintext=settings.allow_plaintext,
-            group=group,
-            stats_file=stats_file,
-            stats_every_s=stats_every_ms / 1000,
-            idle_timeout_s=idle_timeout_ms / 1000,
-            silence_s=silence_ms / 1000,
-            seen=seen,
-            max_waiting=max_waiting,
-            broker_timeout_s=broker_timeout,
-            stall_timeout_s=stall_timeout,
-            session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
-            fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
+    compiled = load_rules(rules, declared) if ruled else []
+    with _library(settings, compiled, names) as library:
+        run_worker(
+            WorkerOptions(
+                agents=names,
+                rules=compiled,
+                streams=declared,
+                lookups=library,
+                markets=markets,
+                custody=_custody(
+                    settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
+                ),
+                venue=venue_access(settings),
+                client=settings.client_settings(),
+                state_dir=settings.state_dir,
+                state_url=settings.state_url,
+                allow_plaintext=settings.allow_plaintext,
+                group=group,
+                stats_file=stats_file,
+                stats_every_s=stats_every_ms / 1000,
+                idle_timeout_s=idle_timeout_ms / 1000,
+                silence_s=silence_ms / 1000,
+                seen=seen,
+                max_waiting=max_waiting,
+                broker_timeout_s=broker_timeout,
+                stall_timeout_s=stall_timeout,
+                session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
+                fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
+            )
         )
-    )
+
+
+@contextmanager
+def _library(settings: Settings, rules: Sequence[Rule], agents: Sequence[str]) -> Iterator[Library | None]:
+    """Lists and parameters for the agent that judges by them."""
+    if "risk" not in agents:
+        yield None
+        return
+    from streams.cache.library import open_library
+
+    library = open_library(settings, rules)
+    try:
+        yield library
+    finally:
+        library.close()
 
 
 def _custody(

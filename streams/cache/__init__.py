@@ -1,0 +1,9 @@
+"""Lists, parameters and templates in Valkey or Redis, with versions, and what is made of them here.
+
+``address``   the cache's URL: checked, connected to, shown without its password
+``keys``      the names under which things lie in the cache
+``content``   what is in force at one moment: what the engine reads
+``store``     writing: whole lists or none of it, versions, their history
+``copies``    local copies, kept fresh by the server's invalidations; last known where the cache is away
+``kept``      the same on the disk, by version: for a start without the cache, and for going on as before a crash
+"""
