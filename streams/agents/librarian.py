@@ -2,14 +2,15 @@
 
     the library changes ──▶ between two batches: partitions judge by the new content ──▶ snapshot saved ──▶ next batch
 
-A snapshot names the versions by which its partition judged. Whoever goes on from it after a crash judges by the same ones what was
-judged by them before, and takes over what is in force now when it has read all that there was, or after ``_HELD_S``.
+A snapshot names the versions by which its partition judged. Whoever goes on from it after a crash judges by the same ones what
+was judged by them before, and takes over what is in force now when it has read all that there was, or after ``_HELD_S``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -67,9 +68,7 @@ class _Librarian:
             await self._tell_of_the_cache(content)
             spent_s = time.monotonic()
             if any(self._due(partition, content) for partition in self._host.partitions):
-                self._stats.lookups_changes += await self._host.change(
-                    lambda partition, caught_up: self._change(partition, content, caught_up=caught_up)
-                )
+                self._stats.lookups_changes += await self._host.change(partial(self._change, content))
                 await self._tell_of_refusals()
             spent_s = time.monotonic() - spent_s
             self._stats.lookups, self._stats.lookups_current = content.versions(), content.current
@@ -82,7 +81,7 @@ class _Librarian:
     def _due(self, partition: Any, content: Content) -> bool:
         return partition.offered is not content
 
-    def _change(self, partition: Any, content: Content, *, caught_up: bool) -> bool:
+    def _change(self, content: Content, partition: Any, caught_up: bool) -> bool:
         """Offer a partition the content, unless it is repeating what was judged by another before."""
         if not self._due(partition, content):
             return False

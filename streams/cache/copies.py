@@ -4,8 +4,8 @@
                   ▲                                               └─ silence: PING, or it is away    ┘
                   └───────────────── away: what was known last goes on, ``current`` is False after the grace
 
-Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was emptied, or another
-one answers) counts as away: nothing ever leaves a list because the cache is empty.
+Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was
+emptied, or another one answers) counts as away: nothing ever leaves a list because the cache is empty.
 """
 
 from __future__ import annotations
@@ -221,7 +221,7 @@ class Copies:
     def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
         """Read what is in force of these labels."""
         ordered = sorted(labels)
-        raw: list[Any] = client.mget([keys.key_of(label) for label in ordered]) if ordered else []  # type: ignore[assignment]
+        raw: list[Any] = client.mget([keys.key_of(label) for label in ordered]) if ordered else []
         fresh: dict[str, Entry] = {}
         for label, text in zip(ordered, raw, strict=True):
             if text is None:
@@ -297,7 +297,7 @@ def _list(client: Any, name: str, version: str, known: Entry | None) -> frozense
     key = keys.contents("list", name, version)
     if known is not None and known.value:
         old = keys.contents("list", name, known.version)
-        if client.exists(old, key) == 2:  # noqa: PLR2004 - both
+        if client.exists(old, key) == 2:  # both
             found: frozenset[str] = (known.value - frozenset(client.sdiff(old, key))) | frozenset(
                 client.sdiff(key, old)
             )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from m1cep import FixedLookups
 from streams.cache.content import Content, content_of, wanted_by
@@ -72,10 +72,7 @@ def as_library(lookups: Lookups | Library | None) -> Library:
         return Still(Content())
     if isinstance(lookups, FixedLookups):
         return Still(content_of(lookups))
-    if hasattr(lookups, "find"):
-        return lookups
-    msg = f"expected a library of lists and parameters, got {type(lookups).__name__}"
-    raise TypeError(msg)
+    return cast("Library", lookups)
 
 
 def open_library(settings: Settings, rules: Iterable[Rule]) -> Still | Copies:
