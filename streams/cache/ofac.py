@@ -156,9 +156,9 @@ class XmlReader:
         """All items of a file, which comes in parts; the last says when the file is not whole."""
         try:
             for part in parts:
-                self._parser.Parse(part, False)  # noqa: FBT003 - expat's
+                self._parser.Parse(part, False)
                 yield from self._take()
-            self._parser.Parse(b"", True)  # noqa: FBT003
+            self._parser.Parse(b"", True)
         except expat.ExpatError as error:
             yield from self._take()
             yield BadRow(error.lineno, f"not XML: {expat.errors.messages[error.code]}")

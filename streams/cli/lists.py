@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -26,7 +26,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a l
 
 
 @app.command("import", epilog="Example: m1cep lists import sanctions SDN.XML --take address")
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 - the options of a command
     name: Name,
     files: Annotated[
         list[Path],
@@ -77,7 +77,8 @@ def list_(as_json: AsJson = False) -> None:
             kind, _, name = label.partition(" ")
             if kind == "list":
                 facts = {"list": name} | {k: v for k, v in record.items() if k != "sum"}
-                text = f"{name:<30} {record['version']} {record['entries']:>10,}  {_when(record)}  {record['by']}  {record['note']}"
+                about = f"{_when(record)}  {record['by']}  {record['note']}"
+                text = f"{name:<30} {record['version']} {record['entries']:>10,}  {about}"
                 _say(facts, text, as_json)
 
 
