@@ -144,7 +144,7 @@ class Copies:
 
     # -- life --------------------------------------------------------------------------------------------------------
 
-    def start(self, timeout_s: float = 10.0) -> Self:
+    def start(self, timeout_s: float = 5.0) -> Self:
         """Return when the cache was read; without it, on what was known last.
 
         Raises:

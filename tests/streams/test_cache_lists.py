@@ -120,7 +120,11 @@ class TestStore:
         assert client.ttl(f"m1cep:list:bad:{version(['23'])}") > 0
 
     def test_there_is_no_such_list(self, store):
-        for ask in (lambda: store.change_list("no", add=["a"]), lambda: store.history("list", "no"), lambda: list(store.entries("no"))):
+        for ask in (
+            lambda: store.change_list("no", add=["a"]),
+            lambda: store.history("list", "no"),
+            lambda: list(store.entries("no")),
+        ):
             with pytest.raises(UsageError, match="there is no list 'no'"):
                 ask()
         store.replace_list("bad", ["a"])
@@ -144,7 +148,10 @@ class TestCopies:
                 (lambda: store.change_list("bad", add=["b"]), lambda: copies.members("bad") == {"a", "b"}),
                 (lambda: store.replace_list("bad", ["c"]), lambda: copies.members("bad") == {"c"}),
                 (lambda: store.replace_list("other", ["x"]), lambda: copies.members("other") == {"x"}),
-                (lambda: store.set_value("param", "max", Parameter(5, {"k": 7})), lambda: copies.parameter("max") == Parameter(5, {"k": 7})),
+                (
+                    lambda: store.set_value("param", "max", Parameter(5, {"k": 7})),
+                    lambda: copies.parameter("max") == Parameter(5, {"k": 7}),
+                ),
                 (lambda: store.set_value("rule", "r", {"limit": 3}), lambda: copies.overrides("r") == {"limit": 3}),
             ]
             for change, is_so in changes:
