@@ -7,6 +7,7 @@ M1cepError
 ├── GridError      a grid that cannot be planned or run: the numbers that show why
 ├── CustodyError   a request, message, log or state of custody that is refused: what was expected, what came
 │   └── PolicyError    a policy file that cannot be understood: line, column, caret, hint
+├── PretradeError  limits, an order or a record of the pre-trade check that is refused: what was expected, what came
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
 
@@ -120,6 +121,10 @@ class EngineError(M1cepError):
 
 class GridError(M1cepError):
     """A grid that cannot be planned or run; the message has the numbers that show why, and the remedy."""
+
+
+class PretradeError(M1cepError):
+    """Limits, an order or a record that the pre-trade check refuses; the message says what was expected and what came."""
 
 
 class CustodyError(M1cepError):

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
         state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
         signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
+        rpc_port: of the pre-trade check, on 127.0.0.1; 0 is any free one.
         web_port: of the web page; None means 8080, or the next free one.
         venue: where grids trade for real, as ccxt calls it; None: nowhere.
         venue_account: whose the key is: the grids of this account may use it, no other.
@@ -160,6 +161,7 @@ class Settings(BaseSettings):
     signer_passphrase: SecretStr | None = None
     signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
+    rpc_port: Annotated[int, Field(ge=0, le=65535)] = 50061
     web_port: Port | None = None
     venue: str | None = None
     venue_account: str | None = None

@@ -97,8 +97,20 @@ async def _custody(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _results(context: AgentContext) -> Host:
+    from streams.agents.results import build
+
+    return await build(context)
+
+
 async def _venue(context: AgentContext) -> Host:
     from streams.agents.venue_runner import build
+
+    return await build(context)
+
+
+async def _pretrade(context: AgentContext) -> Running:
+    from streams.agents.pretrade import build
 
     return await build(context)
 
@@ -113,4 +125,6 @@ AGENTS = {
     "signer": _signer,
     "custody": _custody,
     "venue": _venue,
+    "results": _results,
+    "pretrade": _pretrade,
 }

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from streams.agents.outbox import Outbox
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
-    from streams.cache.library import Library
+    from streams.cache.copies import Copies
+    from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
@@ -64,7 +65,10 @@ class WorkerOptions:
         agents: names from ``AGENTS``.
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
+        cache_url: of the cache, for the agent that writes to it.
         markets: file of the paper exchange's markets; None: the packaged ones.
+        limits: file of the pre-trade check's limits; None: the packaged ones.
+        rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
@@ -99,8 +103,11 @@ class WorkerOptions:
     stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
-    lookups: Library | Lookups | None = None
+    lookups: Still | Copies | Lookups | None = None
+    cache_url: SecretStr | None = None
     markets: Path | None = None
+    limits: Path | None = None
+    rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     state_url: SecretStr | None = None
@@ -179,7 +186,9 @@ class AgentContext:
         )
         return host
 
-    async def new_solo(self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = ()) -> Solo:
+    async def new_solo(
+        self, name: str, machine: Machine, topics: Iterable[str], outputs: Sequence[str] = (), **more: Any
+    ) -> Solo:
         """The runner of an agent that is one and not many; its state is kept beside that of the groups ``<group>-...``.
 
         Args:
@@ -187,6 +196,7 @@ class AgentContext:
             machine: fresh.
             topics: what it reads.
             outputs: topics that it writes to.
+            more: of :class:`Solo`, what only some agents need.
 
         Raises:
             ServerError: a topic does not exist.
@@ -212,6 +222,7 @@ class AgentContext:
             client=options.client,
             ids={topic: ids.get(topic, "") for topic in inputs},
             fetch_max_wait_ms=options.fetch_max_wait_ms,
+            **more,
         )
 
     async def make_topics(self, by_other_keys: Sequence[Rekeyed]) -> int:

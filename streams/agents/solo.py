@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -24,7 +24,7 @@ from streams.security import for_aiokafka
 from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from streams.agents.outbox import Outbox, Packet
     from streams.agents.stats import AgentStats
@@ -35,10 +35,24 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _TICK_MS = 50
-_MOST_RECORDS = 500
+MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
-_SAVE_HEARD_S = 1.0
+SAVE_HEARD_S = 1.0
 _ONE = 0  # the number of the one state in the store
+
+
+class Stand(NamedTuple):
+    """A partition as the consumer sees it.
+
+    Attributes:
+        position: the next offset to take in.
+        end: the offset after the last record, when the broker was heard last; None: it was never heard.
+        polled: changes whenever the broker has answered for this partition.
+    """
+
+    position: int
+    end: int | None
+    polled: int | None
 
 
 class Machine(Protocol):
@@ -73,9 +87,12 @@ class Solo:
         client: settings of the Kafka client.
         ids: of the topics that it reads (all partitions, from the beginning), from the cluster.
         fetch_max_wait_ms: how long the broker waits for something new.
+        looked: told after each look at the topics how every partition stands.
+        save_every_s: see ``SAVE_HEARD_S``; most_records: taken in at once.
+        tail: topics of which a fresh machine hears only so many of each partition's last records.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - three kinds of agents, each with needs of its own
         self,
         name: str,
         machine: Machine,
@@ -86,7 +103,13 @@ class Solo:
         client: Mapping[str, Any],
         ids: Mapping[str, str],
         fetch_max_wait_ms: int = 20,
+        looked: Callable[[Mapping[Hashable, Stand]], None] | None = None,
+        save_every_s: float = SAVE_HEARD_S,
+        most_records: int = MOST_RECORDS,
+        tail: Mapping[str, int] | None = None,
     ) -> None:
+        self._looked, self._save_every_s, self._most_records = looked, save_every_s, most_records
+        self._tail = dict(tail or {})
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
         self._positions: dict[TopicPartition, int] = {}
@@ -119,11 +142,12 @@ class Solo:
         _log.info("worker.ready", agent=self.name, topics=sorted(self.topics))
         await self._send(said)
         while True:
-            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=_MOST_RECORDS)
+            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=self._most_records)
             started_s = time.perf_counter()
             said = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
-            if said or (self._changed and time.monotonic() - self._saved_s > _SAVE_HEARD_S):
+            self._tell_stands()
+            if said or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
             await self._send(said)
 
@@ -138,6 +162,13 @@ class Solo:
             self._changed = True
         said += self._machine.tick(time.time_ns() // 1_000_000)
         return said
+
+    def _tell_stands(self) -> None:
+        if self._looked is not None:
+            see = self._consumer
+            self._looked(
+                {tp: Stand(at, see.highwater(tp), see.last_poll_timestamp(tp)) for tp, at in self._positions.items()}
+            )
 
     async def _send(self, said: Sequence[Message | Packet]) -> None:
         await acknowledged([await self._outbox.send(message) for message in said])
@@ -190,9 +221,29 @@ class Solo:
             raise ServerError(f"the broker has no topic {', '.join(missing)}", "make them: m1cep topics create")
         tps = [TopicPartition(topic, n) for topic in sorted(self.topics) for n in range(counts[topic])]
         self._consumer.assign(tps)
+        await self._check_or_skip(tps)
         for tp in tps:
-            self._consumer.seek(tp, self._positions.setdefault(tp, 0))
+            self._consumer.seek(tp, self._positions[tp])
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
+
+    async def _check_or_skip(self, tps: Sequence[TopicPartition]) -> None:
+        """Where to begin.
+
+        Raises:
+            ShellError: records were deleted that the state should have heard.
+        """
+        first = await self._consumer.beginning_offsets(list(tps))
+        if lost := [tp for tp, at in self._positions.items() if at < first.get(tp, 0) and tp.topic not in self._tail]:
+            where = ", ".join(f"{tp.topic}/{tp.partition}" for tp in lost)
+            raise ShellError(
+                f"records of {where} were deleted before {self.name} had read them",
+                "keep the topics for longer than the agent may be away; its state must be made anew",
+            )
+        fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
+        ends = await self._consumer.end_offsets([tp for tp in fresh if tp.topic in self._tail])
+        for tp in fresh:
+            back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
+            self._positions[tp] = max(first.get(tp, 0), back)
 
     # -- the worker's side
 

@@ -23,6 +23,7 @@ class AgentStats:
         assigned: topic/partition of what it reads.
         events: events taken, by topic; dead letters are not among them.
         alerts: alerts acknowledged or on their way, by rule.
+        answers: of the pre-trade check, by outcome.
         late: late events by topic and reason.
         duplicates: events that were seen before, by topic.
         held_back: topic/partition of what is not read now because its events wait for other topics.
@@ -41,6 +42,7 @@ class AgentStats:
     events: Counter[str] = field(default_factory=Counter)
     alerts: Counter[str] = field(default_factory=Counter)
     dead_letters: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
     late: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     held_back: list[str] = field(default_factory=list)
@@ -73,6 +75,7 @@ class AgentStats:
             "alerts": self.alerts.total(),
             "alerts_by_rule": dict(sorted(self.alerts.items())),
             "dead_letters": self.dead_letters,
+            "answers": dict(sorted(self.answers.items())),
             "late": self.late.total(),
             "late_by_topic": _nested(self.late),
             "duplicates": self.duplicates.total(),

@@ -5,8 +5,9 @@ m1cep:list:NAME:VERSION       the entries of a list in a version: a set; never c
 m1cep:value:KIND:NAME:VERSION a parameter, a rule's values or a template in a version: JSON; likewise
 m1cep:history:KIND:NAME       what was in force, newest first: a list of the same JSON without the value
 m1cep:staging:...             a list that is being written; expires
-m1cep:seen:WHAT               values of events (addresses, accounts) that were seen, for re-screening: a hash to where
+m1cep:seen:WHAT:VALUE         an address or an account that was seen, for screening again: a hash, see ``results``
 m1cep:account:NAME            intermediate results of an account: a hash, see ``results``
+m1cep:alerts:NAME             its last alerts: a sorted set
 
 KIND is list, param (PARAM), rule (values in place of those in a rule's front matter) or template (documents for other services:
 fees, settlement, sharing of profits).
@@ -48,6 +49,11 @@ def contents(kind: str, name: str, version: str) -> str:
 def history(kind: str, name: str) -> str:
     """The key of the history."""
     return f"{PREFIX}history:{kind}:{name}"
+
+
+def seen(what: str, value: str) -> str:
+    """The key of where an address or an account was seen."""
+    return f"{PREFIX}seen:{what}:{value}"
 
 
 def label(key: str) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, cast
 
 from m1cep import FixedLookups
-from streams.cache.content import Content, content_of, wanted_by
+from streams.cache.content import Content, Pinned, content_of, wanted_by
 from streams.cache.kept import Kept
 from streams.lookups import load_lookups
+
+__all__ = ["Library", "Still", "as_library", "open_library", "wanted_by"]
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from m1cep import Lookups, Rule
+    from m1cep import Lookups
     from streams.cache.copies import Copies
     from streams.config import Settings
 
@@ -31,8 +33,8 @@ class Library(Protocol):
         """Call ``tell``, perhaps from another thread, after each change."""
 
 
-class Still:
-    """What does not change while we run; earlier versions are found on the disk.
+class Still(Pinned):
+    """What does not change while we run; earlier versions are found on the disk. Also what an engine takes for its ``lookups``.
 
     Args:
         content: in force.
@@ -40,6 +42,7 @@ class Still:
     """
 
     def __init__(self, content: Content, kept: Kept | None = None) -> None:
+        super().__init__(content)
         self.now = content
         self._kept = kept
         if kept is not None:
@@ -75,14 +78,18 @@ def as_library(lookups: Lookups | Library | None) -> Library:
     return cast("Library", lookups)
 
 
-def open_library(settings: Settings, rules: Iterable[Rule]) -> Still | Copies:
-    """The library of a worker with these rules. That of the cache is started and must be closed.
+def open_library(settings: Settings, wanted: Iterable[str]) -> Still | Copies:
+    """The library of a worker; must be closed.
+
+    Args:
+        settings: with the folder, and the cache if there is one.
+        wanted: labels of what is read, see ``wanted_by``.
 
     Raises:
         UsageError: the folder or the cache's address is wrong.
         ServerError: the cache is away, and nothing is known from before.
     """
-    wanted = wanted_by(rules)
+    wanted = frozenset(wanted)
     folder = content_of(load_lookups(settings.lookups))
     base = Content({label: entry for label, entry in folder.entries.items() if label in wanted})
     if settings.cache_url is None:

@@ -86,7 +86,7 @@ class Store:
     """
 
     def __init__(self, client: Redis, by: str = "") -> None:
-        self._client: Any = client
+        self.client: Any = client
         self._by = by or _user()
 
     # -- lists -------------------------------------------------------------------------------------------------------
@@ -114,7 +114,7 @@ class Store:
         version, repeated = ListVersion(), 0
         with self._staging(name) as staging, _server_errors():
             for part in _parts(entries):
-                pipe = self._client.pipeline(transaction=False)
+                pipe = self.client.pipeline(transaction=False)
                 for entry in part:
                     pipe.sadd(staging, entry)
                 pipe.expire(staging, _STAGING_S)
@@ -148,7 +148,7 @@ class Store:
                 with self._staging(name) as staging, suppress(WatchError):
                     old = keys.contents("list", name, before["version"])
                     version = _resumed(before)
-                    pipe = self._client.pipeline(transaction=False)
+                    pipe = self.client.pipeline(transaction=False)
                     pipe.copy(old, staging)
                     pipe.expire(staging, _STAGING_S)
                     steps = [(pipe.srem, version.remove, e) for e in sorted(removed - added)]
@@ -170,15 +170,13 @@ class Store:
             ServerError: the cache failed.
         """
         with _server_errors():
-            version = version or _version(self._required("list", name))
+            version = version or _version(self.required("list", name))
             key = keys.contents("list", name, version)
-            if not self._client.exists(key) and version != ListVersion().text:
+            if not self.client.exists(key) and version != ListVersion().text:
                 raise UsageError(
                     f"version {version!r} of list {name!r} is not in the cache", "m1cep lists history tells which are"
                 )
-            yield from self._client.sscan_iter(
-                key, count=PART
-            )  # one may come twice while the server rearranges the set
+            yield from self.client.sscan_iter(key, count=PART)  # one may come twice while the server rearranges the set
 
     # -- parameters, values of rules, templates ----------------------------------------------------------------------
 
@@ -194,7 +192,7 @@ class Store:
         with _server_errors():
             before = self.now(kind, name)
             record = {"version": version, "value": document} | self._about(note)
-            pipe = self._client.pipeline(transaction=True)
+            pipe = self.client.pipeline(transaction=True)
             pipe.set(keys.contents(kind, name, version), orjson.dumps(document), ex=KEPT_S)
             self._note(pipe, kind, name, record, before)
             pipe.execute()
@@ -204,14 +202,14 @@ class Store:
 
     def now(self, kind: str, name: str) -> dict[str, Any] | None:
         """What is in force under a name, with version, at_ms, by, note, and entries (a number) or value."""
-        raw = self._client.get(keys.now(kind, keys.check_name(name, kind)))
+        raw = self.client.get(keys.now(kind, keys.check_name(name, kind)))
         return None if raw is None else orjson.loads(raw)
 
     def all_now(self) -> dict[str, dict[str, Any]]:
         """All that is in force, by label such as ``list sanctions``."""
         with _server_errors():
-            found = sorted(set(self._client.scan_iter(match=keys.NOW + "*", count=PART)))
-            raw = self._client.mget(found) if found else []
+            found = sorted(set(self.client.scan_iter(match=keys.NOW + "*", count=PART)))
+            raw = self.client.mget(found) if found else []
             return {keys.label(k): orjson.loads(v) for k, v in zip(found, raw, strict=True) if v is not None}
 
     def history(self, kind: str, name: str, limit: int = 100) -> list[dict[str, Any]]:
@@ -221,12 +219,17 @@ class Store:
             UsageError: there is nothing of that name.
         """
         with _server_errors():
-            self._required(kind, name)
-            return [orjson.loads(r) for r in self._client.lrange(keys.history(kind, name), 0, limit - 1)]
+            self.required(kind, name)
+            return [orjson.loads(r) for r in self.client.lrange(keys.history(kind, name), 0, limit - 1)]
 
     # -- within ------------------------------------------------------------------------------------------------------
 
-    def _required(self, kind: str, name: str) -> dict[str, Any]:
+    def required(self, kind: str, name: str) -> dict[str, Any]:
+        """What is in force under a name.
+
+        Raises:
+            UsageError: nothing is.
+        """
         found = self.now(kind, name)
         if found is None:
             raise UsageError(f"there is no {kind} {name!r} in the cache")
@@ -240,7 +243,7 @@ class Store:
             yield key
         finally:
             with suppress(RedisError):  # it expires by itself
-                self._client.unlink(key)
+                self.client.unlink(key)
 
     def _switch(
         self,
@@ -254,7 +257,7 @@ class Store:
         """The written list takes the name; with ``only_from`` a WatchError when the list is no longer of that version."""
         key = keys.contents("list", name, version.text)
         record = {"version": version.text, "entries": version.count, "sum": version.state} | self._about(note)
-        with self._client.pipeline(transaction=True) as pipe:
+        with self.client.pipeline(transaction=True) as pipe:
             if only_from:
                 pipe.watch(keys.now("list", name))
                 if _version(self.now("list", name)) != only_from:
@@ -275,7 +278,7 @@ class Store:
         old = _version(before)
         if old and old != record["version"]:
             pipe.expire(keys.contents(kind, name, old), KEPT_S)
-            past = self._client.lrange(history, 0, -1)
+            past = self.client.lrange(history, 0, -1)
             distinct = dict.fromkeys([record["version"], *(orjson.loads(r)["version"] for r in past)])
             too_old = list(distinct)[KEPT_VERSIONS:]
             if too_old:

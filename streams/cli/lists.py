@@ -12,13 +12,16 @@ import orjson
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from m1cep import Alert
     from streams.cache.store import Published, Store
 
 app = typer.Typer(
     help="Lists in the cache, with versions: import, change, look at, screen again.", no_args_is_help=True
 )
+
+_SENT_WITHIN_S = 30.0
 
 Name = Annotated[str, typer.Argument(help="Of the list, as IN_LIST has it.")]
 Note = Annotated[str, typer.Option(help="For the history: why, or where from.")]
@@ -129,6 +132,61 @@ def history(
             _say(record, text, as_json)
 
 
+@app.command(epilog="Example: m1cep lists rescreen sanctions --events accounts.ndjson")
+def rescreen(
+    name: Name,
+    events: Annotated[
+        list[Path] | None,
+        typer.Option(help="Files of events to screen; default: what the agent results has noted in the cache."),
+    ] = None,
+    severity: Annotated[str, typer.Option(help="Of the alerts: info, low, medium, high or critical.")] = "critical",
+    action: Annotated[
+        str, typer.Option(help="Ask for this beside each alert: freeze_account or hold_withdrawal.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the alerts and send none.")] = False,
+) -> None:
+    """Screen accounts and addresses that were seen before against a list as it is now: alerts for hits, also printed.
+
+    The id of an alert is that of list, entry and account: to screen again tells nothing twice.
+    """
+    from streams.cache import rescreen as screening
+    from streams.cli.progress import ProgressBar
+    from streams.errors import ShellError, UsageError
+
+    if severity not in {"info", "low", "medium", "high", "critical"}:
+        raise UsageError(f"--severity expects info, low, medium, high or critical, got {severity!r}")
+    if action not in {"", "freeze_account", "hold_withdrawal"}:
+        raise UsageError(f"--action expects freeze_account or hold_withdrawal, got {action!r}")
+    for file in events or ():
+        if not file.is_file():
+            raise UsageError(f"--events: there is no file {file}")
+    count = bad = 0
+    with _store() as store, _sender(dry_run) as send:
+        record = store.required("list", name)
+        version = record["version"]
+        total = sum(file.stat().st_size for file in events) if events else record["entries"]
+        with ProgressBar(f"screening by {name}", total=total) as bar:
+            entries = store.entries(name, version)
+            hits = (
+                screening.in_files(events, frozenset(entries), bar.update)
+                if events
+                else screening.in_cache(store.client, entries, bar.update)
+            )
+            for hit in hits:
+                if hit is None:
+                    bad += 1
+                    continue
+                count += 1
+                alert = hit.alert(name, version, severity)
+                send(alert, action)
+                typer.echo(alert.to_json())
+    typer.echo(f"{name}, version {version}: {count} hits" + (f"; {bad} lines are no events" if bad else ""), err=True)
+    if bad and not count:
+        raise ShellError(
+            f"{bad} lines are no events of an account", "give files of newline-delimited JSON with account"
+        )
+
+
 # -- within ----------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +205,42 @@ def _store() -> Iterator[Store]:
         except (RedisError, OSError) as error:
             raise unreachable(url, error) from None
         yield Store(client)
+
+
+@contextmanager
+def _sender(dry_run: bool) -> Iterator[Callable[[Alert, str], None]]:
+    """Writes alerts, and what they ask for, to Kafka; they are acknowledged at the end."""
+    if dry_run:
+        yield lambda _alert, _action: None
+        return
+    from kafka import KafkaProducer
+    from kafka.errors import KafkaError
+
+    from streams import codec
+    from streams.config import load_settings
+    from streams.errors import ServerError
+
+    settings, source, pending = load_settings(), "/m1cep/rescreen", []
+    try:
+        producer = KafkaProducer(**settings.client_settings(), acks="all", enable_idempotence=False)
+        try:
+
+            def send(alert: Alert, action: str) -> None:
+                messages = [codec.alert_message(alert, alert.event_time, source)]
+                if action:
+                    messages.append(codec.action_message(alert, action, alert.event_time, source))
+                pending.extend(producer.send(m.topic, key=m.key, value=m.value, headers=m.headers) for m in messages)
+
+            yield send
+            for future in pending:
+                future.get(_SENT_WITHIN_S)
+        finally:
+            producer.close(timeout=2)
+    except KafkaError as error:
+        raise ServerError(
+            f"the Kafka broker at {settings.broker} did not take the alerts: {error!r}",
+            "screen again, or use --dry-run",
+        ) from error
 
 
 @contextmanager

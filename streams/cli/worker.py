@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from m1cep import Rule
     from streams.agents.context import CustodyOptions
-    from streams.cache.library import Library
+    from streams.cache.copies import Copies
+    from streams.cache.library import Still
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -24,6 +25,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_LOOKUPS = frozenset({"risk", "pretrade"})
 _WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
 Rules = Annotated[
@@ -43,6 +45,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     lookups: Lookups = None,
     markets: Annotated[
         Path | None, typer.Option(help="Markets of the paper exchange (TOML); default: the packaged ones.")
+    ] = None,
+    limits: Annotated[
+        Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
@@ -117,14 +122,17 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ruled = not _WITH_RULES.isdisjoint(names)
     declared = load_streams(streams) if set(names) - _WITHOUT_STREAMS else {}
     compiled = load_rules(rules, declared) if ruled else []
-    with _library(settings, compiled, names) as library:
+    with _library(settings, compiled, names, limits) as library:
         run_worker(
             WorkerOptions(
                 agents=names,
                 rules=compiled,
                 streams=declared,
                 lookups=library,
+                cache_url=settings.cache_url,
                 markets=markets,
+                limits=limits,
+                rpc_port=settings.rpc_port,
                 custody=_custody(
                     settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
                 ),
@@ -149,14 +157,23 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
 
 
 @contextmanager
-def _library(settings: Settings, rules: Sequence[Rule], agents: Sequence[str]) -> Iterator[Library | None]:
-    """Lists and parameters for the agent that judges by them."""
-    if "risk" not in agents:
+def _library(
+    settings: Settings, rules: Sequence[Rule], agents: Sequence[str], limits: Path | None
+) -> Iterator[Still | Copies | None]:
+    """Lists and parameters for the agents that judge by them."""
+    if _WITH_LOOKUPS.isdisjoint(agents):
         yield None
         return
-    from streams.cache.library import open_library
+    from streams.cache.library import open_library, wanted_by
 
-    library = open_library(settings, rules)
+    wanted = set(wanted_by(rules))
+    if "pretrade" in agents:
+        from streams.rpc.limits import load_limits
+
+        _, checks = load_limits(limits)
+        names = (*checks.refuse_accounts, *checks.refuse_symbols, checks.allow_symbols)
+        wanted |= {f"list {name}" for name in names if name} | {f"param {n}" for n in checks.parameters.values()}
+    library = open_library(settings, wanted)
     try:
         yield library
     finally:

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from streams.config import ACCESS, PREFIX
-from streams.demo import custody, dataset, grid
+from streams.demo import custody, dataset, grid, pretrade
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
@@ -99,6 +99,7 @@ class Demo:
         self._stop = stop
         self._grid: grid.DemoGrid | None = None
         self._custody: custody.DemoCustody | None = None
+        self._pretrade: pretrade.DemoPretrade | None = None
         self.progress = Progress()
 
     def run(self) -> dict[str, Any]:
@@ -119,6 +120,7 @@ class Demo:
                 broker,
                 *self._start_grid(stack, settings, folder),
                 *self._start_custody(stack, settings, folder),
+                *self._start_pretrade(stack, settings, folder),
             ]
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
@@ -196,6 +198,15 @@ class Demo:
         self._custody = custody.DemoCustody(settings, folder, attacked, self._show.note)
         return self._custody.start(stack, self._environment(settings.broker, folder))
 
+    def _start_pretrade(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
+        if not pretrade.can_run():
+            return []
+        self._show.phase("starting the pre-trade check")
+        self._pretrade = pretrade.DemoPretrade(folder, self._show.note)
+        process = self._pretrade.start(stack, self._environment(settings.broker, folder))
+        self._await(self._pretrade.ready, [process], WORKER_READY_S, process.name)
+        return [process]
+
     def _end_custody(self, servers: Sequence[Any]) -> None:
         """Let its script come to the end; where the person has set one, not much longer than that."""
         part = self._custody
@@ -216,6 +227,8 @@ class Demo:
             attacks=self._options.attacks,
             speed=self._options.speed,
             passes=None if self._options.seconds is not None else 1,
+            rpc=self._pretrade.address if self._pretrade is not None else None,
+            gate=str(self._pretrade.report) if self._pretrade is not None else "",
         )
         self._feed_options = options
         feeder = Process("the feeder", folder / "feeder.log", grace_s=10.0)
@@ -294,6 +307,10 @@ class Demo:
             self._show.alert(alert, value)
             if self._custody is not None:
                 self._custody.heard(alert)
+            if self._pretrade is not None:
+                self._pretrade.heard(alert)
+        if self._pretrade is not None:
+            self._pretrade.look()
         if self._grid is not None:
             self._grid.look()
             progress.grid = self._grid.summary()
@@ -333,5 +350,6 @@ class Demo:
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
             **({"grid": progress.grid} if self._grid is not None else {}),
+            **({"rpc": self._pretrade.summary()} if self._pretrade is not None else {}),
             **({"custody": self._custody.summary()} if self._custody is not None else {}),
         }

@@ -51,6 +51,8 @@ class FeedOptions:
         speed: multiple of real time; None: as fast as the worker follows.
         ahead: most events sent and not yet processed.
         passes: how many; None: until stopped.
+        rpc: host:port of the pre-trade check that orders pass; None: there is none.
+        gate: file for what was asked there.
     """
 
     broker: str
@@ -64,6 +66,8 @@ class FeedOptions:
     speed: float | None = None
     ahead: int = 10_000
     passes: int | None = None
+    rpc: str | None = None
+    gate: str = ""
 
     def to_json(self) -> str:
         """For the command line."""
@@ -150,6 +154,19 @@ class Pace:
             return 0
 
 
+def _allowed(options: FeedOptions, stopped: list[bool]) -> Iterator[tuple[int, Item]]:
+    """The items, without orders that the pre-trade check rejects."""
+    if options.rpc is None:
+        return items(options)
+    from streams.demo.pretrade import EVERY_AT_FULL_SPEED, Gate
+
+    planted = synthetic_flow(options, 0).planted
+    victims = {one.account for one in planted if one.rule_family == "account_takeover"}
+    every = EVERY_AT_FULL_SPEED if options.speed is None else 1
+    gate = Gate(options.rpc, Path(options.gate), every=every, always=victims, speed=options.speed)
+    return gate.passed(items(options), stopped)
+
+
 def feed(options: FeedOptions) -> int:
     """Feed until the passes are over or a signal comes; everything sent is acknowledged in the end. Returns how many."""
     stopped: list[bool] = []
@@ -167,7 +184,7 @@ def feed(options: FeedOptions) -> int:
 
         time_ms = number = 0
         every = MARK_EVERY if options.speed is None else 1
-        for number, (time_ms, stream, event, key) in items(options):
+        for number, (time_ms, stream, event, key) in _allowed(options, stopped):
             if sent % every == 0:
                 pace.wait(time_ms, sent, stopped)
                 mark(time_ms, number)

@@ -209,6 +209,10 @@ def summary_table(summary: dict[str, Any]) -> Table:
             f"{custody['requests']} requests to {custody['signer_processes']} signers: released {released}; "
             f"{custody['rejected']} rejected, {custody['expired']} expired"
         )
+    if rpc := summary.get("rpc"):
+        rows["pre-trade"] = (
+            f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; batches p99 {rpc['p99_ms']} ms"
+        )
     for name, text in rows.items():
         table.add_row(Text(name, style="bold"), text)
     for rule, count in sorted(summary["alerts_by_rule"].items(), key=lambda item: -item[1]):

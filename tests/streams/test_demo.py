@@ -30,12 +30,17 @@ def test_every_planted_attack_is_found_and_nothing_else(m1cep):
     assert summary["events"] > 250_000
     assert summary["dead_letters"] == 21  # as many damaged records as the feed has
     assert summary["late"] == 0
+    # Orders passed the pre-trade check, which rejected those of accounts that the takeover rule had frozen.
+    assert summary["rpc"]["checks"] > 1_000
+    assert summary["rpc"]["rejected"] > 0
+    assert summary["rpc"]["frozen"] == {a["key"]["account"]: a["id"] for a in alerts if a["rule"] == "account-takeover"}
     assert summary["alert_latency_ms"]["p50"] <= summary["alert_latency_ms"]["p99"]
 
 
 def test_without_attacks_no_rule_about_them_fires(m1cep):
     alerts, summary = run_demo(m1cep, "--no-attacks")
     assert alerts == []
+    assert (summary["rpc"]["rejected"], summary["rpc"]["frozen"]) == (0, {})
     assert summary["events"] > 250_000
 
 

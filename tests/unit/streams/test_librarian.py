@@ -1,4 +1,4 @@
-"""Which list judges which event: also when a worker dies between an event and the next snapshot, and the list changes meanwhile."""
+"""Which list judges which event: also when a worker dies between an event and a snapshot, and the list changes meanwhile."""
 
 import asyncio
 import json
@@ -130,7 +130,7 @@ class Saving:
     def __init__(self, *, refuses=False):
         self.saved, self.may, self.asked, self.refuses = [], asyncio.Event(), asyncio.Event(), refuses
 
-    async def save(self, number, generation, positions, state):
+    async def save(self, _number, _generation, positions, state):
         self.asked.set()
         await self.may.wait()
         if self.refuses:

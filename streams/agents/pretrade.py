@@ -1,0 +1,178 @@
+"""The pre-trade agent: feeds the book from the topics and answers over gRPC, in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import structlog
+
+from m1cep import FixedLookups
+from m1cep.pretrade import Book, Checker
+from m1cep.pretrade.records import KINDS
+from streams import codec
+from streams.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from faust.types import TP
+
+    from m1cep import Lookups
+    from streams.agents.context import AgentContext
+    from streams.agents.solo import Solo
+    from streams.agents.stats import AgentStats
+    from streams.rpc.freshness import Fault
+    from streams.rpc.limits import LimitsFile
+    from streams.rpc.server import RiskServer
+
+_log = structlog.get_logger(__name__)
+
+NAME = "pretrade"
+#: The state of a hundred thousand accounts takes a moment to save, in which nothing is answered.
+_SAVE_EVERY_S = 30.0
+#: Taken in at once: answers wait meanwhile.
+_MOST_RECORDS = 100
+#: Of each partition of the market at the first start: prices before are of no use.
+_MARKET_TAIL = 10_000
+_HEALTH_EVERY_S = 0.05
+_GRACE_S = 1.0
+
+
+class Pretrade:
+    """What the worker runs: the feed and the server. The server answers from the start, saying that it is not ready.
+
+    Args:
+        feed: reads the topics.
+        server: answers.
+    """
+
+    name = NAME
+
+    def __init__(self, feed: Solo, server: RiskServer) -> None:
+        self._feed, self._server = feed, server
+        self.failed: asyncio.Future[None] = feed.failed
+
+    @property
+    def stats(self) -> AgentStats:
+        """Counters."""
+        return self._feed.stats
+
+    @property
+    def topics(self) -> Collection[str]:
+        """What it reads."""
+        return self._feed.topics
+
+    async def run(self) -> None:
+        """Until cancelled.
+
+        Raises:
+            UsageError: the port is taken.
+            ShellError: the state cannot be used.
+        """
+        await self._server.start()
+        _log.info("rpc.listening", port=self._server.port)
+        tasks = [asyncio.create_task(self._tell_health()), asyncio.create_task(self._feed.run())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _tell_health(self) -> None:
+        while True:
+            await self._server.tell_health()
+            await asyncio.sleep(_HEALTH_EVERY_S)
+
+    def trouble(self) -> BaseException | None:
+        """Nothing beside what ``run`` raises."""
+        return self._feed.trouble()
+
+    def positions(self) -> Mapping[TP, int]:
+        """The next offset of everything that is read."""
+        return self._feed.positions()
+
+    def measure(self) -> None:
+        """All counters are kept as things happen."""
+        self._feed.measure()
+
+    async def close(self) -> None:
+        """Answer what is under way, and save."""
+        await self._server.stop(_GRACE_S)
+        await self._feed.close()
+
+    def abandon(self) -> None:
+        """Save nothing."""
+        self._feed.abandon()
+
+    async def stop(self) -> None:
+        """Let go of the broker; after a failure also of the clients."""
+        await self._server.stop(0)
+        await self._feed.stop()
+
+
+async def build(context: AgentContext) -> Pretrade:
+    """The agent.
+
+    Raises:
+        UsageError: the limits cannot be read, or name a list that there is not; a stream is not declared.
+        ServerError: a topic is missing.
+    """
+    from streams.rpc.feed import Feed
+    from streams.rpc.freshness import Freshness
+    from streams.rpc.limits import load_limits
+    from streams.rpc.server import RiskServer
+    from streams.rpc.service import RiskService
+
+    options, stats = context.options, context.stats
+    file, rules = load_limits(options.limits)
+    lookups = options.lookups or FixedLookups()
+    _check_lookups(file, lookups)
+    topics = _topics(context, [kind for kind in KINDS if kind != "market" or file.feed.market])
+    book = Book(rules)
+    freshness = Freshness(file.feed.max_age_ms, rules.confirm_within_ms)
+    feed = Feed(book, topics, freshness, stats)
+    service = RiskService(Checker(rules, book, lookups), freshness, _trouble(file, lookups), stats.answers)
+    tail = {topic: _MARKET_TAIL for topic, kind in topics.items() if kind == "market"}
+    solo = await context.new_solo(
+        NAME, feed, topics, looked=feed.looked, save_every_s=_SAVE_EVERY_S, most_records=_MOST_RECORDS, tail=tail
+    )
+    return Pretrade(solo, RiskServer(service, options.rpc_port))
+
+
+def _topics(context: AgentContext, kinds: Sequence[str]) -> dict[str, str]:
+    streams, found = context.options.streams, {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
+    for kind in kinds:
+        if kind in found.values():
+            continue
+        if kind not in streams or streams[kind].is_view:
+            raise UsageError(
+                f"the agent {NAME} reads the stream {kind}, which is not declared", "see rules/streams.sql"
+            )
+        found[streams[kind].topic] = kind
+    return found
+
+
+def _check_lookups(file: LimitsFile, lookups: Lookups) -> None:
+    """A list or parameter that is not there is a mistake in the file, most of the time."""
+    for name in (*file.lists.refuse_accounts, *file.lists.refuse_symbols, file.lists.allow_symbols):
+        if name and lookups.members(name) is None:
+            raise UsageError(
+                f"the limits name the list {name!r}, which there is not", "make it, or take it out of [lists]"
+            )
+    for name in file.parameters.values():
+        if lookups.parameter(name) is None:
+            raise UsageError(f"the limits name the parameter {name!r}, which there is not", "make it, or take it out")
+
+
+def _trouble(file: LimitsFile, lookups: Lookups) -> Callable[[], Fault | None]:
+    from streams.rpc.freshness import Fault, Kind
+
+    lists = file.lists
+    used = bool(lists.refuse_accounts or lists.refuse_symbols or lists.allow_symbols or file.parameters)
+    if not used or lists.when_away == "last_known":
+        return lambda: None
+    away = Fault(Kind.DOWN, "the cache that lists and parameters come from is away")
+    return lambda: None if getattr(lookups, "current", True) else away
