@@ -91,7 +91,7 @@ def read_sdn(lines: Iterable[str], comments: Mapping[int, str] | None) -> Iterat
             yield BadRow(reader.line_num, str(error))
             continue
         if row:
-            yield from _sdn_row([cell.strip() for cell in row], reader.line_num, comments)
+            yield from _sdn_row([*(cell.strip() for cell in row[:-1]), row[-1]], reader.line_num, comments)
 
 
 def _sdn_row(row: list[str], line: int, comments: Mapping[int, str] | None) -> Iterator[Item | BadRow]:
@@ -108,10 +108,9 @@ def _sdn_row(row: list[str], line: int, comments: Mapping[int, str] | None) -> I
         return
     text = remarks + rest
     found = _ADDRESS.findall(text)
-    if len(found) != text.count(_MARK):
-        yield BadRow(
-            line, f"its remarks name {text.count(_MARK)} digital currency addresses, and {len(found)} can be read"
-        )
+    named = "".join(text.split()).count("".join(_MARK.split()))  # blanks may have gone where remarks were cut
+    if len(found) != named:
+        yield BadRow(line, f"its remarks name {named} digital currency addresses, and {len(found)} can be read")
         return
     yield Item("name", row[1], line)
     for _currency, address in found:

@@ -108,13 +108,14 @@ class Results:
             if kind == "alerts":
                 self._alert(_ALERT.decode(value or b""))
                 return
-            self._hearing.hear(kind, value, record_ms)
             seen = _SEEN.decode(value or b"")
-            if kind == "orders":
-                self._order(_PLACED.decode(value or b""), record_ms)
+            placed = _PLACED.decode(value or b"") if kind == "orders" else None
+            self._hearing.hear(kind, value, record_ms)
         except (PretradeError, msgspec.MsgspecError, UnicodeDecodeError):
             self.unread += 1
             return
+        if placed is not None:
+            self._order(placed, record_ms)
         self._note(kind, seen, record_ms)
 
     def _note(self, kind: str, seen: _Seen, record_ms: int) -> None:
