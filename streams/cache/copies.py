@@ -74,8 +74,9 @@ class Copies:
         self._kept = kept
         self._grace_s = grace_s
         self._lock = threading.Lock()
-        self._loading = threading.Lock()
         self._known: dict[str, Entry] = {}  # of the cache alone
+        self._summed: dict[str, ListVersion] = {}  # by label; of the thread alone
+        self._unsaved = False
         self._now = Content(self._base, current=False)
         self._revision = 0
         self._listeners: list[Callable[[], None]] = []
@@ -186,6 +187,7 @@ class Copies:
                 self._follow()
             except (RedisError, OSError, ShellError, ValueError) as error:
                 self.trouble = str(error)
+            self._save()
             if time.monotonic() - started_s > _BACKOFF_S[1]:
                 backoff_s = _BACKOFF_S[0]
             self._look_at_the_clock()
@@ -214,6 +216,8 @@ class Copies:
                         labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
                         stale.clear()
                         self._refresh(client, self._wanted & labels)
+                    elif self._unsaved:
+                        self._save()
                     self._answered()
             finally:
                 connection.disconnect()
@@ -238,10 +242,17 @@ class Copies:
             changed = bool(fresh) or not self._now.current
             if changed:
                 self._set(content)
-        if fresh and self._kept:
-            self._kept.save(Content(dict(self._known)))
+        self._unsaved |= bool(fresh)
         self._answered()
-        self._loaded.set()
+        if not self._loaded.is_set():
+            self._save()
+            self._loaded.set()
+
+    def _save(self) -> None:
+        """When it is quiet: a long list that changes all the time is not written down each time; the cache has what was before."""
+        if self._unsaved and self._kept:
+            self._kept.save(Content(dict(self._known)))
+        self._unsaved = False
 
     def _read(self, client: Redis, label: str, record: Mapping[str, Any], known: Entry | None) -> Entry:
         kind, _, name = label.partition(" ")
@@ -249,20 +260,43 @@ class Copies:
         if kind != "list":
             is_so, value = decoded(kind, record["value"])
         else:
-            value = _list(client, name, version, known)
-            is_so = ListVersion(value).text
+            value, found = self._list(client, label, version, known)
+            is_so = found.text
         if is_so != version:
             raise LostError(
                 f"{label} in the cache is not what its version {version} says, but {is_so}", "import it again"
             )
         return Entry(version, value)
 
+    def _list(self, client: Any, label: str, version: str, known: Entry | None) -> tuple[frozenset[str], ListVersion]:
+        """The entries of a version, and what their version is: of a list that is known in another only what is different."""
+        name = label.partition(" ")[2]
+        key, summed = keys.contents("list", name, version), self._summed.get(label)
+        if known is not None and summed is not None and summed.text == known.version:
+            old = keys.contents("list", name, known.version)
+            if client.exists(old, key) == len({old, key}):
+                gone, come = client.sdiff(old, key) & known.value, client.sdiff(key, old) - known.value
+                now = ListVersion.resumed(summed.count, summed.state)
+                for entry in gone:
+                    now.remove(entry)
+                for entry in come:
+                    now.add(entry)
+                if now.text == version:
+                    self._summed[label] = now
+                    return (known.value - gone if gone else known.value) | come, now
+        entries = frozenset(client.sscan_iter(key, count=PART))
+        self._summed[label] = whole = ListVersion(entries)
+        return entries, whole
+
     def _fetch_past(self, label: str, version: str) -> Entry | None:
         kind, _, name = label.partition(" ")
         try:
             with open_client(self._url, timeout_s=_ANSWER_S) as client:
                 if kind == "list":
-                    return self._read(client, label, {"version": version}, None)
+                    entries: frozenset[str] = frozenset(
+                        client.sscan_iter(keys.contents(kind, name, version), count=PART)
+                    )
+                    return Entry(version, entries) if ListVersion(entries).text == version else None
                 raw: Any = client.get(keys.contents(kind, name, version))
                 return (
                     None
@@ -290,16 +324,3 @@ class Copies:
         self._revision += 1
         for tell in self._listeners:
             tell()
-
-
-def _list(client: Any, name: str, version: str, known: Entry | None) -> frozenset[str]:
-    """The entries of a version: of a long list that is known in another only what is different."""
-    key = keys.contents("list", name, version)
-    if known is not None and known.value:
-        old = keys.contents("list", name, known.version)
-        if client.exists(old, key) == 2:  # both
-            found: frozenset[str] = (known.value - frozenset(client.sdiff(old, key))) | frozenset(
-                client.sdiff(key, old)
-            )
-            return found
-    return frozenset(client.sscan_iter(key, count=PART))

@@ -220,7 +220,8 @@ def _sender(dry_run: bool) -> Iterator[Callable[[Alert, str], None]]:
     from streams.config import load_settings
     from streams.errors import ServerError
 
-    settings, source, pending = load_settings(), "/m1cep/rescreen", []
+    settings, source = load_settings(), "/m1cep/rescreen"
+    pending: list[Any] = []
     try:
         producer = KafkaProducer(**settings.client_settings(), acks="all", enable_idempotence=False)
         try:
