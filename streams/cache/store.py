@@ -193,10 +193,25 @@ class Store:
             before = self.now(kind, name)
             record = {"version": version, "value": document} | self._about(note)
             pipe = self.client.pipeline(transaction=True)
-            pipe.set(keys.contents(kind, name, version), orjson.dumps(document), ex=KEPT_S)
+            pipe.set(keys.contents(kind, name, version), orjson.dumps(document))
             self._note(pipe, kind, name, record, before)
             pipe.execute()
         return Published(name, version, _version(before))
+
+    def value(self, kind: str, name: str, version: str = "") -> Any:
+        """The JSON document of a parameter, a rule's values or a template; of the version in force by default.
+
+        Raises:
+            UsageError: there is no such thing, or not in that version.
+        """
+        with _server_errors():
+            record = self.required(kind, name)
+            if version in {"", record["version"]}:
+                return record["value"]
+            raw = self.client.get(keys.contents(kind, name, version))
+            if raw is None:
+                raise UsageError(f"version {version!r} of {kind} {name!r} is not in the cache")
+            return orjson.loads(raw)
 
     # -- what is there -----------------------------------------------------------------------------------------------
 

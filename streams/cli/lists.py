@@ -62,34 +62,34 @@ def import_(  # noqa: PLR0913, PLR0917 - the options of a command
                 "nothing was changed; --shrink says that this is meant",
             )
 
-    with _store() as store, _bad_rows(bad_rows) as on_bad:
+    with store() as cache, _bad_rows(bad_rows) as on_bad:
         reading = Reading(files, take, column, max_bad, on_bad)
         with ProgressBar(f"importing {name}", total=reading.size) as bar:
             reading.on_bytes = bar.update
             source = note or ", ".join(file.name for file in files)
-            published = store.replace_list(name, reading, source, accept)
+            published = cache.replace_list(name, reading, source, accept)
         facts = _facts(published) | {"bad_rows": reading.bad, "repeated": published.repeated}
-        _say(facts, _sentence(published) + (f" {reading.bad} bad rows were left out." if reading.bad else ""), as_json)
+        say(facts, _sentence(published) + (f" {reading.bad} bad rows were left out." if reading.bad else ""), as_json)
 
 
 @app.command("list", epilog="Example: m1cep lists list")
 def list_(as_json: AsJson = False) -> None:
     """What lists there are."""
-    with _store() as store:
-        for label, record in store.all_now().items():
+    with store() as cache:
+        for label, record in cache.all_now().items():
             kind, _, name = label.partition(" ")
             if kind == "list":
                 facts = {"list": name} | {k: v for k, v in record.items() if k != "sum"}
-                about = f"{_when(record)}  {record['by']}  {record['note']}"
+                about = f"{when(record)}  {record['by']}  {record['note']}"
                 text = f"{name:<30} {record['version']} {record['entries']:>10,}  {about}"
-                _say(facts, text, as_json)
+                say(facts, text, as_json)
 
 
 @app.command(epilog="Example: m1cep lists show sanctions > rules/lookups/lists/sanctions.txt")
 def show(name: Name, version: Annotated[str, typer.Option(help="An earlier one; see history.")] = "") -> None:
     """The entries, in no order: what a file lists/NAME.txt has, and of the same version there."""
-    with _store() as store:
-        for entry in store.entries(name, version):
+    with store() as cache:
+        for entry in cache.entries(name, version):
             sys.stdout.write(entry + "\n")
 
 
@@ -101,9 +101,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add entries to a list."""
-    with _store() as store:
-        published = store.change_list(name, add=entries, note=note or f"added {len(entries)}")
-        _say(_facts(published), _sentence(published), as_json)
+    with store() as cache:
+        published = cache.change_list(name, add=entries, note=note or f"added {len(entries)}")
+        say(_facts(published), _sentence(published), as_json)
 
 
 @app.command(epilog="Example: m1cep lists remove sanctions 0xbad... --note 'licence 4711'")
@@ -114,9 +114,9 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Remove entries from a list."""
-    with _store() as store:
-        published = store.change_list(name, remove=entries, note=note or f"removed {len(entries)}")
-        _say(_facts(published), _sentence(published), as_json)
+    with store() as cache:
+        published = cache.change_list(name, remove=entries, note=note or f"removed {len(entries)}")
+        say(_facts(published), _sentence(published), as_json)
 
 
 @app.command(epilog="Example: m1cep lists history sanctions")
@@ -126,10 +126,10 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """What was in force, newest first: version, entries, when, by whom, why."""
-    with _store() as store:
-        for record in store.history("list", name, limit):
-            text = f"{_when(record)}  {record['version']} {record['entries']:>10,}  {record['by']}  {record['note']}"
-            _say(record, text, as_json)
+    with store() as cache:
+        for record in cache.history("list", name, limit):
+            text = f"{when(record)}  {record['version']} {record['entries']:>10,}  {record['by']}  {record['note']}"
+            say(record, text, as_json)
 
 
 @app.command(epilog="Example: m1cep lists rescreen sanctions --events accounts.ndjson")
@@ -161,16 +161,16 @@ def rescreen(
         if not file.is_file():
             raise UsageError(f"--events: there is no file {file}")
     count = bad = 0
-    with _store() as store, _sender(dry_run) as send:
-        record = store.required("list", name)
+    with store() as cache, _sender(dry_run) as send:
+        record = cache.required("list", name)
         version = record["version"]
         total = sum(file.stat().st_size for file in events) if events else record["entries"]
         with ProgressBar(f"screening by {name}", total=total) as bar:
-            entries = store.entries(name, version)
+            entries = cache.entries(name, version)
             hits = (
                 screening.in_files(events, frozenset(entries), bar.update)
                 if events
-                else screening.in_cache(store.client, entries, bar.update)
+                else screening.in_cache(cache.client, entries, bar.update)
             )
             for hit in hits:
                 if hit is None:
@@ -191,7 +191,12 @@ def rescreen(
 
 
 @contextmanager
-def _store() -> Iterator[Store]:
+def store() -> Iterator[Store]:
+    """The cache, which answers.
+
+    Raises:
+        ServerError: it does not.
+    """
     from redis import RedisError
 
     from streams.cache.address import cache_url, open_client, unreachable
@@ -278,9 +283,11 @@ def _sentence(published: Published) -> str:
     return f"{what}; before: {published.before or 'none'}."
 
 
-def _when(record: dict[str, Any]) -> str:
+def when(record: dict[str, Any]) -> str:
+    """The time of a record of the history, in UTC."""
     return datetime.fromtimestamp(record["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _say(facts: dict[str, Any], text: str, as_json: bool) -> None:
+def say(facts: dict[str, Any], text: str, as_json: bool) -> None:
+    """Print one line, as JSON or for people."""
     typer.echo(orjson.dumps(facts) if as_json else text)

@@ -8,7 +8,22 @@ import sys
 import typer
 
 from m1cep.errors import M1cepError, RuleError
-from streams.cli import bench, custody, data, demo, grid, lists, produce, replay, rules, servers, soak, topics, worker
+from streams.cli import (
+    bench,
+    custody,
+    data,
+    demo,
+    grid,
+    lists,
+    produce,
+    replay,
+    rules,
+    servers,
+    soak,
+    topics,
+    values,
+    worker,
+)
 from streams.errors import ExitCode, ShellError
 from streams.logs import configure_logs, without_secrets
 
@@ -30,6 +45,8 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(lists.app, name="lists")
+app.add_typer(values.params, name="params")
+app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)

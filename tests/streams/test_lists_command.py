@@ -122,3 +122,33 @@ def test_what_was_seen_is_screened_again_after_an_import(
         process.kill()
         process.communicate()
     assert json.loads(stats.read_text())["agents"]["results"]["events"] > 0
+
+
+def test_parameters_and_templates_have_versions_too(cache, m1cep, tmp_path):
+    def run(*arguments):
+        return m1cep(*arguments, M1CEP_CACHE_URL=cache.url.get_secret_value())
+
+    with open_client(cache.url) as client:
+        client.flushdb()
+    file, fees = tmp_path / "params.yaml", tmp_path / "fees.json"
+    file.write_text("max: {default: 5, a: 7}\nrules: {r: {limit: 5 s}}\n")
+    assert run("params", "import", file).returncode == 0
+    listed = {
+        (r["kind"], r["name"]): r["value"] for r in map(json.loads, run("params", "list", "--json").stdout.splitlines())
+    }
+    assert listed == {("param", "max"): {"default": 5, "by_key": {"a": 7}}, ("rule", "r"): {"limit": "5 s"}}
+    file.write_text("max: 6\nother: [1]\n")
+    assert run("params", "import", file).returncode == 2
+    assert len(run("params", "history", "max", "--json").stdout.splitlines()) == 1, (
+        "a file with a mistake changes nothing"
+    )
+
+    for maker in ("0.001", "0.002"):
+        fees.write_text(json.dumps({"maker": maker}))
+        assert run("templates", "put", "vip", fees).returncode == 0
+    newest, first = map(json.loads, run("templates", "history", "vip", "--json").stdout.splitlines())
+    assert json.loads(run("templates", "show", "vip").stdout) == {"maker": "0.002"}
+    assert json.loads(run("templates", "show", "vip", "--version", first["version"]).stdout) == {"maker": "0.001"}
+    assert newest["note"] == "fees.json"
+    fees.write_text("{")
+    assert "is not JSON" in run("templates", "put", "vip", fees).stderr
