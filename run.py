@@ -50,6 +50,8 @@ UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the wo
     ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
 }
 UV_INDEX_VARIABLES = tuple(f"UV_{name}" for name in ("DEFAULT_INDEX", "INDEX", "INDEX_URL", "FIND_LINKS", "NO_INDEX"))
+# One more than the two cores of a small machine: the tests wait much. Files in the order of tests/conftest.py.
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 PIP_AUDIT_VERSION = "2.10.1"
 AUDIT_TIMEOUT_S = 120
 FAILURE, USAGE, NO_INDEX, INTERRUPTED = 1, 2, 4, 130
@@ -89,9 +91,7 @@ def main(argv: list[str]) -> int:
             say(
                 "all tests; those that use a broker twice, on the embedded one and, with Java 17 and Maven, on Apache Kafka"
             )
-        become(
-            [str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both", "-n", "2", "--dist", "loadfile"])]
-        )
+        become([str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both", *SIDE_BY_SIDE])])
     become([str(BIN / "m1cep"), *argv])
     return FAILURE
 

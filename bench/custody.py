@@ -1,10 +1,12 @@
 """How long an approval takes: from a request on Kafka to a transaction that the chain has taken, by five signer processes of whom
 three sign, and a coordinator, on the embedded broker.
 
-    python bench/custody.py [--kind bitcoin|solana|evm] [--requests 30]
+    python bench/custody.py [--kind bitcoin|solana|evm] [--requests 30] [--busy 0]
 
-Times are of the wall clock, from before the request is written to the coordinator's word read here; beside them the processor
-time of a signer's process and of the coordinator's for one approval. A busy machine makes all of it longer.
+Times are of the wall clock, from before the request is written to the coordinator's word read here; beside them, stage by stage,
+how they compare with so many hops through the broker by a process that only answers (``custody_stages``), and the processor time
+of a signer's process and of the coordinator's for one approval. A busy machine makes all of it longer: ``--busy`` adds so many
+processes that do nothing but compute.
 """
 
 from __future__ import annotations
@@ -17,14 +19,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import msgspec
 from common import median, percentile
+from custody_stages import PING, PONG, STAGES, Floor, Letters
 from custodyhouse import CHAINS, House
 from custodyoffice import SOME, Office
+from topics_read import read_topic
 
 from m1cep.custody.policy.events import DestinationListed
 from m1cep.custody.request import Kind, Request
@@ -32,10 +36,10 @@ from streams.config import load_settings
 from streams.custody import asks
 from streams.custody.counter import Counter, open_counter
 from streams.custody.derive import chain_of
-from streams.custody.mail import ROUNDS
+from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
 from streams.custody.roster import load_roster
 from streams.embedded import EmbeddedBroker
-from streams.topics import BUILT_IN, create_topics, topics_of_signers
+from streams.topics import BUILT_IN, Topic, create_topics, topics_of_signers
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _FUNDS = {"bitcoin": "1", "solana": "50", "evm": "50"}
@@ -46,18 +50,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kind", choices=sorted(CHAINS), default="bitcoin")
     parser.add_argument("--requests", type=int, default=30)
+    parser.add_argument("--busy", type=int, default=0)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "broker").mkdir()
         house = House(folder / "house", (options.kind,), signers=5, threshold=3)
         with EmbeddedBroker(folder / "broker") as broker:
-            create_topics(load_settings(broker=broker.address), (*BUILT_IN, *topics_of_signers(house.numbers)))
-            run(folder, house, broker.address, options.kind, options.requests)
+            own = (*topics_of_signers(house.numbers), Topic(PING, partitions=1), Topic(PONG, partitions=1))
+            create_topics(load_settings(broker=broker.address), (*BUILT_IN, *own))
+            run(folder, house, broker.address, options)
 
 
-def run(folder: Path, house: House, broker: str, kind: str, count: int) -> None:
+def run(folder: Path, house: House, broker: str, options: argparse.Namespace) -> None:
     """With all processes."""
+    kind, count = options.kind, options.requests
+    busy: list[subprocess.Popen[bytes]] = []
     env = os.environ | {
         "M1CEP_BROKER": broker,
         "M1CEP_HOME": str(folder / "home"),
@@ -77,16 +85,24 @@ def run(folder: Path, house: House, broker: str, kind: str, count: int) -> None:
             wait_ready(folder / f"stats-{who}.json")
         print(f"{len(workers)} processes ready after {time.monotonic() - began_s:.1f} s, begun at once")
         roster = load_roster(house.roster)
-        with open_counter(load_settings(broker=broker), roster) as counter:
+        with open_counter(load_settings(broker=broker), roster) as counter, Floor(broker) as floor:
             prepare(counter, house, kind)
+            approve(counter, house, kind, -1)  # the first of a process is slower: imports, connections
+            busy += [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.busy)]
             before = {who: cpu_s(process.pid) for who, process in workers.items()}
-            took = [approve(counter, house, kind, number) for number in range(count)]
+            took, floors_ms = [], []
+            for number in range(count):
+                took.append(approve(counter, house, kind, number))
+                floors_ms.append(floor.hops_ms(len(STAGES)))
             used = {who: (cpu_s(process.pid) - before[who]) / count for who, process in workers.items()}
         show(took, used, kind)
+        letters = Letters({topic: read_topic(broker, topic) for topic in (REQUESTS, ROUNDS, RELEASES)})
+        stages = [letters.stages(f"w-{n}", house.threshold, one.heard_ms) for n, one in enumerate(took)]
+        show_stages([one for one in stages if one is not None], [one.signed_s * 1_000 for one in took], floors_ms)
     finally:
-        for process in workers.values():
+        for process in (*busy, *workers.values()):
             process.terminate()
-        for process in workers.values():
+        for process in (*busy, *workers.values()):
             process.wait()
 
 
@@ -115,8 +131,16 @@ def address(kind: str) -> str:
     return str(Office.stranger(office, kind))
 
 
-def approve(counter: Counter, house: House, kind: str, number: int) -> tuple[float, float]:
-    """One request: seconds until it was signed, and until the chain had taken it."""
+class Took(NamedTuple):
+    """One approval: seconds until it was signed, until the chain had taken it; and when it was heard that it was signed."""
+
+    signed_s: float
+    taken_s: float
+    heard_ms: float
+
+
+def approve(counter: Counter, house: House, kind: str, number: int) -> Took:
+    """One request."""
     chain, now_ms = chain_of(CHAINS[kind]), time.time_ns() // 1_000_000
     request = Request(
         id=f"w-{number}",
@@ -133,7 +157,7 @@ def approve(counter: Counter, house: House, kind: str, number: int) -> tuple[flo
     )
     began_s = time.monotonic()
     counter.ask(house.pen("shop"), request)
-    times = []
+    times, heard_ms = [], 0.0
     for states in (("signed", "broadcast", "confirmed"), ("broadcast", "confirmed"), ("confirmed",)):
 
         def there(states: tuple[str, ...] = states) -> bool:
@@ -142,7 +166,8 @@ def approve(counter: Counter, house: House, kind: str, number: int) -> tuple[flo
 
         assert counter.wait(lambda _view: there(), 60), counter.view.requests.get(request.id)
         times.append(time.monotonic() - began_s)
-    return times[0], times[1]
+        heard_ms = heard_ms or time.time_ns() / 1_000_000
+    return Took(times[0], times[1], heard_ms)
 
 
 def cpu_s(pid: int) -> float:
@@ -151,7 +176,7 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def show(took: list[tuple[float, float]], used: dict[Any, float], kind: str) -> None:
+def show(took: list[Took], used: dict[Any, float], kind: str) -> None:
     """The table."""
     for name, column in (("signed", 0), ("taken by the chain", 1)):
         values = [one[column] * 1000 for one in took]
@@ -163,6 +188,23 @@ def show(took: list[tuple[float, float]], used: dict[Any, float], kind: str) -> 
     print(
         f"processor time while one goes from asked for to confirmed: signer {median(signers):.0f} ms (median of "
         f"{len(signers)} processes, idling included), coordinator {used['coordinator'] * 1000:.0f} ms"
+    )
+
+
+def show_stages(stages: list[list[float]], signed_ms: list[float], floors_ms: list[float]) -> None:
+    """What each took, and how often a hop of the floor."""
+    hop_ms = median(floors_ms) / len(STAGES)
+    print(
+        f"one hop through the broker by a process that only answers: {hop_ms:.1f} ms (median, {len(STAGES)} at a time)"
+    )
+    print(f"{'stage':<34}{'p50, ms':>9}{'p95, ms':>9}{'hops, p50':>11}")
+    for name, values in zip(STAGES, zip(*stages, strict=True), strict=True):
+        print(f"{name:<34}{median(values):>9.0f}{percentile(values, 0.95):>9.0f}{median(values) / hop_ms:>11.1f}")
+    hops = median(signed_ms) / median(floors_ms), percentile(signed_ms, 0.95) / percentile(floors_ms, 0.95)
+    print(
+        f"signed, against {len(STAGES)} hops of the floor: p50 {median(signed_ms):.0f} / {median(floors_ms):.0f} ms = "
+        f"{hops[0]:.1f}; p95 {percentile(signed_ms, 0.95):.0f} / {percentile(floors_ms, 0.95):.0f} ms = {hops[1]:.1f}; "
+        f"{len(signed_ms) - len(stages)} of {len(signed_ms)} took another attempt or a round of commitments"
     )
 
 

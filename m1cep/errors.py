@@ -7,6 +7,7 @@ M1cepError
 ├── GridError      a grid that cannot be planned or run: the numbers that show why
 ├── CustodyError   a request, message, log or state of custody that is refused: what was expected, what came
 │   └── PolicyError    a policy file that cannot be understood: line, column, caret, hint
+├── LedgerError    a posting, event or chart of accounts that is refused: its code, what was expected, what came
 ├── PretradeError  limits, an order or a record of the pre-trade check that is refused: what was expected, what came
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
@@ -133,6 +134,18 @@ class CustodyError(M1cepError):
 
 class PolicyError(_TextError, CustodyError):
     """A custody policy that is refused."""
+
+
+class LedgerError(M1cepError):
+    """A posting that is refused: nothing of it is in the books.
+
+    Attributes:
+        code: why, in one word of a fixed list, such as ``exceeds_credits``; for counters.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {_printable(message)}")
 
 
 class RuleFailure(M1cepError):  # noqa: N818 - not a wrong use: something in the rule's code gave way

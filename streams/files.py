@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from m1cep import EngineError, Rule, Stream, compile_rule, parse_streams
+import m1cep
+from m1cep.errors import EngineError
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from m1cep import Rule, Stream
 
 STREAMS_FILE = "streams.sql"
 
@@ -29,7 +32,7 @@ def load_streams(path: str | Path | None = None) -> dict[str, Stream]:
         RuleError: it is not understood.
     """
     file = packaged_rules_dir() / STREAMS_FILE if path is None else Path(path)
-    return parse_streams(read_text(file), file.name)
+    return m1cep.parse_streams(read_text(file), file.name)
 
 
 def load_rules(paths: Iterable[str | Path] | None, streams: Mapping[str, Stream]) -> list[Rule]:
@@ -42,7 +45,7 @@ def load_rules(paths: Iterable[str | Path] | None, streams: Mapping[str, Stream]
     """
     rules: dict[str, tuple[Rule, str]] = {}
     for file, name in rule_files(paths):
-        rule = compile_rule(read_text(file), streams, name)
+        rule = m1cep.compile_rule(read_text(file), streams, name)
         if rule.id in rules:
             raise EngineError(f"rule id {rule.id!r} stands in {rules[rule.id][1]} and in {name}: give one another id")
         rules[rule.id] = rule, name

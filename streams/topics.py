@@ -74,10 +74,12 @@ BUILT_IN = (
     Topic("m1cep.grid-log.v1", "grid", is_input=True),
     Topic("m1cep.paper-log.v1", "", _kept(1), is_input=True),
     Topic("m1cep.grids.v1", "grid", _COMPACTED),
-    # What auditors ask for years later.
-    Topic("m1cep.custody.requests.v1", "vault", _FOREVER),
-    Topic("m1cep.custody.rounds.v1", "request", _FOREVER),
-    Topic("m1cep.custody.releases.v1", "vault", _FOREVER),
+    # What auditors ask for years later. One partition: each is read whole by everybody, and every partition costs every fetch.
+    Topic("m1cep.custody.requests.v1", "vault", _FOREVER, partitions=1),
+    Topic("m1cep.custody.rounds.v1", "request", _FOREVER, partitions=1),
+    Topic("m1cep.custody.releases.v1", "vault", _FOREVER, partitions=1),
+    Topic("m1cep.custody.audit.v1", "log", _FOREVER, partitions=1),
+    Topic("m1cep.custody.standing.v1", "thing", _COMPACTED, partitions=1),
 )
 
 
@@ -115,7 +117,7 @@ def topics_by_other_keys(rekeyed: Iterable[Rekeyed]) -> list[Topic]:
 
 def topics_of_signers(numbers: Iterable[int]) -> list[Topic]:
     """What is for one signer of custody alone: what is dealt to it in ceremonies."""
-    return [Topic(f"m1cep.custody.signer-{number}.v1", "vault", _FOREVER) for number in numbers]
+    return [Topic(f"m1cep.custody.signer-{number}.v1", "vault", _FOREVER, partitions=1) for number in numbers]
 
 
 def create_topics(

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from m1cep import EngineError
+from m1cep.errors import EngineError
 from m1cep.whynot import Inquiry
 from m1cep.whynot.wording import duration, moment
 from streams.errors import UsageError

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiokafka.errors import KafkaError
 
-from m1cep import M1cepError
+from m1cep.errors import M1cepError
 from streams.agents import AGENTS
 from streams.agents.context import AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox

@@ -22,3 +22,24 @@ def pytest_addoption(parser):
         help="what the stream tests run on: tansu, the embedded broker; kafka, Apache Kafka itself, for which Java 17 and Maven "
         "are needed: then of tests/streams only those that use a broker are run; both: those twice",
     )
+
+
+#: Files that take minutes, most of it waiting for processes: begun first, so that none is left for the end.
+LONGEST = (
+    "test_grid_agents",
+    "test_demo",
+    "test_venue_agent",
+    "test_custody_agents",
+    "test_worker",
+    "test_soak",
+    "test_simulator",
+)
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        name = item.path.stem
+        slow = item.path.parent.name in ("streams", "faults")
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST) if slow else len(LONGEST) + 1
+
+    items.sort(key=rank)

@@ -46,7 +46,7 @@ class House:
     """
 
     def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2):
-        self.folder, self.numbers = folder, tuple(range(1, signers + 1))
+        self.folder, self.numbers, self.threshold = folder, tuple(range(1, signers + 1)), threshold
         folder.mkdir(exist_ok=True)
         self.passphrase = self._write("passphrase", PASSPHRASE)
         self.publics = {}
@@ -75,6 +75,7 @@ class House:
         for kind in kinds:
             lines += [f"[vaults.alice-{kind}]", f'chain = "{CHAINS[kind]}"', 'account = "alice"']
             lines += [f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
+        lines += ["[audit]", f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
         return "\n".join(lines) + "\n"
 
     def key(self, name):

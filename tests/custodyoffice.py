@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from frostworld import dealt, seeded
 from nacl.signing import SigningKey
 
+from m1cep.custody.frost import ED25519
 from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.policy import Approval, parse_policy
 from m1cep.custody.policy.events import DestinationListed
@@ -18,13 +19,14 @@ from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Timing, decode, encode
 from m1cep.custody.requests.messages import Approved, Cancel, Status, Submit
 from streams import codec
+from streams.agents.outbox import Packet
 from streams.chains.local import open_local
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine
 from streams.custody.derive import chain_of, suite_of
 from streams.custody.journal import Journal
-from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, Pen, open_letter
-from streams.custody.roster import COORDINATOR, Roster, Vault, signer_name
+from streams.custody.mail import LOG, RELEASES, REQUESTS, ROUNDS, Pen, open_letter
+from streams.custody.roster import AUDIT, COORDINATOR, AuditGroup, Roster, Vault, signer_name
 from streams.custody.signer_machine import SignerMachine
 
 START_MS = 1_800_000_000_000
@@ -80,7 +82,7 @@ def policy_text():
     return POLICY.replace("PEOPLE", people)
 
 
-def make_roster(kinds, signers=3, threshold=2):
+def make_roster(kinds, signers=3, threshold=2, audit=None):
     """A vault of alice's on each chain."""
     facts, numbers = ("chains", "operations"), tuple(range(1, signers + 1))
     keys = {name: key_of(name) for name in (COORDINATOR, *facts, *map(signer_name, numbers))}
@@ -89,7 +91,7 @@ def make_roster(kinds, signers=3, threshold=2):
         for kind in kinds
     }
     return Roster(
-        keys, frozenset(facts), {n: key_of(signer_name(n)) for n in numbers}, vaults, {"shop": key_of("shop")}
+        keys, frozenset(facts), {n: key_of(signer_name(n)) for n in numbers}, vaults, {"shop": key_of("shop")}, audit
     )
 
 
@@ -111,10 +113,17 @@ class Office:
     """All of it. ``run`` lets time pass until nothing is left to do."""
 
     def __init__(
-        self, folder, kinds=("bitcoin", "solana", "evm"), *, seed=0, signers=3, threshold=2, faults=0.0, timing=None
-    ):
+        self, folder, kinds=("bitcoin", "solana", "evm"), *, seed=0, signers=3, threshold=2, faults=0.0, timing=None,
+        audit=False,
+    ):  # fmt: skip
         self.rng, self.faults, self.now_ms = random.Random(seed), faults, START_MS
         self.roster = make_roster(kinds, signers, threshold)
+        self.audit_shares = {}
+        if audit:
+            self.audit_shares = dealt(ED25519, threshold, tuple(self.roster.signers), seeded(("audit", seed)))
+            key = self.audit_shares[1].public.group.hex()
+            group = AuditGroup(signers=tuple(self.roster.signers), threshold=threshold, key=key)
+            self.roster = make_roster(kinds, signers, threshold, group)
         self.folder, self.timing = folder, timing or Timing()
         self.nodes, self.desks, self.topics, self.refused = {}, [], defaultdict(list), []
         self.keep_chains = True
@@ -124,7 +133,7 @@ class Office:
         }
         self.coordinator = Actor(COORDINATOR, TOPICS, self.begin_coordinator)
         self.signers = {
-            n: Actor(signer_name(n), (ROUNDS, RELEASES), lambda state, n=n: self.begin_signer(n, state))
+            n: Actor(signer_name(n), (ROUNDS, RELEASES, LOG), lambda state, n=n: self.begin_signer(n, state))
             for n in self.roster.signers
         }
         self.actors = [self.coordinator, *self.signers.values()]
@@ -132,6 +141,7 @@ class Office:
 
     def begin_coordinator(self, state):
         publics = {vault: shares[1].public for vault, shares in self.shares.items()}
+        publics |= {AUDIT: self.audit_shares[1].public} if self.audit_shares else {}
         desk = ChainDesk(self.roster.vaults, self.open_node)
         self.journal = Journal(self.folder / "audit.jsonl")
         machine = CoordinatorMachine(
@@ -151,6 +161,8 @@ class Office:
     def begin_signer(self, number, state):
         """Its shares were dealt, so its keyfile is no file."""
         held = {vault: SimpleNamespace(share=shares[number], since_ms=0) for vault, shares in self.shares.items()}
+        if self.audit_shares:
+            held[AUDIT] = SimpleNamespace(share=self.audit_shares[number], since_ms=0)
         seed = Secret(seed_of(signer_name(number)))
         keyfile = SimpleNamespace(number=number, seed=seed, held=held, path="nowhere", memory_lost=lambda _ms: None)
         machine = SignerMachine(self.roster, parse_policy(policy_text()), keyfile, lambda: self.now_ms)
@@ -173,6 +185,10 @@ class Office:
     # -- the network
 
     def post(self, message):
+        if isinstance(message, Packet):
+            for key, value, headers in message.records:
+                self.post(codec.Message(message.topic, key, value, headers))
+            return
         record = SimpleNamespace(
             offset=len(self.topics[message.topic]),
             timestamp=self.now_ms,

@@ -102,12 +102,23 @@ class Secrets:
         nonces = [self.world.rng.randrange(1, Q) for _ in range(count)]
         return nonces, b"".join(pow(G, nonce, P).to_bytes(8, "big") for nonce in nonces)
 
+    def prepare(self, vault, epoch):
+        """Some signers always ask for a first round; what has two inputs needs one."""
+        if self.number in self.world.unprepared:
+            raise CustodyError("not today")
+        return self.commit(vault, epoch, 1)
+
+    def part(self, commitment, count):
+        if len(commitment) < 8 * count:
+            raise CustodyError("expected more")
+        return commitment[: 8 * count]
+
     def sign(self, _vault, epoch, nonces, messages, commitments):
         if not all(valid_commitment(commitment, len(messages)) for commitment in commitments.values()):
             raise CustodyError("expected points of the group")
         self.world.watch.signs(self.number, messages)
         shares = []
-        for nonce, message in zip(nonces, messages, strict=True):
+        for nonce, message in zip(nonces[: len(messages)], messages, strict=True):
             c = challenge(epoch, message, commitments)
             self.world.watch.uses(self.number, nonce)
             shares.append((nonce + c * self.key) % Q)
@@ -128,6 +139,10 @@ class Group:
 
     def commitment_is_valid(self, request, _epoch, plan, _signer, commitment):
         return valid_commitment(commitment, len(messages_of(request, plan)))
+
+    def prepared(self, request, epoch, plan, signer, commitment):
+        part = commitment[: 8 * len(messages_of(request, plan))]
+        return part if self.commitment_is_valid(request, epoch, plan, signer, part) else None
 
     def share_is_valid(self, request, epoch, plan, commitments, signer, share):
         messages, public = messages_of(request, plan), pow(G, number_of("key", signer), P)
@@ -208,6 +223,7 @@ class World:
         self.quorum = Quorum(tuple(range(1, signers + 1)), threshold, 1)
         self.watch = Watch(self)
         self.policy, self.group = parse_policy(POLICY), Group()
+        self.unprepared = {s for s in self.quorum.signers if number_of("unprepared", seed, s) % 4 == 0}
         self.secrets = {s: Secrets(self, s) for s in self.quorum.signers}
         self.coordinator = Coordinator(self.quorums, self.group, TIMING)
         self.signers = {s: Signer(s, self.quorums, self.policy, self.secrets[s]) for s in self.quorum.signers}
@@ -278,6 +294,8 @@ class World:
         dice = self.rng.random()
         if isinstance(message, Share) and dice < 0.7:
             return msgspec.structs.replace(message, share=self.rng.randbytes(len(message.share)))
+        if isinstance(message, Vote) and dice < 0.3:
+            return msgspec.structs.replace(message, commitment=self.rng.choice([b"?", pow(G, 5, P).to_bytes(8, "big")]))
         if isinstance(message, Commitment) and dice < 0.5:
             return msgspec.structs.replace(message, commitment=self.rng.choice([b"?", pow(G, 5, P).to_bytes(8, "big")]))
         return message
@@ -369,7 +387,7 @@ class World:
 
     def ask(self, **changes):
         rng = self.rng
-        kind = rng.choice(list(Kind))
+        kind = rng.choice([one for one in Kind if one is not Kind.PAYOUT])  # those have locks that were settled
         number = len(self.requests) + 1
         timed = kind in {Kind.TIME_LOCK, Kind.ESCROW}
         plain = {
@@ -433,7 +451,7 @@ class World:
             if isinstance(message, Share) and (message.request_id, message.attempt) == (ask.request_id, ask.attempt)
         }
         if set(shares) == set(ask.commitments):
-            plan = next(
+            plan = ask.plan or next(
                 m.plan
                 for _, m in self.past
                 if isinstance(m, AskCommitment) and (m.request_id, m.attempt) == (ask.request_id, ask.attempt)

@@ -85,7 +85,7 @@ class AuditLog:
     def __init__(self, name: str, head: Head | None = None) -> None:
         if head is not None and head.log != name:
             raise CustodyError(f"expected a head of log {name!r}, got one of {head.log!r}")
-        self._head = head or Head(name, 0, _origin(name), 0)
+        self._head = head or Head(name, 0, origin(name), 0)
 
     @property
     def head(self) -> Head:
@@ -141,9 +141,9 @@ def verify(
             return Break(head.seq, f"expected heads of log {name!r}, got one of {head.log!r}")
         if at.setdefault(head.seq, head.hash) != head.hash:
             return Break(head.seq, f"two signed heads name different entries {head.seq}")
-    last = Head(name, 0, _origin(name), 0)
+    last = Head(name, 0, origin(name), 0)
     for line in lines:
-        found = _next(last, line)
+        found = follow(last, line)
         if isinstance(found, Break):
             return found
         if at.pop(found.seq, found.hash) != found.hash:
@@ -154,7 +154,8 @@ def verify(
     return last
 
 
-def _next(last: Head, line: bytes) -> Entry | Break:
+def follow(last: Head, line: bytes) -> Entry | Break:
+    """The entry of a line, if it is the one after ``last``; else what is wrong with it."""
     seq = last.seq + 1
     try:
         entry = msgspec.json.decode(line, type=Entry)
@@ -175,5 +176,6 @@ def _next(last: Head, line: bytes) -> Entry | Break:
     return entry
 
 
-def _origin(name: str) -> str:
+def origin(name: str) -> str:
+    """What the first entry of a log of this name follows, in the place of a hash."""
     return digest("audit-log", name)

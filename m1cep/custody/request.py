@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, TypeAlias
 
@@ -18,6 +20,12 @@ Millis: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 Digest: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 MAX_BYTES = 16_384
+#: A payout's id is that of the request whose lock it pays out, this, and a number from 1: a lock is paid out once.
+PAYOUT = "+payout-"
+MAX_PAYOUTS = 99
+
+
+_PAYOUT_ID = re.compile(r".\+payout-[1-9][0-9]?\Z")
 
 
 class Kind(StrEnum):
@@ -27,20 +35,23 @@ class Kind(StrEnum):
     TIME_LOCK = "time_lock"  # when its time has come
     ESCROW = "escrow"  # when its time has come and no alert is open on the account
     CROSS_CHAIN = "cross_chain"  # when the other side is locked
+    PAYOUT = "payout"  # of a lock, when the release that it was for has happened
 
 
-class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Lock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The other side of a cross-chain transfer: what is locked there until the request's own side is released, or has ended.
 
     Attributes:
         vault, chain, asset: where the lock is.
         amount: minor units of that asset.
+        payee: address on that chain that gets what is locked once the release has happened; empty: it stays locked.
     """
 
     vault: Name
     chain: Name
     asset: Name
     amount: Amount
+    payee: Annotated[str, msgspec.Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9_.:@/+-]{0,127})?\Z")] = ""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -79,9 +90,23 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         """The amount in minor units."""
         return int(self.amount)
 
+    @property
+    def pays_out(self) -> str:
+        """Of a payout: the request whose lock it pays out."""
+        return self.id.rpartition(PAYOUT)[0]
+
     def digest(self) -> str:
         """64 hexadecimal digits over all of it: equal if and only if the contents are."""
         return digest("request", msgspec.to_builtins(self))
+
+
+def shown_time(time_ms: int) -> str:
+    """A time as people read it: RFC 3339, UTC, with milliseconds; one that no calendar has, as it is."""
+    try:
+        shown = datetime.fromtimestamp(time_ms // 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ms} ms"
+    return f"{shown}.{time_ms % 1_000:03}Z"
 
 
 def parse_request(blob: bytes) -> Request:
@@ -108,13 +133,14 @@ def check_request(request: Request) -> None:
     """
     if request.expires_ms <= request.requested_ms:
         raise CustodyError(
-            f"request {request.id}: expected expires_ms after requested_ms {request.requested_ms}, got {request.expires_ms}"
+            f"request {request.id}: expected expires_ms after requested_ms {shown_time(request.requested_ms)}, "
+            f"got {shown_time(request.expires_ms)}"
         )
     timed = request.kind in {Kind.TIME_LOCK, Kind.ESCROW}
     if timed and not request.requested_ms < request.not_before_ms < request.expires_ms:
         raise CustodyError(
             f"request {request.id}: expected not_before_ms of a {request.kind} between requested_ms and expires_ms "
-            f"({request.requested_ms} to {request.expires_ms}), got {request.not_before_ms}"
+            f"({shown_time(request.requested_ms)} to {shown_time(request.expires_ms)}), got {shown_time(request.not_before_ms)}"
         )
     if not timed and request.not_before_ms:
         raise CustodyError(
@@ -122,5 +148,14 @@ def check_request(request: Request) -> None:
         )
     if (request.kind is Kind.CROSS_CHAIN) != (request.lock is not None):
         raise CustodyError(f"request {request.id}: expected a lock in a {Kind.CROSS_CHAIN}, and in no other kind")
+    if (request.kind is Kind.PAYOUT) != bool(_PAYOUT_ID.search(request.id)):
+        raise CustodyError(
+            f"request {request.id}: the id of a {Kind.PAYOUT}, and of nothing else, ends with {PAYOUT} and a number from 1 to "
+            f"{MAX_PAYOUTS}"
+        )
+    if request.lock is not None and request.lock.payee and len(request.id) > 110:
+        raise CustodyError(
+            f"request {request.id}: expected an id of at most 110 characters, for its payout has a longer one"
+        )
     if any(ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 or not c.isprintable() for c in request.memo):
         raise CustodyError(f"request {request.id}: expected a memo of printable text on one line")

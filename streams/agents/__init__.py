@@ -109,6 +109,12 @@ async def _venue(context: AgentContext) -> Host:
     return await build(context)
 
 
+async def _ledger(context: AgentContext) -> Running:
+    from streams.agents.ledger import build
+
+    return await build(context)
+
+
 async def _pretrade(context: AgentContext) -> Running:
     from streams.agents.pretrade import build
 
@@ -126,5 +132,6 @@ AGENTS = {
     "custody": _custody,
     "venue": _venue,
     "results": _results,
+    "ledger": _ledger,
     "pretrade": _pretrade,
 }

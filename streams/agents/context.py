@@ -14,7 +14,7 @@ from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streams.cache.copies import Copies
     from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
+    from streams.ledger.schema import Connection
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -58,6 +59,19 @@ class CustodyOptions:
 
 
 @dataclass(frozen=True)
+class LedgerOptions:
+    """What the agent ledger needs beside what all agents do.
+
+    Attributes:
+        shards: what connects to the database of each, as the role that writes.
+        chart: file of the chart of accounts; None: the packaged one.
+    """
+
+    shards: Sequence[Callable[[], Connection]]
+    chart: Path | None = None
+
+
+@dataclass(frozen=True)
 class WorkerOptions:
     """What to run and how.
 
@@ -73,6 +87,7 @@ class WorkerOptions:
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
         state_dir: folder for what must survive a restart.
         custody: of a custody agent; None: no such agent is asked for.
+        ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
@@ -110,6 +125,7 @@ class WorkerOptions:
     rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
+    ledger: LedgerOptions | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     stats: dict[str, AgentStats] = field(default_factory=dict)

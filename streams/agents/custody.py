@@ -14,7 +14,7 @@ from streams.chains.local import KINDS, open_local
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine
 from streams.custody.journal import Journal
-from streams.custody.mail import RELEASES, ROUNDS
+from streams.custody.mail import LOG, RELEASES, ROUNDS, STANDING
 from streams.custody.roster import COORDINATOR, load_roster
 from streams.custody.seeds import load_pen
 from streams.errors import UsageError
@@ -61,7 +61,15 @@ async def build(context: AgentContext) -> Solo:
         now_ms=lambda: time.time_ns() // 1_000_000,
     )
     _log.info("custody.opened", vaults=sorted(roster.vaults), chains="local", audit=journal.head.seq)
-    return await context.new_solo(NAME, machine, TOPICS, outputs=[ROUNDS, RELEASES, codec.DEAD_LETTERS])
+    outputs = [
+        ROUNDS,
+        RELEASES,
+        STANDING,
+        codec.ALERTS,
+        codec.DEAD_LETTERS,
+        *([LOG] if roster.audit is not None else []),
+    ]
+    return await context.new_solo(NAME, machine, TOPICS, outputs=outputs)
 
 
 def audit_file(state_dir: Path, cluster: str, group: str) -> Path:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from m1cep import EngineError
+from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import Acknowledgements
 from streams.errors import ShellError

@@ -40,6 +40,7 @@ async def build(context: AgentContext) -> Solo:
     machine = SignerMachine(roster, policy, keyfile)
     _log.info("signer.opened", signer=keyfile.number, vaults=sorted(keyfile.held), policy=policy.hash)
     others = [signer_topic(number) for number in roster.signers if number != keyfile.number]
+    inputs = topics(keyfile.number, audit=roster.audit is not None)
     return await context.new_solo(
-        signer_name(keyfile.number), machine, topics(keyfile.number), outputs=[ROUNDS, *others]
+        signer_name(keyfile.number), machine, inputs, outputs=[ROUNDS, *others], calm=frozenset(inputs) - {ROUNDS}
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from m1cep import EngineError
+from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
 from streams.errors import ServerError, ShellError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _TICK_MS = 50
+_CALM_WAIT_MS = 200
 MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
 SAVE_HEARD_S = 1.0
@@ -87,6 +88,8 @@ class Solo:
         client: settings of the Kafka client.
         ids: of the topics that it reads (all partitions, from the beginning), from the cluster.
         fetch_max_wait_ms: how long the broker waits for something new.
+        calm: topics of ``ids`` for which the broker may wait longer: little comes there, and nobody waits for the answer. The
+            embedded broker makes a reader wait so long whatever has come, and spends as much on a fetch of nothing as on any.
         looked: told after each look at the topics how every partition stands.
         save_every_s: see ``SAVE_HEARD_S``; most_records: taken in at once.
         tail: topics of which a fresh machine hears only so many of each partition's last records.
@@ -103,6 +106,7 @@ class Solo:
         client: Mapping[str, Any],
         ids: Mapping[str, str],
         fetch_max_wait_ms: int = 20,
+        calm: frozenset[str] = frozenset(),
         looked: Callable[[Mapping[Hashable, Stand]], None] | None = None,
         save_every_s: float = SAVE_HEARD_S,
         most_records: int = MOST_RECORDS,
@@ -116,14 +120,10 @@ class Solo:
         self._generation = 0
         self._changed = False
         self._saved_s = 0.0
-        self._consumer = AIOKafkaConsumer(
-            **for_aiokafka(client),
-            client_id=f"m1cep-{name}",
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=fetch_max_wait_ms,
-            metadata_max_age_ms=60_000,
-        )
+        waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
+        self._consumers = {
+            topics: _consumer(client, f"m1cep-{name}", wait_ms) for topics, wait_ms in waits_ms.items() if topics
+        }
         #: Done with an exception when the agent cannot go on; its own ``run`` says so here.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -135,14 +135,15 @@ class Solo:
             SupersededError: another process has taken it over.
             ServerError: a topic is gone.
         """
-        await self._consumer.start()
+        for consumer in self._consumers.values():
+            await consumer.start()
         said = await self._load()
         await self._assign()
         self.stats.state = "ready"
         _log.info("worker.ready", agent=self.name, topics=sorted(self.topics))
         await self._send(said)
         while True:
-            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=self._most_records)
+            found = await self._wait()
             started_s = time.perf_counter()
             said = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
@@ -150,6 +151,16 @@ class Solo:
             if said or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
             await self._send(said)
+
+    async def _wait(self) -> Mapping[TopicPartition, Sequence[Record]]:
+        """What has come; at the latest with the next tick, perhaps nothing."""
+        first, *others = self._consumers.values()
+        found: dict[TopicPartition, Sequence[Record]] = await first.getmany(
+            timeout_ms=_TICK_MS, max_records=self._most_records
+        )
+        for consumer in others:
+            found |= await consumer.getmany(timeout_ms=0, max_records=self._most_records)
+        return found
 
     def _hear(self, found: Mapping[TopicPartition, Sequence[Record]]) -> list[Message | Packet]:
         said: list[Message | Packet] = []
@@ -165,9 +176,12 @@ class Solo:
 
     def _tell_stands(self) -> None:
         if self._looked is not None:
-            see = self._consumer
             self._looked(
-                {tp: Stand(at, see.highwater(tp), see.last_poll_timestamp(tp)) for tp, at in self._positions.items()}
+                {
+                    tp: Stand(self._positions[tp], see.highwater(tp), see.last_poll_timestamp(tp))
+                    for see in self._consumers.values()
+                    for tp in see.assignment()
+                }
             )
 
     async def _send(self, said: Sequence[Message | Packet]) -> None:
@@ -220,27 +234,29 @@ class Solo:
         if missing := sorted(self.topics - counts.keys()):
             raise ServerError(f"the broker has no topic {', '.join(missing)}", "make them: m1cep topics create")
         tps = [TopicPartition(topic, n) for topic in sorted(self.topics) for n in range(counts[topic])]
-        self._consumer.assign(tps)
-        await self._check_or_skip(tps)
-        for tp in tps:
-            self._consumer.seek(tp, self._positions[tp])
+        for topics, consumer in self._consumers.items():
+            theirs = [tp for tp in tps if tp.topic in topics]
+            consumer.assign(theirs)
+            await self._check_or_skip(consumer, theirs)
+            for tp in theirs:
+                consumer.seek(tp, self._positions[tp])
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
 
-    async def _check_or_skip(self, tps: Sequence[TopicPartition]) -> None:
+    async def _check_or_skip(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
         """Where to begin.
 
         Raises:
             ShellError: records were deleted that the state should have heard.
         """
-        first = await self._consumer.beginning_offsets(list(tps))
-        if lost := [tp for tp, at in self._positions.items() if at < first.get(tp, 0) and tp.topic not in self._tail]:
+        first = await consumer.beginning_offsets(list(tps))
+        if lost := [tp for tp in tps if self._positions.get(tp, first[tp]) < first[tp] and tp.topic not in self._tail]:
             where = ", ".join(f"{tp.topic}/{tp.partition}" for tp in lost)
             raise ShellError(
                 f"records of {where} were deleted before {self.name} had read them",
                 "keep the topics for longer than the agent may be away; its state must be made anew",
             )
         fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
-        ends = await self._consumer.end_offsets([tp for tp in fresh if tp.topic in self._tail])
+        ends = await consumer.end_offsets([tp for tp in fresh if tp.topic in self._tail])
         for tp in fresh:
             back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
             self._positions[tp] = max(first.get(tp, 0), back)
@@ -274,7 +290,19 @@ class Solo:
 
     async def stop(self) -> None:
         """Let go of the broker."""
-        await self._consumer.stop()
+        for consumer in self._consumers.values():
+            await consumer.stop()
+
+
+def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaConsumer:
+    return AIOKafkaConsumer(
+        **for_aiokafka(client),
+        client_id=name,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=wait_ms,
+        metadata_max_age_ms=60_000,
+    )
 
 
 def _tp(name: str) -> TopicPartition:

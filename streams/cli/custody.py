@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from streams.cli import custody_keys, custody_vaults
+from streams.cli import custody_keys, custody_policy, custody_vaults
 from streams.cli.custody_common import (
     ROSTER,
     WIDTH,
@@ -42,8 +42,10 @@ for command in (
     custody_vaults.keygen,
     custody_vaults.refresh,
     custody_vaults.reshare,
+    custody_vaults.repair,
     custody_vaults.fund,
     custody_vaults.audit,
+    custody_policy.policy,
 ):
     app.command()(command)
 
@@ -79,6 +81,9 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
     lock: Annotated[
         str, typer.Option(help="Of a cross-chain transfer: VAULT:AMOUNT that is locked until this is released.")
     ] = "",
+    payee: Annotated[
+        str, typer.Option(help="With --lock: address that gets what is locked when this is released.")
+    ] = "",
     memo: Annotated[str, typer.Option(help="Shown to those who approve.")] = "",
     wait: Annotated[int, typer.Option(min=0, help="Seconds to wait for the end.")] = 0,
     as_json: AsJson = False,
@@ -97,7 +102,7 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
         expires,
         not_before,
         escrow,
-        lock,
+        (lock, payee),
         memo,
     )
     with counter_for(roster) as counter:
@@ -108,6 +113,30 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
         if len(seen.refused) > known:
             raise ShellError(f"request {made.id} is refused: {seen.refused[-1]}")
         counter.wait(lambda _: seen.state in _ENDED, wait or 0.3)
+        _show([seen], roster, as_json=as_json)
+
+
+@app.command(epilog="Example: m1cep custody payout r-1 --as bob --key bob.key")
+def payout(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
+    """Ask once more for the payout of a lock whose release has happened: the first came by itself, and has ended unpaid."""
+    from m1cep.custody.request import MAX_PAYOUTS, PAYOUT, Kind, Request
+    from streams.custody.view import Seen
+
+    roster, pen = who(custody, name, key)
+    with counter_for(roster) as counter:
+        lock = _contents(_seen(counter, request_id)).lock
+        if lock is None or not lock.payee:
+            raise UsageError(f"request {request_id} has no lock with a payee")
+        known = counter.view.requests
+        number = next((n for n in range(1, MAX_PAYOUTS + 1) if f"{request_id}{PAYOUT}{n}" not in known), MAX_PAYOUTS)
+        now_ms = time.time_ns() // 1_000_000
+        about = (roster.vaults[lock.vault].account, lock.vault, lock.chain, lock.asset, lock.payee, lock.amount)
+        made = Request(f"{request_id}{PAYOUT}{number}", Kind.PAYOUT, pen.sender, *about, now_ms, now_ms + 3_600_000)
+        seen = known.setdefault(made.id, Seen(made.id))
+        counter.ask(pen, made)
+        check_answered(counter.wait(lambda _: seen.answers > 0))
+        if seen.refused:
+            raise ShellError(f"request {made.id} is refused: {seen.refused[-1]}")
         _show([seen], roster, as_json=as_json)
 
 
@@ -141,11 +170,15 @@ def cancel(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_
 def status(
     request_id: Annotated[str | None, typer.Argument(help="Of one request; default: all.")] = None,
     custody: RosterFile = ROSTER,
+    history: Annotated[bool, typer.Option(help="Read all that was ever said: requests of long ago too.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where requests stand: how many of the signers would sign, and why others would not."""
+    """Show where requests stand: how many of the signers would sign, and why others would not.
+
+    Those that expired more than an hour ago are shown with --history only.
+    """
     roster = roster_of(custody)
-    with counter_for(roster) as counter:
+    with counter_for(roster, history=history) as counter:
         found = [_seen(counter, request_id)] if request_id else list(counter.view.requests.values())
     if not found and not as_json:
         typer.echo("There are no requests; `m1cep custody request` makes one.")
@@ -163,7 +196,7 @@ def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
     expires_s: int,
     not_before_s: int,
     escrow: bool,
-    lock: str,
+    locked: tuple[str, str],
     memo: str,
 ) -> Request:
     import msgspec
@@ -174,6 +207,9 @@ def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
 
     if vault not in roster.vaults:
         raise UsageError(f"there is no vault {vault!r}", f"there are: {', '.join(sorted(roster.vaults)) or 'none'}")
+    lock, payee = locked
+    if payee and not lock:
+        raise UsageError("--payee is of a --lock: whom it is paid to")
     if lock and (escrow or not_before_s):
         raise UsageError("--lock is of a cross-chain transfer, which has no --not-before and is no --escrow")
     if escrow and not not_before_s:
@@ -197,11 +233,18 @@ def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
         "memo": memo,
     }
     if lock:
-        side, _, locked = lock.rpartition(":")
+        side, _, amount_there = lock.rpartition(":")
         if side not in roster.vaults:
             raise UsageError(f"--lock expects VAULT:AMOUNT of a vault in the roster, got {lock!r}")
         other = chain_of(roster.vaults[side].chain)
-        fields["lock"] = Lock(side, other.name, other.asset.symbol, str(other.asset.parse(locked)))
+        to = other.destination(payee) if payee else ""
+        fields["lock"] = Lock(
+            side,
+            other.name,
+            other.asset.symbol,
+            str(other.asset.parse(amount_there)),
+            other.destination(payee) if payee else "",
+        )
     try:
         made = msgspec.convert(fields, Request)
     except msgspec.ValidationError as error:
@@ -214,7 +257,10 @@ def _seen(counter: Counter, request_id: str) -> Seen:
     found = counter.view.requests.get(request_id)
     if found is None:
         known = ", ".join(list(counter.view.requests)[-5:]) or "none"
-        raise ShellError(f"there is no request {request_id!r}", f"the newest are: {known}")
+        raise ShellError(
+            f"there is no request {request_id!r}",
+            f"the newest are: {known}; of one that expired more than an hour ago: m1cep custody status {request_id} --history",
+        )
     return found
 
 

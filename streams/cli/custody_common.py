@@ -41,12 +41,12 @@ def who(roster: Path, name: str, key: Path) -> tuple[Roster, Pen]:
     return roster_of(roster), load_pen(name, key)
 
 
-def counter_for(roster: Roster) -> AbstractContextManager[Counter]:
-    """The counter of the broker of the settings."""
+def counter_for(roster: Roster, *, history: bool = False) -> AbstractContextManager[Counter]:
+    """The counter of the broker of the settings; with history: all that was ever said is read."""
     from streams.config import load_settings
     from streams.custody.counter import open_counter
 
-    return open_counter(load_settings(), roster)
+    return open_counter(load_settings(), roster, history=history)
 
 
 def new_id() -> str:

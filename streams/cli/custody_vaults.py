@@ -23,7 +23,7 @@ from streams.cli.custody_common import (
     roster_of,
     who,
 )
-from streams.errors import ServerError, ShellError
+from streams.errors import ServerError, ShellError, UsageError
 
 if TYPE_CHECKING:
     from streams.custody.asks import Ask
@@ -92,6 +92,25 @@ def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) 
     _ceremony("reshare", vault, name, key, custody)
 
 
+def repair(
+    vault: VaultName,
+    signer: Annotated[int, typer.Option(min=1, max=255, help="Whose share is lost; its process runs without it.")],
+    name: As,
+    key: Key,
+    custody: RosterFile = ROSTER,
+    helpers: Annotated[str, typer.Option(help="Who helps, such as 1,3; default: the first who hold a share.")] = "",
+) -> None:
+    """Give one signer its lost share again, out of those of others, who learn nothing of it. After a theft refresh instead.
+
+    Example: m1cep custody repair alice-btc --signer 2 --as bob --key bob.key
+    """
+    try:
+        chosen = tuple(int(one) for one in helpers.split(",") if one)
+    except ValueError:
+        raise UsageError(f"--helpers expects numbers of signers such as 1,3, got {helpers!r}") from None
+    _ceremony("repair", vault, name, key, custody, signer, chosen)
+
+
 def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
     """Pay into a vault from the faucet of a local chain.
 
@@ -109,24 +128,22 @@ def audit(
     custody: RosterFile = ROSTER,
     as_json: AsJson = False,
 ) -> None:
-    """Verify an audit log from its beginning, and hold it against the heads that the coordinator has signed and sent to Kafka.
+    """Verify an audit log from its beginning, and hold it against the heads on Kafka: signed by the signers' group, and by the
+    coordinator.
+
+    The group's key is that of the roster's [audit]. Exit code 1: it is broken, and where.
 
     Example: m1cep custody audit ~/.local/share/m1cep/state/custody/audit-....jsonl
     """
-    import msgspec
+    from streams.custody.auditor import Auditor
+    from streams.custody.journal import read_lines
 
-    from m1cep.custody.audit import Break, verify
-    from streams.custody.journal import NAME, read_lines
-
-    with counter_for(roster_of(custody)) as counter:
-        heads = counter.view.heads
-        found = verify(NAME, read_lines(file), heads, counter.view.head_is_signed)
-    if isinstance(found, Break):
-        raise ShellError(f"{file} is broken at entry {found.seq}: {found.reason}")
-    if as_json:
-        typer.echo(orjson.dumps({**msgspec.to_builtins(found), "heads": len(heads)}))
-    else:
-        typer.echo(f"{found.seq} entries, unbroken; {len(heads)} signed heads fit. It ends with {found.hash}")
+    roster = roster_of(custody)
+    with counter_for(roster, history=True) as counter:
+        found = Auditor(roster, counter.view).verify(read_lines(file))
+    if found.broken is not None:
+        raise ShellError(f"{file} is broken at entry {found.broken.seq}: {found.broken.reason}")
+    typer.echo(orjson.dumps(found.plain()) if as_json else found.words())
 
 
 def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
@@ -138,12 +155,15 @@ def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
     return answer.reason
 
 
-def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> None:
+def _ceremony(
+    kind: str, vault: str, name: str, key: Path, custody: Path, signer: int = 0, helpers: tuple[int, ...] = ()
+) -> None:
     from streams.custody.asks import AskCeremony
+    from streams.custody.roster import AUDIT
 
     roster, pen = who(custody, name, key)
     with counter_for(roster) as counter:
-        ask = AskCeremony(new_id(), kind, vault)
+        ask = AskCeremony(new_id(), kind, vault, signer, helpers)
         typer.echo(_ask(counter, pen, ask))
         shown = ""
         deadline_s = time.monotonic() + _CEREMONY_S
@@ -157,6 +177,13 @@ def _ceremony(kind: str, vault: str, name: str, key: Path, custody: Path) -> Non
                 raise ShellError(
                     f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
                 )
+            if stands is not None and stands.state == "done" and kind == "repair":
+                return
+            if stands is not None and stands.state == "done" and vault == AUDIT:
+                check_answered(counter.wait(lambda v: v.audit is not None))
+                assert counter.view.audit is not None
+                typer.echo(f'put this into everybody\'s roster, under [audit]: key = "{counter.view.audit.key}"')
+                return
             if stands is not None and stands.state == "done" and counter.wait(lambda v: vault in v.vaults, 5):
                 typer.echo(f"{vault} receives at {counter.view.vaults[vault].address}")
                 return

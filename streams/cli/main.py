@@ -12,8 +12,10 @@ from streams.cli import (
     bench,
     custody,
     data,
+    database,
     demo,
     grid,
+    ledger,
     lists,
     produce,
     replay,
@@ -48,10 +50,12 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
+app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
 app.command("cache")(servers.cache)
+app.add_typer(database.app, name="db")
 
 
 def _version(value: bool) -> None:

@@ -12,10 +12,6 @@ import typer
 
 from streams.config import load_settings
 from streams.errors import UsageError
-from streams.files import load_rules, load_streams
-from streams.lookups import load_lookups
-from streams.replay import BATCH_BYTES
-from streams.replay import replay as run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +19,8 @@ if TYPE_CHECKING:
 
     from m1cep import Stream
     from streams.replay import Counts
+
+_READ_BYTES = 131_072
 
 
 def replay(
@@ -55,6 +53,10 @@ def replay(
 
     Example: m1cep replay my_rules/ --events orders=orders.ndjson --events fills=fills.ndjson --out alerts.ndjson
     """
+    from streams.files import load_rules, load_streams
+    from streams.lookups import load_lookups
+    from streams.replay import replay as run
+
     known = load_lookups(load_settings(lookups=lookups).lookups)
     declared = load_streams(streams)
     compiled = load_rules(rules, declared)
@@ -103,7 +105,7 @@ def open_events(file: str, stack: ExitStack) -> BinaryIO:
     if file == "-":
         return sys.stdin.buffer
     try:
-        return stack.enter_context(Path(file).open("rb", buffering=BATCH_BYTES))
+        return stack.enter_context(Path(file).open("rb", buffering=_READ_BYTES))
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from m1cep import Rule
-    from streams.agents.context import CustodyOptions
+    from streams.agents.context import CustodyOptions, LedgerOptions
     from streams.cache.copies import Copies
     from streams.cache.library import Still
     from streams.config import Settings
@@ -67,6 +67,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         Path | None, typer.Option(help="Key of the roster's source of facts `chains`, of the agent custody.")
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
+    chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -138,6 +139,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 ),
                 venue=venue_access(settings),
                 client=settings.client_settings(),
+                ledger=_ledger(settings, chart) if "ledger" in names else None,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
@@ -178,6 +180,13 @@ def _library(
         yield library
     finally:
         library.close()
+
+
+def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+    from streams.agents.context import LedgerOptions
+    from streams.ledger.connections import writers
+
+    return LedgerOptions(writers(settings), chart)
 
 
 def _custody(

@@ -29,12 +29,16 @@ class AskCeremony(_Body, frozen=True):
 
     Attributes:
         id: given by whoever asks; said twice it counts once.
-        kind: keygen, refresh or reshare.
+        kind: keygen, refresh, reshare or repair.
+        signer: of a repair: whose share is lost.
+        helpers: of a repair: who helps; default: the first who can.
     """
 
     id: Name
-    kind: Annotated[str, msgspec.Meta(pattern="^(keygen|refresh|reshare)$")]
+    kind: Annotated[str, msgspec.Meta(pattern="^(keygen|refresh|reshare|repair)$")]
     vault: Name
+    signer: Annotated[int, msgspec.Meta(ge=0, le=255)] = 0
+    helpers: tuple[Annotated[int, msgspec.Meta(ge=1, le=255)], ...] = ()
 
 
 class AskFunds(_Body, frozen=True):
@@ -85,6 +89,19 @@ class VaultStands(_Body, frozen=True):
     free: Name
 
 
+class AuditStands(_Body, frozen=True):
+    """The signers' key for heads of the audit log.
+
+    Attributes:
+        key: public, hexadecimal: for the roster's ``[audit]``.
+    """
+
+    key: Name
+    epoch: int
+    threshold: int
+    signers: tuple[int, ...]
+
+
 class Answered(_Body, frozen=True):
     """What was asked for is done, or why not."""
 
@@ -94,7 +111,7 @@ class Answered(_Body, frozen=True):
 
 
 Ask: TypeAlias = AskCeremony | AskFunds
-Said: TypeAlias = CeremonyStands | VaultStands | Answered
+Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | Answered
 
 _asks: msgspec.json.Decoder[Ask] = msgspec.json.Decoder(Ask)
 _said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)
@@ -145,6 +162,10 @@ def check_release(vaults: Mapping[str, Vault], request: Request) -> None:
         lock = request.lock
         other = _check_side(vaults, lock.vault, lock.chain, lock.asset)
         other.asset.check(int(lock.amount))
+        if lock.payee and other.destination(lock.payee) != lock.payee:
+            raise CustodyError(
+                f"write the payee as {other.destination(lock.payee)}: whitelists compare it letter by letter"
+            )
         if lock.vault == request.vault:
             raise CustodyError(f"a {Kind.CROSS_CHAIN} has its lock in another vault than {request.vault}")
 

@@ -15,13 +15,15 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.errors import MisbehaviourError
+from m1cep.custody.request import shown_time
 from m1cep.custody.requests.state import Quorum
 from m1cep.errors import CustodyError
 from streams.custody import rites
 from streams.custody.ceremony import Part, Phase, Said
 from streams.custody.mail import ROUNDS, signer_topic
 from streams.custody.onlooker import Due
-from streams.custody.rites import Enclosed, Failed, Start
+from streams.custody.repairing import Repairs
+from streams.custody.rites import Enclosed, Failed, RepairStart, Start
 from streams.custody.roster import COORDINATOR, signer_name
 
 if TYPE_CHECKING:
@@ -77,6 +79,7 @@ class Ceremonies:
         self._due: dict[str, Due] = {}
         self._early: dict[str, list[tuple[str, bytes]]] = {}  # by sender: ceremony, envelope
         self._changed: dict[str, Quorum] = {}
+        self._repairs = Repairs(roster, keyfile, random, self._changed)
 
     def hear(self, letter: Letter, now_ms: int) -> list[Message]:
         """A letter about a ceremony; what is to be said.
@@ -89,9 +92,17 @@ class Ceremonies:
                 if letter.sender != COORDINATOR:
                     raise CustodyError(f"{letter.sender} cannot start a ceremony: the coordinator does")
                 return self._start(start, now_ms)
+            case RepairStart() as start:
+                if letter.sender != COORDINATOR:
+                    raise CustodyError(f"{letter.sender} cannot start a repair: the coordinator does")
+                early = [data for waiting in self._early.values() for name, data in waiting if name == start.ceremony]
+                return self._say(start.vault, self._repairs.start(start, early, now_ms))
             case Enclosed() as words:
                 if letter.sender not in self._signers:
                     raise CustodyError(f"{letter.sender} has no part in ceremonies")
+                repaired = self._repairs.vault_of(words.ceremony)
+                if repaired:
+                    return self._say(repaired, self._repairs.take(words.ceremony, words.envelope, now_ms))
                 return self._enclosed(letter.sender, words, now_ms)
             case _:
                 return []  # another signer goes no further: for the coordinator
@@ -99,6 +110,7 @@ class Ceremonies:
     def tick(self, now_ms: int) -> list[Message]:
         """The time; what is to be said again."""
         said: list[Message] = []
+        self._repairs.tick(now_ms)
         for name, part in list(self._parts.items()):
             keep_ms = KEEP_CONFIRMED_MS if part.phase is Phase.CONFIRMED else KEEP_MS
             if now_ms >= part.start.expires_ms + keep_ms:
@@ -112,7 +124,8 @@ class Ceremonies:
 
     def changed(self) -> dict[str, Quorum]:
         """Vaults with another key, or epoch of it, since this was asked last."""
-        changed, self._changed = self._changed, {}
+        changed = dict(self._changed)
+        self._changed.clear()
         return changed
 
     def phases(self) -> dict[str, tuple[str, Phase, str]]:
@@ -154,7 +167,7 @@ class Ceremonies:
     def _check_load(self, start: Start, now_ms: int) -> None:
         """What is begun is remembered until its time is over, so there is a limit to both."""
         if start.expires_ms > now_ms + KEEP_MS:
-            raise CustodyError(f"a ceremony takes a day at most, this one has until {start.expires_ms}")
+            raise CustodyError(f"a ceremony takes a day at most, this one has until {shown_time(start.expires_ms)}")
         under_way = [one for one in self._parts.values() if one.phase not in {Phase.DONE, Phase.FAILED}]
         if sum(one.start.vault == start.vault for one in under_way) >= MOST_AT_ONCE:
             raise CustodyError(f"{MOST_AT_ONCE} ceremonies of vault {start.vault} have not ended yet")
@@ -204,7 +217,10 @@ class Ceremonies:
     # -- what is said
 
     def _mail(self, part: Part, said: Iterable[Said]) -> list[Message]:
-        return [self._write(part.start.vault, one) for one in said]
+        return self._say(part.start.vault, said)
+
+    def _say(self, vault: str, said: Iterable[Said]) -> list[Message]:
+        return [self._write(vault, one) for one in said]
 
     def _write(self, vault: str, said: Said) -> Message:
         topic = signer_topic(said.receiver) if said.receiver else ROUNDS

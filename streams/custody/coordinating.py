@@ -22,8 +22,10 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
+    Approved,
     AskCommitment,
     AskShare,
     Confirmed,
@@ -42,12 +44,18 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks
-from streams.custody.derive import chain_of, suite_of
+from streams.custody import asks, policies, rites
+from streams.custody.alarms import Alarms
+from streams.custody.auditing import AuditDesk
+from streams.custody.board import Board
+from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
-from streams.custody.roster import COORDINATOR
+from streams.custody.policies import PolicyDesk
+from streams.custody.roster import AUDIT, COORDINATOR
+from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
+from streams.custody.transfers import Undone
 from streams.custody.watches import Watches
 
 if TYPE_CHECKING:
@@ -65,11 +73,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-VERSION = 1
+VERSION = 2
 TOPICS = (REQUESTS, ROUNDS)
 _SOURCE = "/m1cep/custody/coordinator"
 _CLOCK_MS = 50  # how fine the requests' time goes on while records come
-_HEAD_EVERY_MS = 60_000
 _MOST_ASKS = 1_000  # ids of people's asks that are remembered
 
 _BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
@@ -82,7 +89,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audited: entries of the audit log.
+        audit, policies, alarms: of those desks.
     """
 
     requests: dict[str, Any]
@@ -90,7 +97,9 @@ class _State(msgspec.Struct):
     publics: dict[str, bytes]
     ceremonies: bytes
     answered: list[asks.Answered]
-    audited: int
+    audit: Any
+    policies: Any
+    alarms: Any
 
 
 class CoordinatorMachine:
@@ -124,20 +133,22 @@ class CoordinatorMachine:
         publics: Mapping[str, PublicKeys] | None = None,
     ) -> None:
         _check_pens(roster, pen, chains_pen)
-        self._roster, self._policy, self._desk, self._journal = roster, policy, desk, journal
+        self._roster, self._desk = roster, desk
+        self._use_policy(policy)
+        self._audit = AuditDesk(journal, pen, by_group=roster.audit is not None)
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
-        self._askers = {name: bytes.fromhex(key) for name, key in policy.people.items()} | roster.requesters
+        self._policies = PolicyDesk(policy, pen, verify_person, self._use_policy)
         self._publics: dict[str, PublicKeys] = {}
         self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
+        self._board = Board(pen, lambda name: self._coordinator.case(name))  # noqa: PLW0108 - another one after a restore
         self._ticked_ms = 0
+        self._alarms = Alarms()
         self._said: list[codec.Message | Packet] = []
-        self._shown: dict[str, asks.VaultStands] = {}
+        self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
         self._answered: dict[str, asks.Answered] = {}
-        self._head_ms = self._head_seq = 0
-        self._head_due = False
         desk.note = self._note
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
@@ -164,7 +175,8 @@ class CoordinatorMachine:
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
         self._show_vaults()
-        self._show_head(now_ms)
+        self._show_head(self._audit.tick(now_ms))
+        self._said += self._board.write(now_ms)
         return self._taken()
 
     def _taken(self) -> list[codec.Message | Packet]:
@@ -180,12 +192,22 @@ class CoordinatorMachine:
         if letter.about == "desk":
             self._ask(letter)
             return
+        if letter.about == policies.ABOUT:
+            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
+            self._show_policy(self._policies.hear_person(letter))
+            self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
+            return
         message = word_of_person(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         if isinstance(message, Submit) and (refusal := self._refusal(message)):
             self._say(refusal)
         else:
             self._hear_all([message])
+
+    def _use_policy(self, policy: Policy) -> None:
+        self._policy = policy
+        people = {name: bytes.fromhex(key) for name, key in policy.people.items()}
+        self._askers = people | self._roster.requesters
 
     def _refusal(self, event: Submit) -> Refused | None:
         """Why a request cannot be meant. One that is known is the requests' machine's to answer."""
@@ -195,6 +217,8 @@ class CoordinatorMachine:
         try:
             asks.check_release(self._roster.vaults, request)
             self._group.public(request.vault)
+            if request.kind is Kind.PAYOUT:
+                self._desk.check_payout(request)
         except CustodyError as error:
             return Refused(request.id, str(error)[:1_000])
         return None
@@ -206,6 +230,13 @@ class CoordinatorMachine:
             self._watches.hear(letter)
             words = {"from": letter.sender, "digest": sha256(letter.body.encode()).hexdigest()}
             self._note("ceremony", words)
+            return
+        if letter.about == policies.ABOUT:
+            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
+            self._show_policy(self._policies.hear_signer(letter))
+            return
+        if letter.about == "head":
+            self._audit.hear(letter, self._now_ms())
             return
         message = word_of_signer(letter)
         if isinstance(message, Vote) and message.word is Word.REJECT:
@@ -228,11 +259,8 @@ class CoordinatorMachine:
         self._release(ask.vault, "desk", asks.encode(answer))
 
     def _carry_out(self, ask: asks.Ask) -> asks.Answered:
-        vaults = self._roster.vaults
-        if ask.vault not in vaults:
-            known = ", ".join(sorted(vaults)) or "none"
-            return asks.Answered(ask.id, False, f"there is no vault {ask.vault}; there are {known}")
         try:
+            self._roster.shared(ask.vault)
             if isinstance(ask, asks.AskCeremony):
                 self._watches.begin(ask, self._publics.get(ask.vault), self._now_ms())
                 return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
@@ -255,11 +283,15 @@ class CoordinatorMachine:
     def set_public(self, vault: str, public: PublicKeys) -> None:
         """A ceremony has ended: the vault has a key, or its key another epoch."""
         self._use(vault, public)
-        self._coordinator.set_quorum(vault, _quorum(public))
+        if vault != AUDIT:
+            self._coordinator.set_quorum(vault, _quorum(public))
         self._note("key", {"vault": vault, "epoch": public.epoch, "public": public.encode().hex()})
 
     def _use(self, vault: str, public: PublicKeys) -> None:
         self._publics[vault] = public
+        if vault == AUDIT:
+            self._audit.set_public(public)
+            return
         self._group.set_public(vault, public)
         self._desk.open(vault, public.group)
 
@@ -269,7 +301,10 @@ class CoordinatorMachine:
         """Events, and those that come of them, until there are none."""
         waiting = deque(events)
         while waiting:
-            for said in self._coordinator.handle(waiting.popleft()):
+            event = waiting.popleft()
+            if not isinstance(event, Tick):
+                self._board.touch(event.approval.request_id if isinstance(event, Approved) else _about(event))
+            for said in self._coordinator.handle(event):
                 if isinstance(said, Propose | AskCommitment | AskShare | Status | Refused):
                     self._say(said)
                 else:
@@ -279,7 +314,16 @@ class CoordinatorMachine:
         """What the desk tells: facts go to the signers, the rest to the requests' machine."""
         heard: list[Heard] = []
         for one in told:
-            if isinstance(one, _BY_CHAINS):
+            if isinstance(one, Undone):
+                alert = self._alarms.undone(
+                    one, self._roster.vaults[one.vault], self._desk.short(one.vault), self._now_ms()
+                )
+                self._note("undone", {**one._asdict(), "units": str(one.units)})
+                self._said.append(alert)
+            elif isinstance(one, Request):
+                self._note("payout", msgspec.to_builtins(one))
+                heard.append(Submit(one))
+            elif isinstance(one, _BY_CHAINS):
                 self._note("chain", _plain(one))
                 heard.append(one)
             else:
@@ -296,8 +340,10 @@ class CoordinatorMachine:
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
         if isinstance(said, Status):
+            self._board.touch(name)
             self._desk.hear(said)
-            self._head_due = self._head_due or said.state.ended
+            if said.state.ended:
+                self._audit.ended()
         if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
 
@@ -305,39 +351,51 @@ class CoordinatorMachine:
         self._said.append(self._pen.write(RELEASES, key, about, body))
 
     def _note(self, kind: str, body: dict[str, Any]) -> None:
-        self._journal.append(kind, body, self._now_ms())
+        self._audit.note(kind, body, self._now_ms())
 
     # -- what is shown
 
     def _show_vaults(self) -> None:
         for name, public in self._publics.items():
-            vault = self._roster.vaults[name]
-            about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
             group = (public.group.hex(), public.epoch, public.threshold, tuple(public.shares))
-            shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
+            shown: asks.VaultStands | asks.AuditStands
+            if name == AUDIT:
+                shown = asks.AuditStands(*group)
+            else:
+                vault = self._roster.vaults[name]
+                about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
+                shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
             if self._shown.get(name) != shown:
                 self._shown[name] = shown
-                self._release(name, "desk", asks.encode(shown))
+                letter = self._pen.write(RELEASES, name, "desk", asks.encode(shown))
+                self._said.append(letter)
+                self._board.put(f"vault/{name}", letter)
 
-    def _show_head(self, now_ms: int) -> None:
-        head = self._journal.head
-        late = now_ms - self._head_ms >= _HEAD_EVERY_MS
-        if head.seq > self._head_seq and (self._head_due or late):
-            self._head_due, self._head_ms, self._head_seq = False, now_ms, head.seq
-            self._release(head.log, "audit", msgspec.json.encode(head).decode())
+    def _show_policy(self, said: Iterable[codec.Message]) -> None:
+        for message in said:
+            self._said.append(message)
+            if message.topic == RELEASES:
+                self._board.put("policy", message)
+
+    def _show_head(self, said: Iterable[codec.Message]) -> None:
+        for message in said:
+            self._said.append(message)
+            if message.topic == RELEASES and b'"about":"head"' in message.value:
+                self._board.put("head", message)
 
     # -- to keep
 
     def snapshot(self) -> bytes:
         """All that must survive. The audit log is on the disk when this returns."""
-        self._journal.flush()
         state = _State(
             self._coordinator.snapshot(),
             self._desk.snapshot(),
             {vault: public.encode() for vault, public in self._publics.items()},
             self._watches.snapshot(),
             list(self._answered.values()),
-            self._journal.head.seq,
+            self._audit.snapshot(),
+            self._policies.snapshot(),
+            self._alarms.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -353,6 +411,7 @@ class CoordinatorMachine:
             raise EngineError(f"no state that this coordinator can go on with: {error}") from None
         for status in self._coordinator.statuses():
             self._say(status)
+        self._said += [*self._policies.again(), *self._alarms.again()]
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
@@ -360,20 +419,20 @@ class CoordinatorMachine:
         if version != VERSION:
             raise CustodyError(f"expected a state of version {VERSION}, got version {version!r}")
         found = msgspec.msgpack.decode(kept, type=_State)
-        if self._journal.head.seq < found.audited:
-            raise CustodyError(
-                f"the audit log ends at entry {self._journal.head.seq}, it had {found.audited}: put it back"
-            )
+        self._audit.load(found.audit)
+        self._policies.load(found.policies)
+        self._alarms.load(found.alarms)
         self._answered = {one.id: one for one in found.answered}
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():
-            if vault not in self._roster.vaults:
-                raise CustodyError(f"the roster has no vault {vault} any more: put it back")
-            suite = suite_of(chain_of(self._roster.vaults[vault].chain))
-            self._use(vault, PublicKeys.decode(suite, data))
-        quorums = {vault: _quorum(public) for vault, public in self._publics.items()}
+            self._use(vault, PublicKeys.decode(rites.suite_for(self._roster, vault), data))
+        quorums = {vault: _quorum(public) for vault, public in self._publics.items() if vault != AUDIT}
         self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
+
+
+def _about(event: Any) -> str:
+    return str(event.request.id if isinstance(event, Submit) else event.request_id)
 
 
 def _quorum(public: PublicKeys) -> Quorum:

@@ -12,13 +12,13 @@ from m1cep.custody.policy import Approval
 from m1cep.custody.requests import encode
 from m1cep.custody.requests.messages import Approved, Cancel, Submit
 from streams.custody import asks
-from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
+from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, STANDING
 from streams.custody.view import View
 from streams.errors import ServerError
 from streams.topics import broker_errors, consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from kafka import KafkaConsumer
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _ACK_S = 10.0
 ANSWER_S = 20.0
+_FETCH_WAIT_MS = 20  # the embedded broker lets a reader wait so long, whatever has come meanwhile
 
 
 class Counter:
@@ -39,7 +40,7 @@ class Counter:
             counter.ask(pen, request)
             counter.wait(lambda view: request.id in view.requests)
 
-    All that was ever said of requests is read first, so it takes the longer the more there is.
+    What stands is read first (``streams.custody.board``): the requests that the coordinator has not forgotten, and the vaults.
     """
 
     def __init__(self, reader: KafkaConsumer, producer: KafkaProducer, roster: Roster) -> None:
@@ -88,28 +89,41 @@ class Counter:
 
 
 @contextmanager
-def open_counter(settings: Settings, roster: Roster) -> Iterator[Counter]:
-    """Read what is there, then be ready to ask.
+def open_counter(settings: Settings, roster: Roster, *, history: bool = False) -> Iterator[Counter]:
+    """Read what stands, then be ready to ask.
+
+    Args:
+        settings: with the broker's address.
+        roster: who is who.
+        history: read all that was ever said too: it takes the longer the more there is.
 
     Raises:
         ServerError: no broker answers, or it lacks the topics.
     """
-    with consumer(settings) as reader:
-        tps = [TopicPartition(t, p) for t in (ROUNDS, RELEASES) for p in sorted(reader.partitions_for_topic(t) or ())]
-        if {tp.topic for tp in tps} != {ROUNDS, RELEASES} or not reader.partitions_for_topic(REQUESTS):
+    with consumer(settings, fetch_max_wait_ms=_FETCH_WAIT_MS) as reader:
+        talk, stands = _partitions(reader, (ROUNDS, RELEASES)), _partitions(reader, (STANDING,))
+        if {tp.topic for tp in (*talk, *stands)} != {ROUNDS, RELEASES, STANDING} or not _partitions(
+            reader, (REQUESTS,)
+        ):
             raise ServerError(
                 f"the broker at {settings.broker} lacks topics of custody", "make them: m1cep topics create"
             )
-        ends = reader.end_offsets(tps)
-        reader.assign(tps)
-        reader.seek_to_beginning(*tps)
+        ends = reader.end_offsets([*talk, *stands])
+        reader.assign([*talk, *stands])
+        reader.seek_to_beginning(*stands, *(talk if history else ()))
+        for tp in () if history else talk:
+            reader.seek(tp, ends[tp])
         with broker_errors(settings):
             producer = KafkaProducer(**settings.client_settings(), acks="all", enable_idempotence=False)
             try:
                 counter = Counter(reader, producer, roster)
                 # The embedded broker names an end before the last batch: what is behind it comes with the same answers.
-                while counter.listen() or any(reader.position(tp) < ends[tp] for tp in tps):
+                while counter.listen() or any(reader.position(tp) < ends[tp] for tp in ends):
                     pass
                 yield counter
             finally:
                 producer.close()
+
+
+def _partitions(reader: KafkaConsumer, topics: Iterable[str]) -> list[TopicPartition]:
+    return [TopicPartition(t, p) for t in topics for p in sorted(reader.partitions_for_topic(t) or ())]

@@ -49,9 +49,15 @@ class Journal:
         """Where it stands, with what is not flushed."""
         return self._log.head
 
-    def append(self, kind: str, body: dict[str, Any], time_ms: int) -> None:
-        """The next entry."""
-        self._waiting.append(self._log.append(kind, body, time_ms).line() + b"\n")
+    def append(self, kind: str, body: dict[str, Any], time_ms: int) -> bytes:
+        """The next entry; its line, without the end."""
+        line = self._log.append(kind, body, time_ms).line()
+        self._waiting.append(line + b"\n")
+        return line
+
+    def lines_after(self, seq: int) -> list[bytes]:
+        """Those of the entries after this one that are on the disk."""
+        return read_lines(self._file)[seq:]
 
     def flush(self) -> None:
         """All of it on the disk."""

@@ -1,6 +1,6 @@
 """The book of locks: what is set aside in one vault until a release on another chain has happened, or has not.
 
-    nothing ──place──▶ stands ──settle──▶ settled
+    nothing ──place──▶ stands ──settle──▶ settled ──payout confirmed──▶ paid
        └────────return────┴────return──▶ returned
 
 Everything may be asked again and then changes nothing. What was returned is not placed again.
@@ -9,15 +9,14 @@ Everything may be asked again and then changes nothing. What was returned is not
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from m1cep.custody.request import Lock  # noqa: TC001 - msgspec reads the annotation
+from m1cep.custody.request import PAYOUT, Kind, Lock, Request
 from m1cep.errors import CustodyError
 
-if TYPE_CHECKING:
-    from m1cep.custody.request import Request
+#: How long the signers have for a payout, at least.
+PAYOUT_MS = 3_600_000
 
 
 class Standing(StrEnum):
@@ -26,13 +25,20 @@ class Standing(StrEnum):
     STANDS = "stands"
     RETURNED = "returned"
     SETTLED = "settled"  # the release on the other side happened: the amount is owed, and stays set aside
+    PAID = "paid"  # whoever it was owed to has it
 
 
 class Entry(msgspec.Struct):
-    """One lock; None: it was given back before it was placed."""
+    """One lock.
+
+    Attributes:
+        lock: None: it was given back before it was placed.
+        settled_ms: when the release on the other side happened; 0: it has not.
+    """
 
     lock: Lock | None
     standing: Standing
+    settled_ms: int = 0
 
 
 class LockBook(msgspec.Struct):
@@ -52,7 +58,7 @@ class LockBook(msgspec.Struct):
             CustodyError: the lock was given back, or used up.
         """
         known = self.standing(request.id)
-        if known in {Standing.RETURNED, Standing.SETTLED}:
+        if known in {Standing.RETURNED, Standing.SETTLED, Standing.PAID}:
             raise CustodyError(f"the lock of request {request.id} was {known}: ask again under another id")
         self.entries.setdefault(request.id, Entry(request.lock, Standing.STANDS))
 
@@ -62,21 +68,63 @@ class LockBook(msgspec.Struct):
         Raises:
             CustodyError: it was used up.
         """
-        if self.standing(request.id) is Standing.SETTLED:
+        if self.standing(request.id) in {Standing.SETTLED, Standing.PAID}:
             raise CustodyError(f"the lock of request {request.id} was used up: it cannot be given back")
         self.entries[request.id] = Entry(request.lock, Standing.RETURNED)
 
-    def settle(self, request: Request) -> None:
+    def settle(self, request: Request, now_ms: int) -> None:
         """The release happened: the amount is owed.
 
         Raises:
             CustodyError: it does not stand.
         """
-        if self.standing(request.id) not in {Standing.STANDS, Standing.SETTLED}:
+        known = self.standing(request.id)
+        if known not in {Standing.STANDS, Standing.SETTLED, Standing.PAID}:
             raise CustodyError(f"the lock of request {request.id} does not stand: it cannot be used up")
-        self.entries[request.id] = Entry(request.lock, Standing.SETTLED)
+        if known is Standing.STANDS:
+            self.entries[request.id] = Entry(request.lock, Standing.SETTLED, now_ms)
+
+    def payout(self, request: Request, account: str) -> Request | None:
+        """The request that pays out a settled lock, the same however often it is asked for; None: no payee is named.
+
+        Args:
+            request: the cross-chain transfer.
+            account: whose the lock's vault is.
+        """
+        lock, entry = request.lock, self.entries.get(request.id)
+        if lock is None or not lock.payee or entry is None or entry.standing is not Standing.SETTLED:
+            return None
+        lasts_ms = request.expires_ms - request.requested_ms
+        times = (entry.settled_ms, entry.settled_ms + max(lasts_ms, PAYOUT_MS))
+        about = (account, lock.vault, lock.chain, lock.asset, lock.payee, lock.amount)
+        return Request(f"{request.id}{PAYOUT}1", Kind.PAYOUT, request.requester, *about, *times)
+
+    def check_payout(self, request: Request) -> None:
+        """That a payout is of a lock that is settled, and of all of it.
+
+        Raises:
+            CustodyError: it is not.
+        """
+        entry = self.entries.get(request.pays_out)
+        if entry is None or entry.lock is None or entry.standing is not Standing.SETTLED:
+            found = entry.standing if entry else "not known"
+            raise CustodyError(f"the lock of request {request.pays_out} is {found}: nothing is to be paid out")
+        lock = entry.lock
+        expected = (lock.vault, lock.chain, lock.asset, lock.amount, lock.payee)
+        came = (request.vault, request.chain, request.asset, request.amount, request.destination)
+        if expected != came:
+            raise CustodyError(f"locked is {' '.join(expected)}, to be paid out is {' '.join(came)}")
+
+    def paid(self, request_id: str) -> str:
+        """A request's transaction is confirmed: of a payout, the lock is over. The vault of the lock; empty: it was no payout."""
+        name, mark, _ = request_id.rpartition(PAYOUT)
+        entry = self.entries.get(name)
+        if mark and entry is not None and entry.standing is Standing.SETTLED:
+            entry.standing = Standing.PAID
+            return entry.lock.vault if entry.lock else ""
+        return ""
 
     def set_aside(self, vault: str) -> int:
         """Minor units of the vault that nobody else may have."""
-        kept = (one for one in self.entries.values() if one.standing is not Standing.RETURNED)
+        kept = (one for one in self.entries.values() if one.standing in {Standing.STANDS, Standing.SETTLED})
         return sum(int(one.lock.amount) for one in kept if one.lock is not None and one.lock.vault == vault)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 REQUESTS = "m1cep.custody.requests.v1"
 ROUNDS = "m1cep.custody.rounds.v1"
 RELEASES = "m1cep.custody.releases.v1"
+STANDING = "m1cep.custody.standing.v1"
+LOG = "m1cep.custody.audit.v1"
 _MOST_BYTES = 512 * 1024
 
 
@@ -42,7 +44,8 @@ class Letter(NamedTuple):
     Attributes:
         sender: its name in the roster, or a person's in the policy.
         about: ``request`` (m1cep.custody.requests.messages), ``ceremony``, ``fact`` (m1cep.custody.policy.events), ``desk``
-            (``streams.custody.asks``), ``audit`` (a head of the coordinator's log).
+            (``streams.custody.asks``), ``log`` (entries of the audit log, a line each), ``audit`` (a head of it), ``head``
+            (m1cep.custody.heads.messages), ``policy`` (``streams.custody.policies``), ``standing`` (``streams.custody.board``).
         body: what it says.
     """
 

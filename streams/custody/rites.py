@@ -6,6 +6,11 @@
     signers ── Enclosed(CONFIRMATION) ──▶ everybody
     signers ── Failed ──▶ coordinator                          why this signer takes no further part
 
+    coordinator ── RepairStart ──▶ everybody                   a lost share, restored by others (``repairing``)
+    helpers, loser ── Enclosed(BOX_KEY), helpers ── Enclosed(REPAIR_SPLIT) ──▶ everybody
+    helpers ── Enclosed(REPAIR_PART) ──▶ helpers, Enclosed(REPAIR_SUM) ──▶ loser, each on its own topic
+    loser ── RepairDone ──▶ coordinator
+
 What is enclosed is an envelope of ``frost.envelope``, signed by itself: the letter around it only says who brings it.
 All public letters of a vault's ceremonies have the vault as their key, so that everybody reads them in one order.
 """
@@ -16,6 +21,8 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
+from m1cep.custody.canonical import digest
+from m1cep.custody.frost import ED25519
 from m1cep.custody.frost.keys import PublicKeys
 from m1cep.custody.frost.terms import Terms, new_key, reshare
 
@@ -23,6 +30,7 @@ from m1cep.custody.frost.terms import Terms, new_key, reshare
 from m1cep.custody.request import Millis, Name  # noqa: TC001
 from m1cep.errors import CustodyError
 from streams.custody.derive import chain_of, suite_of
+from streams.custody.roster import Vault
 
 if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Suite
@@ -59,6 +67,31 @@ class Start(_Words, frozen=True):
     previous: bytes = b""
 
 
+class RepairStart(_Words, frozen=True):
+    """The terms of a repair: one signer gets its share again from others.
+
+    Attributes:
+        ceremony: digest of all else, so that whoever signs its name has seen the same terms: see :func:`repair_name`.
+        vault: which key.
+        lost: who gets its share.
+        helpers: whose shares it comes from, ascending.
+        expires_ms: nobody goes on after it.
+        public: ``PublicKeys.encode`` of the key.
+        salt: makes the name one of its own.
+    """
+
+    vault: Name
+    lost: _Number
+    helpers: tuple[_Number, ...]
+    expires_ms: Millis
+    public: bytes
+    salt: CeremonyName
+
+
+class RepairDone(_Words, frozen=True):
+    """The loser has its share."""
+
+
 class Enclosed(_Words, frozen=True):
     """A signer's message to others.
 
@@ -77,7 +110,7 @@ class Failed(_Words, frozen=True):
     reason: Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
-Words: TypeAlias = Start | Enclosed | Failed
+Words: TypeAlias = Start | RepairStart | RepairDone | Enclosed | Failed
 
 _decoder: msgspec.json.Decoder[Words] = msgspec.json.Decoder(Words)
 
@@ -107,9 +140,8 @@ def suite_for(roster: Roster, vault: str) -> Suite:
     Raises:
         CustodyError: there is no such vault, or its chain is none.
     """
-    if vault not in roster.vaults:
-        raise CustodyError(f"the roster has no vault {vault}")
-    return suite_of(chain_of(roster.vaults[vault].chain))
+    found = roster.shared(vault)
+    return suite_of(chain_of(found.chain)) if isinstance(found, Vault) else ED25519
 
 
 def check_start(start: Start, roster: Roster) -> None:
@@ -119,7 +151,7 @@ def check_start(start: Start, roster: Roster) -> None:
         CustodyError: it does not.
     """
     suite_for(roster, start.vault)
-    vault = roster.vaults[start.vault]
+    vault = roster.shared(start.vault)
     if (start.threshold, start.receivers) != (vault.threshold, tuple(sorted(vault.signers))):
         raise CustodyError(
             f"the roster says of vault {start.vault}: {vault.threshold} of signers {_list(vault.signers)}; the ceremony is for "
@@ -144,6 +176,12 @@ def terms_of(start: Start, roster: Roster) -> Terms:
     if start.dealers != start.receivers:
         raise CustodyError("of a new key all who receive must deal")
     return new_key(suite, name, start.threshold, keys)
+
+
+def repair_name(start: RepairStart) -> str:
+    """What a repair with these terms is called."""
+    plain = msgspec.to_builtins(start)
+    return digest("repair", {field: plain[field] for field in sorted(plain) if field not in {"ceremony", "type"}})
 
 
 def _list(signers: object) -> str:

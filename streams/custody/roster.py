@@ -20,6 +20,11 @@
     signers = [1, 2]
     threshold = 2
 
+    [audit]                      # if heads of the audit log are to be signed by a key of the signers (m1cep custody keygen audit)
+    signers = [1, 2, 3]
+    threshold = 2
+    key = "<its public key, once it is there: what m1cep custody audit goes by>"
+
 The people who approve are named by the policy. A name is used for one key only: messages are signed by their sender's name.
 """
 
@@ -38,6 +43,8 @@ from streams.errors import UsageError
 from streams.files import read_text
 
 COORDINATOR = "coordinator"
+#: By which ceremonies and keyfiles know the key that signs heads of the audit log.
+AUDIT = "audit"
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/+-]{0,127}$")]
@@ -52,23 +59,19 @@ class _Coordinator(_Closed):
     key: Key
 
 
-class Vault(_Closed):
-    """A vault: a group key of its own on one chain, for one account.
+class Shared(_Closed):
+    """A key that signers share.
 
     Attributes:
-        chain: as ``m1cep.custody.chains.named.chain_named`` takes it.
-        account: whose it is.
         signers: numbers of those who hold a share.
         threshold: how many of them sign.
     """
 
-    chain: Name
-    account: Name
     signers: tuple[Number, ...]
     threshold: Annotated[int, Field(ge=2, le=255)]
 
     @model_validator(mode="after")
-    def _possible(self) -> Vault:
+    def _possible(self) -> Shared:
         if len(set(self.signers)) != len(self.signers):
             raise ValueError("the same signer stands there twice")
         try:
@@ -78,19 +81,45 @@ class Vault(_Closed):
         return self
 
 
+class Vault(Shared):
+    """A vault: a group key of its own on one chain, for one account.
+
+    Attributes:
+        chain: as ``m1cep.custody.chains.named.chain_named`` takes it.
+        account: whose it is.
+    """
+
+    chain: Name
+    account: Name
+
+
+class AuditGroup(Shared):
+    """The key that signs heads of the audit log. It is none of a vault's: what releases money signs nothing else.
+
+    Attributes:
+        key: its public key; None: it is not known here yet.
+    """
+
+    key: Key | None = None
+
+
 class _File(_Closed):
     coordinator: _Coordinator
     facts: dict[Name, Key] = {}
     requesters: dict[Name, Key] = {}
     signers: dict[Number, Key]
     vaults: dict[Name, Vault]
+    audit: AuditGroup | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> _File:
         keys = [self.coordinator.key, *self.facts.values(), *self.requesters.values(), *self.signers.values()]
         if len(set(keys)) != len(keys):
             raise ValueError("two parties have the same key")
-        for name, vault in self.vaults.items():
+        if self.audit is not None and AUDIT in self.vaults:
+            raise ValueError(f"a vault cannot be named {AUDIT}: that is the key of the audit log")
+        shared: dict[str, Shared] = {**self.vaults, **({AUDIT: self.audit} if self.audit else {})}
+        for name, vault in shared.items():
             if missing := sorted(set(vault.signers) - self.signers.keys()):
                 raise ValueError(f"vault {name} has signers that have no key: {', '.join(map(str, missing))}")
         others = {COORDINATOR, *(signer_name(n) for n in self.signers)}
@@ -116,6 +145,7 @@ class Roster:
         requesters: keys of those who may ask for releases, by name. They are not among ``keys``: nobody else hears them.
         signers: the signers' keys by number, as ceremonies need them.
         vaults: by name.
+        audit: who shares the key of the audit log; None: only the coordinator signs its heads.
     """
 
     keys: dict[str, bytes]
@@ -123,6 +153,19 @@ class Roster:
     signers: dict[int, bytes]
     vaults: dict[str, Vault]
     requesters: dict[str, bytes] = field(default_factory=dict)
+    audit: AuditGroup | None = None
+
+    def shared(self, name: str) -> Shared:
+        """Who shares the key of a vault, or of the audit log.
+
+        Raises:
+            CustodyError: there is no such key.
+        """
+        found = self.audit if name == AUDIT and self.audit is not None else self.vaults.get(name)
+        if found is None:
+            names = [*sorted(self.vaults), *([AUDIT] if self.audit else [])]
+            raise CustodyError(f"the roster has no vault {name}; it has {', '.join(names) or 'none'}")
+        return found
 
 
 def load_roster(file: str | Path) -> Roster:
@@ -145,4 +188,4 @@ def load_roster(file: str | Path) -> Roster:
     keys |= {name: bytes.fromhex(key) for name, key in found.facts.items()}
     keys |= {signer_name(number): key for number, key in signers.items()}
     requesters = {name: bytes.fromhex(key) for name, key in found.requesters.items()}
-    return Roster(keys, frozenset(found.facts), signers, found.vaults, requesters)
+    return Roster(keys, frozenset(found.facts), signers, found.vaults, requesters, found.audit)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 _MOST_DERIVED = 64
+#: Coins that a Bitcoin transfer usually spends, at most; of other chains a transaction has one signature.
+_USUAL_COINS = 2
 
 
 class KeyfileSecrets:
@@ -73,6 +75,15 @@ class KeyfileSecrets:
         joined = several.join([said.encode(share.public.suite) for _, said in made])
         return [nonces for nonces, _ in made], joined
 
+    def prepare(self, vault: str, epoch: int) -> tuple[list[Nonces], bytes]:
+        """Fresh nonces for as many messages as a transfer usually has."""
+        kind = self._vaults[vault].chain.partition(":")[0] if vault in self._vaults else ""
+        return self.commit(vault, epoch, _USUAL_COINS if kind == "bitcoin" else 1)
+
+    def part(self, commitment: bytes, count: int) -> bytes:
+        """What of a commitment is for so many messages."""
+        return several.first("the commitment of the vote", commitment, count)
+
     def sign(
         self,
         vault: str,
@@ -81,20 +92,16 @@ class KeyfileSecrets:
         messages: Sequence[bytes],
         commitments: Mapping[int, bytes],
     ) -> bytes:
-        """The shares of the signatures of all messages."""
+        """The shares of the signatures of all messages; nonces that are too many are dropped."""
         share = self._share(vault, epoch)
         said = commitments_of(share.public.suite, commitments, len(messages))
-        parts = zip(nonces, messages, said, strict=True)
+        parts = zip(nonces[: len(messages)], messages, said, strict=True)
         answers = [sign(share, pair, message, of_message) for pair, message, of_message in parts]
         return several.join([answer.encode(share.public.suite) for answer in answers])
 
     def verify(self, public_key: str, message: bytes, signature: str) -> bool:
         """Whether a person's signature is by the key."""
-        try:
-            VerifyKey(bytes.fromhex(public_key)).verify(message, bytes.fromhex(signature))
-        except (BadSignatureError, ValueError):
-            return False
-        return True
+        return verify_person(public_key, message, signature)
 
     def _held(self, vault: str) -> Held:
         held = self._keyfile.held.get(vault)
@@ -112,3 +119,12 @@ class KeyfileSecrets:
             signing = tweak_share(share) if share.public.suite is TAPROOT else share
             known = self._signing[vault] = (share, signing)
         return known[1]
+
+
+def verify_person(public_key: str, message: bytes, signature: str) -> bool:
+    """Whether a person's Ed25519 signature (hexadecimal) is by the key (hexadecimal)."""
+    try:
+        VerifyKey(bytes.fromhex(public_key)).verify(message, bytes.fromhex(signature))
+    except (BadSignatureError, ValueError):
+        return False
+    return True

@@ -108,6 +108,15 @@ class GroupCrypto:
             return False
         return signer in public.shares and all(one.epoch == epoch for (one,) in made)
 
+    def prepared(self, request: Request, epoch: int, plan: bytes, signer: int, commitment: bytes) -> bytes | None:
+        """What of the commitment of a signer's vote serves this transaction; None: it does not."""
+        try:
+            _, messages = self._of(request, epoch, plan)
+            part = several.first("the commitment of the vote", commitment, len(messages))
+        except M1cepError:
+            return None
+        return part if self.commitment_is_valid(request, epoch, plan, signer, part) else None
+
     def share_is_valid(
         self, request: Request, epoch: int, plan: bytes, commitments: Mapping[int, bytes], signer: int, share: bytes
     ) -> bool:

@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,23 +21,30 @@ import msgspec
 import orjson
 import structlog
 
+from m1cep.custody.heads import Witness
+from m1cep.custody.heads import messages as heads
+from m1cep.custody.policy import change_policy
 from m1cep.custody.policy.events import parse_fact
 from m1cep.custody.policy.records import of_account, of_action, of_alert
-from m1cep.custody.requests.messages import AskCommitment, AskShare, Propose, Status, Tick, decode, encode
+from m1cep.custody.requests.messages import AskCommitment, AskShare, Propose, Share, Status, Tick, decode, encode
 from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import rites
+from streams.custody import policies, rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
-from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
-from streams.custody.roster import COORDINATOR, signer_name
-from streams.custody.secrets import KeyfileSecrets
+from streams.custody.journal import NAME as JOURNAL
+from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
+from streams.custody.policies import newest_policy
+from streams.custody.roster import AUDIT, COORDINATOR, signer_name
+from streams.custody.secrets import KeyfileSecrets, verify_person
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from m1cep.custody.frost.keys import KeyShare
+    from m1cep.custody.heads.witness import Copy
     from m1cep.custody.policy import Policy
     from m1cep.custody.policy.events import FactEvent
     from streams.codec import Message
@@ -53,9 +61,9 @@ KEEP_FACTS_MS = 90 * 24 * 3_600_000
 _FORGET_EVERY_MS = 3_600_000
 
 
-def topics(number: int) -> tuple[str, ...]:
-    """What a signer reads."""
-    return (ROUNDS, RELEASES, signer_topic(number), codec.ALERTS, codec.ACTIONS, ACCOUNTS)
+def topics(number: int, *, audit: bool = False) -> tuple[str, ...]:
+    """What a signer reads; with the audit log where the roster has a key for its heads."""
+    return (ROUNDS, RELEASES, signer_topic(number), codec.ALERTS, codec.ACTIONS, ACCOUNTS, *([LOG] if audit else []))
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +71,8 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     signer: dict[str, Any]
     ceremonies: bytes
     quorums: dict[str, tuple[tuple[int, ...], int, int]]
+    audit: dict[str, Any] = {}
+    policy: str = ""
 
 
 class SignerMachine:
@@ -95,6 +105,7 @@ class SignerMachine:
         self._listed_chains = _chains_by_asset(roster)
         self._keyfile, self._remembers = keyfile, False
         self._forgot_ms = 0
+        self._witness = self._new_witness()
 
     # -- Machine
 
@@ -105,7 +116,7 @@ class SignerMachine:
             if topic in {codec.ALERTS, codec.ACTIONS, ACCOUNTS}:
                 return self._fact(self._platform_fact(topic, record))
             sender, about = outside(record.value) or ("", "")
-            if about == "request" and sender != COORDINATOR:
+            if about in {"request", "head"} and sender != COORDINATOR:
                 return []  # what signers say to the coordinator; to open all of it would take as long as to sign
             return self._letter(topic, open_letter(record.value, self._roster.keys))
         except CustodyError as error:
@@ -124,7 +135,16 @@ class SignerMachine:
     def snapshot(self) -> bytes:
         """All but what is in the keyfile, and nonces."""
         quorums = {vault: (one.signers, one.threshold, one.epoch) for vault, one in self._quorums.items()}
-        return msgspec.msgpack.encode(_State(1, self.signer.snapshot(), self._ceremonies.snapshot(), quorums))
+        return msgspec.msgpack.encode(
+            _State(
+                1,
+                self.signer.snapshot(),
+                self._ceremonies.snapshot(),
+                quorums,
+                self._witness.snapshot(),
+                self._policy.text,
+            )
+        )
 
     def load(self, state: bytes) -> Sequence[Message]:
         """As it was; attempts under way are given up, and so are ceremonies before the confirmation."""
@@ -133,7 +153,9 @@ class SignerMachine:
             said = self._ceremonies.restore(kept.ceremonies, self._clock_ms())
             # A vault that this signer has left is in the state only; of others the keyfile knows best.
             self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums
+            self._policy = newest_policy(self._policy, kept.policy)
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
+            self._witness = self._new_witness(Witness.copy_of(kept.audit))
         except (msgspec.MsgspecError, CustodyError) as error:
             raise EngineError(f"expected the state of signer {self.number}: {error}") from error
         if self.signer.number != self.number:
@@ -163,6 +185,10 @@ class SignerMachine:
                 if letter.sender not in self._roster.facts:
                     raise CustodyError(f"{letter.sender} is no source of facts; the roster's [facts] are")
                 return self._fact(parse_fact(letter.body.encode()))
+            case policies.ABOUT:
+                return self._change_policy(letter) if letter.sender == COORDINATOR else []
+            case "log" | "head":
+                return self._audit(topic, letter)
             case "desk" | "audit":
                 return []  # for people
             case _:
@@ -182,6 +208,44 @@ class SignerMachine:
         if isinstance(message, Status):
             self.signer.handle(message)
         return []
+
+    def _change_policy(self, letter: Letter) -> list[Message]:
+        """Another policy, if the people of the present one want it; votes that it changes."""
+        words = policies.decode(letter.body)
+        if not isinstance(words, policies.ChangePolicy):
+            return []
+        said, reason = [], ""
+        try:
+            if words.text != self._policy.text:
+                self._policy = change_policy(self._policy, words.text, words.approvals, verify_person)
+                said = self._say(self.signer.set_policy(self._policy))
+                _log.info("policy.changed", signer=self.number, version=self._policy.version, hash=self._policy.hash)
+        except CustodyError as error:
+            reason = str(error)[:1_000]
+            _log.warning("policy.refused", signer=self.number, reason=reason)
+        holds = policies.HoldsPolicy(self.number, self._policy.hash, self._policy.version, reason)
+        return [self._pen.write(ROUNDS, policies.ABOUT, policies.ABOUT, policies.encode(holds)), *said]
+
+    def _audit(self, topic: str, letter: Letter) -> list[Message]:
+        """Entries of the audit log, or a question about a head of it."""
+        if letter.sender != COORDINATOR:
+            raise CustodyError(f"{letter.sender} says what the coordinator says")
+        now_ms = self._clock_ms()
+        if letter.about == "log":
+            answers = self._witness.hear(letter.body.encode().split(b"\n"), now_ms)
+        elif topic == ROUNDS:
+            asked = heads.decode(letter.body)
+            answers = self._witness.asked(asked, now_ms) if isinstance(asked, heads.Asked) else []
+        else:
+            return []  # one that is signed: for auditors
+        return [self._pen.write(ROUNDS, one.log, "head", heads.encode(one)) for one in answers]
+
+    def _new_witness(self, copy: Copy | None = None) -> Witness:
+        def share() -> KeyShare | None:
+            held = self._keyfile.held.get(AUDIT)
+            return held.share if held else None
+
+        return Witness(JOURNAL, self.number, signer_name(self.number), share, secrets.token_bytes, copy)
 
     def _fact(self, event: FactEvent | None) -> list[Message]:
         return [] if event is None else self._say(self.signer.handle(event))
@@ -205,6 +269,9 @@ class SignerMachine:
     # -- what is said
 
     def _say(self, answers: Sequence[Any]) -> list[Message]:
+        for one in answers:
+            if self._roster.audit is not None and isinstance(one, Share):
+                self._witness.gave(one.request_id, one.share, self._clock_ms())
         return [self._pen.write(ROUNDS, one.request_id, "request", encode(one).decode()) for one in answers]
 
 

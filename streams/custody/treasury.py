@@ -21,12 +21,12 @@ class Purses(msgspec.Struct):
     Attributes:
         told: what signers were last told to be free in each, in minor units.
         held: what each had last, for a local chain that is made anew.
-        credited: references of deposits that count.
+        credited: deposits that count: minor units by reference.
     """
 
     told: dict[str, int] = {}
     held: dict[str, int] = {}
-    credited: dict[str, set[str]] = {}
+    credited: dict[str, dict[str, int]] = {}
 
 
 class Weight(NamedTuple):
@@ -35,10 +35,12 @@ class Weight(NamedTuple):
     Attributes:
         units: that count, in minor units.
         fresh: deposits that count since this look.
+        gone: deposits that had counted and are not in the chain any more: minor units by reference.
     """
 
     units: int
     fresh: list[Deposit]
+    gone: dict[str, int]
 
 
 class Treasury:
@@ -54,9 +56,12 @@ class Treasury:
         self._vaults, self._open_node, self._depth = vaults, open_node, depth
         self._nodes: dict[str, LocalNode[Any]] = {}
         self._keys: dict[str, bytes] = {}
+        self._addresses: dict[str, str] = {}
         self.purses = Purses()
         #: Vaults with deposits that do not count yet.
         self.young: set[str] = set()
+        #: Vaults whose local chain was made anew since they had their deposits.
+        self.anew: set[str] = set()
 
     def __iter__(self) -> Any:
         return iter(list(self._keys))
@@ -68,6 +73,11 @@ class Treasury:
         node = self.node(vault)
         node.open_vault(key)
         self._keys[vault] = key
+        self._addresses.pop(vault, None)
+        credited = self.purses.credited.get(vault, {})
+        if credited and credited.keys().isdisjoint(one.reference for one in node.deposits(key)):
+            self.anew.add(vault)
+            credited.clear()
         missing = self.purses.held.get(vault, 0) - node.balance(key)
         if missing > 0:
             node.fund(node.chain.address(key), missing)
@@ -110,24 +120,35 @@ class Treasury:
             self._nodes[name] = node
         return self._nodes[name]
 
+    def account(self, vault: str) -> str:
+        """Whose it is."""
+        return self._vaults[vault].account
+
     def address(self, vault: str) -> str:
         """Where it receives."""
-        return str(self.node(vault).chain.address(self.key(vault)))
+        found = self._addresses.get(vault)
+        if found is None:
+            found = self._addresses[vault] = str(self.node(vault).chain.address(self.key(vault)))
+        return found
 
     def weigh(self, vault: str) -> Weight:
         """What counts in a vault: its balance without deposits that have too few confirmations."""
         node, key = self.node(vault), self.key(vault)
-        credited = self.purses.credited.setdefault(vault, set())
+        credited = self.purses.credited.setdefault(vault, {})
         young, fresh = 0, []
-        for deposit in node.deposits(key):
+        there = node.deposits(key)
+        gone = {name: credited[name] for name in credited.keys() - {one.reference for one in there}}
+        for name in gone:
+            del credited[name]
+        for deposit in there:
             if deposit.confirmations < self._depth:
                 young += deposit.amount
             elif deposit.reference not in credited:
-                credited.add(deposit.reference)
+                credited[deposit.reference] = deposit.amount
                 fresh.append(deposit)
         (self.young.add if young else self.young.discard)(vault)
         units = self.purses.held[vault] = node.balance(key) - young
-        return Weight(units, fresh)
+        return Weight(units, fresh, gone)
 
     def advance(self) -> None:
         """A block on every local chain."""

@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from m1cep.custody.audit import Head
+from m1cep.custody.heads.messages import decode_signed
 from m1cep.custody.requests import decode
 from m1cep.custody.requests.messages import Propose, Refused, Status, Vote
 from m1cep.errors import CustodyError
-from streams.custody import asks
+from streams.custody import asks, board, policies
+from streams.custody.auditing import parse_head
 from streams.custody.derive import chain_of
 from streams.custody.mail import open_letter
+from streams.custody.policies import PolicyStands
 from streams.custody.roster import COORDINATOR, signer_name
 
 if TYPE_CHECKING:
+    from m1cep.custody.audit import Head
+    from m1cep.custody.heads import SignedHead
     from m1cep.custody.policy import Approval
     from m1cep.custody.request import Request
     from streams.custody.mail import Letter
@@ -85,6 +89,12 @@ class View:
         self.ceremonies: dict[str, asks.CeremonyStands] = {}
         self.answers: dict[str, asks.Answered] = {}
         self.heads: list[tuple[Head, bytes]] = []
+        #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
+        self.signed_heads: list[SignedHead] = []
+        self.policy: PolicyStands | None = None
+        #: How often the coordinator has said something of policies.
+        self.policy_words = 0
+        self.audit: asks.AuditStands | None = None
 
     def take(self, value: bytes | None) -> None:
         """A record's value. What is no letter of somebody known, or says what its sender cannot say, is left out."""
@@ -92,11 +102,19 @@ class View:
             letter = open_letter(value, self.roster.keys)
             if letter.about == "request":
                 self._request(letter)
+            elif letter.sender == COORDINATOR and letter.about == board.ABOUT:
+                self._stands(board.decode(letter.body))
             elif letter.sender == COORDINATOR and letter.about == "desk":
                 self._desk(letter)
             elif letter.sender == COORDINATOR and letter.about == "audit":
-                self.heads.append((msgspec.json.decode(letter.body, type=Head), value or b""))
-        except (CustodyError, msgspec.DecodeError):
+                self.heads.append((parse_head(letter.body), value or b""))
+            elif letter.sender == COORDINATOR and letter.about == policies.ABOUT:
+                words = policies.decode(letter.body)
+                if isinstance(words, PolicyStands):
+                    self.policy, self.policy_words = words, self.policy_words + 1
+            elif letter.about == "head":
+                self.signed_heads.append(decode_signed(letter.body))
+        except CustodyError:
             return
 
     def _request(self, letter: Letter) -> None:
@@ -117,6 +135,11 @@ class View:
             if message.signer not in votes or message.number > votes[message.signer].number:
                 votes[message.signer] = message
 
+    def _stands(self, stands: board.RequestStands) -> None:
+        seen = self._seen(stands.request.id)
+        seen.request, seen.status, seen.approvals = stands.request, stands.status, stands.approvals
+        seen.votes |= {vote.signer: vote for vote in stands.votes}
+
     def _seen(self, request_id: str) -> Seen:
         return self.requests.setdefault(request_id, Seen(request_id))
 
@@ -126,6 +149,8 @@ class View:
             self.vaults[said.vault] = said
         elif isinstance(said, asks.CeremonyStands):
             self.ceremonies[said.id] = said
+        elif isinstance(said, asks.AuditStands):
+            self.audit = said
         else:
             self.answers[said.id] = said
 
@@ -133,8 +158,8 @@ class View:
         """Whether the coordinator has signed a head: ``signature`` is the whole letter that brought it."""
         try:
             letter = open_letter(signature, self.roster.keys)
-            head = msgspec.json.decode(letter.body, type=Head)
-        except (CustodyError, msgspec.DecodeError):
+            head = parse_head(letter.body)
+        except CustodyError:
             return False
         return (letter.sender, letter.about) == (COORDINATOR, "audit") and head.message() == message
 

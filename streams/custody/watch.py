@@ -150,7 +150,7 @@ def new_key(roster: Roster, vault: str, name: str, expires_ms: int) -> Start:
         CustodyError: there is no such vault.
     """
     members = _members(roster, vault)
-    return Start(name, vault, roster.vaults[vault].threshold, members, members, expires_ms)
+    return Start(name, vault, roster.shared(vault).threshold, members, members, expires_ms)
 
 
 def same_key(
@@ -173,10 +173,10 @@ def same_key(
     if not dealers:
         known = [one for one in previous.shares if one in roster.signers]
         dealers = sorted(known, key=lambda one: (one not in members, one))[: previous.threshold]
-    threshold = roster.vaults[vault].threshold
+    threshold = roster.shared(vault).threshold
     return Start(name, vault, threshold, members, tuple(sorted(dealers)), expires_ms, previous.encode())
 
 
 def _members(roster: Roster, vault: str) -> tuple[int, ...]:
     rites.suite_for(roster, vault)
-    return tuple(sorted(roster.vaults[vault].signers))
+    return tuple(sorted(roster.shared(vault).signers))

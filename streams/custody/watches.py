@@ -9,6 +9,7 @@ import msgspec
 from m1cep.custody.frost.suite import draw
 from m1cep.errors import CustodyError
 from streams.custody.asks import AskCeremony, CeremonyStands
+from streams.custody.repairwatch import RepairWatch, new_repair
 from streams.custody.watch import CeremonyWatch, new_key, same_key
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Watches:
 
     def __init__(self, roster: Roster, pen: Pen, random: Random) -> None:
         self._roster, self._pen, self._random = roster, pen, random
-        self._going: dict[str, tuple[AskCeremony, CeremonyWatch]] = {}
+        self._going: dict[str, tuple[AskCeremony, CeremonyWatch | RepairWatch]] = {}
         self._stands: dict[str, CeremonyStands] = {}
 
     def begin(self, ask: AskCeremony, previous: PublicKeys | None, now_ms: int) -> None:
@@ -67,11 +68,17 @@ class Watches:
         Raises:
             CustodyError: it cannot be, says why.
         """
-        vault = self._roster.vaults[ask.vault]
+        vault = self._roster.shared(ask.vault)
         for other, watch in self._going.values():
             if other.vault == ask.vault and not watch.ended:
                 raise CustodyError(f"a {other.kind} of vault {ask.vault} is under way: wait for its end")
         name, until_ms = draw(self._random, _NAME_BYTES).hex(), now_ms + CEREMONY_MS
+        if ask.kind == "repair":
+            if previous is None:
+                raise CustodyError(f"vault {ask.vault} has no key yet; make one: m1cep custody keygen {ask.vault}")
+            terms = new_repair(self._roster, ask.vault, previous, ask.signer, ask.helpers, name, until_ms)
+            self._going[ask.id] = ask, RepairWatch(terms, self._roster)
+            return
         if ask.kind == "keygen":
             if previous is not None:
                 raise CustodyError(
@@ -106,9 +113,10 @@ class Watches:
             if self._stands.get(name) != stands:
                 self._stands[name] = stands
                 found.stands.append(stands)
+            done = watch.public is not None or (isinstance(watch, RepairWatch) and watch.done)
             if watch.public is not None:
                 found.keys.append((ask.vault, watch.public))
-            if watch.public is not None or now_ms >= watch.start.expires_ms + CEREMONY_MS:
+            if done or now_ms >= watch.start.expires_ms + CEREMONY_MS:
                 del self._going[name], self._stands[name]
         return found
 
@@ -127,11 +135,14 @@ class Watches:
             CustodyError: this is no snapshot of ceremonies, or the roster is not what it was.
         """
         for one in msgspec.msgpack.decode(kept, type=list[_Kept]):
-            self._going[one.ask.id] = one.ask, CeremonyWatch.restore(one.watch, self._roster)
+            kind: type[RepairWatch | CeremonyWatch] = RepairWatch if one.ask.kind == "repair" else CeremonyWatch
+            self._going[one.ask.id] = one.ask, kind.restore(one.watch, self._roster)
             self._stands[one.ask.id] = one.stands
 
 
-def _stands(ask: AskCeremony, watch: CeremonyWatch) -> CeremonyStands:
+def _stands(ask: AskCeremony, watch: CeremonyWatch | RepairWatch) -> CeremonyStands:
+    if isinstance(watch, RepairWatch) and watch.done:
+        return CeremonyStands(ask.id, ask.kind, ask.vault, "done", f"signer {ask.signer} has its share again")
     if watch.public is not None:
         signers = f"{watch.public.threshold} of signers {', '.join(map(str, watch.public.shares))}"
         return CeremonyStands(ask.id, ask.kind, ask.vault, "done", f"epoch {watch.public.epoch}, {signers}")

@@ -2,7 +2,8 @@
 
 from streams.embedded.broker import EmbeddedBroker
 from streams.embedded.cache import EmbeddedCache
+from streams.embedded.database import EmbeddedDatabase
 from streams.embedded.postgres import EmbeddedPostgres
 from streams.embedded.process import Process
 
-__all__ = ["EmbeddedBroker", "EmbeddedCache", "EmbeddedPostgres", "Process"]
+__all__ = ["EmbeddedBroker", "EmbeddedCache", "EmbeddedDatabase", "EmbeddedPostgres", "Process"]

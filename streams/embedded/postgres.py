@@ -49,7 +49,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     Args:
         folder: for what it keeps; of no other server.
-        port: the port to listen on. None: any free port.
+        port: the port to listen on. None: any free port, and the same one at later starts.
 
     Attributes:
         place: where it keeps what it keeps, once started: the folder, or one in its stead when we are root.
@@ -76,7 +76,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 it as, or it ended at once; nothing is left running.
         """
         if self.alive():
-            raise ServerError(f"{NAME} is running already, on port {self.port}", "stop it first")
+            raise ServerError(f"{self.name} is running already, on port {self.port}", "stop it first")
         if self.port_asked is not None and not is_free(self.port_asked):
             raise ServerError(
                 f"port {self.port_asked} on {LOOPBACK} is taken", "end what listens there, or use another"
@@ -85,16 +85,16 @@ class EmbeddedPostgres(EmbeddedServer):
         try:
             private_folder(self.folder)
             self.place = place_for(self.folder, user)
-            self._lock = locked(self.place, NAME)
-            programs = postgres_programs(self.place, user)
-            self._password = kept_password(self.place / "password", made_for=self.place / "data")
+            self._lock = locked(self.place, self.name)
+            programs = self._programs(user)
+            self._password = self._kept_password()
             if not (self.place / "data").exists():
-                _make_data(programs, self.place, user, self._password)
+                self._make_data(programs, user)
             self._launch(programs, user)
         except OSError as error:
             self.stop()
             raise ServerError(
-                f"{NAME} cannot keep its data in {self.place}: {error.strerror or error}",
+                f"{self.name} cannot keep its data in {self.place}: {error.strerror or error}",
                 "see to the disk's space and the folder's permissions, or use another folder (M1CEP_HOME)",
             ) from error
         except BaseException:  # Ctrl-C too
@@ -118,7 +118,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 _RETRY_S
             )  # both would write over each other's lines in the log, and why one ended could not be read
         while True:
-            self.port = self.port_asked or any_free_port()
+            self.port = self._free_port()
             try:
                 self._launch_once(programs, user)
             except ServerError:
@@ -136,14 +136,14 @@ class EmbeddedPostgres(EmbeddedServer):
         log_path = self.place / "postgres.log"
         log_path.touch(mode=0o600)
         process = Process(
-            NAME,
+            self.name,
             log_path,
             grace_s=GRACE_S,
             stop_signal=signal.SIGINT,  # PostgreSQL's "fast" shutdown; SIGTERM would wait for its clients
             user=None if user is None else (user.uid, user.gid),
         )
         self._process = process
-        options = {"listen_addresses": LOOPBACK, "port": str(self.port), "unix_socket_directories": ""}
+        options = self._options(user)
         process.start(
             [
                 *(programs / "postgres", "-D", self.place / "data"),
@@ -151,6 +151,28 @@ class EmbeddedPostgres(EmbeddedServer):
             ],
         )
         process.wait_ready(self._answers, READY_TIMEOUT_S)
+
+    def _programs(self, user: User | None) -> Path:
+        """The folder of PostgreSQL's programs."""
+        return postgres_programs(self.place, user)
+
+    def _kept_password(self) -> str:
+        """The password of the user m1cep."""
+        return kept_password(self.place / "password", made_for=self.place / "data")
+
+    def _make_data(self, programs: Path, user: User | None) -> None:
+        """Make the data folder, whole or not at all."""
+        make_data(programs, self.place, user, self._password)
+
+    def _options(self, user: User | None) -> dict[str, str]:  # noqa: ARG002 - servers of other kinds write files for it
+        """Settings that the server is started with."""
+        return {"listen_addresses": LOOPBACK, "port": str(self.port), "unix_socket_directories": ""}
+
+    def _free_port(self) -> int:
+        """The port that was asked for; else the one of before, for clients that wait for it; else any."""
+        if self.port_asked is not None:
+            return self.port_asked
+        return self.port if self.port and is_free(self.port) else any_free_port()
 
     def _answers(self) -> bool:
         """Whether it lets us in. With SCRAM it proves, too, that it knows the password: it is ours and no other."""
@@ -174,7 +196,7 @@ def _runs(pid_file: Path) -> bool:
     return True
 
 
-def _make_data(programs: Path, place: Path, user: User | None, password: str) -> None:
+def make_data(programs: Path, place: Path, user: User | None, password: str) -> None:
     """Make the data folder, whole or not at all."""
     half = place / "data.new"
     shutil.rmtree(half, ignore_errors=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
 from streams.errors import ServerError
 
@@ -23,7 +23,7 @@ class EmbeddedServer(ABC):
         port: where it listens, once started.
     """
 
-    name: ClassVar[str]
+    name: str
 
     def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from m1cep import M1cepError
+from m1cep.errors import M1cepError
 
 _MAGIC = b"M1CEP-P"
 VERSION = 1

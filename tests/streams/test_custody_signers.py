@@ -121,6 +121,7 @@ def test_three_processes_make_a_key_one_is_killed_and_they_make_its_shares_anew(
         assert held.share.public == going.public
 
 
+@pytest.mark.embedded_only("it is about the command")
 def test_what_a_signer_cannot_start_with_is_said_in_one_line(office, m1cep):
     options = ["worker", "--agents", "signer", "--custody", office.folder / "roster.toml"]
     policy, keyfile = ["--policy", office.folder / "policy.yaml"], ["--keyfile", office.folder / "1.key"]

@@ -126,6 +126,7 @@ def test_a_grid_lives_from_command_to_command(kafka, grids, m1cep, spec, eventua
     assert open_at_exchange(kafka, eventually, "btc") == set()
 
 
+@pytest.mark.embedded_only("it is about the commands")
 def test_what_the_commands_refuse(kafka, grids, m1cep, spec, tmp_path):
     broker = {"M1CEP_BROKER": kafka.address}
     assert "There are no grids" in m1cep("grid", "status", **broker).stdout
@@ -162,6 +163,7 @@ def test_an_alert_with_the_action_halts_the_grids_of_the_account(kafka, grids, m
     assert stands(kafka, "yours")["state"] == "live"
 
 
+@pytest.mark.embedded_only("a minute; what kills do on Kafka is tested with workers of rules")
 def test_killed_again_and_again_grid_and_exchange_agree(kafka, grids, m1cep, spec, eventually):
     """One effective order for each intent: what is open at the exchange is what the grid wants, and the money adds up."""
     seed = random.randrange(1 << 32)

@@ -152,6 +152,7 @@ def test_ctrl_c_delivers_what_was_sent_and_says_how_much(broker, stream, start_m
     assert "Traceback" not in err
 
 
+@pytest.mark.embedded_only("it is about the command")
 def test_no_broker_no_file_no_stream_are_one_line_each(m1cep, produce, tmp_path):
     for done, code, said in (
         (

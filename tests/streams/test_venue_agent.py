@@ -189,6 +189,7 @@ def test_the_grids_go_from_worker_to_worker(kafka, start, begin_grid, venue, eve
     assert len(ids) == len(set(ids)), "an order was placed twice"
 
 
+@pytest.mark.embedded_only("it is about the venue; what the broker does is tested elsewhere on both")
 def test_a_key_is_used_for_its_account_only(kafka, start, begin_grid, venue, eventually):
     start(kafka, "grid,venue")
     begin_grid(kafka, "theirs", account="desk-2")

@@ -42,3 +42,15 @@ def split(what: str, data: bytes, count: int) -> list[bytes]:
     parts = [reader.take(reader.u16()) for _ in range(count)]
     reader.end()
     return parts
+
+
+def first(what: str, data: bytes, count: int) -> bytes:
+    """``join`` of the first so many parts of what ``join`` gave.
+
+    Raises:
+        EncodingError: it is not of that form, or has fewer.
+    """
+    came = Reader(what, data).u16()
+    if came < count:
+        raise EncodingError(f"{what} has {came} parts, {count} are needed")
+    return join(split(what, data, came)[:count])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from m1cep.custody.policy.conditions import Context
 from m1cep.custody.policy.events import Severity
 from m1cep.custody.policy.spec import Decision, Verdict
-from m1cep.custody.request import Kind
+from m1cep.custody.request import Kind, shown_time
 
 if TYPE_CHECKING:
     from m1cep.custody.policy.facts import Facts
@@ -37,9 +37,13 @@ def _refused(policy: Policy, at: Context) -> Decision | None:
     """Guards that need no rule: time, holds, alerts."""
     request, now_ms = at.request, at.now_ms
     if now_ms >= request.expires_ms:
-        return Decision(Verdict.REJECT, "expired", f"the request expired at {request.expires_ms}", policy.hash)
+        return Decision(
+            Verdict.REJECT, "expired", f"the request expired at {shown_time(request.expires_ms)}", policy.hash
+        )
     if request.requested_ms > now_ms + CLOCKS_DIFFER_MS:
-        return Decision(Verdict.WAIT, "not-yet", f"its time {request.requested_ms} is yet to come", policy.hash)
+        return Decision(
+            Verdict.WAIT, "not-yet", f"its time {shown_time(request.requested_ms)} is yet to come", policy.hash
+        )
     # An escrow waits for alerts to be closed, whatever they are; everything else is rejected for grave ones.
     escrow = request.kind is Kind.ESCROW
     blocked = Verdict.WAIT if escrow else Verdict.REJECT
@@ -81,8 +85,28 @@ def _not_ready(policy: Policy, at: Context) -> Decision | None:
     """Guards of a request that a rule would let through: its time, its lock, the vault's balance."""
     request = at.request
     if at.now_ms < request.not_before_ms:
-        return Decision(Verdict.WAIT, "not-yet", f"its time has come at {request.not_before_ms}", policy.hash)
+        return Decision(Verdict.WAIT, "not-yet", f"its time comes at {shown_time(request.not_before_ms)}", policy.hash)
+    if request.kind is Kind.PAYOUT:
+        return _settled(policy, at)
     return _lock(policy, at) or _solvency(policy, at)
+
+
+def _settled(policy: Policy, at: Context) -> Decision | None:
+    """Of a payout: what it pays is locked for exactly this, and not paid by another. Being locked it is in no balance."""
+    request, facts = at.request, at.facts
+    found = facts.lock(request.pays_out)
+    if found is None or not facts.lock_is_settled(request.pays_out):
+        reason = f"the release against the lock of request {request.pays_out} is not known to have happened"
+        return Decision(Verdict.WAIT, "payout", reason, policy.hash)
+    is_it = (request.vault, request.chain, request.asset, request.amount, request.destination)
+    expected = (found.vault, found.chain, found.asset, found.amount, found.payee or "nobody")
+    if is_it != expected:
+        reason = f"locked for it is {' '.join(expected)}, asked for is {' '.join(is_it)}"
+        return Decision(Verdict.REJECT, "payout", reason, policy.hash)
+    if others := [one.request_id for one in facts.payouts(request.pays_out) if one.request_id != request.id]:
+        reason = f"the lock is paid out by {', '.join(sorted(others))}, or may yet be"
+        return Decision(Verdict.REJECT, "payout", reason, policy.hash)
+    return None
 
 
 def _lock(policy: Policy, at: Context) -> Decision | None:
@@ -94,8 +118,8 @@ def _lock(policy: Policy, at: Context) -> Decision | None:
     found = at.facts.lock(at.request.id)
     if found is None:
         return Decision(Verdict.WAIT, "lock", "nothing is locked on the other side yet", policy.hash)
-    is_it = (found.vault, found.chain, found.asset, found.amount)
-    expected = (wanted.vault, wanted.chain, wanted.asset, wanted.amount)
+    is_it = (found.vault, found.chain, found.asset, found.amount, found.payee)
+    expected = (wanted.vault, wanted.chain, wanted.asset, wanted.amount, wanted.payee)
     if is_it != expected:
         reason = f"expected a lock of {' '.join(expected)}, found one of {' '.join(is_it)}"
         return Decision(Verdict.REJECT, "lock", reason, policy.hash)

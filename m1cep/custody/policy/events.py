@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -158,7 +158,11 @@ class VaultBalance(_Event, frozen=True):
 
 
 class LockStands(_Event, frozen=True):
-    """The other side of a cross-chain transfer is locked."""
+    """The other side of a cross-chain transfer is locked.
+
+    Attributes:
+        payee: who gets what is locked when the release has happened; empty: nobody is named.
+    """
 
     request_id: Name
     vault: Name
@@ -166,10 +170,18 @@ class LockStands(_Event, frozen=True):
     asset: Name
     amount: Amount
     time_ms: Millis
+    payee: Annotated[str, msgspec.Meta(max_length=128)] = ""
 
 
 class LockReturned(_Event, frozen=True):
     """It was given back, for good."""
+
+    request_id: Name
+    time_ms: Millis
+
+
+class LockSettled(_Event, frozen=True):
+    """The release that it was for has happened: what is locked is the payee's."""
 
     request_id: Name
     time_ms: Millis
@@ -186,6 +198,7 @@ FactEvent: TypeAlias = (
     | VaultBalance
     | LockStands
     | LockReturned
+    | LockSettled
 )
 
 _decoder: msgspec.json.Decoder[FactEvent] = msgspec.json.Decoder(FactEvent)

@@ -19,12 +19,14 @@ from m1cep.custody.policy.events import (
     Held,
     Lifted,
     LockReturned,
+    LockSettled,
     LockStands,
     Severity,
     Spending,
     Spent,
     VaultBalance,
 )
+from m1cep.custody.request import PAYOUT
 from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ class _State(msgspec.Struct):
         listed: by account, chain and destination, the last change.
         spendings: by request.
         balances: by vault, chain and asset.
-        locks: by request; returned: those given back, with the time of that.
+        locks: by request; returned: those given back, settled: those used up, with the time of that.
         forgotten_ms: spendings and locks before it are not taken in any more.
     """
 
@@ -59,6 +61,7 @@ class _State(msgspec.Struct):
     balances: dict[str, VaultBalance] = {}
     locks: dict[str, LockStands] = {}
     returned: dict[str, int] = {}
+    settled: dict[str, int] = {}
     forgotten_ms: int = 0
 
 
@@ -106,6 +109,8 @@ class Facts:
                     _keep_larger(state.locks, event.request_id, event)
             case LockReturned():
                 _close(state.returned, event.request_id, event.time_ms)
+            case LockSettled():
+                _close(state.settled, event.request_id, event.time_ms)
 
     def _open(self, kept: dict[str, Any], thing: str, name: str, event: Any) -> None:
         if f"{thing} {name}" not in self._state.closed:
@@ -188,6 +193,17 @@ class Facts:
         """There was one, and it was given back."""
         return request_id in self._state.returned
 
+    def lock_is_settled(self, request_id: str) -> bool:
+        """The release that it was for has happened."""
+        return request_id in self._state.settled
+
+    def payouts(self, lock_of: str) -> Iterator[Spending]:
+        """What was taken to pay out the lock of a request, and did not come back."""
+        prefix = f"{lock_of}{PAYOUT}"
+        for one in self._state.spendings.values():
+            if one.request_id.startswith(prefix) and one.spent is not Spent.RETURNED:
+                yield one
+
     def spending(self, request_id: str) -> Spending | None:
         """What is known of the amount that a request took."""
         return self._state.spendings.get(request_id)
@@ -208,6 +224,7 @@ class Facts:
         self._index_all()
         state.locks = {key: one for key, one in state.locks.items() if one.time_ms >= before_ms}
         state.returned = {key: ms for key, ms in state.returned.items() if ms >= before_ms}
+        state.settled = {key: ms for key, ms in state.settled.items() if ms >= before_ms}
 
     def _index_all(self) -> None:
         self._spent = {}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from m1cep.custody.request import check_request
+from m1cep.custody.request import check_request, shown_time
 from m1cep.custody.requests import ends, rounds
 from m1cep.custody.requests.messages import (
     Approved,
@@ -107,7 +107,7 @@ class Coordinator:
             return
         case = self._book.cases[request.id] = Case(request, digest, desk.now_ms)
         if desk.now_ms >= request.expires_ms:
-            ends.end(desk, case, State.EXPIRED, f"it came after it had expired at {request.expires_ms}")
+            ends.end(desk, case, State.EXPIRED, f"it came after it had expired at {shown_time(request.expires_ms)}")
             return
         desk.enter(case, State.REQUESTED, "asked for")
         if request.lock is not None:
@@ -120,7 +120,9 @@ class Coordinator:
         timing = desk.timing
         if case.state in {State.REQUESTED, State.APPROVING, State.SIGNING}:
             if desk.now_ms >= case.request.expires_ms:
-                ends.end(desk, case, State.EXPIRED, f"not signed by {case.request.expires_ms}: {_missing(case)}")
+                ends.end(
+                    desk, case, State.EXPIRED, f"not signed by {shown_time(case.request.expires_ms)}: {_missing(case)}"
+                )
             else:
                 rounds.overdue(desk, case)
         elif not case.state.ended and desk.now_ms - case.since_ms >= timing.confirm_ms:

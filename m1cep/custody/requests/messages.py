@@ -118,11 +118,12 @@ class AskCommitment(_Message, frozen=True):
     signers: tuple[SignerId, ...]
 
 
-class AskShare(_Message, frozen=True):
+class AskShare(_Message, frozen=True, omit_defaults=True):
     """The second round: sign the transaction of the first.
 
     Attributes:
         commitments: of all who take part.
+        plan: as in :class:`AskCommitment`, of an attempt that has no first round, because the commitments came with the votes.
     """
 
     request_id: Name
@@ -130,18 +131,20 @@ class AskShare(_Message, frozen=True):
     epoch: Epoch
     attempt: Attempt
     commitments: dict[SignerId, Small]
+    plan: Opaque | None = None
 
 
 # -- from a signer to the coordinator
 
 
-class Vote(_Message, frozen=True):
+class Vote(_Message, frozen=True, omit_defaults=True):
     """What a signer says of a request; of several the highest number counts, and a rejection is for good.
 
     Attributes:
         digest: of the contents that it is about.
         number: counts the signer's votes on this request, from 1.
         rule: of the policy, or a guard; policy: its hash.
+        commitment: to nonces for the first attempt, so that it needs no round of its own; empty: ask for one.
     """
 
     request_id: Name
@@ -152,6 +155,7 @@ class Vote(_Message, frozen=True):
     rule: Name
     reason: Reason
     policy: Digest
+    commitment: Annotated[bytes, msgspec.Meta(max_length=16_384)] = b""
 
 
 class Commitment(_Message, frozen=True):

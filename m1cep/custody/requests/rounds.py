@@ -53,8 +53,23 @@ def _begin(desk: Desk, case: Case, able: list[int]) -> None:
     first = sorted(able, key=lambda signer: (case.late.get(signer, 0), turn[signer]))
     case.attempt += 1
     case.round = Round(tuple(sorted(first[: quorum.threshold])), quorum.epoch, desk.now_ms)
+    if case.attempt == 1:
+        _skip_first_round(desk, case, case.round)
     desk.enter(case, State.SIGNING, f"attempt {case.attempt} with signers {_list(case.round.signers)}")
     ask(desk, case)
+
+
+def _skip_first_round(desk: Desk, case: Case, going: Round) -> None:
+    """Where all of them have committed with their votes (RFC 9591, section 5.1, allows it before the message is known)."""
+    assert case.plan is not None  # an attempt begins with one
+    found = {}
+    for signer in going.signers:
+        said = case.votes[signer].commitment
+        part = desk.group.prepared(case.request, going.epoch, case.plan, signer, said) if said else None
+        if part is None:
+            return
+        found[signer] = part
+    going.commitments, going.at_once, case.exposed = found, True, True
 
 
 def ask(desk: Desk, case: Case) -> None:
@@ -66,7 +81,9 @@ def ask(desk: Desk, case: Case) -> None:
         ask_all = AskCommitment(case.request.id, case.digest, going.epoch, case.attempt, case.plan, going.signers)
         desk.said.append(ask_all)
     elif going is not None:
-        desk.said.append(AskShare(case.request.id, case.digest, going.epoch, case.attempt, dict(going.commitments)))
+        plan = case.plan if going.at_once else None
+        said = dict(going.commitments)
+        desk.said.append(AskShare(case.request.id, case.digest, going.epoch, case.attempt, said, plan))
 
 
 def hear(desk: Desk, case: Case, event: Planned | Commitment | Share | Unable) -> None:
@@ -92,7 +109,7 @@ def _planned(desk: Desk, case: Case, event: Planned) -> None:
 def _commitment(desk: Desk, case: Case, event: Commitment) -> None:
     """A commitment; when all are here, shares are asked for."""
     going = _of_this_attempt(desk, case, event)
-    if going is None or case.plan is None:
+    if going is None or case.plan is None or going.at_once:
         return
     known = going.commitments.get(event.signer)
     if known == event.commitment:

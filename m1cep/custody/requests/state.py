@@ -75,6 +75,9 @@ class Group(Protocol):
     def commitment_is_valid(self, request: Request, epoch: int, plan: bytes, signer: int, commitment: bytes) -> bool:
         """Whether it can be this signer's: right length, points of the group, not the identity, its number."""
 
+    def prepared(self, request: Request, epoch: int, plan: bytes, signer: int, commitment: bytes) -> bytes | None:
+        """What of the commitment of a signer's vote serves this transaction; None: it does not."""
+
     def share_is_valid(
         self, request: Request, epoch: int, plan: bytes, commitments: Mapping[int, bytes], signer: int, share: bytes
     ) -> bool:
@@ -110,6 +113,7 @@ class Round(msgspec.Struct):
         signers: who takes part, ascending.
         epoch: of their key; when the vault's key has another, the attempt comes to nothing.
         since_ms: begin of the present round of the two.
+        at_once: there was no first round, the commitments came with the votes.
         shares: those that are valid.
     """
 
@@ -118,6 +122,7 @@ class Round(msgspec.Struct):
     since_ms: int
     commitments: dict[int, bytes] = {}
     shares: dict[int, bytes] = {}
+    at_once: bool = False
 
     @property
     def committed(self) -> bool:

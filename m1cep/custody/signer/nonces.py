@@ -1,4 +1,4 @@
-"""Nonces: in memory only, one pair for each attempt of a request, gone before it is used.
+"""Nonces: in memory only, one pair for each attempt of a request, gone before it is used. Attempt 0 is the vote's.
 
 A pair that is used for two messages gives the key share away, so there is no way to read one without removing it, none to put a
 second one in the place of the first, and none to write it down.
@@ -23,14 +23,14 @@ class NonceBox:
         Raises:
             CustodyError: there is one for this attempt or a later one.
         """
-        newest, _ = self._pairs.get(request_id, (0, None))
+        newest, _ = self._pairs.get(request_id, (-1, None))
         if attempt <= newest:
             raise CustodyError(f"request {request_id}: there are nonces for attempt {newest}, got some for {attempt}")
         self._pairs[request_id] = (attempt, pair)
 
     def take(self, request_id: str, attempt: int) -> Any | None:
         """The pair of this attempt, once; None where there is none."""
-        newest, pair = self._pairs.get(request_id, (0, None))
+        newest, pair = self._pairs.get(request_id, (-1, None))
         if newest != attempt:
             return None
         del self._pairs[request_id]
@@ -42,7 +42,7 @@ class NonceBox:
 
     def has(self, request_id: str, attempt: int) -> bool:
         """Whether the pair of this attempt is still here."""
-        return self._pairs.get(request_id, (0, None))[0] == attempt
+        return self._pairs.get(request_id, (-1, None))[0] == attempt
 
     def __repr__(self) -> str:
         return f"NonceBox({len(self._pairs)} pairs)"

@@ -65,7 +65,7 @@ class Signer:
     ) -> None:
         self.number = number
         self._quorums, self._secrets, self._nonces = dict(quorums), secrets, NonceBox()
-        self._votes = Votes(number, policy, secrets, facts or Facts(), Memory(), self._nonces)
+        self._votes = Votes(number, self._quorums, policy, secrets, self._nonces, facts or Facts(), Memory())
 
     def handle(self, event: Tick | Propose | AskCommitment | AskShare | Status | FactEvent) -> list[Answer]:
         """Take an event in; what is to be answered now."""
@@ -73,8 +73,7 @@ class Signer:
             case Tick():
                 return [*self._votes.pass_time(event)]
             case Propose():
-                quorum = self._quorums.get(event.request.vault)
-                return [] if quorum is None else [*self._votes.propose(event, quorum.epoch)]
+                return [*self._votes.propose(event)] if event.request.vault in self._quorums else []
             case AskCommitment() | AskShare():
                 return self._asked(event)
             case Status():
@@ -110,30 +109,19 @@ class Signer:
             return [self._unable(known, event.attempt, reason)]
         if isinstance(event, AskCommitment):
             return self._commit(known, quorum, event)
+        if event.plan is not None and event.attempt != known.attempt:
+            return self._share_at_once(known, quorum, event, event.plan)
         return self._share(known, quorum, event)
 
     def _commit(self, known: Known, quorum: Quorum, event: AskCommitment) -> list[Answer]:
         if event.attempt == known.attempt:
             return self._commit_again(known, event)
-        signers = event.signers
-        if self.number not in signers or not set(signers) <= set(quorum.signers) or len(set(signers)) != len(signers):
-            return [self._unable(known, event.attempt, f"expected different signers of the vault, got {signers}")]
-        if len(signers) < quorum.threshold:
-            return [self._unable(known, event.attempt, f"expected {quorum.threshold} signers, got {len(signers)}")]
-        refusal = self._refusal(known, event.attempt)
+        refusal, messages, transaction = self._look(known, quorum, event.attempt, event.signers, event.plan)
         if refusal:
             return refusal
-        try:
-            messages, transaction = self._derive(known, event.plan)
-        except M1cepError as error:
-            return [self._unable(known, event.attempt, f"the plan is refused: {error}")]
-        if known.pinned not in {"", transaction}:
-            return [self._unable(known, event.attempt, "another transaction was signed under this id")]
         nonces, commitment = self._secrets.commit(known.request.vault, quorum.epoch, len(messages))
         self._nonces.put(known.request.id, event.attempt, nonces)
-        known.attempt, known.signers, known.plan = event.attempt, signers, event.plan
-        known.transaction, known.commitment = transaction, commitment
-        known.asked, known.share = "", b""
+        _begin(known, event.attempt, event.signers, event.plan, transaction, commitment)
         return [Commitment(known.request.id, self.number, event.attempt, commitment)]
 
     def _commit_again(self, known: Known, event: AskCommitment) -> list[Answer]:
@@ -146,9 +134,8 @@ class Signer:
 
     def _share(self, known: Known, quorum: Quorum, event: AskShare) -> list[Answer]:
         request_id, attempt = known.request.id, event.attempt
-        asked = sha256(encode(event)).hexdigest()
         if known.share and attempt == known.attempt:
-            if asked == known.asked:
+            if _asked(event) == known.asked:
                 return [Share(request_id, self.number, attempt, known.share)]
             return [self._unable(known, attempt, "a share was given in this attempt for other commitments")]
         if not self._nonces.has(request_id, attempt):
@@ -165,13 +152,59 @@ class Signer:
         if transaction != known.transaction or known.pinned not in {"", transaction}:
             return [self._unable(known, attempt, "the plan means another transaction now")]
         nonces = self._nonces.take(request_id, attempt)
+        return self._give(known, quorum, event, nonces, messages)
+
+    def _share_at_once(self, known: Known, quorum: Quorum, event: AskShare, plan: bytes) -> list[Answer]:
+        """Both rounds in one, as the commitment came with the vote: what is checked in either is checked here."""
+        request_id, attempt = known.request.id, event.attempt
+        if not self._nonces.has(request_id, 0):
+            return [self._unable(known, attempt, "there are no nonces of the vote: they were given up")]
+        signers = tuple(sorted(event.commitments))
+        refusal, messages, transaction = self._look(known, quorum, attempt, signers, plan)
+        if refusal:
+            return refusal
+        try:
+            mine = self._secrets.part(known.prepared, len(messages))
+        except M1cepError as error:
+            return [self._unable(known, attempt, f"the vote's commitment is not enough: {error}")]
+        if event.commitments[self.number] != mine:
+            return [self._unable(known, attempt, "expected the commitment of the vote")]
+        nonces = self._nonces.take(request_id, 0)
+        _begin(known, attempt, signers, plan, transaction, mine)
+        return self._give(known, quorum, event, nonces, messages)
+
+    def _give(
+        self, known: Known, quorum: Quorum, event: AskShare, nonces: Any, messages: Sequence[bytes]
+    ) -> list[Answer]:
+        """The share, of nonces that nobody has any more."""
         try:
             commitments = dict(sorted(event.commitments.items()))
             share = self._secrets.sign(known.request.vault, quorum.epoch, nonces, messages, commitments)
         except M1cepError as error:
-            return [self._unable(known, attempt, f"the commitments are refused: {error}")]
-        known.pinned, known.asked, known.share = transaction, asked, share
-        return [Share(request_id, self.number, attempt, share)]
+            return [self._unable(known, event.attempt, f"the commitments are refused: {error}")]
+        known.pinned, known.asked, known.share = known.transaction, _asked(event), share
+        return [Share(known.request.id, self.number, event.attempt, share)]
+
+    def _look(
+        self, known: Known, quorum: Quorum, attempt: int, signers: Sequence[int], plan: bytes
+    ) -> tuple[list[Answer], Sequence[bytes], str]:
+        """Why an attempt is not begun; else what is signed in it, and the digest of that."""
+        refusal: list[Answer] = []
+        messages: Sequence[bytes] = ()
+        transaction = ""
+        if self.number not in signers or not set(signers) <= set(quorum.signers) or len(set(signers)) != len(signers):
+            refusal.append(self._unable(known, attempt, f"expected different signers of the vault, got {signers}"))
+        elif len(signers) < quorum.threshold:
+            refusal.append(self._unable(known, attempt, f"expected {quorum.threshold} signers, got {len(signers)}"))
+        elif not (refusal := self._refusal(known, attempt)):
+            try:
+                messages, transaction = self._derive(known, plan)
+            except M1cepError as error:
+                refusal.append(self._unable(known, attempt, f"the plan is refused: {error}"))
+            else:
+                if known.pinned not in {"", transaction}:
+                    refusal.append(self._unable(known, attempt, "another transaction was signed under this id"))
+        return refusal, messages, transaction
 
     def _derive(self, known: Known, plan: bytes) -> tuple[Sequence[bytes], str]:
         """What this signer would sign, and the digest that tells it from any other transaction."""
@@ -235,3 +268,15 @@ class Signer:
         signer = cls(number, quorums, policy, secrets, facts)
         signer._votes.memory = memory
         return signer
+
+
+def _begin(
+    known: Known, attempt: int, signers: Sequence[int], plan: bytes, transaction: str, commitment: bytes
+) -> None:
+    known.attempt, known.signers, known.plan = attempt, tuple(signers), plan
+    known.transaction, known.commitment = transaction, commitment
+    known.asked, known.share = "", b""
+
+
+def _asked(event: AskShare) -> str:
+    return sha256(encode(event)).hexdigest()

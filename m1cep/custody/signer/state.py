@@ -28,10 +28,24 @@ class Secrets(Protocol):
     def commit(self, vault: str, epoch: int, count: int) -> tuple[Any, bytes]:
         """Fresh nonces for so many messages, and the commitment to them."""
 
+    def prepare(self, vault: str, epoch: int) -> tuple[Any, bytes]:
+        """As ``commit``, before it is known how many there will be: for as many as is usual.
+
+        Raises:
+            M1cepError: there is no share of this epoch.
+        """
+
+    def part(self, commitment: bytes, count: int) -> bytes:
+        """What of a commitment is for so many messages, fewer than it was made for or as many.
+
+        Raises:
+            M1cepError: it was made for fewer.
+        """
+
     def sign(
         self, vault: str, epoch: int, nonces: Any, messages: Sequence[bytes], commitments: Mapping[int, bytes]
     ) -> bytes:
-        """The shares, in one byte string.
+        """The shares, in one byte string. Of nonces for more messages the first are used.
 
         Raises:
             M1cepError: a commitment cannot be one.
@@ -48,6 +62,7 @@ class Known(msgspec.Struct):
         digest: of the contents under which the id was first heard; others are refused.
         vote: the newest.
         closed: why nothing is signed for it any more; empty: it may be.
+        prepared: the commitment of the newest vote; empty: it has none.
         attempt: the newest that was heard of; 0: none.
         signers: who takes part in it.
         plan: what its transaction is made of.
@@ -63,6 +78,7 @@ class Known(msgspec.Struct):
     approvals: list[Approval] = []
     vote: Vote | None = None
     closed: str = ""
+    prepared: bytes = b""
     attempt: int = 0
     signers: tuple[int, ...] = ()
     plan: bytes = b""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from m1cep.custody.policy import Verdict, decide, settle
 from m1cep.custody.policy.events import Spending, Spent
 from m1cep.custody.request import check_request
 from m1cep.custody.requests.messages import Propose, Status, Tick, Vote, Word
 from m1cep.custody.signer.state import Known
-from m1cep.errors import CustodyError
+from m1cep.errors import CustodyError, M1cepError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from m1cep.custody.policy import Approval, Facts, Policy
     from m1cep.custody.policy.events import FactEvent
+    from m1cep.custody.requests.state import Quorum
     from m1cep.custody.signer.nonces import NonceBox
     from m1cep.custody.signer.state import Memory, Secrets
 
@@ -32,12 +37,19 @@ class Votes:
     """The requests that a signer has heard of, and its votes on them."""
 
     def __init__(
-        self, number: int, policy: Policy, secrets: Secrets, facts: Facts, memory: Memory, nonces: NonceBox
+        self,
+        number: int,
+        quorums: Mapping[str, Quorum],
+        policy: Policy,
+        secrets: Secrets,
+        nonces: NonceBox,
+        facts: Facts,
+        memory: Memory,
     ) -> None:
         self.number, self.policy, self.facts, self.memory = number, policy, facts, memory
-        self._secrets, self._nonces = secrets, nonces
+        self._quorums, self._secrets, self._nonces = quorums, secrets, nonces
 
-    def propose(self, event: Propose, epoch: int) -> list[Vote]:
+    def propose(self, event: Propose) -> list[Vote]:
         """A request, perhaps not for the first time; the vote, said again if it is the same."""
         request, digest = event.request, event.request.digest()
         known = self.memory.known.get(request.id)
@@ -49,6 +61,7 @@ class Votes:
             except CustodyError as error:
                 return [self._word(request.id, digest, 1, Word.REJECT, "request", str(error))]
             known = self.memory.known[request.id] = Known(request, digest)
+        epoch = self._quorums[request.vault].epoch
         if not known.closed and event.epoch != epoch:
             self._say(known, Word.WAIT, "epoch", f"expected epoch {epoch} of the key, got epoch {event.epoch}")
         else:
@@ -76,11 +89,26 @@ class Votes:
             return []
         number = before.number + 1 if before is not None else 1
         known.vote = self._word(known.request.id, known.digest, number, word, rule, reason)
+        if word is Word.ACCEPT and (commitment := self._prepare(known)):
+            known.vote = msgspec.structs.replace(known.vote, commitment=commitment)
         if word is Word.ACCEPT:
             self._spent(known, Spent.RESERVED)
         elif word is Word.REJECT:
             self.close(known, f"{rule}: {reason}")
         return [known.vote]
+
+    def _prepare(self, known: Known) -> bytes:
+        """A commitment for the first attempt, to nonces that are kept in memory until it comes; empty: none now."""
+        if known.attempt:
+            return b""
+        if not self._nonces.has(known.request.id, 0):
+            vault = known.request.vault
+            try:
+                nonces, known.prepared = self._secrets.prepare(vault, self._quorums[vault].epoch)
+            except M1cepError:  # its share is of another epoch, or gone: the attempt will say so
+                return b""
+            self._nonces.put(known.request.id, 0, nonces)
+        return known.prepared
 
     def _is_by_whom_it_says(self, word: Approval) -> bool:
         """Others are not kept: they would take the place of those that count."""

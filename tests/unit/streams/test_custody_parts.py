@@ -24,13 +24,17 @@ def request(number=1, amount="5"):
     return Request(f"r{number}", Kind.CROSS_CHAIN, "shop", "a", "v", "other", "TOKEN", "there", "1", 1, 2, lock=lock)
 
 
+def do(book, what):
+    return book.settle(request(), 5) if what == "settle" else getattr(book, what)(request())
+
+
 class TestLocks:
     def test_what_stands_and_what_is_settled_is_set_aside(self):
         book = LockBook()
         for number in (1, 2, 3):
             book.place(request(number))
             book.place(request(number))
-        book.settle(request(2))
+        book.settle(request(2), 5)
         book.give_back(request(3))
         assert book.set_aside("w") == 10
         assert book.set_aside("v") == 0
@@ -42,10 +46,10 @@ class TestLocks:
     def test_what_is_over_stays_so(self, first, then):
         book = LockBook()
         book.place(request())
-        getattr(book, first)(request())
+        do(book, first)
         before = book.standing("r1")
         with pytest.raises(CustodyError, match="r1"):
-            getattr(book, then)(request())
+            do(book, then)
         assert book.standing("r1") is before
 
     def test_one_given_back_before_it_was_placed_is_never_placed(self):

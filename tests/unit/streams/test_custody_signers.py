@@ -469,7 +469,7 @@ def test_the_coordinators_side_takes_only_what_can_be_a_signers(world):
     world.run()
     made = world.signatures[request.id]
     group, epoch = world.group, 0
-    commitments = {one.signer: one.commitment for one in world.answers(Commitment)}
+    commitments = next(one.commitments for one in world.said if isinstance(one, AskShare))
     shares = {one.signer: one.share for one in world.answers(Share)}
     (one, good), (other, theirs) = sorted(commitments.items())
     assert group.commitment_is_valid(request, epoch, made.plan, one, good)
@@ -494,13 +494,13 @@ def test_the_coordinators_side_takes_only_what_can_be_a_signers(world):
 
 
 def test_a_question_for_shares_with_too_many_commitments_or_in_a_wrong_name_is_refused(world):
-    request = world.transfer()
+    world.transfer()
     world.is_held_back = lambda message: b"AskShare" in message.value
     world.run()
     world.is_held_back = lambda _message: False
-    said = {one.signer: one.commitment for one in world.answers(Commitment)}
-    one, other = sorted(said)
-    mixed = AskShare(request.id, request.digest(), 0, 1, {one: said[one], other: said[one]})
+    asked = next(one for one in world.said if isinstance(one, AskShare))
+    (one, mine), (other, _) = sorted(asked.commitments.items())
+    mixed = msgspec.structs.replace(asked, commitments={one: mine, other: mine})
     answers = [answer for answer in world.tell_signers(mixed) if answer.signer == one]
     assert isinstance(answers[0], Unable)
     assert "another signer's name" in answers[0].reason

@@ -360,7 +360,7 @@ def test_expired_says_what_was_missing():
     assert talk.case.state is State.APPROVING
     [status] = talk.after(1)
     assert (status.state, status.unresolved) == (State.EXPIRED, False)
-    assert status.reason == "not signed by 1100000: signer 2 wait (big): needs 1 of officers"
+    assert status.reason == "not signed by 1970-01-01T00:18:20.000Z: signer 2 wait (big): needs 1 of officers"
 
 
 def test_expired_for_want_of_a_plan():

@@ -1,0 +1,15 @@
+"""Heads of the audit log, signed by the signers' own group key: no process of one party can write another log afterwards.
+
+    coordinator ── entries ──▶ every signer, which follows the log from its first entry and keeps where it ends (``Witness``)
+    coordinator ── AskHead, AskHeadShare ──▶ signers: those who know this head from their own copy sign it (``Gathering``)
+
+messages   what is said
+witness    a signer's copy of the log, and its part in signing
+gathering  the coordinator's part
+"""
+
+from m1cep.custody.heads.gathering import Gathering
+from m1cep.custody.heads.messages import SignedHead
+from m1cep.custody.heads.witness import Witness
+
+__all__ = ["Gathering", "SignedHead", "Witness"]

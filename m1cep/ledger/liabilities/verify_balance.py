@@ -1,0 +1,525 @@
+"""Check that what you are owed is part of what a platform says it owes. Needs Python 3.9 and nothing else.
+
+    python3 verify_balance.py proof.json --user YOUR-ACCOUNT --key THEIR-PUBLIC-KEY
+    python3 verify_balance.py statement.json --leaves BTC=BTC.leaves [--leaves ...] --key KEY     anybody: the totals
+    python3 verify_balance.py statement.json --reserves reserves.json --key KEY                   anybody: the reserves
+
+A platform that owes you 5 publishes a signed statement: for each asset a total, and a root. The root stands for a list of amounts
+of which your balance is some (in a few pieces, so that nobody who reads the list finds it). Your proof has the way from each of
+your pieces to the root. This program walks it and checks:
+
+- the pieces add up to your balance, each is named for YOUR-ACCOUNT and no other, and none is counted twice. Type your
+  account yourself: two people who are shown one and the same piece would find the same name in what they are shown;
+- no amount on the way is negative or too large, the way ends at the root, and the amounts at the total. Each node is a hash of
+  BOTH amounts below it: of their sum alone, a platform could show each customer another pair with the same sum;
+- the statement is signed by KEY: get it elsewhere than the proof. Compare the statement with your friends' (same epoch, same
+  "statement" line here): a platform could sign two.
+
+Exit code 0: all of it is true. 1: something is not, and what. 2: the files or options are not as expected.
+
+A piece ("leaf")     H(leaf tag, epoch, asset, amount (96 bits), commitment)
+Its commitment       H(commitment tag, salt of the piece, account)
+Salt of a piece      HMAC(your salt, asset, number of the piece)
+A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
+
+H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hmac
+import json
+import sys
+from hashlib import sha256, sha512
+from typing import Any, Dict, Tuple  # noqa: UP035 - Python 3.9 reads this file, too
+
+Json = Any
+Object = Dict[str, Any]  # noqa: UP006 - as above
+EdPoint = Tuple[int, int, int, int]  # noqa: UP006 - as above
+K1Point = Tuple[int, int, int]  # noqa: UP006 - as above
+
+FORMAT = "m1cep-liabilities-1"
+PROOF_FORMAT = "m1cep-liabilities-proof-1"
+RESERVES_FORMAT = "m1cep-reserves-1"
+LEAF_TAG = b"m1cep.liabilities.leaf.v1\0"
+NODE_TAG = b"m1cep.liabilities.node.v1\0"
+COMMITMENT_TAG = b"m1cep.liabilities.commitment.v1\0"
+STATEMENT_TAG = b"m1cep.liabilities.statement.v1\0"
+CHALLENGE_TAG = b"m1cep.reserves.challenge.v1\0"
+AMOUNT_BYTES = 12  # of a piece
+SUM_BYTES = 16  # of a node: 2^32 pieces of the largest amount
+LEAF_FILE_BYTES = AMOUNT_BYTES + 32
+MOST_LEVELS = 32
+
+
+class Untrue(Exception):  # noqa: N818 - what it says is not an error of the program: the proof does not hold
+    """Something that was claimed does not hold; the text says what."""
+
+
+# --- What is hashed -------------------------------------------------------------------------------------------------------
+
+
+def chunk_salt(salt: bytes, asset: str, number: int) -> bytes:
+    """The salt of a customer's piece ``number`` (from 0)."""
+    return hmac.digest(salt, asset.encode() + b"\0" + number.to_bytes(4, "big"), "sha256")
+
+
+def commitment(salt_of_chunk: bytes, user: str) -> bytes:
+    """What a piece says about whose it is: nothing, to those who do not know the salt."""
+    return sha256(COMMITMENT_TAG + salt_of_chunk + user.encode()).digest()
+
+
+def leaf_prefix(epoch_ms: int, asset: str) -> bytes:
+    """What the hashes of all leaves of an asset begin with."""
+    name = asset.encode()
+    return LEAF_TAG + epoch_ms.to_bytes(8, "big") + len(name).to_bytes(2, "big") + name
+
+
+def leaf_hash(prefix: bytes, amount: int, commitment_: bytes) -> bytes:
+    """The hash of a leaf; OverflowError for an amount below zero or of more than 96 bits."""
+    return sha256(prefix + amount.to_bytes(AMOUNT_BYTES, "big") + commitment_).digest()
+
+
+def node_hash(left: bytes, left_sum: int, right: bytes, right_sum: int) -> bytes:
+    """The hash of a node, of both sums below it."""
+    return sha256(
+        NODE_TAG + left + left_sum.to_bytes(SUM_BYTES, "big") + right + right_sum.to_bytes(SUM_BYTES, "big")
+    ).digest()
+
+
+def canonical(value: Json) -> bytes:
+    """One text for one value."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode()
+
+
+def statement_digest(statement: Json) -> bytes:
+    """What is signed, and by which the next statement names this one."""
+    return sha256(STATEMENT_TAG + canonical(statement)).digest()
+
+
+def challenge_digest(statement: bytes, epoch_ms: int, chain: str, asset: str, address: str) -> bytes:
+    """What the key of an address signs for one statement; of no use for another one, nor as a transaction."""
+    words = {"statement": statement.hex(), "epoch_ms": epoch_ms, "chain": chain, "asset": asset, "address": address}
+    return sha256(CHALLENGE_TAG + canonical(words)).digest()
+
+
+# --- What is checked ------------------------------------------------------------------------------------------------------
+
+
+def check_signed(signed: Json, key: str | None) -> Object:
+    """The statement, when it is well formed and signed, by ``key`` where one is given (hexadecimal)."""
+    statement: Object = member(signed, "statement", dict)
+    signature = member(signed, "signature", dict)
+    if member(statement, "format", str) != FORMAT:
+        raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
+    whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
+    for asset, facts in member(statement, "assets", dict).items():
+        number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
+        hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
+        leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
+        if leaves == 0 or leaves & (leaves - 1):
+            raise Untrue(f"expected a power of two of leaves of {asset}, got {leaves}")
+    public_key = hexadecimal(member(signature, "public_key", str), 32, "public key")
+    if key is not None and hexadecimal(key, 32, "--key") != public_key:
+        raise Untrue(f"the statement is signed by {public_key.hex()}, expected {key}")
+    check_signature(
+        member(signature, "scheme", str),
+        public_key,
+        statement_digest(statement),
+        hexadecimal(member(signature, "value", str), 64, "signature"),
+        "the statement",
+    )
+    return statement
+
+
+def check_proof(proof: Json, user: str, key: str | None) -> tuple[Object, dict[str, int]]:
+    """The statement, and the balances in it that are proven to be ``user``'s; zero is proven by nothing."""
+    if member(proof, "format", str) != PROOF_FORMAT:
+        raise Untrue(f"this program reads {PROOF_FORMAT}, the proof is {proof['format']!r:.40}")
+    statement = check_signed(member(proof, "signed", dict), key)
+    if member(proof, "user", str) != user:
+        raise Untrue(f"the proof is for {proof['user']!r:.80}, not for {user!r:.80}")
+    salt = hexadecimal(member(proof, "salt", str), 32, "salt")
+    balances = {}
+    for asset, part in member(proof, "assets", dict).items():
+        facts = member(statement["assets"], asset, dict)
+        balance, seen, prefix = 0, set(), leaf_prefix(statement["epoch_ms"], asset)
+        for order, chunk in enumerate(member(part, "chunks", list)):
+            mine = commitment(chunk_salt(salt, asset, order), user)
+            index, amount = check_chunk(chunk, prefix, mine, facts, asset)
+            if index in seen:
+                raise Untrue(f"{asset}: the leaf {index} is counted twice")
+            seen.add(index)
+            balance += amount
+        if balance != number(member(part, "balance", str), SUM_BYTES, f"balance of {asset}"):
+            raise Untrue(f"{asset}: the pieces add up to {balance}, the proof says {part['balance']}")
+        balances[asset] = balance
+    return statement, balances
+
+
+def check_chunk(chunk: Json, prefix: bytes, mine: bytes, facts: Object, asset: str) -> tuple[int, int]:
+    """Index and amount of a piece, when its way ends at the root and the total."""
+    leaves = facts["leaves"]
+    index = whole(member(chunk, "index", int), leaves, "index")
+    amount = number(member(chunk, "amount", str), AMOUNT_BYTES, "amount")
+    path = member(chunk, "path", list)
+    if 1 << len(path) != leaves:
+        raise Untrue(f"{asset}: expected a way of {leaves.bit_length() - 1} steps, got {len(path)}")
+    here, total = leaf_hash(prefix, amount, mine), amount
+    for level, step in enumerate(path):
+        if not isinstance(step, list) or len(step) != 2:
+            raise Untrue(f"{asset}: a step of the way is no pair of hash and sum")
+        beside, beside_sum = hexadecimal(step[0], 32, "hash"), number(step[1], SUM_BYTES, "sum")
+        left, right = (here, total), (beside, beside_sum)
+        if index >> level & 1:
+            left, right = right, left
+        here = node_hash(*left, *right)
+        total += beside_sum
+        if total >> 8 * SUM_BYTES:
+            raise Untrue(f"{asset}: the sums on the way are too large to be true")
+    if here.hex() != facts["root"]:
+        raise Untrue(f"{asset}: the way from your piece {index} does not end at the root: the statement leaves it out")
+    if total != int(facts["total"]):
+        raise Untrue(f"{asset}: the amounts on the way add up to {total}, the statement says {facts['total']}")
+    return index, amount
+
+
+def check_leaves(statement: Object, asset: str, data: bytes) -> None:
+    """Whether the published leaves are those of the statement: each once, their root, their total."""
+    facts = member(statement["assets"], asset, dict)
+    if len(data) != facts["leaves"] * LEAF_FILE_BYTES:
+        raise Untrue(f"{asset}: expected {facts['leaves']} leaves, got {len(data) / LEAF_FILE_BYTES:g}")
+    prefix, sums, hashes, before = leaf_prefix(statement["epoch_ms"], asset), [], [], b""
+    for at in range(0, len(data), LEAF_FILE_BYTES):
+        amount, one = data[at : at + AMOUNT_BYTES], data[at + AMOUNT_BYTES : at + LEAF_FILE_BYTES]
+        if one <= before:  # they are in the order of their commitments, which is that of dice
+            raise Untrue(f"{asset}: leaf {at // LEAF_FILE_BYTES} is there twice or out of order")
+        before = one
+        hashes.append(sha256(prefix + amount + one).digest())
+        sums.append(int.from_bytes(amount, "big"))
+    while len(hashes) > 1:
+        pairs = range(0, len(hashes), 2)
+        hashes = [node_hash(hashes[n], sums[n], hashes[n + 1], sums[n + 1]) for n in pairs]
+        sums = [sums[n] + sums[n + 1] for n in pairs]
+    if hashes[0].hex() != facts["root"] or str(sums[0]) != facts["total"]:
+        raise Untrue(
+            f"{asset}: the leaves make total {sums[0]} and root {hashes[0].hex()}, not what the statement says"
+        )
+
+
+def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
+    """By asset, what is said to lie at addresses whose keys have signed for this very statement.
+
+    The amounts are the platform's words: look the addresses up on their chains, at the height that is given.
+    """
+    if member(reserves, "format", str) != RESERVES_FORMAT:
+        raise Untrue(f"this program reads {RESERVES_FORMAT}, the reserves are {reserves['format']!r:.40}")
+    digest = statement_digest(statement)
+    found: dict[str, int] = {}
+    seen = set()
+    for place in member(reserves, "reserves", list):
+        chain, asset, address = (member(place, name, str) for name in ("chain", "asset", "address"))
+        if (chain, asset, address) in seen:
+            raise Untrue(f"the address {address} is counted twice")
+        seen.add((chain, asset, address))
+        scheme = member(place, "scheme", str)
+        public_key = hexadecimal(member(place, "public_key", str), 32, "public key")
+        if address_of(chain, public_key) not in (address, None):
+            raise Untrue(f"{address} is not the address of the key {public_key.hex()} on {chain}")
+        challenge = challenge_digest(digest, statement["epoch_ms"], chain, asset, address)
+        value = hexadecimal(member(place, "signature", str), 64, "signature")
+        check_signature(scheme, public_key, challenge, value, f"the challenge of {address}")
+        found[asset] = found.get(asset, 0) + number(member(place, "units", str), SUM_BYTES, f"units at {address}")
+    return found
+
+
+def check_signature(scheme: str, public_key: bytes, message: bytes, signature: bytes, what: str) -> None:
+    """Whether the signature is the key's, of the message."""
+    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify}.get(scheme)
+    if verify is None:
+        raise Untrue(f"expected a signature of the scheme ed25519 or bip340, got {scheme!r:.40}")
+    if not verify(public_key, message, signature):
+        raise Untrue(f"{what} is not signed by {public_key.hex()}")
+
+
+def address_of(chain: str, public_key: bytes) -> str | None:
+    """The address that a key has by itself: Bitcoin's taproot, Solana's; None on other chains: they have to be asked."""
+    family, _, network = chain.partition(":")
+    if family == "bitcoin":
+        prefix = {"": "bc", "mainnet": "bc", "main": "bc", "regtest": "bcrt"}.get(network, "tb")
+        return taproot_address(prefix, public_key)
+    return base58(public_key) if family == "solana" else None
+
+
+# --- Values of JSON, none of which is believed ----------------------------------------------------------------------------
+
+
+def member(value: Json, name: str, kind: type) -> Any:
+    """The member of an object, of the right kind."""
+    if not isinstance(value, dict) or name not in value:
+        raise Untrue(f"there is no {name!r:.80}")
+    found = value[name]
+    if not isinstance(found, kind) or isinstance(found, bool):
+        raise Untrue(f"expected {name!r:.80} to be {kind.__name__}, got {type(found).__name__}")
+    return found
+
+
+def whole(value: int, below: int, what: str) -> int:
+    """An integer from 0 that is smaller than ``below``."""
+    if not 0 <= value < below:
+        raise Untrue(f"expected {what} from 0 to {below - 1}, got {value!r:.60}")
+    return value
+
+
+def number(text: object, size: int, what: str) -> int:
+    """An amount, which JSON holds as text: digits and nothing else, so never negative."""
+    if not isinstance(text, str) or not text.isascii() or not text.isdigit() or len(text) > 40:
+        raise Untrue(f"expected {what} in digits, got {text!r:.60}")
+    return whole(int(text), 1 << 8 * size, what)
+
+
+def hexadecimal(text: object, size: int, what: str) -> bytes:
+    """Bytes as hexadecimal digits."""
+    try:
+        found = bytes.fromhex(text) if isinstance(text, str) and len(text) == 2 * size else b""
+    except ValueError:
+        found = b""
+    if len(found) != size:
+        raise Untrue(f"expected {what} of {2 * size} hexadecimal digits, got {text!r:.60}")
+    return found
+
+
+# --- Ed25519 and BIP340: verification only, so nothing here is secret or has to take the same time always -----------------
+
+ED_P, ED_L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
+ED_D = -121665 * pow(121666, -1, ED_P) % ED_P
+ED_ZERO = (0, 1, 1, 0)
+ED_I = pow(2, (ED_P - 1) // 4, ED_P)  # a square root of -1
+
+
+def ed25519_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """RFC 8032, 5.1.7: whether S*B = R + k*A."""
+    point = ed_point(public_key)
+    s = int.from_bytes(signature[32:], "little")
+    if point is None or s >= ED_L:
+        return False
+    k = int.from_bytes(sha512(signature[:32] + public_key + message).digest(), "little") % ED_L
+    minus = (ED_P - point[0], point[1], 1, -point[0] * point[1] % ED_P)
+    x, y, z, _ = ed_two_products(s, ED_BASE, k, minus)
+    inverse = pow(z, -1, ED_P)
+    x, y = x * inverse % ED_P, y * inverse % ED_P
+    return (y | (x & 1) << 255).to_bytes(32, "little") == signature[:32]
+
+
+def ed_point(encoded: bytes) -> tuple[int, int] | None:
+    """The point of an encoding, RFC 8032, 5.1.3; None when it is none."""
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & (1 << 255) - 1
+    if y >= ED_P:
+        return None
+    u, v = (y * y - 1) % ED_P, (ED_D * y * y + 1) % ED_P
+    x = u * v**3 * pow(u * pow(v, 7, ED_P), (ED_P - 5) // 8, ED_P) % ED_P
+    if (v * x * x - u) % ED_P:
+        x = x * ED_I % ED_P
+    if (v * x * x - u) % ED_P or (x == 0 and sign):
+        return None
+    return (ED_P - x if x & 1 != sign else x), y
+
+
+def ed_add(a: EdPoint, b: EdPoint) -> EdPoint:
+    """Sum in extended coordinates (x/z, y/z, xy/z), RFC 8032, 5.1.4; complete: of equal points, too."""
+    e, f = (a[1] - a[0]) * (b[1] - b[0]) % ED_P, (a[1] + a[0]) * (b[1] + b[0]) % ED_P
+    g, h = 2 * a[3] * b[3] * ED_D % ED_P, 2 * a[2] * b[2] % ED_P
+    low, high, minus, plus = f - e, f + e, h - g, h + g
+    return low * minus % ED_P, plus * high % ED_P, minus * plus % ED_P, low * high % ED_P
+
+
+def ed_two_products(m: int, a: EdPoint, n: int, b: EdPoint) -> EdPoint:
+    """m*a + n*b, both in one go."""
+    both, total = ed_add(a, b), ED_ZERO
+    for bit in range(max(m.bit_length(), n.bit_length()) - 1, -1, -1):
+        total = ed_add(total, total)
+        which = (m >> bit & 1) + 2 * (n >> bit & 1)
+        if which:
+            total = ed_add(total, (a, b, both)[which - 1])
+    return total
+
+
+ED_BASE_Y = 4 * pow(5, -1, ED_P) % ED_P
+ED_BASE_X = (ed_point(ED_BASE_Y.to_bytes(32, "little")) or (0, 0))[0]
+ED_BASE = (ED_BASE_X, ED_BASE_Y, 1, ED_BASE_X * ED_BASE_Y % ED_P)
+
+K1_P = 2**256 - 2**32 - 977
+K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
+K1_G = (
+    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
+    1,
+)
+K1_ZERO = (0, 1, 0)
+
+
+def bip340_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """BIP340: whether R = s*G - e*P has an even y and the x of the signature."""
+    point = k1_point(int.from_bytes(public_key, "big"))
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    if point is None or r >= K1_P or s >= K1_N:
+        return False
+    tag = sha256(b"BIP0340/challenge").digest()
+    e = int.from_bytes(sha256(tag + tag + signature[:32] + public_key + message).digest(), "big") % K1_N
+    x, y, z = k1_two_products(s, K1_G, K1_N - e, point)
+    if z == 0:
+        return False
+    inverse = pow(z, -1, K1_P)
+    return x * inverse**2 % K1_P == r and y * inverse**3 % K1_P % 2 == 0
+
+
+def k1_point(x: int) -> K1Point | None:
+    """The point with this x and an even y; None when there is none."""
+    if x >= K1_P:
+        return None
+    square = (pow(x, 3, K1_P) + 7) % K1_P
+    y = pow(square, (K1_P + 1) // 4, K1_P)
+    if y * y % K1_P != square:
+        return None
+    return x, (y if y % 2 == 0 else K1_P - y), 1
+
+
+def k1_add(a: K1Point, b: K1Point) -> K1Point:
+    """Sum in Jacobian coordinates (x/z^2, y/z^3)."""
+    if a[2] == 0 or b[2] == 0:
+        return b if a[2] == 0 else a
+    za, zb = a[2] * a[2] % K1_P, b[2] * b[2] % K1_P
+    ua, ub = a[0] * zb % K1_P, b[0] * za % K1_P
+    sa, sb = a[1] * zb * b[2] % K1_P, b[1] * za * a[2] % K1_P
+    if ua == ub:
+        return k1_double(a) if sa == sb else K1_ZERO
+    h, r = ub - ua, sb - sa
+    hh = h * h % K1_P
+    hhh, v = hh * h % K1_P, ua * hh % K1_P
+    x = (r * r - hhh - 2 * v) % K1_P
+    return x, (r * (v - x) - sa * hhh) % K1_P, h * a[2] * b[2] % K1_P
+
+
+def k1_double(a: K1Point) -> K1Point:
+    """A point twice; there is none with y = 0 on this curve."""
+    yy = a[1] * a[1] % K1_P
+    s, m = 4 * a[0] * yy % K1_P, 3 * a[0] * a[0] % K1_P
+    x = (m * m - 2 * s) % K1_P
+    return x, (m * (s - x) - 8 * yy * yy) % K1_P, 2 * a[1] * a[2] % K1_P
+
+
+def k1_two_products(m: int, a: K1Point, n: int, b: K1Point) -> K1Point:
+    """m*a + n*b, both in one go."""
+    both, total = k1_add(a, b), K1_ZERO
+    for bit in range(max(m.bit_length(), n.bit_length()) - 1, -1, -1):
+        total = k1_double(total) if total[2] else total
+        which = (m >> bit & 1) + 2 * (n >> bit & 1)
+        if which:
+            total = k1_add(total, (a, b, both)[which - 1])
+    return total
+
+
+# --- Addresses ------------------------------------------------------------------------------------------------------------
+
+BECH32, BASE58 = (
+    "qpzry9x8gf2tvdw0s3jn54khce6mua7l",
+    "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz",
+)
+
+
+def taproot_address(prefix: str, output_key: bytes) -> str:
+    """BIP350: witness version 1 and a key of 32 bytes, with Bech32m's checksum."""
+    bits = int.from_bytes(output_key, "big") << 4  # 260, in words of 5
+    words = [1, *(bits >> 5 * (51 - n) & 31 for n in range(52))]
+    spread = [ord(c) >> 5 for c in prefix] + [0] + [ord(c) & 31 for c in prefix]
+    check = 1
+    for word in [*spread, *words, 0, 0, 0, 0, 0, 0]:
+        top = check >> 25
+        check = (check & 0x1FFFFFF) << 5 ^ word
+        for bit, part in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= part if top >> bit & 1 else 0
+    check ^= 0x2BC830A3
+    words += [check >> 5 * (5 - n) & 31 for n in range(6)]
+    return prefix + "1" + "".join(BECH32[word] for word in words)
+
+
+def base58(data: bytes) -> str:
+    """Solana's addresses: the key, a leading zero byte being a leading 1."""
+    rest, text = int.from_bytes(data, "big"), ""
+    while rest:
+        rest, digit = divmod(rest, 58)
+        text = BASE58[digit] + text
+    return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+# --- The command ----------------------------------------------------------------------------------------------------------
+
+
+def shown(units: int, decimals: object) -> str:
+    """Minor units as people write them, exactly."""
+    places = decimals if isinstance(decimals, int) and 0 <= decimals <= 40 else 0
+    digits = str(units).rjust(places + 1, "0")
+    return f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}" if places else digits
+
+
+def run(arguments: list[str] | None = None) -> list[str]:
+    """What was found to be true, line by line. Raises Untrue, OSError, ValueError (no JSON), SystemExit (options)."""
+    options = argparse.ArgumentParser(description="Check a proof of liabilities. See the first lines of this file.")
+    options.add_argument("file", help="your proof, or a statement with --leaves or --reserves")
+    options.add_argument("--user", help="your account: type it, do not take it from the proof")
+    options.add_argument(
+        "--key", help="the platform's public key, 64 hexadecimal digits, from elsewhere than the proof"
+    )
+    options.add_argument("--leaves", action="append", default=[], metavar="ASSET=FILE", help="all published leaves")
+    options.add_argument("--reserves", metavar="FILE", help="what the keys of addresses have signed")
+    given = options.parse_args(arguments)
+    with open(given.file, "rb") as file:  # noqa: PTH123 - this file stands alone and keeps its imports few
+        document = json.load(file)
+    said = []
+    if given.user is not None:
+        statement, balances = check_proof(document, given.user, given.key)
+        for asset, units in sorted(balances.items()):
+            amount = shown(units, statement["assets"][asset].get("decimals"))
+            said.append(f"{asset}: {amount} of {given.user} is in the total")
+    elif given.leaves or given.reserves:
+        statement = check_signed(document, given.key)
+    else:
+        options.error("give --user with a proof, or --leaves or --reserves with a statement")
+    for pair in given.leaves:
+        asset, _, path = pair.partition("=")
+        with open(path, "rb") as file:  # noqa: PTH123 - as above
+            check_leaves(statement, asset, file.read())
+        said.append(f"{asset}: the published leaves make the root and the total")
+    if given.reserves:
+        with open(given.reserves, "rb") as file:  # noqa: PTH123 - as above
+            found = check_reserves(statement, json.load(file))
+        for asset, facts in sorted(statement["assets"].items()):
+            have, owed = found.get(asset, 0), int(facts["total"])
+            words = f"reserves {shown(have, facts.get('decimals'))}, owed {shown(owed, facts.get('decimals'))}"
+            if have < owed:
+                raise Untrue(f"{asset}: {words}: less than what is owed")
+            said.append(f"{asset}: {words}; look the addresses up on their chains")
+    said.append(f"statement {statement_digest(statement).hex()} of epoch {statement['epoch_ms']} ms")
+    if given.key is None:
+        said.append(
+            "NOT CHECKED: whose key signed it; compare the public key in the file with the published one (--key)"
+        )
+    return said
+
+
+def main() -> int:
+    """Print what is true, or what is not."""
+    try:
+        lines, code = run(), 0
+    except Untrue as reason:
+        lines, code = [f"NOT TRUE: {reason}"], 1
+    except (OSError, ValueError, RecursionError) as reason:
+        lines, code = [f"cannot be read: {reason}"], 2
+    print("\n".join(lines))  # noqa: T201 - a command
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

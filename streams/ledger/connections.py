@@ -1,0 +1,61 @@
+"""Connections to the ledger's databases, one for each shard: what ``streams.database`` does for one.
+
+Several addresses in one setting, separated by white space, are shards, in their order.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+
+from streams.database.addresses import owner_address, reader_address, writer_address
+from streams.database.connection import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from streams.config import Settings
+    from streams.ledger.schema import Connection
+
+    Connect = Callable[[], Connection]
+
+_ADDRESSES = {"db_write_url": writer_address, "db_read_url": reader_address, "db_owner_url": owner_address}
+
+
+def shard_urls(url: SecretStr) -> list[SecretStr]:
+    """One address for each shard."""
+    words = url.get_secret_value().split()
+    if len(words) > 1 and all(word.startswith(("postgresql://", "postgres://")) for word in words):
+        return [SecretStr(word) for word in words]
+    return [url]
+
+
+def writers(settings: Settings) -> list[Connect]:
+    """What connects to each shard's primary, for the role that writes.
+
+    Raises:
+        UsageError: the setting is missing or wrong, or a connection would not be encrypted.
+    """
+    return [partial(_connect_writer, at) for at in _addresses(settings, "db_write_url")]
+
+
+def owners(settings: Settings) -> list[Connect]:
+    """The same for the role that owns the tables. Raises as :func:`writers`."""
+    return [partial(_connect_writer, at) for at in _addresses(settings, "db_owner_url")]
+
+
+def readers(settings: Settings) -> list[Connect]:
+    """What connects to each shard's replica, for the role that reads. Raises as :func:`writers`."""
+    return [partial(connect, at) for at in _addresses(settings, "db_read_url")]
+
+
+def _connect_writer(address: str) -> Connection:
+    return connect(address).hear()
+
+
+def _addresses(settings: Settings, name: str) -> list[str]:
+    url: SecretStr | None = getattr(settings, name)
+    shards: list[Any] = [None] if url is None else shard_urls(url)
+    return [_ADDRESSES[name](settings.model_copy(update={name: one})) for one in shards]
