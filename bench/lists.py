@@ -1,8 +1,8 @@
 """Rules that ask lists and parameters against the same rules with constants, in turns: python bench/lists.py [--rounds N]
 
-The list has 100,000 entries and lies in the embedded cache; the engine reads its local copy, which is kept fresh meanwhile ("changing":
-entries are added and removed in the cache all the time, and the engine takes each change over between two batches). Engine alone, on
-decoded rows; processor time of the process, the cache's thread with it. Then how long a change takes to be seen.
+The list has 100,000 entries and lies in the embedded cache; the engine reads its local copy. In the last line entries are added
+and removed in the cache all the time, and the engine takes each change over between two batches. Engine alone, on decoded rows;
+processor time of the process, the thread that follows the cache with it. Then how long a change takes to be seen.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from common import median, percentile
 
@@ -25,9 +25,6 @@ from streams.cache.store import Store
 from streams.embedded import EmbeddedCache
 from streams.logs import configure_logs
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 EVENTS, ENTRIES, BATCH = 200_000, 100_000, 2_000
 STREAMS = m1cep.parse_streams(
     """CREATE TABLE orders (event_id STRING NOT NULL, account STRING NOT NULL, qty DOUBLE NOT NULL, ts TIMESTAMP(3) NOT NULL,
@@ -37,7 +34,10 @@ _PATTERN = """SELECT * FROM orders MATCH_RECOGNIZE (PARTITION BY account ORDER B
  AFTER MATCH SKIP PAST LAST ROW PATTERN (A B) WITHIN INTERVAL '1' MINUTE DEFINE A AS {}, B AS B.qty > A.qty)"""
 #: A condition on a constant, and the same on what lies in the cache. Each is true of one event in a hundred.
 PAIRS = {
-    "filter: = constant": ("SELECT account FROM orders WHERE account = 'a7'", "SELECT account FROM orders WHERE IN_LIST('bad', account)"),
+    "filter: = constant": (
+        "SELECT account FROM orders WHERE account = 'a7'",
+        "SELECT account FROM orders WHERE IN_LIST('bad', account)",
+    ),
     "filter: IN constants": (
         "SELECT account FROM orders WHERE account IN ('a7', 'b1', 'b2')",
         "SELECT account FROM orders WHERE IN_LIST('bad', account)",
@@ -52,7 +52,10 @@ PAIRS = {
         "SELECT account FROM orders WHERE qty > 98.5",
         "SELECT account FROM orders WHERE qty > PARAM('max', account)",
     ),
-    ":max, changed in the cache": ("SELECT account FROM orders WHERE qty > 98.5", "/*\nid: own\nparams: {max: 1.0}\n*/\nSELECT account FROM orders WHERE qty > :max"),
+    ":max, changed in the cache": (
+        "SELECT account FROM orders WHERE qty > 98.5",
+        "/*\nid: own\nparams: {max: 1.0}\n*/\nSELECT account FROM orders WHERE qty > :max",
+    ),
 }  # fmt: skip
 
 
@@ -137,9 +140,8 @@ def main() -> None:
             changing.join()
             print(f"(the last line while the list changed {copies.revision - before} times)")
             times = seen_after_ms(store, copies, 50)
-            print(
-                f"a change to {ENTRIES:,} entries is seen after ms: p50 {percentile(times, 0.5):.1f}, p99 {percentile(times, 0.99):.1f}"
-            )
+            p50, p99 = (percentile(times, share) for share in (0.5, 0.99))
+            print(f"a change to {ENTRIES:,} entries is seen after ms: p50 {p50:.1f}, p99 {p99:.1f}")
 
 
 if __name__ == "__main__":

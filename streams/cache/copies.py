@@ -185,7 +185,7 @@ class Copies:
             started_s = time.monotonic()
             try:
                 self._follow()
-            except (RedisError, OSError, ShellError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next connection may be better, and no other thread looks
                 self.trouble = str(error)
             self._save()
             if time.monotonic() - started_s > _BACKOFF_S[1]:
@@ -227,35 +227,38 @@ class Copies:
         ordered = sorted(labels)
         raw: list[Any] = client.mget([keys.key_of(label) for label in ordered]) if ordered else []
         fresh: dict[str, Entry] = {}
+        lost: LostError | None = None
         for label, text in zip(ordered, raw, strict=True):
-            if text is None:
-                if label in self._known:
-                    raise LostError(f"the cache no longer has {label}, which it had", "import it again")
-                continue
-            record = orjson.loads(text)
             known = self._known.get(label)
-            if known is None or known.version != record["version"]:
-                fresh[label] = self._read(client, label, record, known)
+            try:
+                if text is not None:
+                    record = orjson.loads(text)
+                    if known is None or known.version != record["version"]:
+                        fresh[label] = self._read(client, label, record, known)
+                elif known is not None:
+                    raise LostError(f"the cache no longer has {label}, which it had", "import it again")
+            except (ShellError, ValueError, KeyError, TypeError) as error:  # it must not keep others from changing
+                lost = LostError(f"{label} in the cache cannot be used: {error}")
         with self._lock:
             self._known = self._known | fresh
-            content = Content(self._base | self._known)
-            changed = bool(fresh) or not self._now.current
-            if changed:
-                self._set(content)
+            if fresh or (not lost and not self._now.current):
+                self._set(Content(self._base | self._known, current=not lost or self._now.current))
         self._unsaved |= bool(fresh)
+        if lost:
+            raise lost
         self._answered()
         if not self._loaded.is_set():
             self._save()
             self._loaded.set()
 
     def _save(self) -> None:
-        """When it is quiet: a long list that changes all the time is not written down each time; the cache has what was before."""
+        """When it is quiet: a long list that changes all the time is not written down each time; the cache has those."""
         if self._unsaved and self._kept:
             self._kept.save(Content(dict(self._known)))
         self._unsaved = False
 
     def _read(self, client: Redis, label: str, record: Mapping[str, Any], known: Entry | None) -> Entry:
-        kind, _, name = label.partition(" ")
+        kind = label.partition(" ")[0]
         version = str(record["version"])
         if kind != "list":
             is_so, value = decoded(kind, record["value"])

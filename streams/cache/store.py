@@ -216,16 +216,17 @@ class Store:
     # -- what is there -----------------------------------------------------------------------------------------------
 
     def now(self, kind: str, name: str) -> dict[str, Any] | None:
-        """What is in force under a name, with version, at_ms, by, note, and entries (a number) or value."""
-        raw = self.client.get(keys.now(kind, keys.check_name(name, kind)))
-        return None if raw is None else orjson.loads(raw)
+        """What is in force under a name, with version, at_ms, by, note, and entries (a number) or value; None for nothing."""
+        return _record(kind, self.client.get(keys.now(kind, keys.check_name(name, kind))))
 
     def all_now(self) -> dict[str, dict[str, Any]]:
         """All that is in force, by label such as ``list sanctions``."""
         with _server_errors():
             found = sorted(set(self.client.scan_iter(match=keys.NOW + "*", count=PART)))
             raw = self.client.mget(found) if found else []
-            return {keys.label(k): orjson.loads(v) for k, v in zip(found, raw, strict=True) if v is not None}
+            labels = [keys.label(key) for key in found]
+            records = [_record(label.partition(" ")[0], text) for label, text in zip(labels, raw, strict=True)]
+            return {label: r for label, r in zip(labels, records, strict=True) if r is not None}
 
     def history(self, kind: str, name: str, limit: int = 100) -> list[dict[str, Any]]:
         """What was put in force, newest first.
@@ -337,6 +338,18 @@ def decoded(kind: str, document: Any) -> tuple[str, Any]:
     elif kind == "rule" and not isinstance(document, dict):
         raise UsageError("a rule's values in the cache are not of the form that M1CEP writes")
     return encoded(kind, document)[0], document
+
+
+def _record(kind: str, text: str | None) -> dict[str, Any] | None:
+    """What M1CEP wrote of what is in force; what others put there is nothing, and the next import replaces it."""
+    try:
+        found = orjson.loads(text or "null")
+        known = [found["version"], found["by"], found["note"], found["at_ms"] + 0]
+        known += [found["entries"] + 0, int(found["sum"], 16)] if kind == "list" else [found["value"]]
+    except (ValueError, KeyError, TypeError):
+        return None
+    record: dict[str, Any] = found
+    return record if isinstance(known[0], str) else None
 
 
 def _resumed(record: dict[str, Any]) -> ListVersion:

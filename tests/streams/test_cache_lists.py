@@ -203,7 +203,7 @@ class TestCopies:
             eventually(lambda: copies.members("bad") == set("abcd"))
             eventually(lambda: copies.connections > connections)
 
-    @pytest.mark.parametrize("loss", ["flushdb", "delete", "other contents"])
+    @pytest.mark.parametrize("loss", ["flushdb", "delete", "other contents", "{", "[]", "{}"])
     def test_a_cache_that_lost_a_list_takes_nothing_off_it(self, cache, store, client, loss):
         store.replace_list("bad", ["a", "b"])
         with Copies(cache.url, self.WANTED, grace_s=0.2).start() as copies:
@@ -211,12 +211,17 @@ class TestCopies:
                 client.flushdb()
             elif loss == "delete":
                 client.delete("m1cep:now:list:bad")
+            elif loss != "other contents":
+                client.set("m1cep:now:list:bad", loss)
             else:
                 client.srem(f"m1cep:list:bad:{version('abc')}", "a")
                 client.copy(f"m1cep:list:bad:{version('ab')}", f"m1cep:list:bad:{version('abc')}")
                 client.set("m1cep:now:list:bad", f'{{"version": "{version("abc")}"}}')
             eventually(lambda: not copies.current)
             assert copies.members("bad") == {"a", "b"}
+            store.replace_list("other", ["x"])
+            eventually(lambda: copies.members("other") == {"x"})
+            assert not copies.current, "one that is lost keeps no other from changing, and is not forgotten"
             store.replace_list("bad", ["c"])
             eventually(lambda: copies.current and copies.members("bad") == {"c"})
 

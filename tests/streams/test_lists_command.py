@@ -87,9 +87,7 @@ def test_mistakes_are_one_line(lists, m1cep, tmp_path):
 
 @pytest.mark.broker
 @pytest.mark.slow
-def test_what_was_seen_is_screened_again_after_an_import(
-    kafka, cache, lists, worker, rule, start_m1cep, eventually, tmp_path
-):
+def test_what_was_seen_is_screened_again_after_an_import(kafka, cache, lists, start_m1cep, eventually, tmp_path):
     url = cache.url.get_secret_value()
     kafka.send(ACCOUNTS, deposit(1, "eve", BAD), deposit(2, "alice", "1Fine"), deposit(3, "eve", BAD), partition=0)
     kafka.send(ORDERS, order(1, account="mallory"), partition=1)

@@ -10,7 +10,9 @@ from streams.cache.reading import Reading
 from streams.errors import ShellError, UsageError
 
 ETH = "0xBAD0000000000000000000000000000000000001"
-REMARKS = f"DOB 01 Jan 1980; Digital Currency Address - XBT 1MadeUp; alt. Digital Currency Address - ETH {ETH}; Linked To: NO BANK."
+REMARKS = (
+    f"DOB 1980; Digital Currency Address - XBT 1MadeUp; alt. Digital Currency Address - ETH {ETH}; Linked To: NO BANK."
+)
 
 
 def sdn(number, name, remarks="-0- "):
@@ -31,7 +33,8 @@ def person(name, *addresses, alias=""):
     )
     aka = f"<akaList><aka><uid>2</uid><lastName>{alias}</lastName></aka></akaList>" if alias else ""
     passport = "<id><uid>9</uid><idType>Passport</idType><idNumber>P1</idNumber></id>"
-    return f"<sdnEntry><uid>1</uid><firstName>Ivan</firstName><lastName>{name}</lastName><idList>{ids}{passport}</idList>{aka}</sdnEntry>"
+    names = f"<firstName>Ivan</firstName><lastName>{name}</lastName>"
+    return f"<sdnEntry><uid>1</uid>{names}<idList>{ids}{passport}</idList>{aka}</sdnEntry>"
 
 
 @pytest.fixture
@@ -104,7 +107,7 @@ class TestOfac:
     def test_a_bad_row_is_refused_and_told_and_may_be_left_out(self, files, row, reason):
         made = files(SDN_CSV=sdn(1, "MADEUP", REMARKS) + row + sdn(9, "LAST", "Digital Currency Address - TRX TLast."))
         with pytest.raises(
-            ShellError, match=f"1 rows are bad, at most 0 may be: SDN.CSV, line 2: .*{re.escape(reason)}"
+            ShellError, match=rf"1 rows are bad, at most 0 may be: SDN\.CSV, line 2: .*{re.escape(reason)}"
         ):
             read(made)
         told = []

@@ -17,17 +17,19 @@ START_MS = 1_700_000_000_000
 
 
 def order(n, account="a", *, action="new", side="buy", qty=2, price=100.1, symbol="BTC-USD"):
-    return "orders", {
-        "event_id": f"o{n}-{action}", "account": account, "order_id": f"ord{n}", "symbol": symbol, "action": action, "side": side, "qty": qty,
-        "price": price, "ts": START_MS + n,
-    }  # fmt: skip
+    event = {
+        "event_id": f"o{n}-{action}",
+        "account": account,
+        "order_id": f"ord{n}",
+        "symbol": symbol,
+        "action": action,
+    }
+    return "orders", event | {"side": side, "qty": qty, "price": price, "ts": START_MS + n}
 
 
 def fill(n, account="a", *, qty=1, side="buy", price=100.1):
-    return "fills", {
-        "event_id": f"f{n}", "account": account, "order_id": f"ord{n}", "trade_id": f"t{n}", "symbol": "BTC-USD", "side": side, "price": price,
-        "qty": qty, "ts": START_MS + n,
-    }  # fmt: skip
+    event = {"event_id": f"f{n}", "account": account, "order_id": f"ord{n}", "trade_id": f"t{n}", "symbol": "BTC-USD"}
+    return "fills", event | {"side": side, "price": price, "qty": qty, "ts": START_MS + n}
 
 
 def deposit(n, address, account="a"):
