@@ -38,6 +38,7 @@ KEPT_S = 7 * 86_400
 KEPT_VERSIONS = 20
 _STAGING_S = 3_600
 _HISTORY = 1_000
+_ATTEMPTS = 30  # of a change, while others change the same list
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +140,8 @@ class Store:
         """
         added, removed = set(map(_checked, add)), set(map(_checked, remove))
         with _server_errors():
-            for _ in range(10):
+            for attempt in range(_ATTEMPTS):
+                time.sleep(secrets.randbelow(1 + attempt) / 200)  # two who wait alike would meet again
                 before = self.now("list", name)
                 if before is None:
                     raise UsageError(
@@ -160,7 +162,7 @@ class Store:
                             count(entry)
                     self._switch(name, staging, version, before, note, only_from=before["version"])
                     return Published(name, version.text, before["version"], version.count)
-        raise ShellError(f"the list {name!r} was changed by others ten times in a row", "try again")
+        raise ShellError(f"the list {name!r} was changed by others {_ATTEMPTS} times in a row", "try again")
 
     def entries(self, name: str, version: str = "") -> Iterator[str]:
         """The entries of a list, in no order; of the version in force by default.
