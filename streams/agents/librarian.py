@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from prometheus_client import Counter, Gauge
 
 from m1cep import Alert
 from m1cep.model.alert import AlertIds
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from streams.cache.library import Library
 
 _log = structlog.get_logger(__name__)
+
+CURRENT = Gauge(
+    "m1cep_lookups_current", "1 while lists and parameters are known to be those in force, 0 while the cache is away."
+)
+CHANGES = Counter("m1cep_lookups_changes", "Changes of lists and parameters that partitions took over.")
+REFUSED = Counter("m1cep_lookups_refused", "Changes of lists and parameters that rules cannot read.")
 
 _SOURCE = "/m1cep/cache"
 _LOOK_EVERY_S = 0.25
@@ -68,10 +75,13 @@ class _Librarian:
             await self._tell_of_the_cache(content)
             spent_s = time.monotonic()
             if any(self._due(partition, content) for partition in self._host.partitions):
-                self._stats.lookups_changes += await self._host.change(partial(self._change, content))
+                changed = await self._host.change(partial(self._change, content))
+                self._stats.lookups_changes += changed
+                CHANGES.inc(changed)
                 await self._tell_of_refusals()
             spent_s = time.monotonic() - spent_s
             self._stats.lookups, self._stats.lookups_current = content.versions(), content.current
+            CURRENT.set(content.current)
             await asyncio.sleep(spent_s * _TIMES_PAUSE)
             try:
                 await asyncio.wait_for(self._changed.wait(), _LOOK_EVERY_S)
@@ -121,6 +131,7 @@ class _Librarian:
             if self._refused.get(label) != reason:
                 _log.error("lookups.refused", label=label, reason=reason)
                 self._stats.lookups_refused += 1
+                REFUSED.inc()
                 await self._alert("lookup-refused", "high", _now_ms(), {"what": label, "reason": reason})
         self._refused = refused
 

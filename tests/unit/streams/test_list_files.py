@@ -2,6 +2,7 @@
 
 import re
 import tracemalloc
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from streams.cache.ofac import normal_address
 from streams.cache.reading import Reading
 from streams.errors import ShellError, UsageError
 
+SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
 ETH = "0xBAD0000000000000000000000000000000000001"
 REMARKS = (
     f"DOB 1980; Digital Currency Address - XBT 1MadeUp; alt. Digital Currency Address - ETH {ETH}; Linked To: NO BANK."
@@ -54,6 +56,14 @@ def read(files, **options):
 
 
 class TestOfac:
+    def test_the_samples_in_both_forms_have_the_same_entries(self):
+        xml_form = [SAMPLES / "sdn-made-up.xml"]
+        csv_form = [SAMPLES / "sdn-made-up.csv", SAMPLES / "alt-made-up.csv"]
+        for take, count in [("address", 2), ("name", 3), ("all", 5)]:
+            found = [set(read(form, take=take)) for form in (xml_form, csv_form)]
+            assert found[0] == found[1]
+            assert len(found[0]) == count
+
     def test_csv_has_addresses_in_its_remarks(self, files):
         made = files(SDN_CSV=sdn(1, "MADEUP, Ivan", REMARKS) + sdn(2, "NO BANK") + "\x1a")
         assert read(made) == ["1MadeUp", ETH.lower()]
