@@ -61,7 +61,7 @@ class _Librarian:
         self._host = host
         self._library = library
         self._context = context
-        self._stats = context.stats
+        self._stats = host.stats
         self._changed = asyncio.Event()
         self._away_since_ms: int | None = None
         self._refused: dict[str, str] = {}
@@ -73,16 +73,15 @@ class _Librarian:
             content = self._library.now
             self._changed.clear()
             await self._tell_of_the_cache(content)
-            spent_s = time.monotonic()
+            started_s = loop.time()
             if any(self._due(partition, content) for partition in self._host.partitions):
                 changed = await self._host.change(partial(self._change, content))
                 self._stats.lookups_changes += changed
                 CHANGES.inc(changed)
                 await self._tell_of_refusals()
-            spent_s = time.monotonic() - spent_s
             self._stats.lookups, self._stats.lookups_current = content.versions(), content.current
             CURRENT.set(content.current)
-            await asyncio.sleep(spent_s * _TIMES_PAUSE)
+            await asyncio.sleep((loop.time() - started_s) * _TIMES_PAUSE)
             try:
                 await asyncio.wait_for(self._changed.wait(), _LOOK_EVERY_S)
             except TimeoutError:
@@ -95,7 +94,8 @@ class _Librarian:
         """Offer a partition the content, unless it is repeating what was judged by another before."""
         if not self._due(partition, content):
             return False
-        if partition.held_until_s is not None and not caught_up and time.monotonic() < partition.held_until_s:
+        repeating = partition.held_until_s is not None and not caught_up and _now_s() < partition.held_until_s
+        if repeating and not content.same_as(partition.judges_by):
             return False
         partition.held_until_s = None
         changed: bool = partition.adopt(content)
@@ -143,8 +143,12 @@ class _Librarian:
 
 
 def held_until_s() -> float:
-    """Until when a partition that goes on from a snapshot may hold on to what it judged by."""
-    return time.monotonic() + _HELD_S
+    """Until when a partition that goes on from a snapshot may hold on to what it judged by (the loop's clock)."""
+    return _now_s() + _HELD_S
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _now_ms() -> int:

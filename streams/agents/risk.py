@@ -61,7 +61,7 @@ class RiskPartition:
         self._lookups = Pinned(Content()) if lookups is None else lookups
         self.offered: Content | None = None  # what ``adopt`` was given last
         self.refused: dict[str, str] = {}  # by label of a list or parameter, why its change was not taken over
-        self.held_until_s: float | None = None  # until then, what is read again is judged as it was (monotonic clock)
+        self.held_until_s: float | None = None  # until then, what is read again is judged as it was (the loop's clock)
         self._streams = streams
         self._lanes = {reader.topic: reader for reader in lanes}
         self._newest_us: int | None = None  # that a lane has reached

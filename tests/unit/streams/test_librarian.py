@@ -52,9 +52,14 @@ def version(*names):
     return of(*names).versions()["list bad"]
 
 
-def offered(library, part, *, caught_up):
-    librarian = _Librarian(SimpleNamespace(), library, SimpleNamespace(stats=AgentStats()))
-    return librarian._change(library.now, part, caught_up)
+def offered(library, part, *, caught_up, held_s=None):
+    async def offer():
+        if held_s is not None:
+            part.held_until_s = held_until_s() - 10 + held_s
+        librarian = _Librarian(SimpleNamespace(stats=AgentStats()), library, SimpleNamespace())
+        return librarian._change(library.now, part, caught_up)
+
+    return asyncio.run(offer())
 
 
 @pytest.mark.parametrize(
@@ -73,8 +78,7 @@ def test_what_was_judged_before_a_crash_is_judged_alike_after_it(tmp_path, befor
     library = Still(of(*after), kept)
     content = as_before(library, *pins_in(state)).content
     again = partition(content, state, at=at)
-    again.held_until_s = held_until_s()
-    assert not offered(library, again, caught_up=False)
+    assert not offered(library, again, caught_up=False, held_s=10)
     assert take(again, "eve") == first == [("eve", version(*before))] * len(before)
     assert offered(library, again, caught_up=True)
     assert take(again, "eve") == [("eve", version(*after))] * len(after)
@@ -82,8 +86,8 @@ def test_what_was_judged_before_a_crash_is_judged_alike_after_it(tmp_path, befor
 
 def test_a_partition_that_never_catches_up_does_not_keep_an_old_list():
     part = partition(of("old"))
-    part.held_until_s = 0.0  # long ago
-    assert offered(Still(of("new")), part, caught_up=False)
+    assert not offered(Still(of("new")), part, caught_up=False, held_s=5)
+    assert offered(Still(of("new")), part, caught_up=False, held_s=-1)
     assert part.judges_by.members("bad") == {"new"}
 
 

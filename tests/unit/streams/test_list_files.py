@@ -150,7 +150,7 @@ class TestOthers:
         made = files(l_csv='name,address\n"A, B",x1\nC,x2\n')
         assert read(made, column="address") == ["x1", "x2"]
         for column in ("", "nosuch"):
-            with pytest.raises(UsageError, match="l.csv has no column"):
+            with pytest.raises(UsageError, match=r"l\.csv has no column"):
                 read(made, column=column)
 
     @pytest.mark.parametrize(
