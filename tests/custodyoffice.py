@@ -20,6 +20,7 @@ from m1cep.custody.requests import Timing, decode, encode
 from m1cep.custody.requests.messages import Approved, Cancel, Status, Submit
 from streams import codec
 from streams.agents.outbox import Packet
+from streams.agents.solo import packed, unpacked
 from streams.chains.local import open_local
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine
@@ -103,10 +104,15 @@ class Actor:
         self.kept = (dict.fromkeys(topics, 0), None)
         self.restart()
 
+    def keep(self, said):
+        self.kept = (dict(self.at), packed(self.machine.snapshot(), said))
+
     def restart(self):
-        positions, state = self.kept
+        positions, kept = self.kept
         self.at = dict(positions)
-        self.machine, self.first = self.begin(state)
+        state, unsent = unpacked(kept) if kept else (None, [])
+        self.machine, first = self.begin(state)
+        self.first = [*unsent, *first]
 
 
 class Office:
@@ -215,7 +221,7 @@ class Office:
         if crashes and self.rng.random() < 0.5:
             actor.restart()  # nothing was kept: all of it is heard again
             return
-        actor.kept = (dict(actor.at), actor.machine.snapshot())
+        actor.keep(said)
         for message in said:
             if not (crashes and self.rng.random() < 0.5):
                 self.post(message)

@@ -6,7 +6,6 @@
     omnibus     platform     debit      may              what the platform holds for all clients' trading accounts
     clearing    platform     either     may              the other side of every fill; of a closed market zero
     fees        platform     credit     may              trading fees, less rebates
-    network     platform     debit      may              fees of chains, paid by vaults
 
 The accounts of the platform may be below zero because the order of events of different clients means nothing: a withdrawal
 of one may be booked before the deposit of another that paid for it.
@@ -38,7 +37,6 @@ class Kind(StrEnum):
     OMNIBUS = "omnibus"
     CLEARING = "clearing"
     FEES = "fees"
-    NETWORK = "network"
 
 
 class Side(StrEnum):

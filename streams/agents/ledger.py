@@ -93,6 +93,14 @@ def _readers(context: AgentContext, chart: Chart) -> dict[str, Reader]:
         for name, make in makers.items()
         if (stream := streams.get(name)) is not None and stream.topic
     }
+    custody = context.options.custody
+    if custody is not None:
+        # Late: what opens letters is in the extra `custody`.
+        from streams.custody.mail import RELEASES
+        from streams.custody.roster import load_roster
+        from streams.ledger.custody import custody_postings
+
+        readers[RELEASES] = partial(custody_postings, chart=chart, roster=load_roster(custody.roster))
     if not readers:
         raise UsageError("the declared streams have neither fills nor accounts: there is nothing to book")
     return readers

@@ -1,10 +1,10 @@
 """Runs an agent that is one and not many: it reads every partition of its topics and keeps one state.
 
-    records ──▶ Machine.take ──▶ state saved, with positions ──▶ messages sent
+    records ──▶ Machine.take ──▶ state saved, with positions and messages ──▶ messages sent
 
 The other way round than :mod:`streams.agents.host`: what is sent was remembered before, for machines whose word must not be taken
-back. A crash between the two loses messages: such a machine is asked again, or says it again by itself. Of two processes with one
-name the later one has the state: the former cannot save any more, and ends.
+back. After a crash between the two the messages are sent, perhaps for the second time. Of two processes with one name the later
+one has the state: the former cannot save any more, and ends.
 """
 
 from __future__ import annotations
@@ -13,12 +13,16 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
+from streams.agents.outbox import Packet
+from streams.codec import Message
 from streams.errors import ServerError, ShellError
 from streams.security import for_aiokafka
 from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
@@ -26,9 +30,8 @@ from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from streams.agents.outbox import Outbox, Packet
+    from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
-    from streams.codec import Message
     from streams.snapshots import SnapshotStore
     from streams.transport import Record
 
@@ -39,6 +42,7 @@ _CALM_WAIT_MS = 200
 MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
 SAVE_HEARD_S = 1.0
+_kept = msgspec.msgpack.Decoder(tuple[bytes, list[list[Any]]])
 _ONE = 0  # the number of the one state in the store
 
 
@@ -119,6 +123,7 @@ class Solo:
         self._positions: dict[TopicPartition, int] = {}
         self._generation = 0
         self._changed = False
+        self._unsent: list[Message | Packet] = []
         self._saved_s = 0.0
         waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
         self._consumers = {
@@ -137,20 +142,20 @@ class Solo:
         """
         for consumer in self._consumers.values():
             await consumer.start()
-        said = await self._load()
+        self._unsent = await self._load()
         await self._assign()
         self.stats.state = "ready"
         _log.info("worker.ready", agent=self.name, topics=sorted(self.topics))
-        await self._send(said)
+        await self._send()
         while True:
             found = await self._wait()
             started_s = time.perf_counter()
-            said = self._hear(found)
+            self._unsent = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
             self._tell_stands()
-            if said or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
+            if self._unsent or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
-            await self._send(said)
+            await self._send()
 
     async def _wait(self) -> Mapping[TopicPartition, Sequence[Record]]:
         """What has come; at the latest with the next tick, perhaps nothing."""
@@ -184,19 +189,21 @@ class Solo:
                 }
             )
 
-    async def _send(self, said: Sequence[Message | Packet]) -> None:
-        await acknowledged([await self._outbox.send(message) for message in said])
+    async def _send(self) -> None:
+        await acknowledged([await self._outbox.send(message) for message in self._unsent])
+        self._unsent = []
 
     # -- the state
 
-    async def _load(self) -> Sequence[Message | Packet]:
+    async def _load(self) -> list[Message | Packet]:
         self._generation = await asyncio.to_thread(self._store.claim, _ONE, None)
         saved, refused = self._store.load(_ONE), 0
         while found := await asyncio.to_thread(next, saved, None):
             try:
                 content = snapshots.decode(found.data)
                 self._check(content, found.name)
-                said = self._machine.load(content.state)
+                state, unsent = unpacked(content.state)
+                said = [*unsent, *self._machine.load(state)]
             except (SnapshotError, EngineError) as error:
                 refused += 1
                 _log.warning("snapshot.refused", agent=self.name, snapshot=found.name, reason=str(error))
@@ -209,7 +216,7 @@ class Solo:
                 f"the newest state of {self.name} in {self._store.where} cannot be used (the log says why)",
                 "put back what was there; an older one would not know what was said since",
             )
-        return ()
+        return []
 
     def _check(self, content: PartitionSnapshot, name: str) -> None:
         if content.agent != self.name:
@@ -222,7 +229,9 @@ class Solo:
 
     async def _save(self) -> None:
         positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._positions.items()}
-        content = PartitionSnapshot(self.name, _ONE, self._ids, positions, {}, self._machine.snapshot())
+        content = PartitionSnapshot(
+            self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
+        )
         data = snapshots.encode(content)
         await asyncio.to_thread(self._store.save, _ONE, self._generation, data)
         self._changed, self._saved_s = False, time.monotonic()
@@ -275,12 +284,14 @@ class Solo:
         """All counters are kept as things happen."""
 
     async def close(self) -> None:
-        """Save what was heard."""
+        """Save what was heard, and say what follows from it."""
         self.stats.state = "stopping"
-        if self._changed and self._generation:
+        if self._generation:
             try:
-                await self._save()
-            except (SupersededError, snapshots.StoreError) as error:
+                if self._changed:
+                    await self._save()
+                await self._send()
+            except (SupersededError, snapshots.StoreError, KafkaError) as error:
                 _log.warning("worker.not_saved", agent=self.name, reason=str(error))
         self.abandon()
 
@@ -303,6 +314,32 @@ def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaCon
         fetch_max_wait_ms=wait_ms,
         metadata_max_age_ms=60_000,
     )
+
+
+def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:
+    """What is kept: the state, and what is to be sent next, so that a crash in between leaves nothing unsaid."""
+    return msgspec.msgpack.encode((state, said))
+
+
+def unpacked(kept: bytes) -> tuple[bytes, list[Message | Packet]]:
+    """What ``packed`` was given.
+
+    Raises:
+        SnapshotError: it is something else.
+    """
+    try:
+        state, said = _kept.decode(kept)
+        return state, [_message(*one) if len(one) == len(Message._fields) else _packet(*one) for one in said]
+    except (msgspec.MsgspecError, TypeError, ValueError) as error:
+        raise SnapshotError(f"expected a state and what was to be sent: {error}") from None
+
+
+def _message(topic: str, key: bytes | None, value: bytes, headers: list[list[Any]]) -> Message:
+    return Message(topic, key, value, [(name, content) for name, content in headers])
+
+
+def _packet(topic: str, partition: int, records: list[list[Any]]) -> Packet:
+    return Packet(topic, partition, [(k, v, [(name, content) for name, content in h]) for k, v, h in records])
 
 
 def _tp(name: str) -> TopicPartition:

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Books of accounts: made, read, che
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Asset = Annotated[str | None, typer.Option(help="Only this asset, by its code in the chart.")]
-Kinds = "client, vault, omnibus, clearing, fees or network"
+Kinds = "client, vault, omnibus, clearing or fees"
 _WIDTH = 120  # at least: a file or a pipe has no width of its own
 
 

@@ -35,6 +35,7 @@ from m1cep.custody.requests.messages import (
     Propose,
     Refused,
     Seen,
+    State,
     Status,
     Submit,
     Tick,
@@ -44,7 +45,7 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks, policies, rites
+from streams.custody import asks, bookings, policies, rites
 from streams.custody.alarms import Alarms
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
@@ -146,10 +147,11 @@ class CoordinatorMachine:
         self._board = Board(pen, lambda name: self._coordinator.case(name))  # noqa: PLW0108 - another one after a restore
         self._ticked_ms = 0
         self._alarms = Alarms()
+        self._reserved: set[str] = set()  # requests of which the books know
         self._said: list[codec.Message | Packet] = []
         self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
         self._answered: dict[str, asks.Answered] = {}
-        desk.note = self._note
+        desk.note, desk.book = self._note, self._book
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -339,13 +341,35 @@ class CoordinatorMachine:
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
+        if isinstance(said, Propose):
+            self._reserve(said.request)
         if isinstance(said, Status):
             self._board.touch(name)
             self._desk.hear(said)
+            self._free(said)
             if said.state.ended:
                 self._audit.ended()
         if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
+
+    def _reserve(self, request: Request) -> None:
+        if request.id not in self._reserved:
+            self._reserved.add(request.id)
+            about = (request.vault, request.account, request.chain, request.asset)
+            self._book(bookings.Reserved(request.id, *about, request.amount, request.requested_ms))
+
+    def _free(self, status: Status) -> None:
+        """Unresolved, it may yet be paid: then the chains' side says what came of it."""
+        case = self._coordinator.case(status.request_id)
+        if status.state.ended:
+            self._reserved.discard(status.request_id)
+            if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
+                about = (case.request.vault, case.request.account)
+                self._book(bookings.Freed(status.request_id, *about, status.time_ms))
+
+    def _book(self, booking: bookings.Booking) -> None:
+        body = bookings.encode(booking)
+        self._said.append(self._chains_pen.write(RELEASES, booking.vault, bookings.ABOUT, body))
 
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
@@ -412,6 +436,8 @@ class CoordinatorMachine:
         for status in self._coordinator.statuses():
             self._say(status)
         self._said += [*self._policies.again(), *self._alarms.again()]
+        for booking in self._desk.bookings:
+            self._book(booking)
         return self._taken()
 
     def _restore(self, state: bytes) -> None:

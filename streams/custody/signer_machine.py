@@ -31,7 +31,7 @@ from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import policies, rites
+from streams.custody import bookings, policies, rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
@@ -189,8 +189,8 @@ class SignerMachine:
                 return self._change_policy(letter) if letter.sender == COORDINATOR else []
             case "log" | "head":
                 return self._audit(topic, letter)
-            case "desk" | "audit":
-                return []  # for people
+            case "desk" | "audit" | bookings.ABOUT:
+                return []  # for people, and for the books of accounts
             case _:
                 raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
 

@@ -82,6 +82,9 @@ class Treasury:
         if missing > 0:
             node.fund(node.chain.address(key), missing)
             node.advance(self._depth)
+            # What it had is no news.
+            credited = self.purses.credited.setdefault(vault, {})
+            credited |= {deposit.reference: deposit.amount for deposit in node.deposits(key)}
         return True
 
     def fund(self, vault: str, amount: str) -> int:

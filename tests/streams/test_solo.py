@@ -129,6 +129,21 @@ def test_after_a_restart_it_goes_on_and_says_what_it_must_say_again(kafka, solo)
     assert said(kafka) == ["1: one", "again with 1", "2: two"]
 
 
+def test_what_a_crash_has_kept_from_being_said_is_said_afterwards(kafka, solo, monkeypatch):
+    async def cut(_self, _message):
+        raise ConnectionError("the cable")
+
+    kafka.send(ASKED, b"one", partition=0)
+    with monkeypatch.context() as broken, pytest.raises(ConnectionError, match="the cable"):
+        broken.setattr(Outbox, "send", cut)
+        solo(Counter(), lambda _: False, crash=True)
+    assert said(kafka) == []
+    machine = Counter()
+    solo(machine, lambda _: "1: one" in said(kafka))
+    assert machine.heard == ["one"]
+    assert said(kafka) == ["1: one", "again with 1"]
+
+
 class Full(FolderStore):
     def save(self, *_):
         raise StoreError("the disk is full")

@@ -15,7 +15,7 @@ CREATE TABLE ledger.assets_v1 (
 -- Balances: what the history adds up to.
 CREATE TABLE ledger.accounts_v1 (
     id uuid PRIMARY KEY,
-    kind text NOT NULL CHECK (kind IN ('client', 'vault', 'omnibus', 'clearing', 'fees', 'network')),
+    kind text NOT NULL CHECK (kind IN ('client', 'vault', 'omnibus', 'clearing', 'fees')),
     owner text NOT NULL,
     asset text NOT NULL REFERENCES ledger.assets_v1,
     overdraft boolean NOT NULL,

@@ -1,0 +1,122 @@
+"""Vaults in the books: what custody says makes them hold what the chains hold."""
+
+import pytest
+from custodyoffice import ASSETS, CHAINS, FUNDS, SOME, Office, pen
+
+from m1cep.custody.requests import Timing
+from m1cep.errors import LedgerError
+from m1cep.ledger import Books, Chart
+from m1cep.ledger.accounts import AccountKey, Kind, Side
+from m1cep.ledger.audit import faults
+from streams.custody import asks, bookings
+from streams.custody.derive import chain_of
+from streams.custody.mail import RELEASES
+from streams.ledger.charts import load_chart
+from streams.ledger.custody import custody_postings
+
+QUICK = Timing(resend_ms=500, round_ms=2_000)
+CHART = Chart({f"{CHAINS[kind]}/{ASSETS[kind]}": chain_of(CHAINS[kind]).asset.decimals for kind in CHAINS})
+
+
+@pytest.fixture
+def office(tmp_path):
+    made = []
+
+    def make(kind, **options):
+        one = Office(tmp_path, (kind,), **options)
+        made.append(one)
+        one.list_destination(kind)
+        one.desk_ask(asks.encode(asks.AskFunds(f"fund-{kind}", f"alice-{kind}", FUNDS[kind])))
+        one.pass_time(8_000)
+        return one
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def booked(office):
+    """The books after all that was said, each letter twice."""
+    books, history = Books(CHART), []
+    for record in office.topics[RELEASES]:
+        for _ in range(2):
+            for posting in custody_postings(record.value, CHART, office.roster):
+                books.post(posting)
+        history += books.take_changes().transfers
+    assert faults(books.accounts, history) == []
+    return books
+
+
+def account(books, kind, of=Kind.VAULT):
+    owner = f"alice-{kind}" if of is Kind.VAULT else "alice"
+    return books.accounts[AccountKey(of, owner, f"{CHAINS[kind]}/{ASSETS[kind]}")]
+
+
+def on_chain(office, kind):
+    treasury, vault = office.desk._treasury, f"alice-{kind}"
+    return treasury.node(vault).balance(treasury.key(vault))
+
+
+@pytest.mark.parametrize("kind", ["bitcoin", "solana", "evm"])
+def test_a_vault_holds_what_is_on_its_chain_and_the_client_is_owed_it(office, kind):
+    here = office(kind)
+    funded = account(booked(here), kind).balance(Side.DEBIT)
+    assert funded == chain_of(CHAINS[kind]).asset.parse(FUNDS[kind])
+    request = here.ask(kind)
+    here.until(request, "confirmed")
+    here.pass_time(3_000)
+    books = booked(here)
+    vault, client = account(books, kind), account(books, kind, Kind.CLIENT)
+    assert vault.balance(Side.DEBIT) == client.balance(Side.CREDIT) == on_chain(here, kind) <= funded - SOME[kind]
+    assert (vault.credits_pending, client.debits_pending) == (0, 0)
+
+
+def test_while_a_release_is_asked_for_its_amount_is_set_aside_and_free_again_when_it_ends(office):
+    here = office("bitcoin", timing=QUICK)
+    request = here.ask("bitcoin", amount="2000000")  # large: waits for people
+    here.until(request, "approving")
+    assert account(booked(here), "bitcoin", Kind.CLIENT).debits_pending == 2_000_000
+    here.approve(request, "bob", approve=False)
+    here.approve(request, "carol", approve=False)
+    here.until(request, "rejected", "expired")
+    assert account(booked(here), "bitcoin", Kind.CLIENT).debits_pending == 0
+
+
+def test_a_coordinator_that_begins_again_books_nothing_twice(office):
+    here = office("bitcoin")
+    request = here.ask("bitcoin")
+    here.until(request, "confirmed")
+    before = booked(here).accounts
+    here.coordinator.restart()
+    here.pass_time(8_000)
+    assert len(booked(here).accounts) == len(before)
+    assert {key: one.credits_posted for key, one in booked(here).accounts.items()} == {
+        key: one.credits_posted for key, one in before.items()
+    }
+
+
+@pytest.mark.parametrize("sender", ["alice", "shop"])
+def test_only_sources_of_facts_are_believed(office, sender):
+    here = office("bitcoin")
+    forged = bookings.Deposited("alice-bitcoin", "alice", CHAINS["bitcoin"], "BTC", "5", "nothing", 1)
+    for name, told in ((sender, sender), ("chains", sender)):
+        letter = pen(told).write(RELEASES, "k", bookings.ABOUT, bookings.encode(forged)).value
+        letter = letter.replace(f'"from":"{told}"'.encode(), f'"from":"{name}"'.encode())
+        with pytest.raises(LedgerError, match=r"^bad_letter: "):
+            custody_postings(letter, CHART, here.roster)
+
+
+def test_letters_about_other_things_make_no_postings(office):
+    here = office("bitcoin")
+    for value in (None, b"{", pen("chains").write(RELEASES, "k", "fact", "{}").value):
+        assert list(custody_postings(value, CHART, here.roster)) == []
+
+
+def test_the_packaged_chart_divides_the_chains_assets_as_the_chains_do():
+    decimals = load_chart().decimals
+    for code, digits in decimals.items():
+        chain, slash, symbol = code.partition("/")
+        if slash and chain in CHAINS.values():
+            asset = chain_of(chain).asset
+            assert (symbol, digits) == (asset.symbol, asset.decimals)
+    assert {f"{CHAINS[kind]}/{ASSETS[kind]}" for kind in CHAINS} <= decimals.keys()
