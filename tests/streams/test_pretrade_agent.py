@@ -127,9 +127,7 @@ def test_lists_come_from_the_cache_and_without_it_it_is_unavailable(kafka, pretr
         with open_client(server.url) as writer:
             Store(writer).replace_list("refused", ["bob"])
             limits = '[lists]\nrefuse_accounts = ["refused"]\n[limits]\nopen_orders = 1000\n'
-            process, client = pretrade(
-                kafka.address, limits=limits, M1CEP_CACHE_URL=server.url.get_secret_value()
-            )
+            process, client = pretrade(kafka.address, limits=limits, M1CEP_CACHE_URL=server.url.get_secret_value())
             eventually(lambda: ready(process, client), 30)
 
             def accepts(account):
