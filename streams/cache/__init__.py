@@ -4,6 +4,7 @@
 ``keys``      the names under which things lie in the cache
 ``content``   what is in force at one moment: what the engine reads
 ``store``     writing: whole lists or none of it, versions, their history
+``documents`` parameters, values of rules and templates as JSON
 ``copies``    local copies, kept fresh by the server's invalidations; last known where the cache is away
 ``library``   where a worker's lists come from: the cache, or a folder
 ``reading``   files to the entries of a list; ``ofac`` OFAC's

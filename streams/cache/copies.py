@@ -6,6 +6,7 @@
 
 Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was
 emptied, or another one answers) counts as away: nothing ever leaves a list because the cache is empty.
+Longer than others: one thread and its readers share a few values under one lock.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from m1cep.runtime.versions import ListVersion
 from streams.cache import keys
 from streams.cache.address import open_client, public_address, unreachable
 from streams.cache.content import Content, Entry
-from streams.cache.store import PART, decoded
+from streams.cache.documents import decoded
+from streams.cache.store import PART
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -201,7 +203,8 @@ class Copies:
             connection = pool.get_connection()
             try:
                 stale: set[str | None] = set()
-                connection._parser.set_invalidation_push_handler(lambda message: stale.update(message[1] or [None]))  # noqa: SLF001 - redis-py has no public way to hear invalidations of a connection
+                parser = connection._parser  # noqa: SLF001 - redis-py has no public way to what a connection is told
+                parser.set_invalidation_push_handler(lambda message: stale.update(message[1] or [None]))
                 connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", keys.NOW)
                 connection.read_response()
                 self.connections += 1

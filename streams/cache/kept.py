@@ -17,7 +17,7 @@ import structlog
 from m1cep.runtime.versions import ListVersion
 from streams import durable
 from streams.cache.content import Content, Entry
-from streams.cache.store import decoded, encoded
+from streams.cache.documents import decoded, encoded
 from streams.errors import UsageError
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ def import_params(
     as_json: AsJson = False,
 ) -> None:
     """Put the parameters of a file in force; those of other names stay. Nothing is changed when the file has a mistake."""
-    from streams.cache.store import encoded
+    from streams.cache.documents import encoded
     from streams.lookups import load_params
 
     found, rules = load_params(file)
