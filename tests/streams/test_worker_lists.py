@@ -17,6 +17,13 @@ from streams.embedded import EmbeddedCache
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
+
+@pytest.fixture
+def eventually(eventually):
+    """As elsewhere, and patient: three processes work here."""
+    return lambda condition, timeout_s=60: eventually(condition, timeout_s)
+
+
 LISTED = "/*\nid: listed\n*/\nSELECT account, order_id FROM orders WHERE IN_LIST('bad', account)"
 CLOSED = "/*\nid: closed\non_missing: fail_closed\n*/\nSELECT account FROM orders WHERE IN_LIST('bad', account)"
 
@@ -79,7 +86,7 @@ def test_a_killed_cache_stops_no_rule_and_what_is_declared_holds_until_it_is_bac
 
     cache.stop()
     cache.start()
-    eventually(lambda: told(kafka, "cache-back"), 30)
+    eventually(lambda: told(kafka, "cache-back"))
     change(add=["carol"], remove=["bob"])
     eventually(lambda: running.stats["lookups"] == {"list bad": version("mallory", "carol")})
     orders_of("bob", "carol")
