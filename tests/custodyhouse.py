@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streams.custody.keyfile import Keyfile
+from streams.custody.keyfile import STRONG, Keyfile
 from streams.custody.mail import signer_topic  # noqa: F401 - for those who use the house
 from streams.custody.owners import owner_address
 from streams.custody.seeds import load_pen, make_seed
@@ -49,9 +49,10 @@ class House:
         folder: empty.
         kinds: of chains; a vault of alice's on each.
         signers, threshold: of each vault.
+        strength: of keyfiles.
     """
 
-    def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2):
+    def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2, strength=STRONG):
         self.folder, self.numbers, self.threshold = folder, tuple(range(1, signers + 1)), threshold
         folder.mkdir(exist_ok=True)
         self.passphrase = self._write("passphrase", PASSPHRASE)
@@ -60,7 +61,7 @@ class House:
             self.publics[name] = make_seed(self.key(name)).hex()
         signer_keys, self.owners = {}, {}
         for number in self.numbers:
-            file = Keyfile.create(self.keyfile(number), number, PASSPHRASE)
+            file = Keyfile.create(self.keyfile(number), number, PASSPHRASE, strength)
             self.owners[number] = owner_address(file.seed, "alice-safe")
             signer_keys[number] = file.identity().verify_key.hex()
             file.close()

@@ -131,7 +131,9 @@ class View:
             seen.request, seen.approvals = message.request, message.approvals
         elif isinstance(message, Status) and by_coordinator:
             seen = self._seen(message.request_id)
-            seen.status, seen.answers = message, seen.answers + 1
+            seen.answers += 1
+            if seen.status is None or _is_newer(message, seen.status):
+                seen.status = message
         elif isinstance(message, Refused) and by_coordinator:
             seen = self._seen(message.request_id)
             seen.answers += 1
@@ -168,6 +170,11 @@ class View:
         except CustodyError:
             return False
         return (letter.sender, letter.about) == (COORDINATOR, "audit") and head.message() == message
+
+
+def _is_newer(one: Status, than: Status) -> bool:
+    """Anybody who may write to the topic can say once more what the coordinator has said before."""
+    return one.time_ms >= than.time_ms and (one.state.ended or not than.state.ended)
 
 
 def show_amount(request: Request) -> str:
