@@ -2,8 +2,8 @@
 
     python bench/ledger.py [--events 20000] [--batch 2000] [--rounds 3]
 
-Both commit as often, synchronously. Every round does both, so that the ratio says something on a busy machine too. Seconds are the
-clock's; "of ours" is processor time of this process alone: reading events, deciding, and speaking to the database.
+Both commit as often, synchronously. Every round does both, so that the ratio says something on a busy machine too. Seconds are
+the clock's; "of ours" is processor time of this process alone: reading events, deciding, and speaking to the database.
 """
 
 from __future__ import annotations
