@@ -125,6 +125,7 @@ class Solo:
         self._changed = False
         self._unsent: list[Message | Packet] = []
         self._saved_s = 0.0
+        self._writing: asyncio.Future[None] | None = None
         waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
         self._consumers = {
             topics: _consumer(client, f"m1cep-{name}", wait_ms) for topics, wait_ms in waits_ms.items() if topics
@@ -233,7 +234,10 @@ class Solo:
             self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
         )
         data = snapshots.encode(content)
-        await asyncio.to_thread(self._store.save, _ONE, self._generation, data)
+        if self._writing is not None:  # who was interrupted did not interrupt the thread
+            await asyncio.wait([self._writing])
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._store.save, _ONE, self._generation, data))
+        await asyncio.shield(self._writing)
         self._changed, self._saved_s = False, time.monotonic()
         self.stats.snapshots += 1
         self.stats.snapshot_bytes[_ONE] = len(data)

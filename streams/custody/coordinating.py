@@ -48,18 +48,20 @@ from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import asks, policies, rites
 from streams.custody.alarms import Alarms
+from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
 from streams.custody.bookings import Bookings
-from streams.custody.derive import chain_of
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
+from streams.custody.owners import OwnerKeys, owner_keys
 from streams.custody.policies import PolicyDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
 from streams.custody.transfers import Undone
 from streams.custody.watches import Watches
+from streams.custody.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Random
     from m1cep.custody.policy import Policy
     from m1cep.custody.requests.messages import Heard, Message
+    from m1cep.custody.requests.state import Case
     from streams.agents.outbox import Packet
     from streams.custody.chaindesk import ChainDesk, Told
     from streams.custody.journal import Journal
@@ -80,7 +83,6 @@ VERSION = 2
 TOPICS = (REQUESTS, ROUNDS)
 _SOURCE = "/m1cep/custody/coordinator"
 _CLOCK_MS = 50  # how fine the requests' time goes on while records come
-_MOST_ASKS = 1_000  # ids of people's asks that are remembered
 
 _BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
 
@@ -142,18 +144,19 @@ class CoordinatorMachine:
         self._audit = AuditDesk(journal, pen, by_group=roster.audit is not None)
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
         self._policies = PolicyDesk(policy, pen, verify_person, self._use_policy)
-        self._publics: dict[str, PublicKeys] = {}
+        self._publics: dict[str, PublicKeys | OwnerKeys] = {}
+        self._safes_open = False
         self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
-        self._board = Board(pen, lambda name: self._coordinator.case(name))  # noqa: PLW0108 - another one after a restore
+        self._board = Board(pen, self._case)
+        self._window = Window(roster, pen, desk, self._board)
         self._ticked_ms = 0
         self._alarms = Alarms()
         self._bookings = Bookings(roster.vaults, chains_pen)
         self._said: list[codec.Message | Packet] = []
-        self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
-        self._answered: dict[str, asks.Answered] = {}
+        self._asks = AskDesk(roster, desk, self._watches, self._note)
         desk.note = self._desk_notes
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
@@ -162,6 +165,7 @@ class CoordinatorMachine:
 
     def take(self, topic: str, partition: int, record: Record) -> Sequence[codec.Message | Packet]:
         """A record of people (requests) or of signers (rounds)."""
+        self._open_safes()
         self._pass_time(self._now_ms())
         try:
             if topic == REQUESTS:
@@ -176,11 +180,12 @@ class CoordinatorMachine:
 
     def tick(self, now_ms: int) -> Sequence[codec.Message | Packet]:
         """Time for requests and chains; the newest head of the audit log where something has ended."""
+        self._open_safes()
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
-        self._show_vaults()
-        self._show_head(self._audit.tick(now_ms))
+        self._said += self._window.vaults(self._publics)
+        self._said += self._window.also("head", "head", self._audit.tick(now_ms))
         self._said += self._board.write(now_ms)
         return self._taken()
 
@@ -195,11 +200,12 @@ class CoordinatorMachine:
 
     def _person(self, letter: Letter) -> None:
         if letter.about == "desk":
-            self._ask(letter)
+            vault, answer = self._asks.hear(letter, self._policy, self._publics, self._now_ms())
+            self._release(vault, "desk", asks.encode(answer))
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_person(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_person(letter))
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
             return
         message = word_of_person(letter)
@@ -238,7 +244,7 @@ class CoordinatorMachine:
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_signer(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_signer(letter))
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
@@ -248,31 +254,6 @@ class CoordinatorMachine:
             self._pass_time(self._now_ms(), at_once=True)  # what is over has expired, whoever says so first
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         self._hear_all([message])
-
-    # -- what people ask beside releases
-
-    def _ask(self, letter: Letter) -> None:
-        ask = asks.parse_ask(letter.body)
-        if letter.sender not in self._policy.groups[self._policy.change.group]:
-            raise CustodyError(f"{letter.sender} is not of group {self._policy.change.group}, who may ask for this")
-        answer = self._answered.get(ask.id)
-        if answer is None:
-            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(ask)})
-            answer = self._answered[ask.id] = self._carry_out(ask)
-            while len(self._answered) > _MOST_ASKS:
-                del self._answered[next(iter(self._answered))]
-        self._release(ask.vault, "desk", asks.encode(answer))
-
-    def _carry_out(self, ask: asks.Ask) -> asks.Answered:
-        try:
-            self._roster.shared(ask.vault)
-            if isinstance(ask, asks.AskCeremony):
-                self._watches.begin(ask, self._publics.get(ask.vault), self._now_ms())
-                return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
-            units = self._desk.fund(ask.vault, ask.amount)
-        except CustodyError as error:
-            return asks.Answered(ask.id, False, str(error)[:1_000])
-        return asks.Answered(ask.id, True, f"{units} minor units are on their way to {self._desk.address(ask.vault)}")
 
     # -- keys
 
@@ -285,16 +266,24 @@ class CoordinatorMachine:
         for vault, public in found.keys:
             self.set_public(vault, public)
 
-    def set_public(self, vault: str, public: PublicKeys) -> None:
+    def set_public(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         """A ceremony has ended: the vault has a key, or its key another epoch."""
         self._use(vault, public)
         if vault != AUDIT:
             self._coordinator.set_quorum(vault, _quorum(public))
         self._note("key", {"vault": vault, "epoch": public.epoch, "public": public.encode().hex()})
 
-    def _use(self, vault: str, public: PublicKeys) -> None:
+    def _open_safes(self) -> None:
+        """Vaults whose keys are in the roster."""
+        if not self._safes_open:
+            self._safes_open = True
+            for name, vault in self._roster.vaults.items():
+                if vault.owners:
+                    self.set_public(name, owner_keys(vault))
+
+    def _use(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         self._publics[vault] = public
-        if vault == AUDIT:
+        if vault == AUDIT and isinstance(public, PublicKeys):
             self._audit.set_public(public)
             return
         self._group.set_public(vault, public)
@@ -377,35 +366,8 @@ class CoordinatorMachine:
     def _note(self, kind: str, body: dict[str, Any]) -> None:
         self._audit.note(kind, body, self._now_ms())
 
-    # -- what is shown
-
-    def _show_vaults(self) -> None:
-        for name, public in self._publics.items():
-            group = (public.group.hex(), public.epoch, public.threshold, tuple(public.shares))
-            shown: asks.VaultStands | asks.AuditStands
-            if name == AUDIT:
-                shown = asks.AuditStands(*group)
-            else:
-                vault = self._roster.vaults[name]
-                about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
-                shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
-            if self._shown.get(name) != shown:
-                self._shown[name] = shown
-                letter = self._pen.write(RELEASES, name, "desk", asks.encode(shown))
-                self._said.append(letter)
-                self._board.put(f"vault/{name}", letter)
-
-    def _show_policy(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES:
-                self._board.put("policy", message)
-
-    def _show_head(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES and b'"about":"head"' in message.value:
-                self._board.put("head", message)
+    def _case(self, request_id: str) -> Case | None:
+        return self._coordinator.case(request_id)
 
     # -- to keep
 
@@ -414,9 +376,9 @@ class CoordinatorMachine:
         state = _State(
             self._coordinator.snapshot(),
             self._desk.snapshot(),
-            {vault: public.encode() for vault, public in self._publics.items()},
+            {vault: one.encode() for vault, one in self._publics.items() if isinstance(one, PublicKeys)},
             self._watches.snapshot(),
-            list(self._answered.values()),
+            self._asks.snapshot(),
             self._audit.snapshot(),
             self._policies.snapshot(),
             self._alarms.snapshot(),
@@ -447,12 +409,16 @@ class CoordinatorMachine:
         self._audit.load(found.audit)
         self._policies.load(found.policies)
         self._alarms.load(found.alarms)
+        self._asks.load(found.answered)
         self._bookings.load(list(found.bookings))
-        self._answered = {one.id: one for one in found.answered}
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():
             self._use(vault, PublicKeys.decode(rites.suite_for(self._roster, vault), data))
+        for vault, known in self._roster.vaults.items():
+            if known.owners:
+                self._use(vault, owner_keys(known))
+        self._safes_open = True
         quorums = {vault: _quorum(public) for vault, public in self._publics.items() if vault != AUDIT}
         self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
 
@@ -461,7 +427,7 @@ def _about(event: Any) -> str:
     return str(event.request.id if isinstance(event, Submit) else event.request_id)
 
 
-def _quorum(public: PublicKeys) -> Quorum:
+def _quorum(public: PublicKeys | OwnerKeys) -> Quorum:
     return Quorum(tuple(public.shares), public.threshold, public.epoch)
 
 

