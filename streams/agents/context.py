@@ -14,7 +14,7 @@ from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from streams.cache.copies import Copies
     from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
-    from streams.ledger.schema import Connection
     from streams.rekey import Rekeyed
 
 #: What every agent writes to.
@@ -63,11 +62,11 @@ class LedgerOptions:
     """What the agent ledger needs beside what all agents do.
 
     Attributes:
-        shards: what connects to the database of each, as the role that writes.
+        databases: address of each shard's primary, as the role that writes.
         chart: file of the chart of accounts; None: the packaged one.
     """
 
-    shards: Sequence[Callable[[], Connection]]
+    databases: Sequence[str] = field(repr=False)
     chart: Path | None = None
 
 

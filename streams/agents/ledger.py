@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from m1cep.ledger.events import account_postings, fill_postings
 from streams import codec
 from streams.agents.acks import acknowledged
+from streams.database import Heartbeat
 from streams.errors import ServerError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
+from streams.ledger.connections import connect_writer
 from streams.ledger.schema import check_schema, register_assets
 from streams.ledger.shard import Place, Shard
 from streams.security import for_aiokafka
@@ -57,8 +60,8 @@ async def build(context: AgentContext) -> LedgerRunner:
     chart = load_chart(asked.chart)
     readers = _readers(context, chart)
     shards = [
-        Shard(connect, chart, number, lambda record: readers[record.topic](record.value))
-        for number, connect in enumerate(asked.shards)
+        Shard(partial(connect_writer, at), chart, number, lambda record: readers[record.topic](record.value))
+        for number, at in enumerate(asked.databases)
     ]
     await asyncio.to_thread(_check, shards, chart)
     found = await context.outbox.look((*readers, codec.DEAD_LETTERS))
@@ -70,7 +73,8 @@ async def build(context: AgentContext) -> LedgerRunner:
         for topic in readers
         for number in range(found.partitions[topic])
     }
-    return LedgerRunner(context, shards, readers, places)
+    beats = [Heartbeat(partial(str, at)) for at in asked.databases]
+    return LedgerRunner(context, shards, readers, places, beats)
 
 
 def _check(shards: list[Shard], chart: Chart) -> None:
@@ -117,12 +121,15 @@ class LedgerRunner:
         shards: list[Shard],
         readers: Mapping[str, Reader],
         places: Mapping[TopicPartition, Place],
+        beats: list[Heartbeat],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.topics = frozenset(readers)
         self.failed: asyncio.Future[None] = loop.create_future()
         self._stats: AgentStats = context.stats
         self._outbox: Outbox = context.outbox
+        self._until_closed = ExitStack()
+        self._beats = beats  # by which readers know how old what they read is
         self._positions: dict[TopicPartition, int] = {}
         self._books = Bookkeeper(shards, readers, places, lambda letters: self._tell(loop, letters))
         self._consumer = AIOKafkaConsumer(
@@ -144,6 +151,8 @@ class LedgerRunner:
         await self._consumer.start()
         self._positions = await asyncio.to_thread(self._books.open)
         await self._seek()
+        for beat in self._beats:
+            self._until_closed.enter_context(beat)
         self._stats.state = "ready"
         _log.info("worker.ready", agent=NAME, topics=sorted(self.topics))
         while True:
@@ -208,6 +217,7 @@ class LedgerRunner:
         """All that was booked is."""
         self._stats.state = "stopping"
         self.abandon()
+        await asyncio.to_thread(self._until_closed.close)
 
     def abandon(self) -> None:
         """Wait for no database; what is under way is rolled back when the process ends."""

@@ -184,9 +184,9 @@ def _library(
 
 def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
     from streams.agents.context import LedgerOptions
-    from streams.ledger.connections import writers
+    from streams.ledger.connections import write_addresses
 
-    return LedgerOptions(writers(settings), chart)
+    return LedgerOptions(write_addresses(settings), chart)
 
 
 def _custody(

@@ -32,27 +32,33 @@ def shard_urls(url: SecretStr) -> list[SecretStr]:
     return [url]
 
 
-def writers(settings: Settings) -> list[Connect]:
-    """What connects to each shard's primary, for the role that writes.
+def write_addresses(settings: Settings) -> list[str]:
+    """Of each shard's primary, for the role that writes; with the password, for ``connect_writer`` and nobody's eyes.
 
     Raises:
         UsageError: the setting is missing or wrong, or a connection would not be encrypted.
     """
-    return [partial(_connect_writer, at) for at in _addresses(settings, "db_write_url")]
+    return _addresses(settings, "db_write_url")
+
+
+def connect_writer(address: str) -> Connection:
+    """A connection to a primary that takes a commit which was not replicated for an error."""
+    return connect(address).hear()
+
+
+def writers(settings: Settings) -> list[Connect]:
+    """What connects to each shard's primary, for the role that writes. Raises as :func:`write_addresses`."""
+    return [partial(connect_writer, at) for at in write_addresses(settings)]
 
 
 def owners(settings: Settings) -> list[Connect]:
     """The same for the role that owns the tables. Raises as :func:`writers`."""
-    return [partial(_connect_writer, at) for at in _addresses(settings, "db_owner_url")]
+    return [partial(connect_writer, at) for at in _addresses(settings, "db_owner_url")]
 
 
 def readers(settings: Settings) -> list[Connect]:
     """What connects to each shard's replica, for the role that reads. Raises as :func:`writers`."""
     return [partial(connect, at) for at in _addresses(settings, "db_read_url")]
-
-
-def _connect_writer(address: str) -> Connection:
-    return connect(address).hear()
 
 
 def _addresses(settings: Settings, name: str) -> list[str]:

@@ -76,6 +76,10 @@ def test_events_are_booked_shown_and_refused(postgres, kafka, ledger, m1cep, eve
     kafka.send(FILLS, fill(3))
     eventually(lambda: process.stats()["events"] == 3, LONG_S)
     eventually(lambda: process.stats()["dead_letters"] == 1, LONG_S)
+    with database.as_admin() as admin:  # readers know by it how old what they read is
+        beats = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND usename = 'm1cep_ledger' "
+        beats += "AND query ~ '^SELECT pg_logical_emit_message'"
+        eventually(lambda: admin.execute(beats).fetchone()[0] == 1, LONG_S)
     assert ended(process)[0] == 0
 
     (letter,) = [json.loads(record.value) for record in kafka.read(DEAD)]

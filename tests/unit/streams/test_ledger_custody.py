@@ -58,7 +58,7 @@ def on_chain(office, kind):
     return treasury.node(vault).balance(treasury.key(vault))
 
 
-@pytest.mark.parametrize("kind", ["bitcoin", "solana", "evm"])
+@pytest.mark.parametrize("kind", ["bitcoin", "solana", "evm", "safe"])
 def test_a_vault_holds_what_is_on_its_chain_and_the_client_is_owed_it(office, kind):
     here = office(kind)
     funded = account(booked(here), kind).balance(Side.DEBIT)
