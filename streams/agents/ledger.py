@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from m1cep.ledger.events import account_postings, fill_postings
 from streams import codec
 from streams.agents.acks import acknowledged
+from streams.database import Heartbeat
 from streams.errors import ServerError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
@@ -124,6 +126,8 @@ class LedgerRunner:
         self._stats: AgentStats = context.stats
         self._outbox: Outbox = context.outbox
         self._positions: dict[TopicPartition, int] = {}
+        #: So that replicas of idle primaries are known to be up to date.
+        self._hearts = [Heartbeat(shard) for shard in asked.shards] if (asked := context.options.ledger) else []
         self._books = Bookkeeper(shards, readers, places, lambda letters: self._tell(loop, letters))
         self._consumer = AIOKafkaConsumer(
             **for_aiokafka(context.options.client),
@@ -146,6 +150,12 @@ class LedgerRunner:
         await self._seek()
         self._stats.state = "ready"
         _log.info("worker.ready", agent=NAME, topics=sorted(self.topics))
+        with ExitStack() as beating:
+            for heart in self._hearts:
+                beating.enter_context(heart)
+            await self._book()
+
+    async def _book(self) -> None:
         while True:
             found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=_MOST_RECORDS)
             if not found:

@@ -73,6 +73,9 @@ def test_events_are_booked_shown_and_refused(postgres, kafka, ledger, m1cep, eve
     kafka.send(FILLS, fill(3))
     eventually(lambda: process.stats()["events"] == 3, LONG_S)
     eventually(lambda: process.stats()["dead_letters"] == 1, LONG_S)
+    with database.as_admin() as admin:  # of an idle primary: replicas know by it how old they are
+        beats = "SELECT FROM pg_stat_activity WHERE usename = 'm1cep_ledger' AND query LIKE '%emit_message%'"
+        eventually(lambda: admin.execute(beats).fetchall(), LONG_S)
     assert ended(process)[0] == 0
 
     (letter,) = [json.loads(record.value) for record in kafka.read(DEAD)]
