@@ -28,11 +28,12 @@ from m1cep.custody.requests.messages import (
 )
 from streams.custody import watch
 from streams.custody.derive import chain_of
-from streams.custody.keyfile import WEAK, Keyfile
+from streams.custody.keyfile import Keyfile
 from streams.custody.mail import RELEASES, ROUNDS, Pen, open_letter
 from streams.custody.roster import Roster, Vault
 from streams.custody.shares import GroupCrypto
 from streams.custody.signer_machine import SignerMachine, topics
+from streams.custody.strongbox import WEAK
 
 CHAINS = {"btc": "bitcoin:regtest", "sol": "solana:local", "eth": "evm:31337"}
 START_MS = 1_800_000_000_000

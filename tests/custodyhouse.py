@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from streams.custody.keyfile import Keyfile
+from streams.custody.keyfile import STRONG, Keyfile
 from streams.custody.mail import signer_topic  # noqa: F401 - for those who use the house
+from streams.custody.owners import owner_address
 from streams.custody.seeds import load_pen, make_seed
 
 PASSPHRASE = "correct horse battery staple"
 PEOPLE = ("alice", "bob", "carol")
-CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337"}
+CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337", "safe": "safe:31337"}
 
 POLICY = """
 version: 1
@@ -32,7 +33,12 @@ rules:
 """
 ALLOWED = "\n".join(
     f'  - name: {name}\n    when: {{asset: "{asset}"}}\n    then: allow'
-    for name, asset in (("btc", "bitcoin:regtest/BTC"), ("sol", "solana:local/SOL"), ("eth", "evm:31337/ETH"))
+    for name, asset in (
+        ("btc", "bitcoin:regtest/BTC"),
+        ("sol", "solana:local/SOL"),
+        ("eth", "evm:31337/ETH"),
+        ("safe", "safe:31337/ETH"),
+    )
 )
 
 
@@ -43,18 +49,20 @@ class House:
         folder: empty.
         kinds: of chains; a vault of alice's on each.
         signers, threshold: of each vault.
+        strength: of keyfiles.
     """
 
-    def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2):
+    def __init__(self, folder: Path, kinds=("bitcoin", "solana", "evm"), signers=3, threshold=2, strength=STRONG):
         self.folder, self.numbers, self.threshold = folder, tuple(range(1, signers + 1)), threshold
         folder.mkdir(exist_ok=True)
         self.passphrase = self._write("passphrase", PASSPHRASE)
         self.publics = {}
         for name in (*PEOPLE, "coordinator", "chains", "operations", "shop"):
             self.publics[name] = make_seed(self.key(name)).hex()
-        signer_keys = {}
+        signer_keys, self.owners = {}, {}
         for number in self.numbers:
-            file = Keyfile.create(self.keyfile(number), number, PASSPHRASE)
+            file = Keyfile.create(self.keyfile(number), number, PASSPHRASE, strength)
+            self.owners[number] = owner_address(file.seed, "alice-safe")
             signer_keys[number] = file.identity().verify_key.hex()
             file.close()
         people = ", ".join(f"{name}: {self.publics[name]}" for name in PEOPLE)
@@ -75,6 +83,9 @@ class House:
         for kind in kinds:
             lines += [f"[vaults.alice-{kind}]", f'chain = "{CHAINS[kind]}"', 'account = "alice"']
             lines += [f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
+            if kind == "safe":
+                owned = ", ".join(f'{number} = "{address}"' for number, address in self.owners.items())
+                lines += [f"owners = {{{owned}}}"]
         lines += ["[audit]", f"signers = {list(self.numbers)}", f"threshold = {threshold}"]
         return "\n".join(lines) + "\n"
 

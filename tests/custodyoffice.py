@@ -27,14 +27,15 @@ from streams.custody.coordinating import TOPICS, CoordinatorMachine
 from streams.custody.derive import chain_of, suite_of
 from streams.custody.journal import Journal
 from streams.custody.mail import LOG, RELEASES, REQUESTS, ROUNDS, Pen, open_letter
+from streams.custody.owners import owner_address
 from streams.custody.roster import AUDIT, COORDINATOR, AuditGroup, Roster, Vault, signer_name
 from streams.custody.signer_machine import SignerMachine
 
 START_MS = 1_800_000_000_000
-CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337"}
-ASSETS = {"bitcoin": "BTC", "solana": "SOL", "evm": "ETH"}
-FUNDS = {"bitcoin": "0.5", "solana": "5", "evm": "5"}
-SOME = {"bitcoin": 100_000, "solana": 10**8, "evm": 10**17}  # minor units of a usual transfer
+CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337", "safe": "safe:31337"}
+ASSETS = {"bitcoin": "BTC", "solana": "SOL", "evm": "ETH", "safe": "ETH"}
+FUNDS = {"bitcoin": "0.5", "solana": "5", "evm": "5", "safe": "5"}
+SOME = {"bitcoin": 100_000, "solana": 10**8, "evm": 10**17, "safe": 10**17}  # minor units of a usual transfer
 
 POLICY = """
 version: 1
@@ -60,6 +61,9 @@ rules:
   - name: eth
     when: {asset: "evm:31337/ETH"}
     then: allow
+  - name: safe-eth
+    when: {asset: "safe:31337/ETH"}
+    then: allow
   - name: rest
     then: reject
     reason: not foreseen
@@ -83,12 +87,20 @@ def policy_text():
     return POLICY.replace("PEOPLE", people)
 
 
+def owners(kind, numbers):
+    if kind != "safe":
+        return {}
+    return {n: owner_address(Secret(seed_of(signer_name(n))), "alice-safe") for n in numbers}
+
+
 def make_roster(kinds, signers=3, threshold=2, audit=None):
     """A vault of alice's on each chain."""
     facts, numbers = ("chains", "operations"), tuple(range(1, signers + 1))
     keys = {name: key_of(name) for name in (COORDINATOR, *facts, *map(signer_name, numbers))}
     vaults = {
-        f"alice-{kind}": Vault(chain=CHAINS[kind], account="alice", signers=numbers, threshold=threshold)
+        f"alice-{kind}": Vault(
+            chain=CHAINS[kind], account="alice", signers=numbers, threshold=threshold, owners=owners(kind, numbers)
+        )
         for kind in kinds
     }
     return Roster(
@@ -136,6 +148,7 @@ class Office:
         self.shares = {
             name: dealt(suite_of(chain_of(vault.chain)), threshold, vault.signers, seeded((name, seed)))
             for name, vault in self.roster.vaults.items()
+            if not vault.owners
         }
         self.coordinator = Actor(COORDINATOR, TOPICS, self.begin_coordinator)
         self.signers = {
@@ -186,6 +199,14 @@ class Office:
             from streams.chains.evm_machine import EvmMachine
 
             return LocalEvm(EvmMachine(31_337, lambda: self.now_ms / 1000))
+        if kind == "safe":
+            from streams.chains.evm import LocalSafe
+            from streams.chains.evm_machine import EvmMachine
+            from streams.chains.safe import safe_code
+            from streams.config import load_settings
+
+            code = safe_code(load_settings().home / "safe")
+            return LocalSafe(EvmMachine(31_337, lambda: self.now_ms / 1000), code)
         return open_local(kind)
 
     # -- the network
@@ -296,7 +317,7 @@ class Office:
 
     def stranger(self, kind, number=0):
         chain = chain_of(CHAINS[kind])
-        if kind == "evm":
+        if kind in {"evm", "safe"}:
             from eth_utils import to_checksum_address
 
             return to_checksum_address(seeded(("stranger", number))(20))

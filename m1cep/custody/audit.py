@@ -176,6 +176,14 @@ def follow(last: Head, line: bytes) -> Entry | Break:
     return entry
 
 
+def sequence_of(line: bytes) -> int | None:
+    """The number that an entry says it has, unproven; None: it is no entry."""
+    try:
+        return msgspec.json.decode(line, type=Entry).seq
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def origin(name: str) -> str:
     """What the first entry of a log of this name follows, in the place of a hash."""
     return digest("audit-log", name)

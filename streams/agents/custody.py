@@ -11,6 +11,7 @@ import structlog
 from m1cep.custody.policy import parse_policy
 from streams import codec
 from streams.chains.local import KINDS, open_local
+from streams.config import load_settings
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine
 from streams.custody.journal import Journal
@@ -81,4 +82,4 @@ def _open_local(name: str) -> LocalNode[Any]:
     kind = name.partition(":")[0]
     if kind not in KINDS:
         raise UsageError(f"there is no local chain {name!r}", f"kinds are: {', '.join(KINDS)}")
-    return open_local(kind)
+    return open_local(kind, load_settings().home / "safe")

@@ -125,6 +125,7 @@ class Solo:
         self._changed = False
         self._unsent: list[Message | Packet] = []
         self._saved_s = 0.0
+        self._writing: asyncio.Future[None] | None = None
         waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
         self._consumers = {
             topics: _consumer(client, f"m1cep-{name}", wait_ms) for topics, wait_ms in waits_ms.items() if topics
@@ -152,7 +153,7 @@ class Solo:
             started_s = time.perf_counter()
             self._unsent = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
-            self._tell_stands()
+            await self._tell_stands()
             if self._unsent or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
             await self._send()
@@ -179,11 +180,12 @@ class Solo:
         said += self._machine.tick(time.time_ns() // 1_000_000)
         return said
 
-    def _tell_stands(self) -> None:
+    async def _tell_stands(self) -> None:
         if self._looked is not None:
+            # The consumer's word, not ours: it also goes past what is no record, such as the marks of transactions.
             self._looked(
                 {
-                    tp: Stand(self._positions[tp], see.highwater(tp), see.last_poll_timestamp(tp))
+                    tp: Stand(await see.position(tp), see.highwater(tp), see.last_poll_timestamp(tp))
                     for see in self._consumers.values()
                     for tp in see.assignment()
                 }
@@ -233,7 +235,10 @@ class Solo:
             self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
         )
         data = snapshots.encode(content)
-        await asyncio.to_thread(self._store.save, _ONE, self._generation, data)
+        if self._writing is not None:  # who was interrupted did not interrupt the thread
+            await asyncio.wait([self._writing])
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._store.save, _ONE, self._generation, data))
+        await asyncio.shield(self._writing)
         self._changed, self._saved_s = False, time.monotonic()
         self.stats.snapshots += 1
         self.stats.snapshot_bytes[_ONE] = len(data)

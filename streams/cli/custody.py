@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -24,7 +23,7 @@ from streams.cli.custody_common import (
     roster_of,
     who,
 )
-from streams.errors import ShellError, UsageError
+from streams.errors import ShellError
 
 if TYPE_CHECKING:
     from m1cep.custody.request import Request
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Keys shared by many signers, and releases that they sign.", no_args_is_help=True)
 for command in (
     custody_keys.identity,
+    custody_keys.owner,
     custody_keys.backup,
     custody_keys.restore,
     custody_keys.recover,
@@ -45,6 +45,7 @@ for command in (
     custody_vaults.repair,
     custody_vaults.fund,
     custody_vaults.audit,
+    custody_vaults.audit_copy,
     custody_policy.policy,
 ):
     app.command()(command)
@@ -89,10 +90,11 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
     as_json: AsJson = False,
 ) -> None:
     """Ask for a release from a vault."""
+    from streams.custody.making import make_request
     from streams.custody.view import Seen
 
     roster, pen = who(custody, name, key)
-    made = _make_request(
+    made = make_request(
         roster,
         vault,
         to,
@@ -119,19 +121,13 @@ def request(  # noqa: PLR0913, PLR0917 - the options of a command
 @app.command(epilog="Example: m1cep custody payout r-1 --as bob --key bob.key")
 def payout(request_id: Id, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     """Ask once more for the payout of a lock whose release has happened: the first came by itself, and has ended unpaid."""
-    from m1cep.custody.request import MAX_PAYOUTS, PAYOUT, Kind, Request
+    from streams.custody.making import make_payout
     from streams.custody.view import Seen
 
     roster, pen = who(custody, name, key)
     with counter_for(roster) as counter:
-        lock = _contents(_seen(counter, request_id)).lock
-        if lock is None or not lock.payee:
-            raise UsageError(f"request {request_id} has no lock with a payee")
         known = counter.view.requests
-        number = next((n for n in range(1, MAX_PAYOUTS + 1) if f"{request_id}{PAYOUT}{n}" not in known), MAX_PAYOUTS)
-        now_ms = time.time_ns() // 1_000_000
-        about = (roster.vaults[lock.vault].account, lock.vault, lock.chain, lock.asset, lock.payee, lock.amount)
-        made = Request(f"{request_id}{PAYOUT}{number}", Kind.PAYOUT, pen.sender, *about, now_ms, now_ms + 3_600_000)
+        made = make_payout(roster, _contents(_seen(counter, request_id)), pen.sender, known)
         seen = known.setdefault(made.id, Seen(made.id))
         counter.ask(pen, made)
         check_answered(counter.wait(lambda _: seen.answers > 0))
@@ -184,73 +180,6 @@ def status(
         typer.echo("There are no requests; `m1cep custody request` makes one.")
         return
     _show(found, roster, as_json=as_json)
-
-
-def _make_request(  # noqa: PLR0913, PLR0917 - the options of the command
-    roster: Roster,
-    vault: str,
-    to: str,
-    amount: str,
-    requester: str,
-    request_id: str,
-    expires_s: int,
-    not_before_s: int,
-    escrow: bool,
-    locked: tuple[str, str],
-    memo: str,
-) -> Request:
-    import msgspec
-
-    from m1cep.custody.request import Kind, Lock, Request
-    from streams.custody.asks import check_release
-    from streams.custody.derive import chain_of
-
-    if vault not in roster.vaults:
-        raise UsageError(f"there is no vault {vault!r}", f"there are: {', '.join(sorted(roster.vaults)) or 'none'}")
-    lock, payee = locked
-    if payee and not lock:
-        raise UsageError("--payee is of a --lock: whom it is paid to")
-    if lock and (escrow or not_before_s):
-        raise UsageError("--lock is of a cross-chain transfer, which has no --not-before and is no --escrow")
-    if escrow and not not_before_s:
-        raise UsageError("an --escrow needs --not-before: the time that it waits at least")
-    kind = Kind.CROSS_CHAIN if lock else Kind.ESCROW if escrow else Kind.TIME_LOCK if not_before_s else Kind.TRANSFER
-    chain = chain_of(roster.vaults[vault].chain)
-    now_ms = time.time_ns() // 1_000_000
-    fields: dict[str, Any] = {
-        "id": request_id,
-        "kind": kind.value,
-        "requester": requester,
-        "account": roster.vaults[vault].account,
-        "vault": vault,
-        "chain": chain.name,
-        "asset": chain.asset.symbol,
-        "destination": chain.destination(to),
-        "amount": str(chain.asset.parse(amount)),
-        "requested_ms": now_ms,
-        "expires_ms": now_ms + expires_s * 1_000,
-        "not_before_ms": now_ms + not_before_s * 1_000 if not_before_s else 0,
-        "memo": memo,
-    }
-    if lock:
-        side, _, amount_there = lock.rpartition(":")
-        if side not in roster.vaults:
-            raise UsageError(f"--lock expects VAULT:AMOUNT of a vault in the roster, got {lock!r}")
-        other = chain_of(roster.vaults[side].chain)
-        to = other.destination(payee) if payee else ""
-        fields["lock"] = Lock(
-            side,
-            other.name,
-            other.asset.symbol,
-            str(other.asset.parse(amount_there)),
-            other.destination(payee) if payee else "",
-        )
-    try:
-        made = msgspec.convert(fields, Request)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"this is no request: {error}") from None
-    check_release(roster.vaults, made)
-    return made
 
 
 def _seen(counter: Counter, request_id: str) -> Seen:

@@ -47,6 +47,17 @@ def identity(
     typer.echo(f'{signer} = "{file.identity().verify_key.hex()}"')
 
 
+def owner(vault: Annotated[str, typer.Argument(help="A Safe, as the roster will name it.")], keyfile: Keyfile) -> None:
+    """Print a signer's address as owner of a Safe, for the vault's owners in the roster.
+
+    Example: m1cep custody owner alice-safe --keyfile signer-2.key
+    """
+    from streams.custody.owners import owner_address
+
+    file = _open(keyfile)
+    typer.echo(f'{file.number} = "{owner_address(file.seed, vault)}"')
+
+
 def backup(
     vault: Annotated[str, typer.Argument(help="Whose share; of the roster.")],
     keyfile: Keyfile,

@@ -146,6 +146,33 @@ def audit(
     typer.echo(orjson.dumps(found.plain()) if as_json else found.words())
 
 
+def audit_copy(
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="A new file for the log.")], custody: RosterFile = ROSTER
+) -> None:
+    """Write the audit log as the signers have it from Kafka into a new file: where the coordinator's own is lost.
+
+    It is verified first, as by `m1cep custody audit`. Put it where the coordinator had its own.
+
+    Example: m1cep custody audit-copy audit-....jsonl
+    """
+    from streams import durable
+    from streams.custody.auditor import Auditor
+
+    roster = roster_of(custody)
+    with counter_for(roster, history=True) as counter:
+        lines = [line for _, line in sorted(counter.view.log.items())]
+        found = Auditor(roster, counter.view).verify(lines)
+    if found.broken is not None:
+        raise ShellError(f"the audit log on Kafka is broken at entry {found.broken.seq}: {found.broken.reason}")
+    if not lines:
+        raise ShellError("no audit log is on Kafka", "it is sent there where the roster has [audit]")
+    try:
+        durable.create(file, b"\n".join(lines) + b"\n")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}", "it must not be there yet") from error
+    typer.echo(found.words())
+
+
 def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
     counter.ask_desk(pen, ask)
     check_answered(counter.wait(lambda view: ask.id in view.answers))

@@ -137,7 +137,7 @@ def parse_said(text: str) -> Said:
 def _parse(decoder: msgspec.json.Decoder[Any], text: str) -> Any:
     try:
         return decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise CustodyError(f"expected a message about vaults or ceremonies: {error}") from None
 
 

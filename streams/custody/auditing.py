@@ -206,5 +206,5 @@ def parse_head(text: str) -> Head:
     """
     try:
         return msgspec.json.decode(text, type=Head)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise CustodyError(f"expected a head of the audit log: {error}") from None

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.policy.events import Spending
 from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
@@ -45,19 +46,22 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks, bookings, policies, rites
+from streams.custody import asks, policies, rites
 from streams.custody.alarms import Alarms
+from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
-from streams.custody.derive import chain_of
+from streams.custody.bookings import Bookings
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
+from streams.custody.owners import OwnerKeys, owner_keys
 from streams.custody.policies import PolicyDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
 from streams.custody.transfers import Undone
 from streams.custody.watches import Watches
+from streams.custody.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -65,6 +69,7 @@ if TYPE_CHECKING:
     from m1cep.custody.frost.suite import Random
     from m1cep.custody.policy import Policy
     from m1cep.custody.requests.messages import Heard, Message
+    from m1cep.custody.requests.state import Case
     from streams.agents.outbox import Packet
     from streams.custody.chaindesk import ChainDesk, Told
     from streams.custody.journal import Journal
@@ -78,7 +83,6 @@ VERSION = 2
 TOPICS = (REQUESTS, ROUNDS)
 _SOURCE = "/m1cep/custody/coordinator"
 _CLOCK_MS = 50  # how fine the requests' time goes on while records come
-_MOST_ASKS = 1_000  # ids of people's asks that are remembered
 
 _BY_CHAINS = (Planned, Seen, Confirmed, Void, LockPlaced, LockDone)
 
@@ -90,7 +94,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audit, policies, alarms: of those desks.
+        audit, policies, alarms, bookings: of those desks.
     """
 
     requests: dict[str, Any]
@@ -101,6 +105,7 @@ class _State(msgspec.Struct):
     audit: Any
     policies: Any
     alarms: Any
+    bookings: Any = ()
 
 
 class CoordinatorMachine:
@@ -139,19 +144,20 @@ class CoordinatorMachine:
         self._audit = AuditDesk(journal, pen, by_group=roster.audit is not None)
         self._pen, self._chains_pen, self._now_ms = pen, chains_pen, now_ms
         self._policies = PolicyDesk(policy, pen, verify_person, self._use_policy)
-        self._publics: dict[str, PublicKeys] = {}
+        self._publics: dict[str, PublicKeys | OwnerKeys] = {}
+        self._safes_open = False
         self._watches = Watches(roster, pen, random)
         self._group = GroupCrypto(roster.vaults, {})
         self._timing = timing or Timing()
         self._coordinator = Coordinator({}, self._group, self._timing)
-        self._board = Board(pen, lambda name: self._coordinator.case(name))  # noqa: PLW0108 - another one after a restore
+        self._board = Board(pen, self._case)
+        self._window = Window(roster, pen, desk, self._board)
         self._ticked_ms = 0
         self._alarms = Alarms()
-        self._reserved: set[str] = set()  # requests of which the books know
+        self._bookings = Bookings(roster.vaults, chains_pen)
         self._said: list[codec.Message | Packet] = []
-        self._shown: dict[str, asks.VaultStands | asks.AuditStands] = {}
-        self._answered: dict[str, asks.Answered] = {}
-        desk.note, desk.book = self._note, self._book
+        self._asks = AskDesk(roster, desk, self._watches, self._note)
+        desk.note = self._desk_notes
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -159,6 +165,7 @@ class CoordinatorMachine:
 
     def take(self, topic: str, partition: int, record: Record) -> Sequence[codec.Message | Packet]:
         """A record of people (requests) or of signers (rounds)."""
+        self._open_safes()
         self._pass_time(self._now_ms())
         try:
             if topic == REQUESTS:
@@ -173,11 +180,12 @@ class CoordinatorMachine:
 
     def tick(self, now_ms: int) -> Sequence[codec.Message | Packet]:
         """Time for requests and chains; the newest head of the audit log where something has ended."""
+        self._open_safes()
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
-        self._show_vaults()
-        self._show_head(self._audit.tick(now_ms))
+        self._said += self._window.vaults(self._publics)
+        self._said += self._window.also("head", "head", self._audit.tick(now_ms))
         self._said += self._board.write(now_ms)
         return self._taken()
 
@@ -192,11 +200,12 @@ class CoordinatorMachine:
 
     def _person(self, letter: Letter) -> None:
         if letter.about == "desk":
-            self._ask(letter)
+            vault, answer = self._asks.hear(letter, self._policy, self._publics, self._now_ms())
+            self._release(vault, "desk", asks.encode(answer))
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_person(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_person(letter))
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
             return
         message = word_of_person(letter)
@@ -235,7 +244,7 @@ class CoordinatorMachine:
             return
         if letter.about == policies.ABOUT:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
-            self._show_policy(self._policies.hear_signer(letter))
+            self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_signer(letter))
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
@@ -245,31 +254,6 @@ class CoordinatorMachine:
             self._pass_time(self._now_ms(), at_once=True)  # what is over has expired, whoever says so first
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
         self._hear_all([message])
-
-    # -- what people ask beside releases
-
-    def _ask(self, letter: Letter) -> None:
-        ask = asks.parse_ask(letter.body)
-        if letter.sender not in self._policy.groups[self._policy.change.group]:
-            raise CustodyError(f"{letter.sender} is not of group {self._policy.change.group}, who may ask for this")
-        answer = self._answered.get(ask.id)
-        if answer is None:
-            self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(ask)})
-            answer = self._answered[ask.id] = self._carry_out(ask)
-            while len(self._answered) > _MOST_ASKS:
-                del self._answered[next(iter(self._answered))]
-        self._release(ask.vault, "desk", asks.encode(answer))
-
-    def _carry_out(self, ask: asks.Ask) -> asks.Answered:
-        try:
-            self._roster.shared(ask.vault)
-            if isinstance(ask, asks.AskCeremony):
-                self._watches.begin(ask, self._publics.get(ask.vault), self._now_ms())
-                return asks.Answered(ask.id, True, f"the {ask.kind} of vault {ask.vault} begins")
-            units = self._desk.fund(ask.vault, ask.amount)
-        except CustodyError as error:
-            return asks.Answered(ask.id, False, str(error)[:1_000])
-        return asks.Answered(ask.id, True, f"{units} minor units are on their way to {self._desk.address(ask.vault)}")
 
     # -- keys
 
@@ -282,16 +266,24 @@ class CoordinatorMachine:
         for vault, public in found.keys:
             self.set_public(vault, public)
 
-    def set_public(self, vault: str, public: PublicKeys) -> None:
+    def set_public(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         """A ceremony has ended: the vault has a key, or its key another epoch."""
         self._use(vault, public)
         if vault != AUDIT:
             self._coordinator.set_quorum(vault, _quorum(public))
         self._note("key", {"vault": vault, "epoch": public.epoch, "public": public.encode().hex()})
 
-    def _use(self, vault: str, public: PublicKeys) -> None:
+    def _open_safes(self) -> None:
+        """Vaults whose keys are in the roster."""
+        if not self._safes_open:
+            self._safes_open = True
+            for name, vault in self._roster.vaults.items():
+                if vault.owners:
+                    self.set_public(name, owner_keys(vault))
+
+    def _use(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         self._publics[vault] = public
-        if vault == AUDIT:
+        if vault == AUDIT and isinstance(public, PublicKeys):
             self._audit.set_public(public)
             return
         self._group.set_public(vault, public)
@@ -322,6 +314,9 @@ class CoordinatorMachine:
                 )
                 self._note("undone", {**one._asdict(), "units": str(one.units)})
                 self._said.append(alert)
+                if one.what == "deposit":
+                    now_ms = self._now_ms()
+                    self._said += self._bookings.deposit(one.vault, one.reference, one.units, now_ms, undone=True)
             elif isinstance(one, Request):
                 self._note("payout", msgspec.to_builtins(one))
                 heard.append(Submit(one))
@@ -331,6 +326,8 @@ class CoordinatorMachine:
             else:
                 body = msgspec.json.encode(one, order="sorted").decode()
                 self._note("fact", json.loads(body))
+                if isinstance(one, Spending):
+                    self._said += self._bookings.spending(one, self._desk.fee(one.request_id))
                 key = str(getattr(one, "vault", "") or getattr(one, "request_id", ""))
                 self._said.append(self._chains_pen.write(ROUNDS, key, "fact", body))
         return heard
@@ -341,35 +338,27 @@ class CoordinatorMachine:
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
-        if isinstance(said, Propose):
-            self._reserve(said.request)
         if isinstance(said, Status):
             self._board.touch(name)
             self._desk.hear(said)
-            self._free(said)
             if said.state.ended:
                 self._audit.ended()
+                self._free(said)
+        if isinstance(said, Propose):
+            self._said += self._bookings.reserve(said.request)
         if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
 
-    def _reserve(self, request: Request) -> None:
-        if request.id not in self._reserved:
-            self._reserved.add(request.id)
-            about = (request.vault, request.account, request.chain, request.asset)
-            self._book(bookings.Reserved(request.id, *about, request.amount, request.requested_ms))
-
     def _free(self, status: Status) -> None:
-        """Unresolved, it may yet be paid: then the chains' side says what came of it."""
+        """Tell the books; of one that is unresolved the chains' side will say what came of it."""
         case = self._coordinator.case(status.request_id)
-        if status.state.ended:
-            self._reserved.discard(status.request_id)
-            if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
-                about = (case.request.vault, case.request.account)
-                self._book(bookings.Freed(status.request_id, *about, status.time_ms))
+        if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
+            self._said += self._bookings.free(case.request, status.time_ms)
 
-    def _book(self, booking: bookings.Booking) -> None:
-        body = bookings.encode(booking)
-        self._said.append(self._chains_pen.write(RELEASES, booking.vault, bookings.ABOUT, body))
+    def _desk_notes(self, kind: str, body: dict[str, Any]) -> None:
+        self._note(kind, body)
+        if kind == "deposit":
+            self._said += self._bookings.deposit(body["vault"], body["reference"], int(body["amount"]), self._now_ms())
 
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
@@ -377,35 +366,8 @@ class CoordinatorMachine:
     def _note(self, kind: str, body: dict[str, Any]) -> None:
         self._audit.note(kind, body, self._now_ms())
 
-    # -- what is shown
-
-    def _show_vaults(self) -> None:
-        for name, public in self._publics.items():
-            group = (public.group.hex(), public.epoch, public.threshold, tuple(public.shares))
-            shown: asks.VaultStands | asks.AuditStands
-            if name == AUDIT:
-                shown = asks.AuditStands(*group)
-            else:
-                vault = self._roster.vaults[name]
-                about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
-                shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
-            if self._shown.get(name) != shown:
-                self._shown[name] = shown
-                letter = self._pen.write(RELEASES, name, "desk", asks.encode(shown))
-                self._said.append(letter)
-                self._board.put(f"vault/{name}", letter)
-
-    def _show_policy(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES:
-                self._board.put("policy", message)
-
-    def _show_head(self, said: Iterable[codec.Message]) -> None:
-        for message in said:
-            self._said.append(message)
-            if message.topic == RELEASES and b'"about":"head"' in message.value:
-                self._board.put("head", message)
+    def _case(self, request_id: str) -> Case | None:
+        return self._coordinator.case(request_id)
 
     # -- to keep
 
@@ -414,12 +376,13 @@ class CoordinatorMachine:
         state = _State(
             self._coordinator.snapshot(),
             self._desk.snapshot(),
-            {vault: public.encode() for vault, public in self._publics.items()},
+            {vault: one.encode() for vault, one in self._publics.items() if isinstance(one, PublicKeys)},
             self._watches.snapshot(),
-            list(self._answered.values()),
+            self._asks.snapshot(),
             self._audit.snapshot(),
             self._policies.snapshot(),
             self._alarms.snapshot(),
+            self._bookings.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -436,8 +399,6 @@ class CoordinatorMachine:
         for status in self._coordinator.statuses():
             self._say(status)
         self._said += [*self._policies.again(), *self._alarms.again()]
-        for booking in self._desk.bookings:
-            self._book(booking)
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
@@ -448,11 +409,16 @@ class CoordinatorMachine:
         self._audit.load(found.audit)
         self._policies.load(found.policies)
         self._alarms.load(found.alarms)
-        self._answered = {one.id: one for one in found.answered}
+        self._asks.load(found.answered)
+        self._bookings.load(list(found.bookings))
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():
             self._use(vault, PublicKeys.decode(rites.suite_for(self._roster, vault), data))
+        for vault, known in self._roster.vaults.items():
+            if known.owners:
+                self._use(vault, owner_keys(known))
+        self._safes_open = True
         quorums = {vault: _quorum(public) for vault, public in self._publics.items() if vault != AUDIT}
         self._coordinator = Coordinator.restore(found.requests, quorums, self._group, self._timing)
 
@@ -461,7 +427,7 @@ def _about(event: Any) -> str:
     return str(event.request.id if isinstance(event, Submit) else event.request_id)
 
 
-def _quorum(public: PublicKeys) -> Quorum:
+def _quorum(public: PublicKeys | OwnerKeys) -> Quorum:
     return Quorum(tuple(public.shares), public.threshold, public.epoch)
 
 

@@ -12,7 +12,7 @@ from m1cep.custody.policy import Approval
 from m1cep.custody.requests import encode
 from m1cep.custody.requests.messages import Approved, Cancel, Submit
 from streams.custody import asks
-from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, STANDING
+from streams.custody.mail import LOG, RELEASES, REQUESTS, ROUNDS, STANDING
 from streams.custody.view import View
 from streams.errors import ServerError
 from streams.topics import broker_errors, consumer
@@ -95,7 +95,7 @@ def open_counter(settings: Settings, roster: Roster, *, history: bool = False) -
     Args:
         settings: with the broker's address.
         roster: who is who.
-        history: read all that was ever said too: it takes the longer the more there is.
+        history: read all that was ever said too, and the audit log: it takes the longer the more there is.
 
     Raises:
         ServerError: no broker answers, or it lacks the topics.
@@ -108,6 +108,7 @@ def open_counter(settings: Settings, roster: Roster, *, history: bool = False) -
             raise ServerError(
                 f"the broker at {settings.broker} lacks topics of custody", "make them: m1cep topics create"
             )
+        talk += _partitions(reader, (LOG,)) if history else []
         ends = reader.end_offsets([*talk, *stands])
         reader.assign([*talk, *stands])
         reader.seek_to_beginning(*stands, *(talk if history else ()))

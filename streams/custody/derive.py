@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +21,28 @@ if TYPE_CHECKING:
     from m1cep.custody.request import Request
     from streams.custody.roster import Vault
 
+_CHAIN_ID = re.compile("[1-9][0-9]{0,17}", re.ASCII)
 _SUITES: dict[Scheme, Suite] = {Scheme.BIP340: TAPROOT, Scheme.ED25519: ED25519, Scheme.SECP256K1: SECP256K1}
 
-chain_of = lru_cache(maxsize=64)(chain_named)
+
+@lru_cache(maxsize=64)
+def chain_of(name: str) -> Chain[Any]:
+    """The chain of this name. A Safe's rules need the Safe team's contracts, which are fetched once, by hash.
+
+    Raises:
+        CustodyError: there is none.
+        PackageIndexError: the contracts are not there, and cannot be fetched.
+    """
+    kind, _, network = name.partition(":")
+    if kind != "safe":
+        return chain_named(name)
+    if not _CHAIN_ID.fullmatch(network):
+        raise CustodyError(f"{name!r:.60} is no chain: expected safe:CHAIN_ID")
+    from m1cep.custody.chains.evm.safe import SafeChain
+    from streams.chains.safe import safe_code
+    from streams.config import load_settings
+
+    return SafeChain(int(network), safe_code(load_settings().home / "safe")["proxy"])
 
 
 def suite_of(chain: Chain[Any]) -> Suite:

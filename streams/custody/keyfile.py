@@ -1,26 +1,17 @@
 """What a signer keeps, in one encrypted file: its own key, its shares of the vaults' keys, shares that wait for a ceremony's end.
 
-    M1CEP signer keyfile 1                                          a line: what it is, and the version
-    {"ops":3,"memory":268435456,"salt":"<hex>","digest":"<hex>"}    a line
-    <nonce and ciphertext: XSalsa20-Poly1305 (libsodium's secretbox) under Argon2id of the passphrase>
-
-The digest is of the ciphertext: with it a file that is damaged is told from a passphrase that is wrong. Whoever can write the
-file can put an older one in its place; of that nothing here can tell.
+How it is encrypted is in ``strongbox``.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 from nacl import pwhash
-from nacl.exceptions import CryptoError
-from nacl.secret import SecretBox
 
 from m1cep.custody.frost import ED25519, SECP256K1, TAPROOT
 from m1cep.custody.frost.ceremony import Pending
@@ -29,6 +20,7 @@ from m1cep.custody.frost.hidden import Hidden, Secret
 from m1cep.custody.frost.keys import KeyShare
 from m1cep.errors import CustodyError
 from streams import durable
+from streams.custody.strongbox import STRONG, Strength, derived, locked, opened, read, sealed
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -36,37 +28,7 @@ if TYPE_CHECKING:
 
     from m1cep.custody.frost.suite import Suite
 
-VERSION = 1
 SUITES: dict[str, Suite] = {suite.name: suite for suite in (ED25519, SECP256K1, TAPROOT)}
-_TITLE = b"M1CEP signer keyfile "
-_FIRST_LINE = _TITLE + b"%d\n" % VERSION
-_MOST_BYTES = 64 * 1024 * 1024
-
-
-class Strength(NamedTuple):
-    """How much a guess of the passphrase costs: passes over so much memory.
-
-    Attributes:
-        ops: passes.
-        memory: bytes.
-    """
-
-    ops: int
-    memory: int
-
-
-#: A third of a second and 256 MiB a guess on a small server.
-STRONG = Strength(pwhash.argon2id.OPSLIMIT_MODERATE, pwhash.argon2id.MEMLIMIT_MODERATE)
-#: For tests: no protection for a passphrase that can be guessed.
-WEAK = Strength(pwhash.argon2id.OPSLIMIT_MIN, pwhash.argon2id.MEMLIMIT_MIN)
-
-
-class _Header(msgspec.Struct, forbid_unknown_fields=True):
-    # Bounded: a file of somebody else must not take all memory before it is refused.
-    ops: Annotated[int, msgspec.Meta(ge=1, le=20)]
-    memory: Annotated[int, msgspec.Meta(ge=8192, le=4 * 1024**3)]
-    salt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
-    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 
 class _Share(msgspec.Struct, forbid_unknown_fields=True):
@@ -156,9 +118,9 @@ class Keyfile(Hidden):
         if path.exists():
             raise UsageError(f"{path} is there already", "a keyfile is never overwritten: choose another name")
         salt = secrets.token_bytes(pwhash.argon2id.SALTBYTES)
-        key = _derived(passphrase, salt, strength)
+        key = derived(passphrase, salt, strength)
         file = cls(path, number, Secret(secrets.token_bytes(32)), key, salt, strength)
-        file._lock = _locked(path)
+        file._lock = locked(path)
         file._save()
         return file
 
@@ -175,7 +137,7 @@ class Keyfile(Hidden):
             UsageError: it cannot be read, is no keyfile, or not of this version; the passphrase is wrong; it is in use.
             ShellError: it is damaged.
         """
-        lock = None if to_read or not path.exists() else _locked(path)
+        lock = None if to_read or not path.exists() else locked(path)
         try:
             return cls._opened(path, passphrase, lock)
         except BaseException:
@@ -185,15 +147,10 @@ class Keyfile(Hidden):
 
     @classmethod
     def _opened(cls, path: Path, passphrase: str, lock: int | None) -> Keyfile:
-        header, box = _read(path)
+        header, box = read(path)
         strength, salt = Strength(header.ops, header.memory), bytes.fromhex(header.salt)
-        key = _derived(passphrase, salt, strength)
-        try:
-            plain = SecretBox(key.reveal()).decrypt(box)
-        except CryptoError:
-            raise UsageError(
-                f"{path}: the passphrase is wrong (or somebody has changed the file and its digest)"
-            ) from None
+        key = derived(passphrase, salt, strength)
+        plain = opened(path, box, key)
         try:
             content = msgspec.msgpack.decode(plain, type=_Content)
             file = cls(path, content.number, Secret(content.seed), key, salt, strength)
@@ -291,55 +248,7 @@ class Keyfile(Hidden):
             for name, one in self.waiting.items()
         }
         plain = msgspec.msgpack.encode(_Content(self.number, self._seed.reveal(), shares, waiting))
-        box = bytes(SecretBox(self._key.reveal()).encrypt(plain))  # with a fresh random nonce
-        header = _Header(*self._strength, self._salt.hex(), sha256(box).hexdigest())
         try:
-            durable.replace(self.path, _FIRST_LINE + msgspec.json.encode(header) + b"\n" + box)
+            durable.replace(self.path, sealed(plain, self._key, self._salt, self._strength))
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror}") from error
-
-
-def _locked(path: Path) -> int:
-    """A lock on a file beside it, for the file itself is replaced with every change; it ends with the process."""
-    beside = path.with_name(f".{path.name}.lock")
-    try:
-        lock = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise UsageError(f"{beside} cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise UsageError(f"{path} is in use by another process", "end it first") from None
-    return lock
-
-
-def _derived(passphrase: str, salt: bytes, strength: Strength) -> Secret:
-    if not passphrase:
-        raise UsageError("the passphrase of a keyfile must not be empty")
-    key = pwhash.argon2id.kdf(SecretBox.KEY_SIZE, passphrase.encode(), salt, strength.ops, strength.memory)
-    return Secret(key)
-
-
-def _read(path: Path) -> tuple[_Header, bytes]:
-    """The parts of the file, told apart as far as that is possible without the passphrase."""
-    try:
-        if path.stat().st_mode & 0o077:
-            raise UsageError(f"{path} can be read or written by others", f"chmod 600 {path}")
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    title, _, rest = data.partition(b"\n")
-    if not title.startswith(_TITLE) or len(data) > _MOST_BYTES:
-        raise UsageError(f"{path} is no keyfile of a signer", "make one: m1cep custody identity")
-    if title + b"\n" != _FIRST_LINE:
-        raise UsageError(f"{path} is a keyfile of another version than {VERSION}: use the M1CEP that wrote it")
-    line, _, box = rest.partition(b"\n")
-    try:
-        header = msgspec.json.decode(line, type=_Header)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        header = None
-    if header is None or sha256(box).hexdigest() != header.digest:
-        raise ShellError(f"{path} is damaged: cut off or changed", "put back a copy of it, or restore the shares")
-    return header, box

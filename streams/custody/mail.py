@@ -108,7 +108,7 @@ def outside(value: bytes | None) -> tuple[str, str] | None:
     """Sender and ``about`` as they stand on a letter, unproven: to leave unopened what would not be read. None: no letter."""
     try:
         found = msgspec.json.decode(value or b"", type=_Outside)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found.sender, found.about
 
@@ -128,7 +128,7 @@ def open_letter(value: bytes | None, keys: Mapping[str, bytes]) -> Letter:
     try:
         sealed = msgspec.json.decode(value, type=_Sealed)
         signature = bytes.fromhex(sealed.signature)
-    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise CustodyError(f"expected a signed message: {error}") from None
     key = keys.get(sealed.sender)
     if key is None:

@@ -20,6 +20,13 @@
     signers = [1, 2]
     threshold = 2
 
+    [vaults.alice-safe]          # a Safe: its owners are the signers, each with a key of its own (m1cep custody owner)
+    chain = "safe:31337"
+    account = "alice"
+    signers = [1, 2]
+    threshold = 2
+    owners = {1 = "0x...", 2 = "0x..."}
+
     [audit]                      # if heads of the audit log are to be signed by a key of the signers (m1cep custody keygen audit)
     signers = [1, 2, 3]
     threshold = 2
@@ -48,6 +55,7 @@ AUDIT = "audit"
 
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:@/+-]{0,127}$")]
+Address = Annotated[str, Field(pattern=r"^0x[0-9A-Fa-f]{40}$")]
 Number = Annotated[int, Field(ge=1, le=255)]
 
 
@@ -87,10 +95,19 @@ class Vault(Shared):
     Attributes:
         chain: as ``m1cep.custody.chains.named.chain_named`` takes it.
         account: whose it is.
+        owners: of a Safe: address of each signer, by number.
     """
 
     chain: Name
     account: Name
+    owners: dict[Number, Address] = {}
+
+    @model_validator(mode="after")
+    def _owned(self) -> Vault:
+        is_safe = self.chain.partition(":")[0] == "safe"
+        if set(self.owners) != (set(self.signers) if is_safe else set()):
+            raise ValueError("a vault on safe:CHAIN_ID has owners, one for each signer, and no other vault has")
+        return self
 
 
 class AuditGroup(Shared):

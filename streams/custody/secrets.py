@@ -20,6 +20,7 @@ from m1cep.custody.frost.signing import commit, sign
 from m1cep.custody.frost.taproot import tweak_share
 from m1cep.errors import CustodyError
 from streams.custody.derive import derive
+from streams.custody.owners import NOTHING, owner_keys, sign_as_owner
 from streams.custody.shares import commitments_of
 
 if TYPE_CHECKING:
@@ -51,25 +52,29 @@ class KeyfileSecrets:
         self._keyfile, self._vaults, self._random = keyfile, vaults, random
         self._derived: OrderedDict[tuple[Request, bytes, bytes], list[bytes]] = OrderedDict()
         self._signing: dict[str, tuple[KeyShare, KeyShare]] = {}
+        #: What was asked for before this signer may have signed, as an owner, and forgotten.
+        self.owner_since_ms = 0
 
     def derive(self, request: Request, plan: bytes) -> Sequence[bytes]:
         """The messages to sign."""
-        held = self._held(request.vault)
-        if request.requested_ms < held.since_ms:
+        group, since_ms = self._group(request.vault)
+        if request.requested_ms < since_ms:
             raise CustodyError(
                 "it was asked for before this signer held its share, or before that was restored: ask again under another id"
             )
         # Asked for again when the share is given: nothing but these decides what it is.
-        key = (request, plan, held.share.public.group)
+        key = (request, plan, group)
         if key not in self._derived:
-            unsigned = derive(self._vaults, held.share.public.group, request, plan)
+            unsigned = derive(self._vaults, group, request, plan)
             self._derived[key] = [one.message for one in unsigned.to_sign]
             if len(self._derived) > _MOST_DERIVED:
                 self._derived.popitem(last=False)
         return self._derived[key]
 
     def commit(self, vault: str, epoch: int, count: int) -> tuple[list[Nonces], bytes]:
-        """Fresh nonces for each message."""
+        """Fresh nonces for each message; an owner of a Safe needs none."""
+        if self._is_owner(vault):
+            return [], NOTHING
         share = self._share(vault, epoch)
         made = [commit(share, self._random) for _ in range(count)]
         joined = several.join([said.encode(share.public.suite) for _, said in made])
@@ -93,6 +98,8 @@ class KeyfileSecrets:
         commitments: Mapping[int, bytes],
     ) -> bytes:
         """The shares of the signatures of all messages; nonces that are too many are dropped."""
+        if self._is_owner(vault):
+            return sign_as_owner(self._keyfile.seed, vault, messages)
         share = self._share(vault, epoch)
         said = commitments_of(share.public.suite, commitments, len(messages))
         parts = zip(nonces[: len(messages)], messages, said, strict=True)
@@ -102,6 +109,16 @@ class KeyfileSecrets:
     def verify(self, public_key: str, message: bytes, signature: str) -> bool:
         """Whether a person's signature is by the key."""
         return verify_person(public_key, message, signature)
+
+    def _is_owner(self, vault: str) -> bool:
+        return vault in self._vaults and bool(self._vaults[vault].owners)
+
+    def _group(self, vault: str) -> tuple[bytes, int]:
+        """What the vault's address follows from, and since when this signer knows what it has signed."""
+        if self._is_owner(vault):
+            return owner_keys(self._vaults[vault]).group, self.owner_since_ms
+        held = self._held(vault)
+        return held.share.public.group, held.since_ms
 
     def _held(self, vault: str) -> Held:
         held = self._keyfile.held.get(vault)

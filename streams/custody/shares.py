@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from m1cep.custody.chains.interface import Scheme
 from m1cep.custody.frost import several
 from m1cep.custody.frost.signing import Commitment, SignatureShare, aggregate, verify_signature_share
 from m1cep.errors import CustodyError, M1cepError
 from streams.custody.derive import derive, signing_public
+from streams.custody.owners import NOTHING, OwnerKeys, apart, signed_by, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +49,8 @@ def signatures_of(signature: bytes, unsigned: Unsigned) -> list[bytes]:
     Raises:
         CustodyError: it is not that, or has not a signature for everything that is to be signed.
     """
+    if unsigned.to_sign[0].scheme is Scheme.ECDSA:
+        return apart(signature)
     return several.split("the signature", signature, len(unsigned.to_sign))
 
 
@@ -60,18 +64,19 @@ class GroupCrypto:
 
     def __init__(self, vaults: Mapping[str, Vault], publics: Mapping[str, PublicKeys]) -> None:
         self._vaults = vaults
-        self._publics: dict[str, PublicKeys] = {}
-        self._signing: dict[str, PublicKeys] = {}
+        self._publics: dict[str, PublicKeys | OwnerKeys] = {}
+        self._signing: dict[str, PublicKeys | OwnerKeys] = {}
         self._derived: dict[tuple[str, bytes], Unsigned] = {}
         for vault, public in publics.items():
             self.set_public(vault, public)
 
-    def set_public(self, vault: str, public: PublicKeys) -> None:
+    def set_public(self, vault: str, public: PublicKeys | OwnerKeys) -> None:
         """Go on with a new key, or another epoch of one."""
-        self._publics[vault], self._signing[vault] = public, signing_public(public)
+        signing = public if isinstance(public, OwnerKeys) else signing_public(public)
+        self._publics[vault], self._signing[vault] = public, signing
         self._derived.clear()
 
-    def public(self, vault: str) -> PublicKeys:
+    def public(self, vault: str) -> PublicKeys | OwnerKeys:
         """The public keys as the ceremony gave them; ``group`` is what ``Chain`` and ``Node`` take as the vault's key.
 
         Raises:
@@ -103,6 +108,8 @@ class GroupCrypto:
         """Whether it can be this signer's."""
         try:
             public, messages = self._of(request, epoch, plan)
+            if isinstance(public, OwnerKeys):
+                return signer in public.shares and commitment == NOTHING
             made = commitments_of(public.suite, {signer: commitment}, len(messages))
         except M1cepError:
             return False
@@ -123,6 +130,8 @@ class GroupCrypto:
         """Whether it is this signer's share of every signature of the transaction."""
         try:
             public, messages = self._of(request, epoch, plan)
+            if isinstance(public, OwnerKeys):
+                return signed_by(public, signer, messages, share)
             made = commitments_of(public.suite, commitments, len(messages))
             shares = _shares(public.suite, share, len(messages))
             return all(one.identifier == signer for one in shares) and all(
@@ -140,12 +149,14 @@ class GroupCrypto:
             CustodyError: something of it is not valid.
         """
         public, messages = self._of(request, epoch, plan)
+        if isinstance(public, OwnerKeys):
+            return together(shares)
         made = commitments_of(public.suite, commitments, len(messages))
         of_signers = [_shares(public.suite, share, len(messages)) for share in shares.values()]
         parts = zip(messages, made, zip(*of_signers, strict=True), strict=True)
         return several.join([aggregate(public, message, said, answers) for message, said, answers in parts])
 
-    def _of(self, request: Request, epoch: int, plan: bytes) -> tuple[PublicKeys, list[bytes]]:
+    def _of(self, request: Request, epoch: int, plan: bytes) -> tuple[PublicKeys | OwnerKeys, list[bytes]]:
         messages = [one.message for one in self.unsigned(request, plan).to_sign]
         public = self._signing[request.vault]
         if public.epoch != epoch:

@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import secrets
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
-import orjson
 import structlog
 
 from m1cep.custody.heads import Witness
 from m1cep.custody.heads import messages as heads
 from m1cep.custody.policy import change_policy
 from m1cep.custody.policy.events import parse_fact
-from m1cep.custody.policy.records import of_account, of_action, of_alert
 from m1cep.custody.requests.messages import AskCommitment, AskShare, Propose, Share, Status, Tick, decode, encode
 from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
@@ -36,6 +33,8 @@ from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
 from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
+from streams.custody.owners import owner_address, owner_keys
+from streams.custody.platform import ACCOUNTS, PLATFORM, chains_by_asset, platform_fact
 from streams.custody.policies import newest_policy
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
 from streams.custody.secrets import KeyfileSecrets, verify_person
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-ACCOUNTS = "m1cep.accounts.v1"
 #: Older facts are let go of, once an hour. No window of a policy should be longer.
 KEEP_FACTS_MS = 90 * 24 * 3_600_000
 _FORGET_EVERY_MS = 3_600_000
@@ -73,6 +71,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     quorums: dict[str, tuple[tuple[int, ...], int, int]]
     audit: dict[str, Any] = {}
     policy: str = ""
+    owner_since_ms: int = 0
 
 
 class SignerMachine:
@@ -101,9 +100,10 @@ class SignerMachine:
         self._secrets = KeyfileSecrets(keyfile, roster.vaults)
         self._ceremonies = Ceremonies(roster, keyfile, self._pen)
         self._quorums = {vault: _quorum(held.share.public) for vault, held in keyfile.held.items()}
-        self.signer = Signer(self.number, self._quorums, policy, self._secrets)
-        self._listed_chains = _chains_by_asset(roster)
         self._keyfile, self._remembers = keyfile, False
+        self._quorums |= self._owned()
+        self.signer = Signer(self.number, self._quorums, policy, self._secrets)
+        self._listed_chains = chains_by_asset(roster)
         self._forgot_ms = 0
         self._witness = self._new_witness()
 
@@ -113,8 +113,8 @@ class SignerMachine:
         """Hear a record. What is refused is said in the log, and nothing else is done with it."""
         self._begin()
         try:
-            if topic in {codec.ALERTS, codec.ACTIONS, ACCOUNTS}:
-                return self._fact(self._platform_fact(topic, record))
+            if topic in PLATFORM:
+                return self._fact(platform_fact(topic, record, self._listed_chains))
             sender, about = outside(record.value) or ("", "")
             if about in {"request", "head"} and sender != COORDINATOR:
                 return []  # what signers say to the coordinator; to open all of it would take as long as to sign
@@ -143,6 +143,7 @@ class SignerMachine:
                 quorums,
                 self._witness.snapshot(),
                 self._policy.text,
+                self._secrets.owner_since_ms,
             )
         )
 
@@ -154,6 +155,7 @@ class SignerMachine:
             # A vault that this signer has left is in the state only; of others the keyfile knows best.
             self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums
             self._policy = newest_policy(self._policy, kept.policy)
+            self._secrets.owner_since_ms = kept.owner_since_ms
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
             self._witness = self._new_witness(Witness.copy_of(kept.audit))
         except (msgspec.MsgspecError, CustodyError) as error:
@@ -166,10 +168,24 @@ class SignerMachine:
 
     def _begin(self) -> None:
         """Where there is no state to go on from, but shares: what was asked for until now may have been signed."""
+        if not self._remembers:
+            self._secrets.owner_since_ms = self._clock_ms()
         if not self._remembers and self._keyfile.held:
             _log.warning("signer.memory_lost", signer=self.number, vaults=sorted(self._keyfile.held))
             self._keyfile.memory_lost(self._clock_ms())
         self._remembers = True
+
+    def _owned(self) -> dict[str, Quorum]:
+        """Of Safes of which this signer is an owner."""
+        found = {}
+        for name, vault in self._roster.vaults.items():
+            if vault.owners and self.number in vault.signers:
+                mine = owner_address(self._keyfile.seed, name)
+                if vault.owners[self.number].lower() != mine.lower():
+                    raise CustodyError(f"the roster has another owner {self.number} of vault {name} than mine: {mine}")
+                chain_of(vault.chain)  # whose contracts are fetched now, not when there is something to sign
+                found[name] = _quorum(owner_keys(vault))
+        return found
 
     # -- what is heard
 
@@ -190,7 +206,7 @@ class SignerMachine:
             case "log" | "head":
                 return self._audit(topic, letter)
             case "desk" | "audit" | bookings.ABOUT:
-                return []  # for people, and for the books of accounts
+                return []  # for people
             case _:
                 raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
 
@@ -250,17 +266,6 @@ class SignerMachine:
     def _fact(self, event: FactEvent | None) -> list[Message]:
         return [] if event is None else self._say(self.signer.handle(event))
 
-    def _platform_fact(self, topic: str, record: Record) -> FactEvent | None:
-        try:
-            row = orjson.loads(record.value or b"")
-        except orjson.JSONDecodeError:
-            row = None
-        if not isinstance(row, dict):
-            raise CustodyError("expected a JSON object")
-        if topic == codec.ALERTS:
-            return of_alert(row, _alert_time_ms(record))
-        return of_action(row) if topic == codec.ACTIONS else of_account(row, self._listed_chains)
-
     def _follow_ceremonies(self) -> None:
         for vault, quorum in self._ceremonies.changed().items():
             self._quorums[vault] = quorum
@@ -277,25 +282,6 @@ class SignerMachine:
 
 def _quorum(public: Any) -> Quorum:
     return Quorum(tuple(public.shares), public.threshold, public.epoch)
-
-
-def _chains_by_asset(roster: Roster) -> dict[str, str]:
-    """For whitelists, which name an asset: of one that is on several chains nobody knows which is meant."""
-    found: dict[str, set[str]] = {}
-    for vault in roster.vaults.values():
-        found.setdefault(chain_of(vault.chain).asset.symbol, set()).add(vault.chain)
-    return {asset: next(iter(chains)) for asset, chains in found.items() if len(chains) == 1}
-
-
-def _alert_time_ms(record: Record) -> int:
-    """The alert's event time, from its header; the record's where there is none."""
-    for name, value in record.headers or ():
-        if name == "ce_time":
-            try:
-                return int(datetime.fromisoformat(value.decode()).timestamp() * 1_000)
-            except (ValueError, UnicodeDecodeError, OverflowError):
-                break
-    return record.timestamp or 0
 
 
 def _now_ms() -> int:

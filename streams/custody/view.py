@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from m1cep.custody.audit import sequence_of
 from m1cep.custody.heads.messages import decode_signed
 from m1cep.custody.requests import decode
 from m1cep.custody.requests.messages import Propose, Refused, Status, Vote
@@ -91,6 +92,8 @@ class View:
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
+        #: The audit log as it was sent to the signers, by the number of the entry; the first that came of each.
+        self.log: dict[int, bytes] = {}
         self.policy: PolicyStands | None = None
         #: How often the coordinator has said something of policies.
         self.policy_words = 0
@@ -106,6 +109,9 @@ class View:
                 self._stands(board.decode(letter.body))
             elif letter.sender == COORDINATOR and letter.about == "desk":
                 self._desk(letter)
+            elif letter.sender == COORDINATOR and letter.about == "log":
+                for line in letter.body.encode().split(b"\n"):
+                    self.log.setdefault(sequence_of(line) or 0, line)
             elif letter.sender == COORDINATOR and letter.about == "audit":
                 self.heads.append((parse_head(letter.body), value or b""))
             elif letter.sender == COORDINATOR and letter.about == policies.ABOUT:
@@ -125,7 +131,9 @@ class View:
             seen.request, seen.approvals = message.request, message.approvals
         elif isinstance(message, Status) and by_coordinator:
             seen = self._seen(message.request_id)
-            seen.status, seen.answers = message, seen.answers + 1
+            seen.answers += 1
+            if seen.status is None or _is_newer(message, seen.status):
+                seen.status = message
         elif isinstance(message, Refused) and by_coordinator:
             seen = self._seen(message.request_id)
             seen.answers += 1
@@ -162,6 +170,11 @@ class View:
         except CustodyError:
             return False
         return (letter.sender, letter.about) == (COORDINATOR, "audit") and head.message() == message
+
+
+def _is_newer(one: Status, than: Status) -> bool:
+    """Anybody who may write to the topic can say once more what the coordinator has said before."""
+    return one.time_ms >= than.time_ms and (one.state.ended or not than.state.ended)
 
 
 def show_amount(request: Request) -> str:

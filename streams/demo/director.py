@@ -134,6 +134,13 @@ class Demo:
             self._await(lambda: bool(self._stats(folder).get("ready")), servers, WORKER_READY_S, "the worker")
             if feeder is None:
                 feeder = stack.enter_context(self._feeder(folder, broker.address, home))
+                marks = folder / "marks"  # the seconds asked for are those of the feed, not of its start
+                self._await(
+                    lambda: marks.exists() and marks.stat().st_size > 0,
+                    [*servers, feeder],
+                    WORKER_READY_S,
+                    "the feeder",
+                )
             self._feed(feeder, folder, servers, tail)
             if self._grid is not None:
                 self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")

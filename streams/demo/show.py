@@ -211,7 +211,8 @@ def summary_table(summary: dict[str, Any]) -> Table:
         )
     if rpc := summary.get("rpc"):
         rows["pre-trade"] = (
-            f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; batches p99 {rpc['p99_ms']} ms"
+            f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; "
+            f"a batch took p99 {rpc['p99_ms']} ms"
         )
     for name, text in rows.items():
         table.add_row(Text(name, style="bold"), text)

@@ -11,6 +11,7 @@ the test goes, stdin ends, this process ends, and the kernel kills the workers.
 """
 
 import ctypes
+import importlib
 import json
 import os
 import random
@@ -28,9 +29,10 @@ CRASHED = 70
 class Nursery:
     """The test's side: starts workers and says how they ended."""
 
-    def __init__(self):
+    def __init__(self, *modules):
+        """``modules`` are imported once, beside what every worker needs."""
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, __file__, *modules],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -58,6 +60,8 @@ class Nursery:
 
 def _serve():
     _import_everything()
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     status = {}
     for line in sys.stdin:
         request = json.loads(line)

@@ -13,6 +13,7 @@ session=SECONDS           the group's session time-out, also shorter than the co
 slow-sink=SECONDS         every request that writes to Kafka is held back for so long
 clock=SECONDS             time.time() is so far off
 mutant=NAME               a guarantee is broken on purpose: see ``MUTANTS``; the suite must notice
+custody=...               of custody's processes: see ``sabotage_custody.py``
 """
 
 import asyncio
@@ -355,8 +356,16 @@ MUTANTS = {
     "outbox-never-waits": _outbox_never_waits,
 }
 
+
+def _custody(value):
+    import sabotage_custody
+
+    sabotage_custody.apply(value)
+
+
 _KINDS = {
     "die-at": _die_at,
+    "custody": _custody,
     "raise-at": _raise_at,
     "snapshot-every": _snapshot_every,
     "session": _session,

@@ -10,7 +10,8 @@ import re
 from dataclasses import replace
 
 import hypothesis
-from custodyworld import Faults, G, P, Q, Watch, World, messages_of
+import pytest
+from custodyworld import Faults, G, P, Q, Watch, World, inputs_of, messages_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -276,8 +277,10 @@ def test_whatever_a_coordinator_says_a_signer_signs_one_content_and_uses_no_nonc
                 own.append(answer.commitment)
 
 
-def test_a_nonce_that_is_used_twice_gives_the_key_away(monkeypatch):
+@pytest.mark.parametrize("at_once", [False, True], ids=["of a round", "of the vote"])
+def test_a_nonce_that_is_used_twice_gives_the_key_away(monkeypatch, at_once):
     """What the box is for: with it taken away, two shares of one attempt are two equations with two unknowns."""
+    plan = next(b"plan %d" % n for n in range(9) if inputs_of(b"plan %d" % n) == 1)
     keep = NonceBox.take
 
     def take_and_keep(box, request_id, attempt):
@@ -290,13 +293,15 @@ def test_a_nonce_that_is_used_twice_gives_the_key_away(monkeypatch):
         world.pass_time(10)
         request = world.ask(kind=Kind.TRANSFER, destination="there", amount="7", not_before_ms=0, lock=None)
         signer = world.signers[1]
-        signer.handle(Propose(request, 1))
-        [mine] = signer.handle(AskCommitment(request.id, request.digest(), 1, 1, b"plan 1", (1, 2)))
+        [mine] = signer.handle(Propose(request, 1))
+        if not at_once:
+            [mine] = signer.handle(AskCommitment(request.id, request.digest(), 1, 1, plan, (1, 2)))
         said = []
         for secret in (77, 78):
             commitments = {1: mine.commitment, 2: pow(G, secret, P).to_bytes(8, "big")}
-            signer.known(request.id).share = b""  # as after a snapshot that is too old
-            said += signer.handle(AskShare(request.id, request.digest(), 1, 1, commitments))
+            known = signer.known(request.id)
+            known.share, known.attempt = b"", 0 if at_once else 1  # as after a snapshot that is too old
+            said += signer.handle(AskShare(request.id, request.digest(), 1, 1, commitments, plan if at_once else None))
         return world, said
 
     world, said = attack()

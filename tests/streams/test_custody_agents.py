@@ -7,17 +7,18 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from custodyhouse import House
+from custodyhouse import CHAINS, PASSPHRASE, House
 from custodyoffice import Office
 
 from m1cep.custody.policy.events import DestinationListed
+from streams.chains.safe import safe_code
 from streams.config import load_settings
+from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS
+from streams.errors import PackageIndexError
 from streams.topics import BUILT_IN, create_topics, topics_of_signers
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
-
-CHAINS = {"bitcoin": "bitcoin:regtest", "solana": "solana:local", "evm": "evm:31337"}
 
 
 class Running:
@@ -54,8 +55,8 @@ class Running:
         self.processes[name].send_signal(signal.SIGKILL)
         self.processes[name].wait()
 
-    def do(self, *arguments, by=None, code=0):
-        more = self.house.person(by) if by else ("--custody", self.house.roster)
+    def do(self, *arguments, by=None, code=0, roster=True):
+        more = self.house.person(by) if by else ("--custody", self.house.roster) if roster else ()
         done = self._run("custody", *arguments, *more, **self.env)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -108,6 +109,17 @@ def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventu
     assert "is refused: the id was used with other contents" in here.do(
         "request", "alice-bitcoin", to, "0.003", "--id", "w-1", by="shop", code=1
     )
+    # Signer 2 has lost its share: the others give it back; then two people change the policy.
+    here.kill(2)
+    keyfile = Keyfile.open(here.house.keyfile(2), PASSPHRASE)
+    keyfile.give_up("alice-bitcoin")
+    keyfile.close()
+    here.begin(2)
+    assert "signer 2 has its share again" in here.do("repair", "alice-bitcoin", "--signer", 2, by="carol")
+    new = here.house.policy.with_name("policy-2.yaml")
+    new.write_text(here.house.policy.read_text().replace("version: 1", "version: 2"))
+    assert "signed by bob" in here.do("policy", new, "--old", here.house.policy, by="bob")
+    assert "version 2, stands" in here.do("policy", new, "--old", here.house.policy, by="carol")
     here.do("refresh", "alice-bitcoin", by="carol")
     here.do("request", "alice-bitcoin", to, "0.001", "--id", "w-3", by="shop")
     eventually(lambda: here.status("w-3")["state"] == "confirmed", 40)
@@ -118,6 +130,23 @@ def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventu
         return found["heads"]["group_to"] > found["seq"] // 2 and found["heads"]["by_coordinator"] > 0
 
     eventually(audited, 40)
+    assert "unbroken" in here.do("audit-copy", file.with_name("copy.jsonl"))
     data = file.read_bytes()
+    assert data.startswith(file.with_name("copy.jsonl").read_bytes()[:10_000])
     file.write_bytes(data.replace(b'"w-1"', b'"w-9"', 1))
     assert "is broken at entry" in here.do("audit", file, code=1)
+
+
+def test_a_safe_whose_owners_are_the_signers(custody, eventually, tmp_path):
+    try:
+        safe_code(tmp_path / "home" / "safe")
+    except PackageIndexError as error:
+        pytest.skip(f"the Safe's contracts cannot be had: {error}")
+    here = custody(["safe"])
+    assert here.house.owners[2] in here.do("owner", "alice-safe", "--keyfile", here.house.keyfile(2), roster=False)
+    eventually(lambda: "0x" in here.do("vaults"), 60)
+    here.do("fund", "alice-safe", "2", by="bob")
+    to = here.list_destination("safe")
+    eventually(lambda: "2 ETH" in here.do("vaults"), 30)
+    out = here.do("request", "alice-safe", to, "0.5", "--wait", "30", "--json", by="shop")
+    assert json.loads(out)["state"] == "confirmed", out

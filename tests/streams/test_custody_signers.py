@@ -11,9 +11,10 @@ from custodians import POLICY
 from m1cep.custody.frost.hidden import Secret
 from streams.config import load_settings
 from streams.custody import watch
-from streams.custody.keyfile import WEAK, Keyfile
+from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS, Pen, open_letter, signer_topic
 from streams.custody.roster import load_roster
+from streams.custody.strongbox import WEAK
 from streams.topics import BUILT_IN, Topic, create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]

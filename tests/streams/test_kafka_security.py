@@ -8,7 +8,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
+from custodyhouse import CHAINS, House
+from custodyoffice import Office
 from grid_spec import SPEC
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ACLOperation
@@ -16,10 +19,13 @@ from kafka.errors import TopicAuthorizationFailedError
 from topics_read import read_topic
 
 from apache_kafka import grants
+from m1cep.custody.policy.events import DestinationListed
 from m1cep.grid import wire
 from m1cep.grid.orders import Side
 from streams.config import load_settings
-from streams.topics import Topic, create_topics
+from streams.custody.keyfile import WEAK
+from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, signer_topic
+from streams.topics import Topic, create_topics, topics_of_signers
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.kafka_only]
 
@@ -175,6 +181,74 @@ def test_a_venue_runs_with_its_grants(server, as_user, m1cep, start_m1cep, tmp_p
         venue.close()
 
 
+def client_of(server, users, user):
+    """Settings of a Kafka client of kafka-python, for a user."""
+    return {
+        "bootstrap_servers": server.at("SASL_SSL"),
+        "security_protocol": "SASL_SSL",
+        "ssl_context": ssl.create_default_context(cafile=str(server.certificates.ca)),
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": user,
+        "sasl_plain_password": users[user],
+    }
+
+
+def send_as(server, users, user, *messages):
+    producer = KafkaProducer(**client_of(server, users, user), acks="all", enable_idempotence=False)
+    try:
+        for message in messages:
+            producer.send(message.topic, message.value, key=message.key, headers=message.headers).get(20)
+    finally:
+        producer.close(timeout=1)
+
+
+def test_custody_runs_with_the_grants_of_signers_coordinator_requester_and_facts(
+    server, users, as_user, m1cep, start_m1cep, tmp_path, eventually
+):
+    """Each process, person and source of facts as a user of its own, from the key to the release."""
+    house = House(tmp_path / "house", ("solana",), signers=2, strength=WEAK)
+    create_topics(load_settings(broker=server.address), topics_of_signers(house.numbers))
+    for user, options in (("coordinator", house.coordinator()), *((f"signer-{n}", house.signer(n)) for n in (1, 2))):
+        stats = tmp_path / f"{user}.json"
+        env = as_user(user) | {"M1CEP_SIGNER_PASSPHRASE_FILE": str(house.passphrase)}
+        log = (tmp_path / f"log-{user}").open("w")
+        process = start_m1cep("worker", *options, "--stats-file", stats, "--stats-every-ms", 50, stderr=log, **env)
+
+        def ready(process=process, stats=stats, log=log):
+            assert process.poll() is None, Path(log.name).read_text()
+            return stats.exists() and json.loads(stats.read_text())["ready"]
+
+        eventually(ready, 60)
+
+    def custody(*arguments, by):
+        done = m1cep("custody", *arguments, *house.person(by), **as_user("requester"))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    custody("keygen", "alice-solana", by="bob")
+    custody("fund", "alice-solana", "5", by="bob")
+    to = Office.stranger(None, "solana")
+    listed = msgspec.json.encode(DestinationListed("listed", "alice", CHAINS["solana"], to, True, 1)).decode()
+    send_as(server, users, "facts", house.pen("operations").write(ROUNDS, "facts", "fact", listed))
+    said = custody("request", "alice-solana", to, "0.1", "--id", "w-1", "--wait", "60", "--json", by="shop")
+    assert json.loads(said)["state"] == "confirmed", said
+
+    letter = house.pen("shop").write(REQUESTS, "w-2", "request", "{}")
+    for user, topic in (("requester", ROUNDS), ("requester", RELEASES), ("facts", REQUESTS), ("facts", RELEASES)):
+        with pytest.raises(TopicAuthorizationFailedError):
+            send_as(server, users, user, letter._replace(topic=topic))
+    for user, topic in (
+        ("facts", ROUNDS),
+        ("requester", REQUESTS),
+        ("requester", signer_topic(1)),
+        ("facts", signer_topic(1)),
+        ("coordinator", signer_topic(1)),
+        ("signer-2", signer_topic(1)),
+    ):
+        values, answer = TestGrants().read(server, users, user, topic)
+        assert (values, answer) == ([], TopicAuthorizationFailedError.errno), (user, topic)
+
+
 @pytest.mark.parametrize("way", ["SCRAM-SHA-256", "PLAIN", "password file", "token", "client certificate"])
 def test_every_way_to_log_in_works_for_both_client_libraries(
     server, as_user, m1cep, orders, worker, users, way, tmp_path
@@ -259,14 +333,7 @@ def test_a_port_that_leads_to_another_machine_is_no_broker_on_this_one(secure_ka
 class TestGrants:
     def read(self, server, users, user, topic):
         """What a user gets of a topic, and what the broker says to a request for it (0: nothing against it)."""
-        client = {
-            "bootstrap_servers": server.at("SASL_SSL"),
-            "security_protocol": "SASL_SSL",
-            "ssl_context": ssl.create_default_context(cafile=str(server.certificates.ca)),
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": user,
-            "sasl_plain_password": users[user],
-        }
+        client = client_of(server, users, user)
         admin = KafkaAdminClient(**client)
         (answer,) = admin.describe_topics([topic])
         admin.close()

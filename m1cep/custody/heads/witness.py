@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from m1cep.custody.audit import Entry, Head, follow, origin
+from m1cep.custody.audit import Entry, Head, follow, origin, sequence_of
 from m1cep.custody.frost.signing import Commitment, commit, sign
 from m1cep.custody.heads.messages import (
     AskHead,
@@ -127,7 +127,7 @@ class Witness:
             self._check_own_words(found)
             self.copy.head = Head(self._name, found.seq, found.hash, found.time_ms)
             return
-        seq = _seq_of(line)
+        seq = sequence_of(line)
         if seq is not None and seq <= last.seq:
             known = self.copy.ends.get(seq)
             if known is None or f'"hash":"{known[0]}"'.encode() in line:
@@ -264,10 +264,3 @@ class Witness:
             return msgspec.convert(kept, Copy, str_keys=True)
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected a signer's copy of the audit log: {error}") from None
-
-
-def _seq_of(line: bytes) -> int | None:
-    try:
-        return msgspec.json.decode(line, type=Entry).seq
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None

@@ -38,7 +38,7 @@ def of_action(action: Mapping[str, Any]) -> Held | None:
     Raises:
         CustodyError: this is no action, or its account is no name that a request could have.
     """
-    if action.get("action") not in set(HoldAction) or action.get("account") is None:
+    if action.get("action") not in list(HoldAction) or action.get("account") is None:
         return None
     fields = {"action": action.get("action"), "account": action.get("account"), "time_ms": action.get("event_time_ms")}
     return _event(Held, "an action", {**fields, "action_id": action.get("id"), "alert_id": action.get("id")})
@@ -56,7 +56,7 @@ def of_account(row: Mapping[str, Any], chains: Mapping[str, str]) -> CredentialC
     """
     kind = row.get("kind")
     fields = {"event_id": row.get("event_id"), "account": row.get("account"), "time_ms": row.get("ts")}
-    if kind in set(Credential):
+    if kind in list(Credential):
         return _event(CredentialChanged, "an event of an account", {**fields, "credential": kind})
     chain = chains.get(str(row.get("asset")))
     if kind != "address_whitelisted" or chain is None:

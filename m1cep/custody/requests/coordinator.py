@@ -121,7 +121,10 @@ class Coordinator:
         if case.state in {State.REQUESTED, State.APPROVING, State.SIGNING}:
             if desk.now_ms >= case.request.expires_ms:
                 ends.end(
-                    desk, case, State.EXPIRED, f"not signed by {shown_time(case.request.expires_ms)}: {_missing(case)}"
+                    desk,
+                    case,
+                    State.EXPIRED,
+                    f"not signed by {shown_time(case.request.expires_ms)}: {_missing(desk, case)}",
                 )
             else:
                 rounds.overdue(desk, case)
@@ -261,9 +264,9 @@ def _vote(desk: Desk, case: Case, event: Vote) -> None:
         rounds.advance(desk, case)
 
 
-def _missing(case: Case) -> str:
+def _missing(desk: Desk, case: Case) -> str:
     if case.state is State.REQUESTED:
         return "the other side was not locked"
     if case.state is State.SIGNING and case.plan is None:
         return "there was no plan for the transaction"
-    return ends.reasons(case)
+    return ends.reasons(case, desk.quorum(case).signers)

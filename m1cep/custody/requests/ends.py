@@ -12,14 +12,17 @@ if TYPE_CHECKING:
     from m1cep.custody.requests.state import Case, Desk
 
 
-def reasons(case: Case) -> str:
-    """Who stands in the way and why, signer by signer."""
+def reasons(case: Case, signers: tuple[int, ...] = ()) -> str:
+    """Who stands in the way and why, signer by signer; of those given also who has said nothing."""
     found = {signer: f"excluded: {how}" for signer, how in case.excluded.items()}
     for signer, vote in case.votes.items():
         if vote.word is not Word.ACCEPT:
             found.setdefault(signer, f"{vote.word.value} ({vote.rule}): {vote.reason}")
     for signer, times in case.late.items():
         found.setdefault(signer, f"late or unable {times} times")
+    for signer in signers if case.votes else ():
+        if signer not in case.votes:
+            found.setdefault(signer, "has not answered")
     return "; ".join(f"signer {signer} {why}" for signer, why in sorted(found.items())) or "no signer has answered"
 
 

@@ -2,6 +2,8 @@
 
 Who says it is for the envelope to prove: the shell takes a message in only if the envelope is signed by the signer, the
 coordinator or the person that the message names. Byte strings (commitments, shares, plans, signatures) are opaque here.
+
+Longer than other modules: one vocabulary, in one place.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ from m1cep.custody.frost.suite import Suite
 from m1cep.errors import CustodyError, M1cepError
 from streams.cli import custody_keys
 from streams.custody.backup import Check, back_up, bring_back, whole_key
-from streams.custody.keyfile import WEAK, Keyfile
+from streams.custody.keyfile import Keyfile
+from streams.custody.strongbox import WEAK
 from streams.errors import UsageError
 
 

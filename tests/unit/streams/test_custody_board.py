@@ -87,8 +87,11 @@ def test_after_a_crash_of_the_coordinator_it_is_written_again(here):
     assert "alice-solana" in view(here).vaults
 
 
-def test_an_expired_request_says_when_in_a_form_that_people_read(here):
-    for one in here.signers.values():
-        here.actors.remove(one)
+def test_without_a_quorum_a_request_expires_and_says_when_and_who_is_missing(here):
+    """n - m + 1 signers are away."""
+    for number in (1, 2):
+        here.actors.remove(here.signers[number])
     request = here.ask("solana", expires_ms=here.now_ms + 3_000)
-    assert "not signed by 2027-01-15T08:00:" in here.until(request, "expired").reason
+    reason = here.until(request, "expired").reason
+    assert "not signed by 2027-01-15T08:00:" in reason
+    assert "signer 1 has not answered; signer 2 has not answered" in reason

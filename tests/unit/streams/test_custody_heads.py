@@ -199,3 +199,22 @@ def test_the_audit_key_signs_no_release(office):
     request = here.ask("solana", vault="audit")
     here.pass_time(2_000)
     assert "there is no vault audit" in here.said(request.id)[-1].reason
+
+
+def test_the_log_on_kafka_is_the_coordinators_log(office):
+    """What ``m1cep custody audit-copy`` writes, after the coordinator's disk is gone."""
+    here = office(seed=1)
+    here.faults = 0.1
+    here.ask("solana")
+    here.pass_time(30_000, 200)
+    here.faults = 0.0
+    here.pass_time(10_000, 200)
+    view = View(here.roster)
+    for record in (*here.topics[LOG], *here.topics[RELEASES]):
+        view.take(record.value)
+    lines = [line for _, line in sorted(view.log.items())]
+    here.journal.flush()
+    own = read_lines(here.folder / "audit.jsonl")
+    assert lines == own[: len(lines)]
+    assert len(own) - len(lines) < 10
+    assert Auditor(here.roster, view).verify(lines).by_group > 0

@@ -12,7 +12,8 @@ from m1cep.custody.frost import ED25519, TAPROOT
 from m1cep.custody.frost.terms import new_key
 from m1cep.errors import CustodyError
 from streams import durable
-from streams.custody.keyfile import WEAK, Keyfile
+from streams.custody.keyfile import Keyfile
+from streams.custody.strongbox import WEAK
 from streams.errors import ShellError, UsageError
 
 RANDOM = seeded("keyfile")

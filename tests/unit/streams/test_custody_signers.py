@@ -121,6 +121,20 @@ def test_three_of_five_release_a_transfer_that_the_chain_takes(tmp_path, vault):
     world.node.close()
 
 
+@pytest.mark.parametrize(("coins", "rounds"), [(1, 1), (2, 1), (3, 2)])
+def test_as_many_coins_as_are_usual_are_signed_for_without_a_round_of_commitments(tmp_path, coins, rounds):
+    world = Funded(tmp_path, "btc")
+    for _ in range(coins - 1):
+        world.fund("btc", world.node, 4 * world.units)
+    request = world.request("btc", world.stranger(), (4 * coins - 1) * world.units)
+    world.run()
+    made = world.group.unsigned(request, world.signatures[request.id].plan)
+    assert len(made.to_sign) == coins
+    assert len(world.answers(Commitment)) == (3 if rounds == 2 else 0)
+    assert world.release(request) >= 1
+    world.node.close()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_transfer_is_signed_where_messages_are_lost_doubled_and_mixed_up(tmp_path, seed):
     world = Funded(tmp_path, "sol", signers=4, threshold=3, seed=seed)
@@ -456,6 +470,9 @@ def test_what_was_joined_is_split_and_nothing_else_is():
     parts = [b"a", b"", b"ccc"]
     joined = several.join(parts)
     assert several.split("it", joined, 3) == parts
+    assert several.split("it", several.first("it", joined, 2), 2) == parts[:2]
+    with pytest.raises(EncodingError, match="it has 3 parts, 4 are needed"):
+        several.first("it", joined, 4)
     for data, count in ((joined, 2), (joined[:-1], 3), (joined + b"x", 3), (b"", 1), (b"\0\1\0", 1)):
         with pytest.raises(EncodingError):
             several.split("it", data, count)

@@ -48,6 +48,9 @@ class Group:
     def commitment_is_valid(self, _request, _epoch, _plan, _signer, commitment):
         return commitment.startswith(b"c")
 
+    def prepared(self, _request, _epoch, _plan, signer, commitment):
+        return b"c%d" % signer if commitment == b"many %d" % signer else None
+
     def share_is_valid(self, _request, _epoch, _plan, _commitments, signer, share):
         return share == b"share %d" % signer
 
@@ -130,6 +133,55 @@ def test_from_request_to_confirmation():
     assert states(talk.hear(Confirmed("w1", "tx-2"))) == ["confirmed"]  # with another fee, say
     assert talk.case.txid == "tx-2"
     assert talk.coordinator.open == []
+
+
+# -- commitments with the votes
+
+
+def vote_and_commit(talk, *signers, number=1):
+    said = []
+    for signer in signers:
+        vote = Vote("w1", talk.request.digest(), signer, Word.ACCEPT, number, "rest", "", "0" * 64, b"many %d" % signer)
+        said += talk.hear(vote)
+    return said
+
+
+def test_signers_that_have_committed_with_their_votes_are_asked_for_shares_at_once():
+    talk = Talk()
+    talk.hear(Submit(REQUEST))
+    vote_and_commit(talk, 1, 2, 5)
+    said = talk.hear(Planned("w1", b"plan"))
+    ask = only(AskShare, said)
+    assert (ask.attempt, ask.plan, ask.commitments) == (1, b"plan", {1: b"c1", 2: b"c2", 5: b"c5"})
+    assert not [one for one in said if isinstance(one, AskCommitment)]
+    assert only(Refused, talk.hear(Cancel("w1", "eve"))).reason.startswith("too late to cancel")
+    assert only(AskShare, talk.after(2_000)) == ask  # as long as there is no answer
+    talk.commit((1, 2, 5))  # of nobody's asking: nothing comes of it, and nobody is to blame
+    assert talk.case.excluded == {}
+    assert states(talk.share((1, 2, 5))) == ["signed"]
+
+
+def test_where_one_has_not_committed_with_its_vote_all_are_asked_to():
+    talk = Talk()
+    talk.hear(Submit(REQUEST))
+    vote_and_commit(talk, 1, 2)
+    talk.vote(5)
+    ask = only(AskCommitment, talk.hear(Planned("w1", b"plan")))
+    assert (ask.attempt, ask.signers) == (1, (1, 2, 5))
+    talk.commit(ask.signers)
+    assert states(talk.share(ask.signers)) == ["signed"]
+
+
+def test_another_attempt_has_commitments_of_its_own():
+    talk = Talk()
+    talk.hear(Submit(REQUEST))
+    vote_and_commit(talk, 1, 2, 5)
+    talk.hear(Planned("w1", b"plan"))
+    talk.vote(3)
+    ask = only(AskCommitment, talk.hear(Unable("w1", 2, 1, "it has lost its nonces")))
+    assert (ask.attempt, ask.signers) == (2, (1, 3, 5))
+    assert talk.commit((1, 3)) == []
+    assert only(AskShare, talk.commit((5,), attempt=2) + talk.commit((1, 3), attempt=2)).plan is None
 
 
 # -- the id
@@ -360,7 +412,10 @@ def test_expired_says_what_was_missing():
     assert talk.case.state is State.APPROVING
     [status] = talk.after(1)
     assert (status.state, status.unresolved) == (State.EXPIRED, False)
-    assert status.reason == "not signed by 1970-01-01T00:18:20.000Z: signer 2 wait (big): needs 1 of officers"
+    assert status.reason == (
+        "not signed by 1970-01-01T00:18:20.000Z: signer 2 wait (big): needs 1 of officers; signer 3 has not answered; "
+        "signer 4 has not answered; signer 5 has not answered"
+    )
 
 
 def test_expired_for_want_of_a_plan():

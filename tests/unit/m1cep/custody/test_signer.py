@@ -188,6 +188,116 @@ def test_a_snapshot_holds_no_nonce():
     assert str(nonce) not in json.dumps(talk.signer.snapshot())
 
 
+# -- the first attempt without a round of its own: commitments came with the votes
+
+TWO_INPUTS = next(b"plan %d" % n for n in range(9) if inputs_of(b"plan %d" % n) == 2)
+
+
+def at_once(talk, vote, plan=PLAN, attempt=1, **others):
+    ask = talk.ask_share(vote, attempt, **others)
+    return msgspec.structs.replace(ask, plan=plan)
+
+
+def test_a_vote_for_it_commits_and_the_share_is_given_at_once_and_only_to_the_same_question():
+    talk = Talk()
+    vote = talk.vote()
+    ask = at_once(talk, vote)
+    [share] = talk.say(ask)
+    assert isinstance(share, Share)
+    assert talk.say(ask) == [share]
+    for other in (at_once(talk, vote, _2=OTHERS[3]), at_once(talk, vote, b"plan 9"), talk.ask_share(vote)):
+        assert refused(talk.say(other), "was given in this attempt")
+    assert refused(talk.say(at_once(talk, vote, attempt=2)), "were given up")
+    assert len(talk.world.watch.transcript) == 1
+    talk.restart()
+    assert talk.say(ask) == [share]
+
+
+def test_the_same_proposal_gets_the_same_commitment_and_a_vote_against_it_has_none():
+    talk = Talk()
+    assert talk.vote() == talk.vote()
+    [against] = talk.alert()
+    assert (against.word, against.commitment) == (Word.REJECT, b"")
+    talk = Talk(amount="2000")  # waits for people
+    assert (talk.vote().word, talk.vote().commitment) == (Word.WAIT, b"")
+
+
+def test_the_votes_nonces_are_gone_after_a_restart_an_attempt_with_rounds_and_another_epoch():
+    talk = Talk()
+    vote = talk.vote()
+    talk.restart()
+    assert refused(talk.say(at_once(talk, vote)), "were given up")
+    assert isinstance(talk.say(talk.ask_share(talk.commit(attempt=2), attempt=2))[0], Share)
+
+    talk = Talk()
+    vote = talk.vote()
+    talk.commit()
+    assert refused(talk.say(at_once(talk, vote, attempt=2)), "were given up")
+
+    talk = Talk()
+    vote = talk.vote()
+    talk.signer.set_quorum("v", Quorum((1, 2, 3, 4, 5), 3, 2))
+    assert refused(talk.say(msgspec.structs.replace(at_once(talk, vote), epoch=2)), "were given up")
+    assert talk.world.watch.transcript == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"plan": b"?"}, "the plan is refused"),
+        ({"plan": TWO_INPUTS}, "is not enough"),
+        ({"commitments": {2: OTHERS[2], 3: OTHERS[3], 4: OTHERS[3]}}, "different signers"),
+        ({"commitments": {1: OTHERS[2], **OTHERS}}, "expected the commitment of the vote"),
+        ({"commitments": {1: b"", **OTHERS}}, "expected the commitment of the vote"),
+        ({"digest": "f" * 64}, "other contents"),
+        ({"epoch": 7}, "expected epoch 1"),
+    ],
+)
+def test_what_is_wrong_is_refused_and_the_votes_nonces_stay(change, why):
+    talk = Talk()
+    vote = talk.vote()
+    assert refused(talk.say(msgspec.structs.replace(at_once(talk, vote), **change)), why)
+    assert isinstance(talk.say(at_once(talk, vote))[0], Share)
+
+
+def test_too_few_signers_get_no_share_at_once():
+    talk = Talk()
+    vote = talk.vote()
+    few = {1: vote.commitment, 2: OTHERS[2]}
+    assert refused(talk.say(msgspec.structs.replace(at_once(talk, vote), commitments=few)), "expected 3 signers, got 2")
+
+
+def test_an_alert_after_the_vote_is_in_the_way_of_a_share_at_once():
+    talk = Talk()
+    vote = talk.vote()
+    talk.alert()
+    assert refused(talk.say(at_once(talk, vote)), "were given up")
+    assert talk.world.watch.transcript == []
+
+
+def test_a_commitment_that_cannot_be_one_costs_the_votes_nonces():
+    talk = Talk()
+    vote = talk.vote()
+    assert refused(talk.say(at_once(talk, vote, _2=b"?")), "the commitments are refused")
+    assert refused(talk.say(at_once(talk, vote)), "no nonces")
+    assert talk.world.watch.transcript == []
+
+
+def test_a_signer_that_cannot_commit_yet_votes_all_the_same():
+    talk = Talk()
+    talk.world.unprepared.add(1)
+    vote = talk.vote()
+    assert (vote.word, vote.commitment) == (Word.ACCEPT, b"")
+    assert isinstance(talk.say(talk.ask_share(talk.commit()))[0], Share)
+
+
+def test_a_snapshot_holds_no_nonce_of_a_vote():
+    talk = Talk()
+    talk.vote()
+    [[nonce]] = [pair for _, pair in talk.signer._nonces._pairs.values()]
+    assert str(nonce) not in json.dumps(talk.signer.snapshot())
+
+
 # -- one content under one id
 
 

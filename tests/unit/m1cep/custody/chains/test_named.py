@@ -24,7 +24,7 @@ def test_another_name_is_refused_with_those_there_are(name):
         chain_named(name)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "safe"])  # which needs the Safe team's contracts
 def test_a_local_chain_is_the_one_that_its_name_says(kind):
     node = open_local(kind)
     assert chain_named(node.chain.name) == node.chain
