@@ -73,7 +73,7 @@ async def build(context: AgentContext) -> LedgerRunner:
         for topic in readers
         for number in range(found.partitions[topic])
     }
-    beats = [Heartbeat(partial(str, at)) for at in asked.databases]
+    beats = [Heartbeat(partial(connect_writer, at)) for at in asked.databases]
     return LedgerRunner(context, shards, readers, places, beats)
 
 

@@ -7,22 +7,20 @@ It writes one record to the WAL and no table: nothing grows, nothing is to be ti
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 import structlog
 
-from streams.database.connection import connect
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from streams.database.connection import BoundedConnection
+    Connection = psycopg.Connection[tuple[Any, ...]]
 
 log = structlog.get_logger(__name__)
 
 PERIOD_S = 0.2
-ANSWER_TIMEOUT_S = 3.0
+END_TIMEOUT_S = 1.0
 #: Not "on": a beat that waits for the replica would be one that nobody sees when it matters.
 _SESSION = "SET synchronous_commit = local"
 _BEAT = "SELECT pg_logical_emit_message(true, 'm1cep', '')"
@@ -32,13 +30,12 @@ class Heartbeat:
     """A thread that beats until it is closed, on a new connection whenever one is lost. Use as a context manager.
 
     Args:
-        address: gives the primary's connection string (:func:`~streams.database.addresses.writer_address`); asked at each
-            connection.
+        connect: to the primary, as the role that writes, by a connection of which every wait ends.
         period_s: between two beats.
     """
 
-    def __init__(self, address: Callable[[], str], period_s: float = PERIOD_S) -> None:
-        self._address = address
+    def __init__(self, connect: Callable[[], Connection], period_s: float = PERIOD_S) -> None:
+        self._connect = connect
         self._period_s = period_s
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="m1cep-heartbeat", daemon=True)
@@ -51,17 +48,17 @@ class Heartbeat:
         self.close()
 
     def close(self) -> None:
-        """End it; returns when the connection is closed."""
+        """End it. Where the server does not answer, the thread is left to end by itself."""
         self._ended.set()
-        self._thread.join()
+        self._thread.join(END_TIMEOUT_S)
 
     def _run(self) -> None:
-        connection: BoundedConnection | None = None
+        connection: Connection | None = None
         lost = False
         while not self._ended.wait(self._period_s):
             try:
                 if connection is None:
-                    connection = connect(self._address(), ANSWER_TIMEOUT_S)
+                    connection = self._connect()
                     connection.execute(_SESSION)
                 connection.execute(_BEAT)
                 if lost:

@@ -48,6 +48,7 @@ LABELS = ("a", "b")
 MEND_PERIOD_S = 0.05
 STREAMING_TIMEOUT_S = 30.0
 _PAUSE_S = 0.02
+_BEAT_TIMEOUT_S = 3.0
 _RETRY_S = 1.0  # after a server could not be started
 
 
@@ -225,7 +226,7 @@ class EmbeddedDatabase:
         thread = threading.Thread(target=watch, name="m1cep-mend-database", daemon=True)
         thread.start()
         try:
-            with Heartbeat(self._write_address):
+            with Heartbeat(self._connect_writer):
                 yield self
         finally:
             ended.set()
@@ -233,8 +234,8 @@ class EmbeddedDatabase:
                 self.replica.give_up_copying()  # nobody who ends it waits for a large copy
                 thread.join(_PAUSE_S)
 
-    def _write_address(self) -> str:
-        return self.write_url.get_secret_value()
+    def _connect_writer(self) -> BoundedConnection:
+        return connect(self.write_url.get_secret_value(), _BEAT_TIMEOUT_S)
 
     def _start_primary(self) -> None:
         node = self.primary
