@@ -9,6 +9,7 @@ from m1cep.codegen.view import view_converters
 from m1cep.errors import RuleFailure, SourceText
 from m1cep.model.alert import Alert, AlertIds, clip_event_ids
 from m1cep.runtime.batch import Batch
+from m1cep.runtime.lookups import deciding
 from m1cep.runtime.merge import Merge
 from m1cep.snapshot import fingerprint
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from m1cep.codegen.view import Convert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
+    from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.merge import LateRow
     from m1cep.runtime.outcome import Hit
 
@@ -34,7 +36,20 @@ class Running:
         self.operator = rule.start(self.module)
         self.key_dict = self.module["key_dict"]
         self._ids = AlertIds(rule.id, rule.version)
+        self._lists: dict[str, str] = {}
+        self._params: dict[str, str] = {}
         self.alerts = 0
+
+    @property
+    def looks_up(self) -> bool:
+        """Whether the rule reads lists or parameters."""
+        return bool(self.module.bindings or self.rule.matter.params)
+
+    def look_up(self, values: dict[str, Any], lookups: Lookups) -> None:
+        """From now on lists and parameters are these; ``values`` is what ``bound`` made of them for this rule."""
+        if self.module.bindings:
+            self.module.namespace.update(values)
+        self._lists, self._params = deciding(self.rule.needs, lookups)
 
     def alert(self, hit: Hit) -> Alert:
         """The alert of a match."""
@@ -43,7 +58,8 @@ class Running:
         self.alerts += 1
         events = hit.events
         alert_id = self._ids.of(key, events if hit.identity is None else hit.identity)
-        return Alert(alert_id, rule.id, rule.severity, key, hit.row, hit.event_time, clip_event_ids(events))
+        ids = clip_event_ids(events)
+        return Alert(alert_id, rule.id, rule.severity, key, hit.row, hit.event_time, ids, self._lists, self._params)
 
     def failure(self, error: Exception) -> RuleFailure:
         """The error with the SQL that it came from."""

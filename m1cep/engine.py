@@ -105,11 +105,10 @@ class Engine:
         revision = self._lookups.revision
         if revision == self._revision:
             return
-        running = [r for c in self._channels.values() for r in c.rules if r.module.bindings or r.rule.matter.params]
+        running = [r for c in self._channels.values() for r in c.rules if r.looks_up]
         values = [bound(r.rule.needs, self._lookups) for r in running]  # all of them before any is changed
         for r, found in zip(running, values, strict=True):
-            if r.module.bindings:
-                r.module.namespace.update(found)
+            r.look_up(found, self._lookups)
         self._revision = revision
 
     @property

@@ -139,7 +139,7 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
         module, start = generate(plan, stream, name or rule_id, matter)
     except (RecursionError, TooComplexError):
         raise RuleError("the statement is nested too deeply", source, hint="write it flatter") from None
-    needs = Needs(rule_id, module.bindings, matter.typed_params(), fixed, matter.on_missing == "unknown")
+    needs = Needs(rule_id, module.bindings, matter.typed_params(), fixed, matter.on_missing)
     inputs = tuple(streams[n] for n in stream.inputs)
     known = frozenset(s.name for s in streams.values() if not s.is_view)
     return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, needs, start)

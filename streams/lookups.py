@@ -48,6 +48,15 @@ def load_lookups(folder: str | Path | None = None) -> FixedLookups:
     return FixedLookups(entries, found, overrides)
 
 
+def load_params(file: Path) -> tuple[dict[str, Parameter], dict[str, dict[str, Any]]]:
+    """The parameters of a file like params.yaml, and the values of rules' ``:name`` by rule.
+
+    Raises:
+        UsageError: it cannot be read, or is not of that form; names file and line.
+    """
+    return _params(file)
+
+
 def _list_name(file: Path) -> str:
     if file.suffix != ".txt" or not file.is_file() or not _NAME.fullmatch(file.stem):
         raise UsageError(f"{file} is not a list", "a list is a file NAME.txt, NAME of letters, digits, _ . -")

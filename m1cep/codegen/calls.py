@@ -117,8 +117,15 @@ def _converted(writer: ExprWriter, arg: Expr, source: str, type_: SqlType) -> st
     return f"to_{type_.kind.lower()}({source})"
 
 
-def membership(writer: ExprWriter, e: Call) -> tuple[list[str], str]:
-    """Guards and source of LIKE, IN and IN_LIST: conditions whose falsity is their negation once no operand is NULL."""
+def membership(writer: ExprWriter, e: Call, *, wanted: bool) -> tuple[list[str], str]:
+    """Guards and source of LIKE, IN and IN_LIST being ``wanted``: their falsity is their negation once no operand is NULL."""
+    if e.op == "IN_LIST":
+        return _listed(writer, e, wanted=wanted)
+    guards, body = _member(writer, e)
+    return guards, body if wanted else f"not {body}"
+
+
+def _member(writer: ExprWriter, e: Call) -> tuple[list[str], str]:
     if e.op == "LIKE":
         _, pattern, escape = e.args
         assert isinstance(pattern, Literal)
@@ -126,22 +133,26 @@ def membership(writer: ExprWriter, e: Call) -> tuple[list[str], str]:
         guards, (source,) = writer.operands(e.args[:1])
         matches = writer.constant(like_regex(pattern.value, escape.value).fullmatch)
         return guards, f"({matches}({source}) is not None)"
-    if e.op == "IN_LIST":
-        return _listed(writer, e)
     guards, (source,) = writer.operands(e.args[:1])
     double = e.args[0].type.kind == "DOUBLE"
     items = [a.value for a in e.args[1:] if isinstance(a, Literal)]
     return guards, f"({source} in {writer.constant(frozenset(float(i) if double else i for i in items))})"
 
 
-def _listed(writer: ExprWriter, e: Call) -> tuple[list[str], str]:
-    name, item, optional = e.args
+def _listed(writer: ExprWriter, e: Call, *, wanted: bool) -> tuple[list[str], str]:
+    """A rule that fails closed asks another set whether something is not listed: without the list, both questions hold."""
+    name, item, on_missing = e.args
     assert isinstance(name, Literal)
-    assert isinstance(optional, Literal)
-    entries = writer.bind(f"list_{identifier(name.value)}", Binding("list", name.value))
+    assert isinstance(on_missing, Literal)
+    if wanted or on_missing.value != "fail_closed":
+        entries = writer.bind(f"list_{identifier(name.value)}", Binding("list", name.value))
+    else:
+        entries = writer.bind(f"cleared_{identifier(name.value)}", Binding("cleared", name.value))
     guards, (source,) = writer.operands((item,))
     text = source if item.type.kind == "STRING" else f"str({source})"
-    return ([f"{entries} is not None"] if optional.value else []) + guards, f"({text} in {entries})"
+    there = [f"{entries} is not None"] if on_missing.value == "unknown" else []
+    body = f"({text} in {entries})"
+    return there + guards, body if wanted else f"not {body}"
 
 
 def body(e: Call, s: list[str]) -> str:

@@ -115,8 +115,8 @@ class ExprWriter:
         if op in _COMPARE:
             return self.comparison(op if wanted else _NEGATED[op], args)
         if op in {"IN", "LIKE", "IN_LIST"}:
-            guards, body = calls.membership(self, e)
-            return "(" + " and ".join([*guards, body if wanted else f"not {body}"]) + ")"
+            guards, body = calls.membership(self, e, wanted=wanted)
+            return "(" + " and ".join([*guards, body]) + ")"
         if not e.nullable:
             return self.value(e) if wanted else f"(not {self.value(e)})"
         return f"({self.value(e)} is {wanted})"

@@ -25,6 +25,9 @@ class Alert(msgspec.Struct, frozen=True):
         row: the SELECT list.
         event_time: of the last contributing event, of the time-out, or of a window's last moment, in the stream's unit.
         events: ids of the contributing events, oldest first, at most MAX_EVENT_IDS.
+        lists: version by name of the lists that the rule reads, as they were when the match was decided. The id does not depend
+            on them.
+        params: the same of its parameters; values in place of those of its front matter are called ``rules.ID``.
     """
 
     id: str
@@ -34,6 +37,8 @@ class Alert(msgspec.Struct, frozen=True):
     row: dict[str, Any]
     event_time: int
     events: list[str]
+    lists: dict[str, str] = {}  # msgspec gives each its own
+    params: dict[str, str] = {}
 
     @property
     def key_text(self) -> str:
@@ -42,19 +47,21 @@ class Alert(msgspec.Struct, frozen=True):
         return str(values[0]) if len(values) == 1 else orjson.dumps(values, default=str).decode()
 
     def to_json(self) -> bytes:
-        """The JSON object of the contract."""
-        return orjson.dumps(
-            {
-                "id": self.id,
-                "rule": self.rule,
-                "severity": self.severity,
-                "key": self.key,
-                "row": self.row,
-                "event_time": self.event_time,
-                "events": self.events,
-            },
-            default=str,  # DECIMAL: exact digits as text
-        )
+        """The JSON object of the contract; ``lists`` and ``params`` only where there are some."""
+        content: dict[str, Any] = {
+            "id": self.id,
+            "rule": self.rule,
+            "severity": self.severity,
+            "key": self.key,
+            "row": self.row,
+            "event_time": self.event_time,
+            "events": self.events,
+        }
+        if self.lists:
+            content["lists"] = self.lists
+        if self.params:
+            content["params"] = self.params
+        return orjson.dumps(content, default=str)  # DECIMAL: exact digits as text
 
 
 def clip_event_ids(ids: list[str]) -> list[str]:

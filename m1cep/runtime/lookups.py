@@ -6,13 +6,12 @@ gives out does not change: new content is a new object and a higher ``revision``
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from m1cep.errors import EngineError
 from m1cep.model.parameter import fitted
+from m1cep.runtime.versions import ListVersion, value_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,6 +38,10 @@ class Lookups(Protocol):
     def revision(self) -> int:
         """Another number whenever anything below has changed."""
 
+    @property
+    def current(self) -> bool:
+        """False when what is here is what was known last, and nobody can be asked whether it still is so."""
+
     def members(self, name: str) -> AbstractSet[str] | None:
         """The entries of a list, as text; None when there is no such list."""
 
@@ -64,6 +67,7 @@ class FixedLookups:
     """
 
     revision = 0
+    current = True
 
     def __init__(
         self,
@@ -91,15 +95,29 @@ class FixedLookups:
     def versions(self) -> Mapping[str, str]:
         """12 hexadecimal digits of SHA-256 over the contents: equal contents, equal version."""
         if self._versions is None:
-            found = {f"list {name}": _digest(sorted(entries)) for name, entries in self._lists.items()}
-            found |= {f"param {name}": _digest([p.default, dict(p.by_key)]) for name, p in self._params.items()}
-            found |= {f"rule {rule}": _digest(values) for rule, values in self._rules.items()}
+            found = {f"list {name}": ListVersion(entries).text for name, entries in self._lists.items()}
+            found |= {f"param {name}": parameter_version(param) for name, param in self._params.items()}
+            found |= {f"rule {rule}": value_version(values) for rule, values in self._rules.items()}
             self._versions = found
         return self._versions
 
 
-def _digest(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:12]
+def parameter_version(parameter: Parameter) -> str:
+    """The version of a parameter's values."""
+    return value_version([parameter.default, dict(parameter.by_key)])
+
+
+class _Everything(frozenset[str]):
+    """Has whatever is looked for."""
+
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+_EVERYTHING = _Everything()
+_NOTHING: frozenset[str] = frozenset()
+#: In an alert, the version of a list that a rule which fails closed could not ask.
+UNAVAILABLE = "unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +125,9 @@ class Binding:
     """A name of generated code whose value the engine supplies.
 
     Attributes:
-        kind: ``list`` (entries), ``param`` (the value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other
-            keys, perhaps None), ``value`` (a rule's ``:name``).
+        kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``param`` (the
+            value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
+            rule's ``:name``).
         name: of the list, the parameter, or the rule's parameter.
         type: of the values; None for a list.
         default: of a ``value``, in the front matter.
@@ -129,14 +148,23 @@ class Needs:
         bindings: by the name in generated code.
         params: names of the front matter's parameters.
         fixed: those of them that are part of the plan.
-        may_lack: lists and parameters that are not there are NULL.
+        on_missing: the front matter's.
     """
 
     rule: str
     bindings: Mapping[str, Binding]
     params: Mapping[str, tuple[Any, SqlType]]
     fixed: frozenset[str]
-    may_lack: bool
+    on_missing: str
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether lists and parameters that are not there are NULL."""
+        return self.on_missing == "unknown"
+
+    def closed(self, lookups: Lookups) -> bool:
+        """Whether the rule fails closed now."""
+        return self.on_missing == "fail_closed" and not lookups.current
 
 
 def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
@@ -150,11 +178,30 @@ def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
     for name, binding in needs.bindings.items():
         if binding.kind == "value":
             found[name] = overrides.get(binding.name, binding.default)
-        elif binding.kind == "list":
-            found[name] = _members(needs, binding.name, lookups)
+        elif binding.kind in {"list", "cleared"}:
+            entries = _members(needs, binding.name, lookups)
+            if needs.closed(lookups):
+                entries = _EVERYTHING if binding.kind == "list" else _NOTHING
+            found[name] = entries
         else:
             found[name] = _parameter(needs, binding, lookups)
     return found
+
+
+def deciding(needs: Needs, lookups: Lookups) -> tuple[dict[str, str], dict[str, str]]:
+    """Versions of the lists and of the parameters that a rule reads, by name; values in place of its own are ``rules.ID``."""
+    versions = lookups.versions()
+    kinds: dict[str, set[str]] = {"list": set(), "param": set()}
+    for binding in needs.bindings.values():
+        if binding.kind != "value":
+            kinds["list" if binding.kind in {"list", "cleared"} else "param"].add(binding.name)
+    lists = {name: versions[f"list {name}"] for name in sorted(kinds["list"]) if f"list {name}" in versions}
+    if needs.closed(lookups):
+        lists = dict.fromkeys(lists, UNAVAILABLE)
+    params = {name: versions[f"param {name}"] for name in sorted(kinds["param"]) if f"param {name}" in versions}
+    if needs.params and f"rule {needs.rule}" in versions:
+        params[f"rules.{needs.rule}"] = versions[f"rule {needs.rule}"]
+    return lists, params
 
 
 def _overrides(needs: Needs, lookups: Lookups) -> dict[str, Any]:

@@ -46,16 +46,23 @@ class ExpressionChecker:
 
     Attributes:
         params: the front matter's.
-        may_lack: lists and parameters that are not there make a condition unknown, instead of the engine refusing the rule.
+        on_missing: the front matter's.
+        reads_list: some expression asks a list.
         fixed_params: those of ``params`` whose value a plan needs (WITHIN, a frame): they cannot change at run time.
     """
 
     source: SourceText
     params: Mapping[str, Any]
-    may_lack: bool = False
+    on_missing: str = "last_known"
     fixed_params: set[str] = field(default_factory=set)
+    reads_list: bool = False
     _depth: int = 0
     _weights: dict[int, tuple[Expr, int]] = field(default_factory=dict)
+
+    @property
+    def may_lack(self) -> bool:
+        """Whether lists and parameters that are not there are NULL, instead of the engine refusing the rule."""
+        return self.on_missing == "unknown"
 
     def refuse(self, message: str, node: exp.Expr, hint: str = "") -> RuleError:
         """An error at a node's place."""

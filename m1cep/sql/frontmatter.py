@@ -36,8 +36,10 @@ class FrontMatter(BaseModel):
         action: what is to be done beyond the alert.
         params: named values that the SQL uses as ``:name``; text such as ``5 s`` is an INTERVAL.
         suppress: after an alert, further alerts of the same key are dropped and counted for this long (event time).
-        on_missing: what a list or parameter means that is not there: ``refuse``, the engine does not start; ``unknown``, it is
-            NULL, so that no condition on it is true.
+        on_missing: what holds of a list or parameter that is not there, or that cannot be asked for now. ``last_known``: what was
+            known last; what never was there keeps the engine from starting. ``fail_closed``: the same, but while it cannot be
+            asked for, every condition on a list holds, be it that something is on it or that it is not. ``unknown``: what never
+            was there is NULL, so that no condition on it is true; else what was known last.
         max_open: most attempts followed at once per key in a pattern without WITHIN whose conditions look at what a match has
             taken; the oldest beyond it is dropped and counted.
         max_rows: most rows kept per key in a pattern without WITHIN; beyond it the oldest attempt is dropped and counted.
@@ -52,7 +54,7 @@ class FrontMatter(BaseModel):
     action: Literal["alert", "freeze_account", "halt_grid", "hold_withdrawal"] = "alert"
     params: dict[str, Any] = Field(default_factory=dict)
     suppress: Annotated[str, AfterValidator(_duration)] | None = None
-    on_missing: Literal["refuse", "unknown"] = "refuse"
+    on_missing: Literal["last_known", "fail_closed", "unknown"] = "last_known"
     max_open: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_MAX_OPEN
     max_rows: Annotated[int, Field(ge=2, le=10_000_000)] = DEFAULT_MAX_ROWS
 

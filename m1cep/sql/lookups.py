@@ -30,8 +30,9 @@ def in_list(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
         raise checker.refuse("IN_LIST expects a list's name and a value", node, "IN_LIST('sanctions', address)")
     name = _name(checker, args[0], "IN_LIST")
     item = checker.expect(checker.check(args[1], scope), "STRING or integer", args[1], "IN_LIST")
-    optional = Literal(checker.may_lack, BOOLEAN)
-    return Call("IN_LIST", (name, item, optional), BOOLEAN, item.nullable or checker.may_lack, position(node))
+    checker.reads_list = True
+    on_missing = Literal(checker.on_missing, STRING)
+    return Call("IN_LIST", (name, item, on_missing), BOOLEAN, item.nullable or checker.may_lack, position(node))
 
 
 def param(checker: ExpressionChecker, node: exp.Expr, scope: Scope, type_: SqlType) -> Expr:

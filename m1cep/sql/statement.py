@@ -74,8 +74,14 @@ def plan_statement(
     select = statements[0]
     if not isinstance(select, exp.Select):
         raise RuleError(f"expected SELECT, got {type(select).__name__.upper()}", source, position(select))
-    checker = ExpressionChecker(source, matter.typed_params(), may_lack=matter.on_missing == "unknown")
+    checker = ExpressionChecker(source, matter.typed_params(), matter.on_missing)
     plan = _Planner(source, streams, checker).plan(select)
+    if matter.on_missing == "fail_closed" and not checker.reads_list:
+        raise RuleError(
+            "on_missing: fail_closed is about lists, and this rule reads none",
+            source,
+            hint="leave it out, or ask IN_LIST",
+        )
     return plan, frozenset(checker.fixed_params)
 
 

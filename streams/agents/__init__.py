@@ -97,6 +97,12 @@ async def _custody(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _results(context: AgentContext) -> Host:
+    from streams.agents.results import build
+
+    return await build(context)
+
+
 async def _venue(context: AgentContext) -> Host:
     from streams.agents.venue_runner import build
 
@@ -125,6 +131,7 @@ AGENTS = {
     "signer": _signer,
     "custody": _custody,
     "venue": _venue,
+    "results": _results,
     "ledger": _ledger,
     "pretrade": _pretrade,
 }

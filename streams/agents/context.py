@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from streams.agents.outbox import Outbox
     from streams.agents.solo import Machine
     from streams.agents.stats import AgentStats
+    from streams.cache.copies import Copies
+    from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
 
@@ -76,6 +78,7 @@ class WorkerOptions:
         agents: names from ``AGENTS``.
         rules, streams: compiled.
         lookups: lists and parameters for the rules; None means that there are none.
+        cache_url: of the cache, for the agent that writes to it.
         markets: file of the paper exchange's markets; None: the packaged ones.
         limits: file of the pre-trade check's limits; None: the packaged ones.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
@@ -114,7 +117,8 @@ class WorkerOptions:
     stall_timeout_s: float = 60.0
     session_timeout_s: float = 6.0
     fetch_max_wait_ms: int = 20
-    lookups: Lookups | None = None
+    lookups: Still | Copies | Lookups | None = None
+    cache_url: SecretStr | None = None
     markets: Path | None = None
     limits: Path | None = None
     rpc_port: int = 0

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka.errors import GroupAuthorizationFailedError
@@ -23,7 +23,7 @@ from streams.errors import ServerError, ShellError
 from streams.snapshots import StoreError, SupersededError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from streams.agents.flow import Flow
     from streams.agents.keeper import Keeper, Owned
@@ -336,18 +336,62 @@ class Host:
                     await self._commit({TP(topic, number): position for topic, position in at.items() if position})
             self.measure()
 
+    async def change(self, act: Callable[[Partition, bool], bool]) -> int:
+        """Between two batches, change by what partitions judge, and save that before the next: so that whoever goes on from the
+        snapshot judges every event as it was judged.
+
+        A change that the store does not take holds all the same: it is saved later, and a crash before that is no longer exact.
+
+        Args:
+            act: of a partition, and whether it has read all that there is; returns whether it has changed.
+
+        Returns:
+            How many have changed.
+        """
+        changed = 0
+        async with self._saving, self._working:
+            for number, owned in list(self._owned.items()):
+                if not self._taking or owned.partition is None or not act(owned.partition, self._caught_up(number)):
+                    continue
+                changed += 1
+                owned.changed = True
+                if (copied := self._copied(number, owned)) is not None:
+                    await self._store(number, owned, *copied)
+        return changed
+
+    def _caught_up(self, number: int) -> bool:
+        """Whether all that there is of a partition is taken, as far as is known."""
+        partition = self._owned[number].partition
+        assert partition is not None
+        ends = [(self.app.batch_consumer.end_of(TP(topic, number)), at) for topic, at in partition.positions.items()]
+        return all(end is not None and end.offset <= at for end, at in ends)
+
     async def _save(self, number: int, owned: Owned) -> None:
         async with self._working:  # between two batches, when everything that follows from the first is in the outbox
-            if self._owned.get(number) is not owned:
-                return  # lost in a rebalance
-            if self.failed.done():
-                return  # the state may have taken half a batch, or one whose messages have not left
-            assert owned.partition is not None
-            started_s = time.perf_counter()
-            positions, state = dict(owned.partition.positions), owned.partition.snapshot()
-            owned.changed = False
-            self.stats.snapshot_busy_s += time.perf_counter() - started_s
-            pending = owned.acks.pending()  # what follows from later batches does not belong to this snapshot
+            copied = self._copied(number, owned)
+        if copied is not None:
+            await self._store(number, owned, *copied)
+
+    def _copied(self, number: int, owned: Owned) -> tuple[dict[str, int], bytes, Sequence[asyncio.Future[Any]]] | None:
+        """Positions and state now, and what must be acknowledged before they are saved; None: they must not be."""
+        if self._owned.get(number) is not owned:
+            return None  # lost in a rebalance
+        if self.failed.done():
+            return None  # the state may have taken half a batch, or one whose messages have not left
+        assert owned.partition is not None
+        started_s = time.perf_counter()
+        positions, state = dict(owned.partition.positions), owned.partition.snapshot()
+        owned.changed = False
+        self.stats.snapshot_busy_s += time.perf_counter() - started_s
+        return (
+            positions,
+            state,
+            owned.acks.pending(),
+        )  # what follows from later batches does not belong to this snapshot
+
+    async def _store(
+        self, number: int, owned: Owned, positions: dict[str, int], state: bytes, pending: Sequence[asyncio.Future[Any]]
+    ) -> None:
         try:
             await acknowledged(pending)
             size = await self._keeper.save(number, owned.generation, positions, state)

@@ -12,7 +12,10 @@ from m1cep import Engine, RuleFailure
 from streams import codec
 from streams.agents.lanes import LaneReader, Step
 from streams.agents.lanewatch import SLACK_US, watch_lanes
+from streams.agents.librarian import as_before, follow_library, held_until_s
 from streams.agents.partition import Outcome, fresh_records, source_of
+from streams.cache.content import Content, Pinned, usable
+from streams.cache.library import as_library
 from streams.errors import ShellError
 from streams.rekey import all_rekeyed, over_lanes, read_directly
 
@@ -40,6 +43,7 @@ class RiskPartition:
         streams: the stream of each topic that is read as it is.
         lanes: the readers of re-keyed topics; their state is that of the positions.
         live: see :class:`Partition`.
+        lookups: the engine's; they change when ``adopt`` says so, and their versions are part of the state.
     """
 
     def __init__(
@@ -50,9 +54,14 @@ class RiskPartition:
         lanes: Iterable[LaneReader] = (),
         *,
         live: bool = False,
+        lookups: Pinned | None = None,
     ) -> None:
         self.positions = dict(positions)
         self._engine = engine
+        self._lookups = Pinned(Content()) if lookups is None else lookups
+        self.offered: Content | None = None  # what ``adopt`` was given last
+        self.refused: dict[str, str] = {}  # by label of a list or parameter, why its change was not taken over
+        self.held_until_s: float | None = None  # until then, what is read again is judged as it was (the loop's clock)
         self._streams = streams
         self._lanes = {reader.topic: reader for reader in lanes}
         self._newest_us: int | None = None  # that a lane has reached
@@ -171,7 +180,25 @@ class RiskPartition:
     def snapshot(self) -> bytes:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
         lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
-        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live])
+        pins = self._lookups.versions(), self._lookups.current
+        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins])
+
+    def adopt(self, content: Content) -> bool:
+        """From the next event on, judge by these lists and parameters; whether that is a change.
+
+        What rules cannot read of it (``refused``) stays as it was.
+        """
+        self.offered = content
+        found, self.refused = usable(self._engine.rules, self._lookups.content, content)
+        if found.same_as(self._lookups.content):
+            return False
+        self._lookups.set(found)
+        return True
+
+    @property
+    def judges_by(self) -> Content:
+        """The lists and parameters in force here."""
+        return self._lookups.content
 
     def _go_on(self, topic: str, outcome: Outcome, tell: Callable[..., list[Alert]], *what: Any) -> None:
         """Tell the engine something that lets rows go, and note the alerts."""
@@ -226,8 +253,14 @@ class RiskPartition:
 
 def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:
     """Of a snapshot, the engine's part, that of each reader of a re-keyed topic, and whether events were live."""
-    blob, lanes, live = msgspec.msgpack.decode(state)
+    blob, lanes, live, *_ = msgspec.msgpack.decode(state)
     return blob, lanes, live
+
+
+def pins_in(state: bytes) -> tuple[dict[str, str], bool]:
+    """Of a snapshot, the versions of lists and parameters by which the engine judged, and whether they were current."""
+    _, _, _, *pins = msgspec.msgpack.decode(state)
+    return (pins[0][0], pins[0][1]) if pins else ({}, True)
 
 
 def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
@@ -254,6 +287,7 @@ async def build(context: AgentContext) -> Host:
     options = context.options
     if not options.rules:
         raise ShellError("there is no rule to run", "give --rules a file or a folder with .sql rules")
+    library = as_library(options.lookups)
     by_other_keys = all_rekeyed(options.rules)
     count = await context.make_topics(by_other_keys) if by_other_keys else 0
     rules = tuple(over_lanes(rule, count) for rule in options.rules)
@@ -271,18 +305,23 @@ async def build(context: AgentContext) -> Host:
             )
             for one in by_other_keys
         }
-        lookups, seen = options.lookups, options.seen
+        seen = options.seen
         if state is None:
-            return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values())
+            lookups = Pinned(library.now)
+            return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values(), lookups=lookups)
         blob, lanes, live = unpacked(state)
         for topic in readers.keys() & lanes.keys():
             readers[topic].load(lanes[topic])
+        lookups = as_before(library, *pins_in(state))
         engine = Engine.restore(rules, blob, changed=True, lookups=lookups, seen=seen)
-        return RiskPartition(positions, engine, streams, readers.values(), live=live)
+        partition = RiskPartition(positions, engine, streams, readers.values(), live=live, lookups=lookups)
+        partition.held_until_s = held_until_s()
+        return partition
 
     versions = {rule.id: rule.version for rule in rules}
     topics = [*streams, *(one.topic for one in by_other_keys)]
     host = await context.new_host("risk", topics, open_partition, versions)
+    host.beside(follow_library(host, library, context))
     if by_other_keys:
         sources = {one.stream.topic for one in by_other_keys}
         host.beside(watch_lanes(host, context.outbox, sources, count, max(0.02, options.idle_timeout_s / 2)))

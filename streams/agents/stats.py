@@ -32,6 +32,8 @@ class AgentStats:
         commits: commits that the broker confirmed.
         snapshots: saved; ``snapshot_failures`` those that the store did not take.
         snapshot_bytes: size of the last, by partition number.
+        lookups: version by name of the lists and parameters in force; ``lookups_current`` False while the cache is away.
+        lookups_changes: taken over, by partition; ``lookups_refused`` those that rules could not read.
         snapshot_busy_s: seconds in which no event was processed because state was being copied.
     """
 
@@ -57,6 +59,10 @@ class AgentStats:
     snapshot_failures: int = 0
     snapshot_bytes: dict[int, int] = field(default_factory=dict)
     snapshot_busy_s: float = 0.0
+    lookups: dict[str, str] = field(default_factory=dict)
+    lookups_current: bool = True
+    lookups_changes: int = 0
+    lookups_refused: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -90,6 +96,10 @@ class AgentStats:
             "snapshot_failures": self.snapshot_failures,
             "snapshot_bytes": sum(self.snapshot_bytes.values()),
             "snapshot_busy_s": round(self.snapshot_busy_s, 3),
+            "lookups": self.lookups,
+            "lookups_current": self.lookups_current,
+            "lookups_changes": self.lookups_changes,
+            "lookups_refused": self.lookups_refused,
         }
 
 

@@ -16,12 +16,15 @@ from streams.cli import (
     demo,
     grid,
     ledger,
+    lists,
+    pretrade,
     produce,
     replay,
     rules,
     servers,
     soak,
     topics,
+    values,
     worker,
 )
 from streams.errors import ExitCode, ShellError
@@ -44,7 +47,11 @@ app.command("produce")(produce.produce)
 app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
+app.add_typer(lists.app, name="lists")
+app.add_typer(values.params, name="params")
+app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
+app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)

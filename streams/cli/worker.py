@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from m1cep import Rule
     from streams.agents.context import CustodyOptions, LedgerOptions
+    from streams.cache.copies import Copies
+    from streams.cache.library import Still
     from streams.config import Settings
 
 #: On this machine is usually the embedded broker: a group is joined after half of the session's time, and new data are only
@@ -21,7 +25,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey"})
-_WITH_LOOKUPS = _WITH_RULES | {"pretrade"}
+_WITH_LOOKUPS = frozenset({"risk", "pretrade"})
 _WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
 Rules = Annotated[
@@ -106,7 +110,6 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.files import load_rules, load_streams
     from streams.gateways.access import venue_access
     from streams.logs import configure_logs
-    from streams.lookups import load_lookups
     from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
@@ -119,35 +122,64 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)
     declared = load_streams(streams) if set(names) - _WITHOUT_STREAMS else {}
-    run_worker(
-        WorkerOptions(
-            agents=names,
-            rules=load_rules(rules, declared) if ruled else [],
-            streams=declared,
-            lookups=load_lookups(settings.lookups) if not _WITH_LOOKUPS.isdisjoint(names) else None,
-            markets=markets,
-            limits=limits,
-            rpc_port=settings.rpc_port,
-            custody=_custody(settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)),
-            venue=venue_access(settings),
-            client=settings.client_settings(),
-            ledger=_ledger(settings, chart) if "ledger" in names else None,
-            state_dir=settings.state_dir,
-            state_url=settings.state_url,
-            allow_plaintext=settings.allow_plaintext,
-            group=group,
-            stats_file=stats_file,
-            stats_every_s=stats_every_ms / 1000,
-            idle_timeout_s=idle_timeout_ms / 1000,
-            silence_s=silence_ms / 1000,
-            seen=seen,
-            max_waiting=max_waiting,
-            broker_timeout_s=broker_timeout,
-            stall_timeout_s=stall_timeout,
-            session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
-            fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
+    compiled = load_rules(rules, declared) if ruled else []
+    with _library(settings, compiled, names, limits) as library:
+        run_worker(
+            WorkerOptions(
+                agents=names,
+                rules=compiled,
+                streams=declared,
+                lookups=library,
+                cache_url=settings.cache_url,
+                markets=markets,
+                limits=limits,
+                rpc_port=settings.rpc_port,
+                custody=_custody(
+                    settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
+                ),
+                venue=venue_access(settings),
+                client=settings.client_settings(),
+                ledger=_ledger(settings, chart) if "ledger" in names else None,
+                state_dir=settings.state_dir,
+                state_url=settings.state_url,
+                allow_plaintext=settings.allow_plaintext,
+                group=group,
+                stats_file=stats_file,
+                stats_every_s=stats_every_ms / 1000,
+                idle_timeout_s=idle_timeout_ms / 1000,
+                silence_s=silence_ms / 1000,
+                seen=seen,
+                max_waiting=max_waiting,
+                broker_timeout_s=broker_timeout,
+                stall_timeout_s=stall_timeout,
+                session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
+                fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
+            )
         )
-    )
+
+
+@contextmanager
+def _library(
+    settings: Settings, rules: Sequence[Rule], agents: Sequence[str], limits: Path | None
+) -> Iterator[Still | Copies | None]:
+    """Lists and parameters for the agents that judge by them."""
+    if _WITH_LOOKUPS.isdisjoint(agents):
+        yield None
+        return
+    from streams.cache.library import open_library, wanted_by
+
+    wanted = set(wanted_by(rules))
+    if "pretrade" in agents:
+        from streams.rpc.limits import load_limits
+
+        _, checks = load_limits(limits)
+        names = (*checks.refuse_accounts, *checks.refuse_symbols, checks.allow_symbols)
+        wanted |= {f"list {name}" for name in names if name} | {f"param {n}" for n in checks.parameters.values()}
+    library = open_library(settings, wanted)
+    try:
+        yield library
+    finally:
+        library.close()
 
 
 def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:

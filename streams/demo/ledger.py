@@ -72,7 +72,19 @@ class DemoLedger:
         with connect() as owner:  # what a former demo has left
             owner.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
         migrate(connect)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "ledger", "--log-level", "warning"]
+        command = [
+            "nice",
+            "-n",
+            "10",
+            sys.executable,
+            "-m",
+            "streams.cli",
+            "worker",
+            "--agents",
+            "ledger",
+            "--log-level",
+            "warning",
+        ]
         options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "50"]
         if roster is not None:
             options += ["--custody", str(roster)]

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import orjson
 import pytest
 
 import m1cep
@@ -36,10 +37,11 @@ class Changing:
 
     now: FixedLookups
     revision: int = 0
+    current: bool = True
     reads: list = field(default_factory=list)
 
-    def set(self, now):
-        self.now = now
+    def set(self, now, *, current=True):
+        self.now, self.current = now, current
         self.revision += 1
 
     def members(self, name):
@@ -249,3 +251,91 @@ def test_versions_tell_contents():
 def test_wrong_use_is_refused(sql, message):
     with pytest.raises(m1cep.RuleError, match=message):
         compiled(f"SELECT k FROM s WHERE {sql}")
+
+
+class TestFailClosed:
+    """While a list cannot be asked, a rule that fails closed takes every question to it for answered with yes."""
+
+    LISTS = FixedLookups({"bad": ["mallory"], "good": ["alice"]})
+
+    def fires_while_away(self, condition, matter="on_missing: fail_closed", **values):
+        lookups = Changing(self.LISTS, current=False)
+        return fires(f"SELECT k FROM s WHERE {condition}", lookups, matter, **values)
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            "IN_LIST('bad', who)",
+            "NOT IN_LIST('good', who)",
+            "x > 5 AND IN_LIST('bad', who)",
+            "NOT (x < 5 OR IN_LIST('good', who))",
+            "IN_LIST('bad', who) AND NOT IN_LIST('bad', who)",
+            "IN_LIST('bad', n)",
+        ],
+    )
+    def test_holds_whatever_is_asked(self, condition):
+        assert self.fires_while_away(condition, who="alice", x=6, n=3)
+
+    @pytest.mark.parametrize("condition", ["x < 5 AND IN_LIST('bad', who)", "IN_LIST('bad', who)"])
+    def test_answers_nothing_else(self, condition):
+        assert not self.fires_while_away(condition, x=6)  # and NULL is on no list
+
+    @pytest.mark.parametrize("matter", ["", "on_missing: last_known", "on_missing: unknown"])
+    def test_is_declared(self, matter):
+        assert not self.fires_while_away("IN_LIST('bad', who)", matter, who="alice")
+        assert self.fires_while_away("IN_LIST('bad', who)", matter, who="mallory")
+
+    def test_ends_when_the_list_is_back(self):
+        lookups = Changing(self.LISTS, current=False)
+        engine = m1cep.Engine(
+            [compiled("SELECT who FROM s WHERE IN_LIST('bad', who)", "on_missing: fail_closed")], lookups
+        )
+        [alert] = engine.push("s", [row(who="alice")])
+        assert alert.lists == {"bad": "unavailable"}
+        lookups.set(self.LISTS)
+        assert engine.push("s", [row(who="alice")]) == []
+        [alert] = engine.push("s", [row(who="mallory")])
+        assert alert.lists == {"bad": self.LISTS.versions()["list bad"]}
+
+    def test_needs_a_list(self):
+        with pytest.raises(m1cep.RuleError, match="fail_closed is about lists"):
+            compiled("SELECT k FROM s WHERE x > PARAM('max')", "on_missing: fail_closed")
+
+
+class TestVersionsInAlerts:
+    """An alert names the versions of what its rule reads, and of nothing else."""
+
+    KNOWN = FixedLookups({"bad": ["a"], "other": ["b"]}, {"max": 5, "min": 1}, {"r": {"limit": 1}, "q": {"limit": 2}})
+
+    def alert(self, sql, matter="", lookups=KNOWN):
+        [found] = m1cep.Engine([compiled(sql, matter)], lookups).push("s", [row(who="a", x=6)])
+        return found
+
+    def test_of_lists_and_parameters(self):
+        sql = "SELECT k FROM s WHERE IN_LIST('bad', who) AND x > PARAM('max') AND x > :limit"
+        found = self.alert(sql, "params: {limit: 5.0}")
+        v = self.KNOWN.versions()
+        assert (found.lists, found.params) == ({"bad": v["list bad"]}, {"max": v["param max"], "rules.r": v["rule r"]})
+        assert orjson.loads(found.to_json())["lists"] == {"bad": v["list bad"]}
+
+    def test_none_where_nothing_is_read(self):
+        assert not {"lists", "params"} & orjson.loads(self.alert("SELECT k FROM s").to_json()).keys()
+
+    def test_change_with_the_contents_and_the_id_does_not(self):
+        sql = "SELECT k FROM s WHERE IN_LIST('bad', who)"
+        one, two = (self.alert(sql, lookups=FixedLookups({"bad": names})) for names in ("a", "ab"))
+        assert one.id == two.id
+        assert one.lists != two.lists
+
+    @pytest.mark.parametrize("cut", range(3))
+    def test_are_those_of_the_deciding_batch(self, cut):
+        """Whatever the batch cuts and whether the engine was restored: what counts is where the change lies."""
+        rule = compiled("SELECT n FROM s WHERE IN_LIST('bad', who)")
+        events = [row(who="a", n=n, ts=n) for n in range(4)]
+        before, after = FixedLookups({"bad": "a"}), FixedLookups({"bad": "ab"})
+        engine = m1cep.Engine([rule], before)
+        found = [a for part in (events[:cut], events[cut:2]) for a in engine.push("s", part)]
+        engine = m1cep.Engine.restore([rule], engine.snapshot(), lookups=after)
+        found += engine.push("s", events[2:])
+        old, new = before.versions()["list bad"], after.versions()["list bad"]
+        assert [(a.row["n"], a.lists["bad"]) for a in found] == [(0, old), (1, old), (2, new), (3, new)]

@@ -1,0 +1,110 @@
+"""The agent that writes intermediate results of accounts to the cache, beside the rules and off their way.
+
+orders, fills, accounts, alerts, actions ──▶ Results ──(at most every ``WRITE_EVERY_S``, one pipeline)──▶ cache
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from redis import RedisError
+
+from streams import codec
+from streams.agents.partition import Outcome, Timeless, fresh_records
+from streams.cache.address import open_client
+from streams.cache.results import Results, parts, write
+from streams.errors import ShellError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from streams.agents.context import AgentContext
+    from streams.agents.host import Host
+    from streams.cache.results import Changes
+    from streams.transport import Batch
+
+_log = structlog.get_logger(__name__)
+
+WRITE_EVERY_S = 0.1
+_PART = 2_000
+_AWAY_S = 1.0
+
+
+class ResultsPartition(Timeless):
+    """The results of one partition number, and the positions that they stand at."""
+
+    def __init__(self, positions: Mapping[str, int], kinds: Mapping[str, str], state: bytes | None) -> None:
+        self.positions = dict(positions)
+        self.results = Results()
+        self._kinds = kinds
+        if state is not None:
+            self.results.load(state)
+
+    def take(self, batch: Batch) -> Outcome:
+        """Take the batch's new records in; nothing is sent to Kafka."""
+        position = self.positions[batch.topic]
+        records = fresh_records(batch, position)
+        kind = self._kinds[batch.topic]
+        for record in records:
+            self.results.hear(kind, record.value, record.timestamp or 0)
+        if records:
+            self.results.lapse(min((r.timestamp or 0) for r in records) - _SETTLE_MS)
+        self.positions[batch.topic] = max(position, batch.next)
+        return Outcome(events=len(records))
+
+    def snapshot(self) -> bytes:
+        """As of the positions."""
+        return self.results.state()
+
+
+#: Topics are read side by side: fills may come so much behind the orders that they belong to, by the records' times.
+_SETTLE_MS = 60_000
+
+
+async def build(context: AgentContext) -> Host:
+    """The host of the agent.
+
+    Raises:
+        ShellError: no cache is given, or a topic is missing.
+    """
+    options = context.options
+    if options.cache_url is None:
+        raise ShellError("the agent results writes to a cache, and none is given", "set M1CEP_CACHE_URL")
+    kinds = {options.streams[name].topic: name for name in ("orders", "fills", "accounts")}
+    kinds |= {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
+
+    def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> ResultsPartition:
+        return ResultsPartition(positions, kinds, state)
+
+    host = await context.new_host("results", kinds, open_partition, {})
+    host.beside(_write_for_ever(host, open_client(options.cache_url)))
+    return host
+
+
+async def _write_for_ever(host: Host, client: Any) -> None:
+    away = False
+    while True:
+        await asyncio.sleep(_AWAY_S if away else WRITE_EVERY_S)
+        for partition in host.partitions:
+            results: Results = partition.results  # type: ignore[attr-defined]  # the host's partitions are ours
+            changes = results.take_changes()
+            failed = await _written(client, results, changes)
+            if bool(failed) is not away:
+                away = bool(failed)
+                _log.log(40 if away else 20, "results.cache", state="away" if away else "back", reason=failed)
+            if failed:
+                results.changes.put_back(changes)
+                break
+
+
+async def _written(client: Any, results: Results, changes: Changes) -> str:
+    """Why it could not be written, or nothing."""
+    for part in parts(changes, _PART):
+        fields = {name: results.fields(name) for name in part.accounts}
+        try:
+            await asyncio.to_thread(write, client, part, fields)
+        except (RedisError, OSError) as error:
+            return str(error) or "it does not answer"
+    return ""

@@ -1,0 +1,332 @@
+"""Local copies of what is in force, kept fresh by the server; the reader never waits.
+
+    a thread:  connect ─▶ CLIENT TRACKING ON BCAST ─▶ read all ─▶ ┌─ invalidation: read those again ─┐
+                  ▲                                               └─ silence: PING, or it is away    ┘
+                  └───────────────── away: what was known last goes on, ``current`` is False after the grace
+
+Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was
+emptied, or another one answers) counts as away: nothing ever leaves a list because the cache is empty.
+Longer than others: one thread and its readers share a few values under one lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from redis import RedisError
+
+from m1cep.runtime.versions import ListVersion
+from streams.cache import keys
+from streams.cache.address import open_client, public_address, unreachable
+from streams.cache.content import Content, Entry
+from streams.cache.documents import decoded
+from streams.cache.store import PART
+from streams.errors import ShellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Set as AbstractSet
+    from typing import Self
+
+    from pydantic import SecretStr
+    from redis import Redis
+
+    from m1cep import Parameter
+    from streams.cache.kept import Kept
+
+_log = structlog.get_logger(__name__)
+
+_PING_EVERY_S = 0.5  # a connection that is silent for so long is asked whether it still is one
+_ANSWER_S = 2.0
+_BACKOFF_S = (0.05, 1.0)
+
+
+class LostError(ShellError):
+    """The cache no longer has what it had, or what it has is not what its version says."""
+
+
+class Copies:
+    """Lists, parameters and values of rules as they are in the cache; also what an engine takes for its ``lookups``.
+
+    Args:
+        url: of the cache.
+        wanted: labels of what is to be kept here, such as ``list sanctions``.
+        base: for names that the cache does not have, usually from a folder.
+        kept: where it is kept for a start without the cache.
+        grace_s: after so long without an answer what is known counts as no longer ``current``.
+    """
+
+    def __init__(
+        self,
+        url: SecretStr,
+        wanted: Iterable[str],
+        base: Content | None = None,
+        kept: Kept | None = None,
+        grace_s: float = 2.0,
+    ) -> None:
+        self.address = public_address(url)
+        self._url = url
+        self._wanted = frozenset(wanted)
+        self._base = {k: v for k, v in (base or Content()).entries.items() if k in self._wanted}
+        self._kept = kept
+        self._grace_s = grace_s
+        self._lock = threading.Lock()
+        self._known: dict[str, Entry] = {}  # of the cache alone
+        self._summed: dict[str, ListVersion] = {}  # by label; of the thread alone
+        self._unsaved = False
+        self._now = Content(self._base, current=False)
+        self._revision = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._loaded = threading.Event()
+        self._closing = threading.Event()
+        self._answered_s = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="m1cep-cache", daemon=True)
+        self.invalidations = 0
+        self.connections = 0
+        self.trouble = ""  # why it is away
+
+    # -- for readers -------------------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> Content:
+        """What is in force as far as is known here."""
+        return self._now
+
+    @property
+    def revision(self) -> int:
+        """Another number whenever ``now`` has changed."""
+        return self._revision
+
+    @property
+    def current(self) -> bool:
+        """Of ``now``."""
+        return self._now.current
+
+    def members(self, name: str) -> AbstractSet[str] | None:
+        """The entries of a list."""
+        return self._now.members(name)
+
+    def parameter(self, name: str) -> Parameter | None:
+        """A parameter."""
+        return self._now.parameter(name)
+
+    def overrides(self, rule: str) -> Mapping[str, Any]:
+        """Values for the rule's ``:name``."""
+        return self._now.overrides(rule)
+
+    def versions(self) -> Mapping[str, str]:
+        """Version by label."""
+        return self._now.versions()
+
+    def on_change(self, tell: Callable[[], None]) -> None:
+        """Call ``tell``, from another thread, after each change."""
+        self._listeners.append(tell)
+
+    def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
+        """What was in force when these versions were; may wait for the cache.
+
+        Returns:
+            The content, and the labels of those that are nowhere any more: of these it has what is in force now.
+        """
+        now, found, lost = self._now, dict(self._now.entries), []
+        for label, version in versions.items():
+            if label not in self._wanted or (label in found and found[label].version == version):
+                continue
+            entry = self._kept.find(label, version) if self._kept else None
+            entry = entry or self._fetch_past(label, version)
+            if entry is None:
+                lost.append(label)
+            else:
+                found[label] = entry
+        return Content(found, current=current if versions else now.current), lost
+
+    # -- life --------------------------------------------------------------------------------------------------------
+
+    def start(self, timeout_s: float = 5.0) -> Self:
+        """Return when the cache was read; without it, on what was known last.
+
+        Raises:
+            ServerError: there is neither.
+        """
+        last = self._kept.last(self._wanted) if self._kept else Content()
+        self._known = dict(last.entries)  # the cache must still have them
+        self._thread.start()
+        if self._loaded.wait(timeout_s):
+            return self
+        if not last.entries:
+            self.close()
+            raise unreachable(self._url, RuntimeError(self.trouble or "it does not answer"))
+        _log.error("cache.away_at_start", cache=self.address, reason=self.trouble, known=last.versions())
+        with self._lock:
+            if not self._loaded.is_set():
+                self._set(Content(self._base | self._known, current=False))
+        return self
+
+    def close(self) -> None:
+        """Let go of the cache. What is known here stays."""
+        self._closing.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join(_ANSWER_S * 2)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- the thread --------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        backoff_s = _BACKOFF_S[0]
+        while not self._closing.is_set():
+            started_s = time.monotonic()
+            try:
+                self._follow()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next connection may be better, and no other thread looks
+                self.trouble = str(error)
+            self._save()
+            if time.monotonic() - started_s > _BACKOFF_S[1]:
+                backoff_s = _BACKOFF_S[0]
+            self._look_at_the_clock()
+            self._closing.wait(backoff_s)
+            backoff_s = min(backoff_s * 2, _BACKOFF_S[1])
+
+    def _follow(self) -> None:
+        """One connection, until it ends."""
+        with open_client(self._url, timeout_s=_ANSWER_S) as client:
+            pool: Any = client.connection_pool
+            connection = pool.get_connection()
+            try:
+                stale: set[str | None] = set()
+                parser = connection._parser  # noqa: SLF001 - redis-py has no public way to what a connection is told
+                parser.set_invalidation_push_handler(lambda message: stale.update(message[1] or [None]))
+                connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", keys.NOW)
+                connection.read_response()
+                self.connections += 1
+                self._refresh(client, self._wanted)
+                while not self._closing.is_set():
+                    if connection.can_read(timeout=_PING_EVERY_S):
+                        connection.read_response(push_request=True)
+                    connection.send_command("PING")  # its answer comes behind all that was invalidated until now
+                    connection.read_response()
+                    if stale:
+                        self.invalidations += len(stale)
+                        labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
+                        stale.clear()
+                        self._refresh(client, self._wanted & labels)
+                    elif self._unsaved:
+                        self._save()
+                    self._answered()
+            finally:
+                connection.disconnect()
+
+    def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
+        """Read what is in force of these labels."""
+        ordered = sorted(labels)
+        raw: list[Any] = client.mget([keys.key_of(label) for label in ordered]) if ordered else []
+        fresh: dict[str, Entry] = {}
+        lost: LostError | None = None
+        for label, text in zip(ordered, raw, strict=True):
+            known = self._known.get(label)
+            try:
+                if text is not None:
+                    record = orjson.loads(text)
+                    if known is None or known.version != record["version"]:
+                        fresh[label] = self._read(client, label, record, known)
+                elif known is not None:
+                    raise LostError(f"the cache no longer has {label}, which it had", "import it again")
+            except (ShellError, ValueError, KeyError, TypeError) as error:  # it must not keep others from changing
+                lost = LostError(f"{label} in the cache cannot be used: {error}")
+        with self._lock:
+            self._known = self._known | fresh
+            if fresh or (not lost and not self._now.current):
+                self._set(Content(self._base | self._known, current=not lost or self._now.current))
+        self._unsaved |= bool(fresh)
+        if lost:
+            raise lost
+        self._answered()
+        if not self._loaded.is_set():
+            self._save()
+            self._loaded.set()
+
+    def _save(self) -> None:
+        """When it is quiet: a long list that changes all the time is not written down each time; the cache has those."""
+        if self._unsaved and self._kept:
+            self._kept.save(Content(dict(self._known)))
+        self._unsaved = False
+
+    def _read(self, client: Redis, label: str, record: Mapping[str, Any], known: Entry | None) -> Entry:
+        kind = label.partition(" ")[0]
+        version = str(record["version"])
+        if kind != "list":
+            is_so, value = decoded(kind, record["value"])
+        else:
+            value, found = self._list(client, label, version, known)
+            is_so = found.text
+        if is_so != version:
+            raise LostError(
+                f"{label} in the cache is not what its version {version} says, but {is_so}", "import it again"
+            )
+        return Entry(version, value)
+
+    def _list(self, client: Any, label: str, version: str, known: Entry | None) -> tuple[frozenset[str], ListVersion]:
+        """The entries of a version, and what their version is: of a list that is known in another only what is different."""
+        name = label.partition(" ")[2]
+        key, summed = keys.contents("list", name, version), self._summed.get(label)
+        if known is not None and summed is not None and summed.text == known.version:
+            old = keys.contents("list", name, known.version)
+            if client.exists(old, key) == len({old, key}):
+                gone, come = client.sdiff(old, key) & known.value, client.sdiff(key, old) - known.value
+                now = ListVersion.resumed(summed.count, summed.state)
+                for entry in gone:
+                    now.remove(entry)
+                for entry in come:
+                    now.add(entry)
+                if now.text == version:
+                    self._summed[label] = now
+                    return (known.value - gone if gone else known.value) | come, now
+        entries = frozenset(client.sscan_iter(key, count=PART))
+        self._summed[label] = whole = ListVersion(entries)
+        return entries, whole
+
+    def _fetch_past(self, label: str, version: str) -> Entry | None:
+        kind, _, name = label.partition(" ")
+        try:
+            with open_client(self._url, timeout_s=_ANSWER_S) as client:
+                if kind == "list":
+                    entries: frozenset[str] = frozenset(
+                        client.sscan_iter(keys.contents(kind, name, version), count=PART)
+                    )
+                    return Entry(version, entries) if ListVersion(entries).text == version else None
+                raw: Any = client.get(keys.contents(kind, name, version))
+                return (
+                    None
+                    if raw is None
+                    else self._read(client, label, {"version": version, "value": orjson.loads(raw)}, None)
+                )
+        except (RedisError, OSError, ShellError, ValueError):
+            return None
+
+    def _answered(self) -> None:
+        self._answered_s = time.monotonic()
+        self.trouble = ""
+
+    def _look_at_the_clock(self) -> None:
+        """What is known is no longer current when nobody has said so for too long."""
+        if self._now.current and time.monotonic() - self._answered_s > self._grace_s:
+            with self._lock:
+                self._set(replace(self._now, current=False))
+            _log.error("cache.away", cache=self.address, reason=self.trouble)
+
+    def _set(self, content: Content) -> None:
+        if content.current and not self._now.current:
+            _log.info("cache.current", cache=self.address, versions=content.versions())
+        self._now = content
+        self._revision += 1
+        for tell in self._listeners:
+            tell()

@@ -1,0 +1,186 @@
+"""Files to the entries of a list: text, CSV, and OFAC's forms, made up after its data specification."""
+
+import re
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from streams.cache.ofac import normal_address
+from streams.cache.reading import Reading
+from streams.errors import ShellError, UsageError
+
+SAMPLES = Path(__file__).parents[3] / "docs" / "samples"
+ETH = "0xBAD0000000000000000000000000000000000001"
+REMARKS = (
+    f"DOB 1980; Digital Currency Address - XBT 1MadeUp; alt. Digital Currency Address - ETH {ETH}; Linked To: NO BANK."
+)
+
+
+def sdn(number, name, remarks="-0- "):
+    cells = [str(number), f'"{name}"', *['"-0- "'] * 9, f'"{remarks}"']
+    return ",".join(cells) + "\r\n"
+
+
+def xml(*entries, count=None):
+    body = "".join(entries)
+    about = f"<Publish_Date>11/20/2026</Publish_Date><Record_Count>{len(entries) if count is None else count}</Record_Count>"
+    return f'<?xml version="1.0"?><sdnList xmlns="http://x/XML"><publshInformation>{about}</publshInformation>{body}</sdnList>'
+
+
+def person(name, *addresses, alias=""):
+    ids = "".join(
+        f"<id><uid>1</uid><idType>Digital Currency Address - XBT</idType><idNumber>{a}</idNumber></id>"
+        for a in addresses
+    )
+    aka = f"<akaList><aka><uid>2</uid><lastName>{alias}</lastName></aka></akaList>" if alias else ""
+    passport = "<id><uid>9</uid><idType>Passport</idType><idNumber>P1</idNumber></id>"
+    names = f"<firstName>Ivan</firstName><lastName>{name}</lastName>"
+    return f"<sdnEntry><uid>1</uid>{names}<idList>{ids}{passport}</idList>{aka}</sdnEntry>"
+
+
+@pytest.fixture
+def files(tmp_path):
+    def write(**contents):
+        made = []
+        for name, text in contents.items():
+            made.append(tmp_path / name.replace("_", "."))
+            made[-1].write_bytes(text if isinstance(text, bytes) else text.encode())
+        return made
+
+    return write
+
+
+def read(files, **options):
+    return list(Reading(files, **options))
+
+
+class TestOfac:
+    def test_the_samples_in_both_forms_have_the_same_entries(self):
+        xml_form = [SAMPLES / "sdn-made-up.xml"]
+        csv_form = [SAMPLES / "sdn-made-up.csv", SAMPLES / "alt-made-up.csv"]
+        for take, count in [("address", 2), ("name", 3), ("all", 5)]:
+            found = [set(read(form, take=take)) for form in (xml_form, csv_form)]
+            assert found[0] == found[1]
+            assert len(found[0]) == count
+
+    def test_csv_has_addresses_in_its_remarks(self, files):
+        made = files(SDN_CSV=sdn(1, "MADEUP, Ivan", REMARKS) + sdn(2, "NO BANK") + "\x1a")
+        assert read(made) == ["1MadeUp", ETH.lower()]
+        assert read(made, take="name") == ["MADEUP, Ivan", "NO BANK"]
+        assert len(read(made, take="all")) == 4
+
+    def test_csv_comes_in_several_files(self, files):
+        long = "x" * 990 + "; Digital Currency Address - XBT 1Mad"
+        made = files(
+            SDN_CSV=sdn(1, "MADEUP", long[:1000]),
+            SDNCOMMENTS_CSV=f'1,"{long[1000:]}eUp; and so on."\r\n',
+            ALT_CSV='1,7,"aka","INVENTED","-0- "\r\n',
+            ADD_CSV='1,7,"Street","City","Country","-0- "\r\n',
+        )
+        assert read(made) == ["1MadeUp"]
+        assert read(made, take="name") == ["MADEUP", "INVENTED"]
+
+    def test_remarks_that_are_cut_are_not_taken_for_whole(self, files):
+        made = files(SDN_CSV=sdn(1, "MADEUP", "Digital Currency Address - XBT 1A; ".ljust(1000, "x")) + sdn(2, "OTHER"))
+        with pytest.raises(ShellError, match="line 1: its remarks are cut"):
+            read(made)
+
+    def test_xml(self, files):
+        made = files(SDN_XML=xml(person("MADEUP", "1MadeUp", ETH, alias="INVENTED"), person("OTHER")))
+        assert read(made) == ["1MadeUp", ETH.lower()]
+        assert read(made, take="name") == ["INVENTED", "MADEUP, Ivan", "OTHER, Ivan"]
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            (xml(person("A", "1A"))[:-10], "not XML: no element found"),
+            (xml(person("A", "1A"), count=2), "Record_Count says 2 entries, and there are 1"),
+            (xml(person("A", "1A", "")), "an entry has no address"),
+            ('<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbb">]>' + xml(person("A", "1A"))[21:], "document type"),
+            (xml(person("A", "1\x7fA")), "expected printable characters"),
+        ],
+    )
+    def test_xml_that_is_not_whole_is_refused(self, files, text, reason):
+        with pytest.raises(ShellError, match=re.escape(reason)):
+            read(files(SDN_XML=text))
+
+    @pytest.mark.parametrize(
+        ("row", "reason"),
+        [
+            ("2,too,few\r\n", "expected 12 columns, got 3"),
+            (sdn("x", "NAME"), "expected a number and a name"),
+            (sdn(3, "-0-"), "expected a number and a name"),
+            (sdn(3, "N", "Digital Currency Address - XBT"), "name 1 digital currency addresses, and 0 can be read"),
+        ],
+    )
+    def test_a_bad_row_is_refused_and_told_and_may_be_left_out(self, files, row, reason):
+        made = files(SDN_CSV=sdn(1, "MADEUP", REMARKS) + row + sdn(9, "LAST", "Digital Currency Address - TRX TLast."))
+        with pytest.raises(
+            ShellError, match=rf"1 rows are bad, at most 0 may be: SDN\.CSV, line 2: .*{re.escape(reason)}"
+        ):
+            read(made)
+        told = []
+        assert read(made, max_bad=1, on_bad=lambda *bad: told.append(bad)) == ["1MadeUp", ETH.lower(), "TLast"]
+        assert [(file.name, line) for file, line, _ in told] == [("SDN.CSV", 2)]
+
+    @pytest.mark.parametrize("form", ["csv", "xml"])
+    def test_memory_does_not_grow_with_the_file(self, files, form):
+        def peak(rows):
+            if form == "csv":
+                made = files(**{f"S{rows}_CSV": "".join(sdn(n + 1, f"N {n}", REMARKS) for n in range(rows))})
+            else:
+                made = files(**{f"S{rows}_XML": xml(*(person(f"N {n}", f"1A{n}") for n in range(rows)))})
+            tracemalloc.start()
+            try:
+                assert sum(1 for _ in Reading(made)) == rows * (2 if form == "csv" else 1)
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        peak(10)
+        assert peak(4_000) < 3 * peak(400)
+
+
+class TestOthers:
+    def test_text(self, files):
+        assert read(files(l_txt="\ufeff# comment\n a \n\nb # no comment\r\n")) == ["a", "b # no comment"]
+
+    def test_csv_with_a_column(self, files):
+        made = files(l_csv='name,address\n"A, B",x1\nC,x2\n')
+        assert read(made, column="address") == ["x1", "x2"]
+        for column in ("", "nosuch"):
+            with pytest.raises(UsageError, match=r"l\.csv has no column"):
+                read(made, column=column)
+
+    @pytest.mark.parametrize(
+        ("text", "bad"), [(b"a\nb\0c\n", 1), (b"a\n\xff\xfe\n", 1), (b"a\n" + b"x" * 1001 + b"\n", 1)]
+    )
+    def test_bad_lines(self, files, text, bad):
+        made = files(l_txt=text)
+        with pytest.raises(ShellError, match="1 rows are bad"):
+            read(made)
+        reading = Reading(made, max_bad=1)
+        assert list(reading) == ["a"]
+        assert reading.bad == bad
+
+    def test_nothing_to_put_on_a_list_is_a_mistake(self, files):
+        with pytest.raises(ShellError, match="there is no entry"):
+            read(files(l_txt="# nothing\n"))
+
+    def test_no_file(self, tmp_path):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read([tmp_path / "no.txt"])
+
+
+@pytest.mark.parametrize(
+    ("address", "normal"),
+    [
+        (ETH, ETH.lower()),
+        ("BC1QXY2KGDYGJRSQTZQ2N0YRF2", "bc1qxy2kgdygjrsqtzq2n0yrf2"),
+        ("1AbC", "1AbC"),
+        ("TXyZ", "TXyZ"),
+    ],
+)
+def test_letters_case_is_kept_where_it_means_something(address, normal):
+    assert normal_address(address) == normal
