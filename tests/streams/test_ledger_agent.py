@@ -18,6 +18,7 @@ from streams.config import load_settings
 from streams.custody import bookings
 from streams.custody.mail import Pen
 from streams.embedded import EmbeddedDatabase
+from streams.errors import ServerError
 from streams.ledger import connections, reports
 from streams.ledger.access import writes_that_succeed
 
@@ -156,12 +157,12 @@ class Load:
 
     def _run(self):
         while not self._ended.is_set():
-            for n in range(len(self.events), len(self.events) + 50):
+            for n in range(len(self.events), len(self.events) + 20):
                 topic, event = self._event(n)
                 self.events.append((topic, event))
                 for _ in range(1 + (n % 9 == 0)):
                     self._kafka.producer.send(topic, value=raw(event), key=event["account"].encode())
-            self._ended.wait(0.05)
+            self._ended.wait(0.1)  # slowly: on a busy machine it goes on for long, and all of it is to be booked
         self._kafka.producer.flush()
 
     @staticmethod
@@ -200,15 +201,15 @@ def test_kill_the_agent_and_the_primary_under_load_and_the_books_are_right(
 
         process = ledger(env)
         with Load(kafka) as load:
-            eventually(lambda: booked() > 200, LONG_S)
+            eventually(lambda: booked() > 50, LONG_S)
             ended(process, signal.SIGKILL)
             process = ledger(env)
             before = booked()
-            eventually(lambda: booked() > before + 200, LONG_S)
+            eventually(lambda: booked() > before + 50, LONG_S)
             first = pair.primary
             os.kill(first.process.pid, signal.SIGKILL)
             eventually(lambda: pair.primary is not first, LONG_S)
-            eventually(lambda: booked() > before + 400, LONG_S)
+            eventually(lambda: booked() > before + 100, LONG_S)
             ended(process, signal.SIGKILL)
             process = ledger(env)
         eventually(lambda: booked() >= len(load.events), LONG_S)
@@ -227,5 +228,10 @@ def test_kill_the_agent_and_the_primary_under_load_and_the_books_are_right(
             assert row["held"].strip("0.") == ""
         assert found == {}
         assert kafka.read(DEAD) == []
-        eventually(lambda: reports.counts(connections.readers(settings))["postings"] == len(load.events), LONG_S)
+
+        def read():
+            with suppress(ServerError):  # the replica is made anew
+                return reports.counts(connections.readers(settings))["postings"]
+
+        eventually(lambda: read() == len(load.events), LONG_S)
         assert writes_that_succeed(settings.db_read_url, settings.db_write_url) == []
