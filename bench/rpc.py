@@ -138,16 +138,13 @@ def _tell(rates: dict[str, list[float]], costs: dict[str, list[float]], tails: A
     print(
         f"  calls a second, ratio  {rate['check'] / rate['empty']:10.2f}   of those of an empty method ({rate['empty']:,.0f})"
     )
-    print(
-        f"  server's processor     {cost['check'] / BATCH:10.1f} us a check, so {1e6 * BATCH / cost['check']:,.0f} checks/s of a core"
-    )
+    each = cost["check"] / BATCH
+    print(f"  server's processor     {each:10.1f} us a check, so {1e6 / each:,.0f} checks/s of a core")
     print(f"  ratio                  {cost['check'] / cost['empty']:10.1f}   x an empty call ({cost['empty']:,.0f} us)")
     print(f"one at a time, {RATE} a second:")
     for name in ("check", "empty"):
-        lowest, tail = min(tails[name]), median(tails[name])
-        print(
-            f"  {name:6} p50 {median(middles[name]):6.2f} ms   p99 {tail:6.2f} ms   p99 of the quietest round {lowest:6.2f} ms"
-        )
+        best, tail = min(tails[name]), median(tails[name])
+        print(f"  {name:6} p50 {median(middles[name]):6.2f} ms   p99 {tail:6.2f} ms   best round's p99 {best:6.2f} ms")
     print(f"  p99, ratio             {median(tails['check']) / median(tails['empty']):10.2f}")
 
 

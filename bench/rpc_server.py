@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections import Counter
 from typing import Any
@@ -42,6 +43,9 @@ def _filled_book() -> tuple[Book, Checker]:
 
 async def _serve() -> None:
     book, checker = _filled_book()
+    gc.collect()  # as the worker does, see streams/worker.py
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     freshness = Freshness(max_age_ms=1_000, confirm_within_ms=0)
     server = RiskServer(RiskService(checker, freshness, lambda: None, Counter()), 0)
     methods = {"Call": grpc.unary_unary_rpc_method_handler(_empty)}

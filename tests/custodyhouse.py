@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from streams.custody.keyfile import STRONG, Keyfile
+from streams.custody.keyfile import Keyfile
 from streams.custody.mail import signer_topic  # noqa: F401 - for those who use the house
 from streams.custody.owners import owner_address
 from streams.custody.seeds import load_pen, make_seed
+from streams.custody.strongbox import STRONG
 
 PASSPHRASE = "correct horse battery staple"
 PEOPLE = ("alice", "bob", "carol")

@@ -43,7 +43,7 @@ class Reference:
     def __init__(self):
         self.new, self.cancels, self.fills, self.reserved = {}, {}, {}, {}
 
-    def announced(self, account, order_id, symbol, side, qty, price=None):
+    def announced(self, account, order_id, symbol, side, qty):
         self.new.setdefault((account, order_id), (symbol, side, qty))
         self.reserved.pop((account, order_id), None)
 
@@ -51,7 +51,7 @@ class Reference:
         if (account, order_id) not in self.new:
             self.reserved[account, order_id] = (symbol, side, qty)
 
-    def cancelled(self, account, order_id, symbol, side, left):
+    def cancelled(self, account, order_id, left):
         self.cancels.setdefault((account, order_id), left)
 
     def filled(self, account, order_id, trade_id, symbol, side, qty):

@@ -55,7 +55,7 @@ def of_decimal(amount: Decimal) -> int:
     # Before it is written out: 1e400 must not become a number of 400 digits.
     if not amount:
         return 0
-    if not -DIGITS - MAX_CHARACTERS < amount.adjusted() < len(str(MOST)) - DIGITS:
+    if not -DIGITS - MAX_CHARACTERS < amount.adjusted() < len(str(MOST)) - DIGITS - 1:
         raise PretradeError(f"expected an amount below 10^18 and of at most {DIGITS} decimals, got {amount:.3E}")
     scaled = _EXACT.scaleb(amount, DIGITS)
     found = int(scaled)

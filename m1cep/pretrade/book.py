@@ -91,10 +91,14 @@ class Book:
         self._changed(account, order_id, known, before, side * qty)
 
     def price(self, symbol: str, price: int | None, rank: int = 2) -> None:
-        """A price was heard: 2 of a trade in the market, 1 of a fill, 0 of an order. The later of the best counts."""
+        """A price was heard: 2 of a trade in the market, 1 of a fill, 0 of an order. Of the best the last counts; of orders the
+        highest, for anybody can name a low one.
+        """
         if price is not None:
             market = self._market(symbol)
-            if rank >= market.rank:
+            if not rank and not market.rank:
+                market.price = max(price, market.price or 0)
+            elif rank >= market.rank:
                 market.price, market.rank = price, rank
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
@@ -138,6 +142,11 @@ class Book:
         """The order, unless it is over or was never heard of."""
         found = self.accounts.get(account)
         return None if found is None else found.orders.get(order_id)
+
+    def unheard(self, symbol: str) -> Market:
+        """A symbol of which nothing was heard yet."""
+        first = self.rules.first_prices.get(symbol)
+        return Market(first, -1 if first is None else 1, self.rules.rate(symbol))
 
     def is_over(self, account: str, order_id: str) -> bool:
         """Whether it is one of the last orders of which nothing more can come."""
@@ -189,7 +198,7 @@ class Book:
     def _market(self, symbol: str) -> Market:
         found = self.markets.get(symbol)
         if found is None:
-            found = self.markets[symbol] = Market()
+            found = self.markets[symbol] = self.unheard(symbol)
         return found
 
     def _known(self, account: str, order_id: str, symbol: str, side: Side) -> tuple[Order, int]:

@@ -15,7 +15,7 @@ from m1cep.pretrade.orders import ACCEPTED, Code, Reason, Side
 
 if TYPE_CHECKING:
     from m1cep.pretrade.book import Book
-    from m1cep.pretrade.holdings import Account
+    from m1cep.pretrade.holdings import Account, Market
     from m1cep.pretrade.limits import Limits, Rules
     from m1cep.pretrade.orders import NewOrder
     from m1cep.runtime.lookups import Lookups
@@ -61,9 +61,10 @@ class Checker:
         if (again := self._again(order, account)) is not None:
             return tuple(reasons) + again
         limits = self.in_force.of(order.account, order.symbol)
-        self._order(order, limits, reasons)
+        market = self.book.markets.get(order.symbol) or self.book.unheard(order.symbol)
+        self._order(order, limits, market, reasons)
         self._account(order, account, limits, now_ms, reasons)
-        self._exposure(order, account, limits, reasons)
+        self._exposure(order, account, limits, market, reasons)
         if reasons:
             return tuple(reasons)
         if not dry_run:
@@ -91,18 +92,17 @@ class Checker:
         if rules.allow_symbols and order.symbol not in (lookups.members(rules.allow_symbols) or ()):
             reasons.append(_listed(rules.allow_symbols, lookups))
 
-    def _order(self, order: NewOrder, limits: Limits, reasons: list[Reason]) -> None:
+    @staticmethod
+    def _order(order: NewOrder, limits: Limits, market: Market, reasons: list[Reason]) -> None:
         """The limits of one order by itself."""
         if limits.order_qty is not None and order.qty > limits.order_qty:
             reasons.append(_beyond(Code.ORDER_QTY, "order_qty", limits.order_qty, order.qty, DIGITS))
-        market = self.book.markets.get(order.symbol)
-        last = market.price if market is not None else None
+        last = market.price if market.rank > 0 else None
         if limits.order_value is not None:
-            rate = self.rules.rate(order.symbol)
             price = max(last or 0, order.price or 0)
-            if not price or rate is None:
+            if not price or market.rate is None:
                 reasons.append(Reason(Code.NO_PRICE, "limit/order_value"))
-            elif (value := order.qty * price * rate) > limits.order_value:
+            elif (value := order.qty * price * market.rate) > limits.order_value:
                 reasons.append(_beyond(Code.ORDER_VALUE, "order_value", limits.order_value, value, VALUE_DIGITS))
         if limits.price_band is not None and order.price is not None:
             if not last:
@@ -133,20 +133,21 @@ class Checker:
                 reasons.append(Reason(Code.MARGIN, "limit/margin"))
         return None
 
-    def _exposure(self, order: NewOrder, account: Account | None, limits: Limits, reasons: list[Reason]) -> None:
+    def _exposure(
+        self, order: NewOrder, account: Account | None, limits: Limits, market: Market, reasons: list[Reason]
+    ) -> None:
         if limits.symbol_exposure is None and limits.account_exposure is None and limits.total_exposure is None:
             return
         holding = account.holdings.get(order.symbol, _NOTHING) if account is not None else _NOTHING
         worst = _worst_with(holding, order)
         if (added := worst - holding.worst) <= 0:
             return
-        market = self.book.markets.get(order.symbol)
-        price = (market.price if market is not None else None) or order.price
-        rate = self.rules.rate(order.symbol)
-        if not price or rate is None:
+        # Where nothing was traded yet, limit prices count: those of orders heard of, and the order's own.
+        price = market.price if market.rank > 0 else order.price and max(market.price or 0, order.price)
+        if not price or market.rate is None:
             reasons.append(Reason(Code.NO_PRICE, "limit/exposure"))
             return
-        unit = price * rate
+        unit = price * market.rate
         if limits.symbol_exposure is not None and worst * unit > limits.symbol_exposure:
             reasons.append(
                 _beyond(Code.SYMBOL_EXPOSURE, "symbol_exposure", limits.symbol_exposure, worst * unit, VALUE_DIGITS)
@@ -160,7 +161,7 @@ class Checker:
                     _beyond(Code.ACCOUNT_EXPOSURE, "account_exposure", limits.account_exposure, value, VALUE_DIGITS)
                 )
         if limits.total_exposure is not None:
-            value = ((market.total if market is not None else 0) + added) * unit
+            value = (market.total + added) * unit
             if value > limits.total_exposure:
                 reasons.append(
                     _beyond(Code.TOTAL_EXPOSURE, "total_exposure", limits.total_exposure, value, VALUE_DIGITS)
@@ -179,12 +180,12 @@ class Checker:
     def exposure(self, account: Account) -> int | None:
         """Value of the largest positions that can come of an account, in all symbols; None: a price or a rate is missing."""
         total = 0
-        markets, rate_of = self.book.markets, self.rules.rate
+        markets = self.book.markets
         for symbol, holding in account.holdings.items():
-            price, rate = markets[symbol].price, rate_of(symbol)
-            if not price or rate is None:
+            market = markets[symbol]
+            if not market.price or market.rate is None:
                 return None
-            total += holding.worst * price * rate
+            total += holding.worst * market.price * market.rate
         return total
 
 

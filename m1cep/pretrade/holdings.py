@@ -85,11 +85,13 @@ class Market:
     """A symbol.
 
     Attributes:
-        price: the last one; of a trade in the market where one was heard, else of a fill, else of an order.
+        price: the last one; of a trade in the market where one was heard, else of a fill; else the highest of an order.
         rank: which of these: 2, 1, 0; -1: there is no price.
+        rate: of its quote currency, see ``Rules.rate``.
         total: the sum of the accounts' worst positions, in units.
     """
 
     price: int | None = None
     rank: int = -1
+    rate: int | None = None
     total: int = 0

@@ -93,6 +93,7 @@ class Rules:
         symbols: further bounds: of an account's limit and its symbol's the smaller counts.
         only_known_symbols: whether other symbols are refused.
         quotes: in which currency prices are, by symbol; of the others what follows the last ``-`` or ``/``.
+        first_prices: by symbol, the price until one is heard, in units.
         rates: what a unit of another currency is worth, in 10^-6.
         window_ms: of ``orders_per_window``.
         refuse_alerts: open alerts so grave or graver refuse all orders; None: none does.
@@ -111,6 +112,7 @@ class Rules:
     only_known_symbols: bool = False
     quotes: Mapping[str, str] = field(default_factory=dict)
     rates: Mapping[str, int] = field(default_factory=dict)
+    first_prices: Mapping[str, int] = field(default_factory=dict)
     window_ms: int = 1_000
     refuse_alerts: str | None = "critical"
     refuse_accounts: tuple[str, ...] = ()

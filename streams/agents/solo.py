@@ -153,7 +153,7 @@ class Solo:
             started_s = time.perf_counter()
             self._unsent = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
-            self._tell_stands()
+            await self._tell_stands()
             if self._unsent or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
             await self._send()
@@ -180,11 +180,12 @@ class Solo:
         said += self._machine.tick(time.time_ns() // 1_000_000)
         return said
 
-    def _tell_stands(self) -> None:
+    async def _tell_stands(self) -> None:
         if self._looked is not None:
+            # The consumer's word, not ours: it also goes past what is no record, such as the marks of transactions.
             self._looked(
                 {
-                    tp: Stand(self._positions[tp], see.highwater(tp), see.last_poll_timestamp(tp))
+                    tp: Stand(await see.position(tp), see.highwater(tp), see.last_poll_timestamp(tp))
                     for see in self._consumers.values()
                     for tp in see.assignment()
                 }

@@ -98,6 +98,17 @@ def promote(
         )
 
 
+@app.command()
+def roles() -> None:
+    """Print what makes the roles and the database in a PostgreSQL of your own: for psql, as a superuser, on the primary.
+
+    Example: m1cep db roles | psql postgresql://postgres@db-1.example.com/postgres
+    """
+    from streams.database.roles import script
+
+    typer.echo(script(), nl=False)
+
+
 def _promote_when_asked(database: EmbeddedDatabase, folder: Path) -> None:
     from streams.durable import replace
     from streams.errors import ServerError

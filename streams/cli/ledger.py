@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import proofs
 from streams.config import load_settings
 from streams.errors import ExitCode
 
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 
     from streams.ledger.schema import Connection
 
-app = typer.Typer(no_args_is_help=True, help="Books of accounts: made, read, checked.")
+app = typer.Typer(no_args_is_help=True, help="Books of accounts: made, read, checked; what is owed, proven.")
+app.command()(proofs.prove)
+app.command()(proofs.sign)
+app.command()(proofs.proof)
+app.command()(proofs.reserves)
+# Its options are those of the file that customers run.
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
+    proofs.verify
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Asset = Annotated[str | None, typer.Option(help="Only this asset, by its code in the chart.")]

@@ -17,6 +17,7 @@ from streams.cli import (
     grid,
     ledger,
     lists,
+    pretrade,
     produce,
     replay,
     rules,
@@ -50,6 +51,7 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
+app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)

@@ -22,7 +22,6 @@ from m1cep.custody.requests.messages import (
     SettleLock,
 )
 from m1cep.errors import CustodyError
-from streams.custody.bookings import Booking, Deposited, Freed, PaidOut
 from streams.custody.locks import LockBook, Standing
 from streams.custody.transfers import Job, Transfers, Undone
 from streams.custody.treasury import Purses, Treasury
@@ -30,7 +29,7 @@ from streams.custody.treasury import Purses, Treasury
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from m1cep.custody.chains.interface import Deposit, LocalNode
+    from m1cep.custody.chains.interface import LocalNode
     from m1cep.custody.policy.events import FactEvent
     from m1cep.custody.request import Request
     from m1cep.custody.requests.messages import Heard, Status
@@ -39,15 +38,12 @@ if TYPE_CHECKING:
     Work: TypeAlias = MakePlan | Broadcast | PlaceLock | ReturnLock | SettleLock
     Told: TypeAlias = Heard | FactEvent | Undone | Request
 
-#: Sent after the state was saved, so a crash may have lost what was said between two saves: much less than this.
-_TOLD_AGAIN = 1_000
 _CALM = 10  # where nothing waits for a block, they come so many times slower
 
 
 class Books(msgspec.Struct):
     """All that survives a restart; jobs are by request, and so is what is done and may yet be undone."""
 
-    bookings: list[Booking] = []
     jobs: dict[str, Job] = {}
     done: dict[str, Job] = {}
     locks: LockBook = msgspec.field(default_factory=LockBook)
@@ -74,13 +70,9 @@ class ChainDesk:
     ) -> None:
         self._block_ms = block_ms
         self._treasury = Treasury(vaults, open_node, depth)
-        self._transfers = Transfers(vaults, self._treasury, depth, self.free, self._waits, self._ended)
+        self._transfers = Transfers(vaults, self._treasury, depth, self.free, self._waits)
         #: Is told what belongs into the audit log beside what :meth:`carry_out` and :meth:`tick` give: kind and contents.
         self.note: Callable[[str, dict[str, Any]], None] = lambda _kind, _body: None
-        #: The newest of what the books of accounts were told: they are told again after a restart.
-        self.bookings: list[Booking] = []
-        #: Tells them.
-        self.book: Callable[[Booking], None] = lambda _booking: None
         self._locks = LockBook()
         self._now_ms = self._block_at_ms = 0
         self._look = False  # something has changed: look at once, not with the next block
@@ -119,6 +111,10 @@ class ChainDesk:
     def free(self, vault: str) -> int:
         """What of it is confirmed, not locked and not on its way out, in minor units."""
         return self.told(vault) - self._transfers.set_aside(vault)
+
+    def fee(self, request_id: str) -> int:
+        """What the vault paid for a confirmed release beside its amount, in minor units."""
+        return self._transfers.fee(request_id)
 
     def close(self) -> None:
         """Let go of the chains' software."""
@@ -213,34 +209,11 @@ class ChainDesk:
             self._block_at_ms = min(self._block_at_ms, now_ms + self._block_ms)
         return told
 
-    # -- the books of accounts
-
-    def _deposited(self, vault: str, deposit: Deposit) -> None:
-        chain = self._treasury.node(vault).chain
-        amount, reference = str(deposit.amount), deposit.reference
-        about = (vault, self._treasury.account(vault), chain.name, chain.asset.symbol)
-        self._tell_books(Deposited(*about, amount, reference, self._now_ms))
-
-    def _ended(self, job: Job, *, paid: bool) -> None:
-        one = job.request
-        if paid:
-            about = (one.vault, one.account, one.chain, one.asset, one.amount, str(self._transfers.fee(job)))
-            self._tell_books(PaidOut(one.id, *about, job.reference, self._now_ms))
-        else:
-            self._tell_books(Freed(one.id, one.vault, one.account, self._now_ms))
-
-    def _tell_books(self, booking: Booking) -> None:
-        self.bookings = [*self.bookings[1 - _TOLD_AGAIN :], booking]
-        self.book(booking)
-
-    # -- what is free
-
     def _weigh(self, vault: str) -> list[Told]:
         """Say what is free in a vault where that has changed. While a release is on its way, it is neither in nor out: wait."""
         found = self._treasury.weigh(vault)
         for deposit in found.fresh:
             self.note("deposit", {"vault": vault, "reference": deposit.reference, "amount": str(deposit.amount)})
-            self._deposited(vault, deposit)
         told: list[Told] = [Undone(vault, "deposit", one, units) for one, units in found.gone.items()]
         if any(job.seen for job in self._transfers.jobs.values() if job.request.vault == vault) and not told:
             return []
@@ -260,8 +233,7 @@ class ChainDesk:
 
     def snapshot(self) -> Any:
         """All of it as plain values, fit for msgpack."""
-        jobs, done = self._transfers.jobs, self._transfers.done
-        books = Books(self.bookings, jobs, done, self._locks, self._treasury.purses)
+        books = Books(self._transfers.jobs, self._transfers.done, self._locks, self._treasury.purses)
         return msgspec.to_builtins(books, builtin_types=(bytes,))
 
     def load(self, kept: Any) -> None:
@@ -275,6 +247,6 @@ class ChainDesk:
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the books of the chains: {error}") from None
         self._transfers.jobs, self._transfers.done = books.jobs, books.done
-        self._locks, self._treasury.purses, self.bookings = books.locks, books.purses, books.bookings
+        self._locks, self._treasury.purses = books.locks, books.purses
         for job in self._transfers.jobs.values():
             job.seen = False  # give it to the chain once more: that does no harm, and this one may be new

@@ -22,6 +22,7 @@ import msgspec
 import structlog
 
 from m1cep.custody.frost.keys import PublicKeys
+from m1cep.custody.policy.events import Spending
 from m1cep.custody.request import Kind, Request
 from m1cep.custody.requests import Coordinator, Quorum, Timing, encode
 from m1cep.custody.requests.messages import (
@@ -45,11 +46,12 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks, bookings, policies, rites
+from streams.custody import asks, policies, rites
 from streams.custody.alarms import Alarms
 from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
+from streams.custody.bookings import Bookings
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
@@ -92,7 +94,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audit, policies, alarms: of those desks.
+        audit, policies, alarms, bookings: of those desks.
     """
 
     requests: dict[str, Any]
@@ -103,6 +105,7 @@ class _State(msgspec.Struct):
     audit: Any
     policies: Any
     alarms: Any
+    bookings: Any = ()
 
 
 class CoordinatorMachine:
@@ -151,10 +154,10 @@ class CoordinatorMachine:
         self._window = Window(roster, pen, desk, self._board)
         self._ticked_ms = 0
         self._alarms = Alarms()
-        self._reserved: set[str] = set()  # requests of which the books know
+        self._bookings = Bookings(roster.vaults, chains_pen)
         self._said: list[codec.Message | Packet] = []
         self._asks = AskDesk(roster, desk, self._watches, self._note)
-        desk.note, desk.book = self._note, self._book
+        desk.note = self._desk_notes
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
 
@@ -311,6 +314,9 @@ class CoordinatorMachine:
                 )
                 self._note("undone", {**one._asdict(), "units": str(one.units)})
                 self._said.append(alert)
+                if one.what == "deposit":
+                    now_ms = self._now_ms()
+                    self._said += self._bookings.deposit(one.vault, one.reference, one.units, now_ms, undone=True)
             elif isinstance(one, Request):
                 self._note("payout", msgspec.to_builtins(one))
                 heard.append(Submit(one))
@@ -320,6 +326,8 @@ class CoordinatorMachine:
             else:
                 body = msgspec.json.encode(one, order="sorted").decode()
                 self._note("fact", json.loads(body))
+                if isinstance(one, Spending):
+                    self._said += self._bookings.spending(one, self._desk.fee(one.request_id))
                 key = str(getattr(one, "vault", "") or getattr(one, "request_id", ""))
                 self._said.append(self._chains_pen.write(ROUNDS, key, "fact", body))
         return heard
@@ -330,35 +338,27 @@ class CoordinatorMachine:
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
-        if isinstance(said, Propose):
-            self._reserve(said.request)
         if isinstance(said, Status):
             self._board.touch(name)
             self._desk.hear(said)
-            self._free(said)
             if said.state.ended:
                 self._audit.ended()
+                self._free(said)
+        if isinstance(said, Propose):
+            self._said += self._bookings.reserve(said.request)
         if isinstance(said, Propose | AskCommitment | AskShare):
             self._said.append(self._pen.write(ROUNDS, name, "request", body))
 
-    def _reserve(self, request: Request) -> None:
-        if request.id not in self._reserved:
-            self._reserved.add(request.id)
-            about = (request.vault, request.account, request.chain, request.asset)
-            self._book(bookings.Reserved(request.id, *about, request.amount, request.requested_ms))
-
     def _free(self, status: Status) -> None:
-        """Unresolved, it may yet be paid: then the chains' side says what came of it."""
+        """Tell the books; of one that is unresolved the chains' side will say what came of it."""
         case = self._coordinator.case(status.request_id)
-        if status.state.ended:
-            self._reserved.discard(status.request_id)
-            if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
-                about = (case.request.vault, case.request.account)
-                self._book(bookings.Freed(status.request_id, *about, status.time_ms))
+        if case is not None and status.state is not State.CONFIRMED and not status.unresolved:
+            self._said += self._bookings.free(case.request, status.time_ms)
 
-    def _book(self, booking: bookings.Booking) -> None:
-        body = bookings.encode(booking)
-        self._said.append(self._chains_pen.write(RELEASES, booking.vault, bookings.ABOUT, body))
+    def _desk_notes(self, kind: str, body: dict[str, Any]) -> None:
+        self._note(kind, body)
+        if kind == "deposit":
+            self._said += self._bookings.deposit(body["vault"], body["reference"], int(body["amount"]), self._now_ms())
 
     def _release(self, key: str, about: str, body: str) -> None:
         self._said.append(self._pen.write(RELEASES, key, about, body))
@@ -382,6 +382,7 @@ class CoordinatorMachine:
             self._audit.snapshot(),
             self._policies.snapshot(),
             self._alarms.snapshot(),
+            self._bookings.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -398,8 +399,6 @@ class CoordinatorMachine:
         for status in self._coordinator.statuses():
             self._say(status)
         self._said += [*self._policies.again(), *self._alarms.again()]
-        for booking in self._desk.bookings:
-            self._book(booking)
         return self._taken()
 
     def _restore(self, state: bytes) -> None:
@@ -411,6 +410,7 @@ class CoordinatorMachine:
         self._policies.load(found.policies)
         self._alarms.load(found.alarms)
         self._asks.load(found.answered)
+        self._bookings.load(list(found.bookings))
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():

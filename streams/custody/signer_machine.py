@@ -206,7 +206,7 @@ class SignerMachine:
             case "log" | "head":
                 return self._audit(topic, letter)
             case "desk" | "audit" | bookings.ABOUT:
-                return []  # for people, and for the books of accounts
+                return []  # for people
             case _:
                 raise CustodyError(f"expected a letter about request, ceremony or fact, got {letter.about!r:.40}")
 

@@ -90,7 +90,6 @@ class Transfers:
         depth: confirmations after which a release counts.
         free: what of a vault may leave, in minor units.
         waits: is told which request waits, and for what.
-        ended: is told what was paid, and what never will be.
     """
 
     def __init__(
@@ -100,9 +99,7 @@ class Transfers:
         depth: int,
         free: Callable[[str], int],
         waits: Callable[[str, str], None],
-        ended: Callable[..., None],
     ) -> None:
-        self._ended = ended
         self._vaults, self._treasury, self._depth, self._free, self._waits = vaults, treasury, depth, free, waits
         #: By request. To look at, not to change.
         self.jobs: dict[str, Job] = {}
@@ -128,13 +125,14 @@ class Transfers:
         else:
             del self.jobs[request_id]
 
+    def fee(self, request_id: str) -> int:
+        """What the vault paid for a confirmed release beside its amount; 0 where that is not known any more."""
+        job = self.done.get(request_id)
+        return 0 if job is None else self._derive(job.request, job.plan).fee
+
     def new_chain(self, vault: str) -> None:
         """A local chain was made anew: what was confirmed on the former one is in the vaults' funds."""
         self.done = {name: job for name, job in self.done.items() if job.request.vault != vault}
-
-    def fee(self, job: Job) -> int:
-        """What its vault pays beside the amount, in minor units."""
-        return self._derive(job.request, job.plan).fee
 
     # -- plans and broadcasts
 
@@ -231,7 +229,6 @@ class Transfers:
     def _is_confirmed(self, job: Job) -> list[Told]:
         del self.jobs[job.request.id]
         job.undone, self.done[job.request.id] = False, job
-        self._ended(job, paid=True)
         while len(self.done) > _MOST_DONE:
             del self.done[next(iter(self.done))]
         told: list[Told] = [Confirmed(job.request.id, job.reference), self._spending(job, Spent.RELEASED)]
@@ -256,7 +253,6 @@ class Transfers:
 
     def _is_void(self, job: Job, why: str) -> list[Told]:
         del self.jobs[job.request.id]
-        self._ended(job, paid=False)
         return [Void(job.request.id, why), self._spending(job, Spent.RETURNED)]
 
     def _spending(self, job: Job, spent: Spent) -> Spending:

@@ -83,8 +83,7 @@ class Treasury:
             node.fund(node.chain.address(key), missing)
             node.advance(self._depth)
             # What it had is no news.
-            credited = self.purses.credited.setdefault(vault, {})
-            credited |= {deposit.reference: deposit.amount for deposit in node.deposits(key)}
+            self.purses.credited.setdefault(vault, {}).update({one.reference: one.amount for one in node.deposits(key)})
         return True
 
     def fund(self, vault: str, amount: str) -> int:

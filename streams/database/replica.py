@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 import structlog
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.database.connection import BoundedConnection
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
 
 log = structlog.get_logger(__name__)
 
@@ -55,13 +57,13 @@ class StaleError(ServerError):
         self.lag_s = lag_s
 
 
-def wal_position(writer: psycopg.Connection[tuple[int]] | BoundedConnection) -> int:
+def wal_position(writer: Connection) -> int:
     """The position in the primary's WAL after what the connection has committed, in bytes: for :func:`wait_replayed`."""
     ((position,),) = writer.execute(_POSITION).fetchall()
     return int(position)
 
 
-def wait_replayed(reader: BoundedConnection, position: int, timeout_s: float) -> None:
+def wait_replayed(reader: Connection, position: int, timeout_s: float) -> None:
     """Wait until the replica has carried out the WAL up to the position: what was committed before it can be read then.
 
     Raises:
@@ -80,7 +82,7 @@ def wait_replayed(reader: BoundedConnection, position: int, timeout_s: float) ->
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
 
-def staleness_s(reader: BoundedConnection) -> float:
+def staleness_s(reader: Connection) -> float:
     """Age of what the replica answers with, in seconds; infinite when it does not know or is no replica any more."""
     ((age_s,),) = reader.execute(_AGE).fetchall()
     return math.inf if age_s is None else max(0.0, float(age_s))

@@ -11,7 +11,8 @@ do in a database is taken away from everybody: temporary tables, large objects, 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from textwrap import dedent
+from typing import TYPE_CHECKING, LiteralString
 
 from psycopg import sql
 
@@ -61,6 +62,16 @@ _INSIDE = (
 )
 
 
+def script() -> str:
+    """The same for ``psql`` of an operator, who then gives each role its password."""
+    missing = "SELECT 'CREATE {0} {1}' WHERE NOT EXISTS (SELECT FROM {2} WHERE {3} = '{1}') \\gexec"
+    made = [missing.format("ROLE", name, "pg_roles", "rolname") for name in ROLES]
+    roles = [f"ALTER ROLE {name} LOGIN {_kind(name)} {_HARMLESS};" for name in ROLES]
+    database = missing.format("DATABASE", DATABASE, "pg_database", "datname")
+    server, inside = (";\n".join(dedent(text).strip() for text in part) + ";" for part in (_SERVER, _INSIDE))
+    return "\n".join((*made, *roles, database, server, f"\\connect {DATABASE}", inside, ""))
+
+
 def make_roles(admin: psycopg.Connection[tuple[object, ...]], passwords: Mapping[str, str]) -> None:
     """Make the roles and the database, or bring those that are there up to date.
 
@@ -88,12 +99,15 @@ def _role_statements(
 ) -> Iterator[sql.Composed]:
     for name in ROLES:
         verb = "ALTER" if name in have else "CREATE"
-        kind = "REPLICATION" if name == REPLICATION else "NOREPLICATION"
         text = sql.SQL("{} ROLE {} LOGIN {} {}").format(
-            sql.SQL(verb), sql.Identifier(name), sql.SQL(kind), sql.SQL(_HARMLESS)
+            sql.SQL(verb), sql.Identifier(name), sql.SQL(_kind(name)), sql.SQL(_HARMLESS)
         )
         if password := passwords.get(name):
             # What it is checked by, not itself: statements may end up in the server's log.
             verifier = admin.pgconn.encrypt_password(password.encode(), name.encode(), b"scram-sha-256").decode()
             text += sql.SQL(" PASSWORD {}").format(sql.Literal(verifier))
         yield text
+
+
+def _kind(role: str) -> LiteralString:
+    return "REPLICATION" if role == REPLICATION else "NOREPLICATION"

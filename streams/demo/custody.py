@@ -94,6 +94,11 @@ class DemoCustody:
     _pens: dict[str, Pen] = field(default_factory=dict)
     _roster: Roster | None = None
 
+    @property
+    def roster_file(self) -> Path:
+        """Who is who, once it has started."""
+        return self.folder / "custody" / "roster.toml"
+
     def start(self, stack: ExitStack, environment: Mapping[str, str]) -> list[Process]:
         """Make keys, roster and policy, start the processes and the script; the processes."""
         from streams.topics import create_topics, topics_of_signers
@@ -104,7 +109,7 @@ class DemoCustody:
         create_topics(self.settings, topics_of_signers(SIGNERS))
         common = [
             "--custody",
-            str(home / "roster.toml"),
+            str(self.roster_file),
             "--policy",
             str(home / "policy.yaml"),
             "--log-level",

@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from streams.config import ACCESS, PREFIX
-from streams.demo import custody, dataset, grid, pretrade
+from streams.demo import custody, dataset, grid, ledger, pretrade
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 WORKER_READY_S = 60.0
 DRAIN_S = 20.0
 CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
+LEDGER_S = 5.0
 LOOK_EVERY_S = 0.05
 IDLE_AT_FULL_SPEED_S = 1.0
 
@@ -74,6 +75,7 @@ class Progress:
     started_s: float = 0.0
     fed_s: float = 0.0
     grid: dict[str, Any] = field(default_factory=dict)
+    ledger: dict[str, Any] = field(default_factory=dict)
 
     @property
     def risk(self) -> dict[str, Any]:
@@ -100,6 +102,7 @@ class Demo:
         self._grid: grid.DemoGrid | None = None
         self._custody: custody.DemoCustody | None = None
         self._pretrade: pretrade.DemoPretrade | None = None
+        self._ledger: ledger.DemoLedger | None = None
         self.progress = Progress()
 
     def run(self) -> dict[str, Any]:
@@ -121,6 +124,7 @@ class Demo:
                 *self._start_grid(stack, settings, folder),
                 *self._start_custody(stack, settings, folder),
                 *self._start_pretrade(stack, settings, folder),
+                *self._start_ledger(stack, settings, folder),
             ]
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
@@ -134,12 +138,20 @@ class Demo:
             self._await(lambda: bool(self._stats(folder).get("ready")), servers, WORKER_READY_S, "the worker")
             if feeder is None:
                 feeder = stack.enter_context(self._feeder(folder, broker.address, home))
+                marks = folder / "marks"  # the seconds asked for are those of the feed, not of its start
+                self._await(
+                    lambda: marks.exists() and marks.stat().st_size > 0,
+                    [*servers, feeder],
+                    WORKER_READY_S,
+                    "the feeder",
+                )
             self._feed(feeder, folder, servers, tail)
             if self._grid is not None:
                 self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")
                 self.progress.grid = self._grid.summary()
             self._end_custody(servers)
             worker.stop()
+            self._end_ledger([s for s in servers if s is not worker])
             self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
         return self._summary()
 
@@ -206,6 +218,25 @@ class Demo:
         process = self._pretrade.start(stack, self._environment(settings.broker, folder))
         self._await(self._pretrade.ready, [process], WORKER_READY_S, process.name)
         return [process]
+
+    def _start_ledger(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
+        if not ledger.can_run():
+            return []
+        self._show.phase("starting the ledger and its database")
+        self._ledger = ledger.DemoLedger(settings, folder)
+        roster = self._custody.roster_file if self._custody is not None else None
+        agent = self._ledger.start(stack, self._environment(settings.broker, folder), roster)
+        self._await(self._ledger.ready, [agent], WORKER_READY_S, agent.name)
+        return [agent]
+
+    def _end_ledger(self, servers: Sequence[Any]) -> None:
+        """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time."""
+        part = self._ledger
+        if part is not None:
+            self._show.phase("ending: waiting for the ledger")
+            until_s = time.monotonic() + (0 if self._stop.is_set() else LEDGER_S)
+            self._await(lambda: part.settled() or time.monotonic() > until_s, servers, LEDGER_S + 1, "the ledger")
+            self.progress.ledger = part.summary()
 
     def _end_custody(self, servers: Sequence[Any]) -> None:
         """Let its script come to the end; where the person has set one, not much longer than that."""
@@ -350,6 +381,7 @@ class Demo:
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
             **({"grid": progress.grid} if self._grid is not None else {}),
+            **({"ledger": progress.ledger} if self._ledger is not None else {}),
             **({"rpc": self._pretrade.summary()} if self._pretrade is not None else {}),
             **({"custody": self._custody.summary()} if self._custody is not None else {}),
         }

@@ -3,23 +3,27 @@
     DemoPretrade   the director's side: the agent's process, and an order of the account that the takeover rule has frozen
     Gate           the feeder's side: a rejected order is not placed, and nothing becomes of it
 
-As fast as the worker follows, event time runs a hundred times faster than the clock, and two cores do all of the demo: then orders of
-every eighth account ask, and those of the accounts that will be frozen.
+As fast as the worker follows, event time runs a hundred times faster than the clock, and two cores do all of the demo: then
+orders of every eighth account ask, and those of the accounts that will be frozen.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
+import queue
 import sys
+import threading
 import time
 import zlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
 
+from streams.demo.market import MARKETS
 from streams.demo.score import percentiles
 from streams.embedded.ports import any_free_port
 from streams.embedded.process import Process
@@ -40,10 +44,9 @@ refuse_alerts = "critical"
 [feed]
 market = false
 max_age_ms = 10_000
-confirm_within_ms = 1_000
+confirm_within_ms = 2_000
 [limits]
 order_value = 1_000_000
-price_band = 0.2
 open_orders = 10_000
 symbol_exposure = 100_000_000
 account_exposure = 500_000_000
@@ -80,7 +83,9 @@ class DemoPretrade:
     frozen: dict[str, str] = field(default_factory=dict)
     _waiting: dict[str, str] = field(default_factory=dict)
     _asked: int = 0
-    _told: dict[str, Any] = field(default_factory=lambda: {"checks": 0, "rejected": 0, "p99_ms": None})
+    _told: dict[str, Any] = field(
+        default_factory=lambda: {"checks": 0, "rejected": 0, "rejected_by": {}, "p99_ms": None}
+    )
     _client: Any = None
 
     @property
@@ -93,7 +98,8 @@ class DemoPretrade:
         from streams.rpc.client import RiskClient
 
         limits = self.folder / "limits.toml"
-        limits.write_text(_LIMITS)
+        prices = (f'[symbols."{symbol}"]\nfirst_price = "{price}"\n' for symbol, price, *_ in MARKETS)
+        limits.write_text(_LIMITS + "".join(prices))
         port = any_free_port()
         self.address = f"127.0.0.1:{port}"
         process = Process("the pre-trade check", self.folder / "pretrade.log", grace_s=10.0)
@@ -154,11 +160,13 @@ class Gate:
         self._span_ms = _LOOKAHEAD_S * 1000 * (speed or 1_000_000)
         self._refused: set[str] = set()
         self._checks = self._rejected = 0
+        self._reasons: Counter[str] = Counter()
         self._latencies_ms: list[float] = []
         self._told_s = 0.0
 
     def passed(self, items: Iterable[Any], stopped: Collection[bool]) -> Iterator[Any]:
-        """The items whose orders are accepted, in order.
+        """The items whose orders are accepted, in order. A thread asks ahead, so that the feed does not pause for the answers:
+        a topic in which nothing comes for a moment is soon taken for idle.
 
         Args:
             items: as of ``feeder.items``.
@@ -167,16 +175,40 @@ class Gate:
         Raises:
             ServerError: the service gives no answer.
         """
+        found: queue.Queue[list[Any] | Exception | None] = queue.Queue(maxsize=1)
+        thread = threading.Thread(target=self._ask_ahead, args=(items, stopped, found), name="gate", daemon=True)
+        thread.start()
+        try:
+            while (chunk := found.get()) is not None:
+                if isinstance(chunk, Exception):
+                    raise chunk
+                yield from chunk
+        finally:
+            self._tell()
+
+    def _ask_ahead(
+        self, items: Iterable[Any], stopped: Collection[bool], found: queue.Queue[list[Any] | Exception | None]
+    ) -> None:
+        try:
+            for chunk in self._chunks(items):
+                found.put(self._let_through(chunk, stopped))
+                if stopped:
+                    break
+            found.put(None)
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the items
+            found.put(error)
+
+    def _chunks(self, items: Iterable[Any]) -> Iterator[list[Any]]:
+        """Items in lots, both sides of a trade in one."""
         chunk: list[Any] = []
         for item in items:
             time_ms = item[1][0]
             full = chunk and (len(chunk) >= _LOOKAHEAD or time_ms - chunk[0][1][0] > self._span_ms)
-            if full and time_ms != chunk[-1][1][0]:  # both sides of a trade stand in one chunk
-                yield from self._let_through(chunk, stopped)
+            if full and time_ms != chunk[-1][1][0]:
+                yield chunk
                 chunk = []
             chunk.append(item)
-        yield from self._let_through(chunk, stopped)
-        self._tell()
+        yield chunk
 
     def _let_through(self, chunk: list[Any], stopped: Collection[bool]) -> list[Any]:
         """What is left of some items."""
@@ -211,6 +243,7 @@ class Gate:
         refused = {decision.order_id for decision in decisions if not decision.accepted}
         self._rejected += len(refused)
         self._refused |= refused
+        self._reasons.update(reason.rule_id for decision in decisions for reason in decision.reasons)
 
     def _decisions(self, orders: list[Order], stopped: Collection[bool]) -> Any:
         """Without an answer nothing is placed: ask again, for a while."""
@@ -229,7 +262,12 @@ class Gate:
 
     def _tell(self) -> None:
         self._told_s = time.monotonic()
-        told = {"checks": self._checks, "rejected": self._rejected, "p99_ms": percentiles(self._latencies_ms)["p99"]}
+        told = {
+            "checks": self._checks,
+            "rejected": self._rejected,
+            "rejected_by": dict(sorted(self._reasons.items())),
+            "p99_ms": percentiles(self._latencies_ms)["p99"],
+        }
         temporary = self._report.with_suffix(".new")
         temporary.write_bytes(orjson.dumps(told))
         temporary.replace(self._report)

@@ -209,9 +209,15 @@ def summary_table(summary: dict[str, Any]) -> Table:
             f"{custody['requests']} requests to {custody['signer_processes']} signers: released {released}; "
             f"{custody['rejected']} rejected, {custody['expired']} expired"
         )
+    if ledger := summary.get("ledger"):
+        rows["ledger"] = (
+            f"{ledger['postings']:,} postings, {'balanced' if ledger['balanced'] else 'NOT BALANCED'}; risk "
+            f"{'CAN' if ledger['risk_can_write'] else 'cannot'} write (tried)"
+        )
     if rpc := summary.get("rpc"):
         rows["pre-trade"] = (
-            f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; batches p99 {rpc['p99_ms']} ms"
+            f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; "
+            f"a batch took p99 {rpc['p99_ms']} ms"
         )
     for name, text in rows.items():
         table.add_row(Text(name, style="bold"), text)

@@ -56,6 +56,7 @@ class EmbeddedDatabase:
 
     Args:
         folder: for what it keeps; of no other server.
+        durable: False leaves out every wait for the disk: what is acknowledged survives the end of processes, not of the machine.
 
     Attributes:
         primary, replica: the servers in their present parts.
@@ -63,9 +64,10 @@ class EmbeddedDatabase:
         generation: counts promotions.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True) -> None:
         self.folder = folder
         self.place = folder
+        self._durable = durable
         self.in_step = False
         self.generation = 0
         self._nodes: dict[str, DatabaseNode] = {}
@@ -215,6 +217,8 @@ class EmbeddedDatabase:
                     if done := self.mend():
                         log.warning("mended the database", done=done)
                 except (ServerError, psycopg.Error) as error:
+                    if ended.is_set():
+                        break
                     log.error("the database cannot be mended yet", error=str(error))  # noqa: TRY400 - one line says it
                     pause_s = _RETRY_S
 
@@ -225,7 +229,9 @@ class EmbeddedDatabase:
                 yield self
         finally:
             ended.set()
-            thread.join()
+            while thread.is_alive():
+                self.replica.give_up_copying()  # nobody who ends it waits for a large copy
+                thread.join(_PAUSE_S)
 
     def _write_address(self) -> str:
         return self.write_url.get_secret_value()
@@ -365,7 +371,10 @@ class EmbeddedDatabase:
         else:
             self._passwords = {name: secrets.token_urlsafe(24) for name in (USER, *roles.ROLES)}
             replace(path, json.dumps(self._passwords).encode())
-        self._nodes = {label: DatabaseNode(self.place / label, label, self._passwords, self.place) for label in LABELS}
+        self._nodes = {
+            label: DatabaseNode(self.place / label, label, self._passwords, self.place, durable=self._durable)
+            for label in LABELS
+        }
         if cluster.exists():
             kept = json.loads(cluster.read_text())
             self._primary, self.in_step, self.generation = kept["primary"], kept["in_step"], kept["generation"]

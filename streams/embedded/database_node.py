@@ -72,20 +72,24 @@ class DatabaseNode(EmbeddedPostgres):
         label: its name for the other server, "a" or "b".
         passwords: of the superuser and of ``streams.database.roles``; the same for both.
         programs: the folder for a copy of PostgreSQL's programs, where one is needed.
+        durable: as of :class:`EmbeddedPostgres`.
 
     Attributes:
         primary_port: where the server listens that it follows; None: it follows none, it is the primary.
         synchronous: label of the replica that every commit waits for; empty: none.
     """
 
-    def __init__(self, folder: Path, label: str, passwords: dict[str, str], programs: Path) -> None:
-        super().__init__(folder)
+    def __init__(
+        self, folder: Path, label: str, passwords: dict[str, str], programs: Path, *, durable: bool = True
+    ) -> None:
+        super().__init__(folder, durable=durable)
         self.name = f"the embedded database's server {label}"
         self.label = label
         self.primary_port: int | None = None
         self.synchronous = ""
         self._passwords = passwords
         self._program_place = programs
+        self._copying: Process | None = None
 
     @property
     def data(self) -> Path:
@@ -101,6 +105,12 @@ class DatabaseNode(EmbeddedPostgres):
         if self.alive():
             raise ServerError(f"{self.name} runs", "stop it first")
         shutil.rmtree(self.data, ignore_errors=True)
+
+    def give_up_copying(self) -> None:
+        """End a copy of the primary that another thread makes: its start fails then."""
+        copy = self._copying  # the other thread may be done with it at any moment
+        if copy is not None:
+            copy.stop()
 
     def configure(self) -> None:
         """Write the settings of its present part, and have a running server read them."""
@@ -120,7 +130,7 @@ class DatabaseNode(EmbeddedPostgres):
 
     def _make_data(self, programs: Path, user: User | None) -> None:
         if self.primary_port is None:
-            make_data(programs, self.place, user, self._password)
+            make_data(programs, self.place, user, self._password, durable=self.durable)
         else:
             self._copy_data(programs, user)
 
@@ -134,16 +144,19 @@ class DatabaseNode(EmbeddedPostgres):
         self._write_files(user)
         log_path = self.place / "basebackup.log"
         copy = Process("pg_basebackup", log_path, user=None if user is None else (user.uid, user.gid))
+        self._copying = copy
         try:
             copy.start(
                 [
                     *(programs / "pg_basebackup", "-D", half, "-d", self._primary_conninfo()),
                     *("--wal-method=stream", "--checkpoint=fast", "--no-password"),
+                    *(() if self.durable else ("--no-sync",)),
                 ],
             )
             if copy.wait(COPY_TIMEOUT_S) != 0:
                 raise ServerError(f"{self.name} cannot copy the primary: {copy.last_words(1)}", f"see {log_path}")
         finally:
+            self._copying = None
             copy.stop()
         (half / "standby.signal").touch(mode=0o600)
         if user is not None:
@@ -166,6 +179,7 @@ class DatabaseNode(EmbeddedPostgres):
     def _write_files(self, user: User | None) -> None:
         settings = _SETTINGS | {
             "port": str(self.port),
+            "fsync": "on" if self.durable else "off",
             "hba_file": str(self.place / "pg_hba.conf"),
             "cluster_name": self.label,
             "synchronous_standby_names": self.synchronous,

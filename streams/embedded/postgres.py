@@ -50,6 +50,7 @@ class EmbeddedPostgres(EmbeddedServer):
     Args:
         folder: for what it keeps; of no other server.
         port: the port to listen on. None: any free port, and the same one at later starts.
+        durable: False leaves out every wait for the disk: what is committed survives the end of processes, not of the machine.
 
     Attributes:
         place: where it keeps what it keeps, once started: the folder, or one in its stead when we are root.
@@ -57,9 +58,10 @@ class EmbeddedPostgres(EmbeddedServer):
 
     name = NAME
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, *, durable: bool = True) -> None:
         super().__init__(folder, port)
         self.place = folder
+        self.durable = durable
         self._password = ""
         self._lock: IO[str] | None = None
 
@@ -162,11 +164,16 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _make_data(self, programs: Path, user: User | None) -> None:
         """Make the data folder, whole or not at all."""
-        make_data(programs, self.place, user, self._password)
+        make_data(programs, self.place, user, self._password, durable=self.durable)
 
     def _options(self, user: User | None) -> dict[str, str]:  # noqa: ARG002 - servers of other kinds write files for it
         """Settings that the server is started with."""
-        return {"listen_addresses": LOOPBACK, "port": str(self.port), "unix_socket_directories": ""}
+        return {
+            "listen_addresses": LOOPBACK,
+            "port": str(self.port),
+            "unix_socket_directories": "",
+            "fsync": "on" if self.durable else "off",
+        }
 
     def _free_port(self) -> int:
         """The port that was asked for; else the one of before, for clients that wait for it; else any."""
@@ -196,7 +203,7 @@ def _runs(pid_file: Path) -> bool:
     return True
 
 
-def make_data(programs: Path, place: Path, user: User | None, password: str) -> None:
+def make_data(programs: Path, place: Path, user: User | None, password: str, *, durable: bool = True) -> None:
     """Make the data folder, whole or not at all."""
     half = place / "data.new"
     shutil.rmtree(half, ignore_errors=True)
@@ -213,6 +220,7 @@ def make_data(programs: Path, place: Path, user: User | None, password: str) -> 
             [
                 *(programs / "initdb", "--pgdata", half, "--username", USER, "--pwfile", secret),
                 *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"),
+                *(() if durable else ("--no-sync",)),
             ],
         )
         if process.wait(INITDB_TIMEOUT_S) != 0:

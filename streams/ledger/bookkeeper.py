@@ -13,7 +13,7 @@ import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import psycopg
 import structlog
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from m1cep.ledger import Posting
     from streams.codec import Message
-    from streams.ledger.shard import Booked, Place, Refused, Shard
+    from streams.ledger.shard import Booked, Place, Shard
     from streams.transport import Record
 
     #: Postings of a record's value; raises LedgerError.
@@ -55,15 +55,25 @@ class Tally:
     seen: int = 0
     expired: int = 0
     waiting: int = 0  # put aside for lack of funds, some of them posted since
-    moving_nothing: int = 0
+    lost: int = 0  # connections to databases
     refused: dict[str, int] = field(default_factory=lambda: defaultdict(int))  # by the error's code
 
-    def add(self, booked: Booked) -> None:
+    def add(self, booked: Booked, refused: Sequence[LedgerError]) -> None:
         """What came of a shard's part."""
+        for error in refused:
+            self.refused[error.code] += 1
         self.posted += booked.posted
         self.seen += booked.seen
         self.expired += booked.expired
         self.waiting += booked.waiting
+
+
+class _Made(NamedTuple, Generic[T]):
+    """Something that was made of a record, and where that stands."""
+
+    tp: TopicPartition
+    offset: int
+    made: T
 
 
 class Bookkeeper:
@@ -139,51 +149,45 @@ class Bookkeeper:
                 continue
             with shard.writing() as batch:
                 batch.advance(moves)
-                fresh = [item for record_at, item in items if record_at[1] >= at[record_at[0]]]
+                fresh = [one.made for one in items if one.offset >= at[one.tp]]
                 booked = batch.post(fresh, self._time_ms - LATENESS_MS)
-                letters = self._letters(booked.refused)
-                if shard is self._shards[0]:
-                    letters += [letter for (tp, offset), letter in bad if offset >= at[tp]]
-                if letters:
-                    self._tell(letters)
+                refused = [(one.item.record, one.error) for one in booked.refused]
+                if shard is self._shards[0]:  # what makes no posting is nobody's: the first one counts it
+                    refused += [one.made for one in bad if one.offset >= at[one.tp]]
+                if refused:
+                    self._tell([codec.dead_letter(record, str(error), SOURCE) for record, error in refused])
             for tp, records in found.items():
                 at[tp] = max(at[tp], records[-1].offset + 1)
-            self.tally.add(booked)
+            self.tally.add(booked, [error for _, error in refused])
 
     def _sorted(
         self, found: Mapping[TopicPartition, Sequence[Record]]
-    ) -> tuple[list[list[tuple[tuple[TopicPartition, int], Item]]], list[tuple[tuple[TopicPartition, int], Message]]]:
-        """Postings by shard, and dead letters of what makes none; each with where it came from.
+    ) -> tuple[list[list[_Made[Item]]], list[_Made[tuple[codec.Source, LedgerError]]]]:
+        """Postings by shard, and what makes none, with the reason.
 
         In the order of time between topics, in that of the offsets within a partition.
         """
-        made: list[tuple[int, tuple[TopicPartition, int], Item]] = []
+        made: list[tuple[int, _Made[Item]]] = []
         bad = []
         for tp, records in sorted(found.items()):
             newest_ms, read = 0, self._readers[tp.topic]
             for record in records:
+                source = codec.Source(tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value)
                 try:
                     postings = read(record.value)
                 except LedgerError as error:
-                    bad.append(((tp, record.offset), codec.dead_letter(_source(tp, record), str(error), SOURCE)))
-                    self.tally.refused[error.code] += 1
+                    bad.append(_Made(tp, record.offset, (source, error)))
                     continue
-                self.tally.moving_nothing += not postings
                 for posting in postings:
                     newest_ms = max(newest_ms, posting.time_ms)
-                    made.append((newest_ms, (tp, record.offset), Item(posting, _source(tp, record))))
+                    made.append((newest_ms, _Made(tp, record.offset, Item(posting, source))))
         made.sort(key=lambda one: one[0])  # stable
-        lots: list[list[tuple[tuple[TopicPartition, int], Item]]] = [[] for _ in self._shards]
-        for _, record_at, item in made:
-            lots[shard_of(item.posting.owner, len(self._shards))].append((record_at, item))
+        lots: list[list[_Made[Item]]] = [[] for _ in self._shards]
+        for _, one in made:
+            lots[shard_of(one.made.posting.owner, len(self._shards))].append(one)
         if made:
             self._time_ms = max(self._time_ms, min(made[-1][0], self._now_ms()))
         return lots, bad
-
-    def _letters(self, refused: Sequence[Refused]) -> list[Message]:
-        for one in refused:
-            self.tally.refused[one.error.code] += 1
-        return [codec.dead_letter(one.item.record, str(one.error), SOURCE) for one in refused]
 
     # -- servers that are away
 
@@ -203,6 +207,7 @@ class Bookkeeper:
                 return act()
             except psycopg.OperationalError as error:
                 self._at = []
+                self.tally.lost += 1
                 for shard in self._shards:
                     shard.disconnect()
                 reason = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -211,7 +216,3 @@ class Bookkeeper:
                 _log.warning("ledger.waits", reason=reason, retry_s=wait_s)
                 self._stopped.wait(wait_s)
                 wait_s = min(2 * wait_s, _RETRY_MOST_S)
-
-
-def _source(tp: TopicPartition, record: Record) -> codec.Source:
-    return codec.Source(tp.topic, tp.partition, record.offset, record.timestamp, record.key, record.value)

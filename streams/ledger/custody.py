@@ -1,9 +1,11 @@
 """What custody tells the books, as postings.
 
-    Deposited      post      vault -> client                                    (debit -> credit: see ``postings``)
-    Reserved       hold      client -> vault
-    PaidOut        settle    client -> vault, and the fee that the vault paid
-    Freed          release
+    Deposited       post      vault -> client                                    (debit -> credit: see ``postings``)
+    Reserved        hold      client -> vault
+    PaidOut         settle    client -> vault, and the fee that the vault paid
+    Freed           release
+    DepositUndone   post      client -> vault: a reorganisation of the chain has undone it
+    PaidBack        post      vault -> client, the same with a release
 
 A client's claim and the vault that it is on are accounts of their own, in the asset ``chain/SYMBOL``: what is in a vault by these
 books is what is on its chain. Letters are believed when a source of facts of the roster has signed them.
@@ -14,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from m1cep.errors import CustodyError, LedgerError
-from m1cep.ledger import AccountKey, How, Kind, Leg, Posting
+from m1cep.ledger import How, Kind, Leg, Posting
 from streams.custody import bookings
 from streams.custody.mail import open_letter, outside
 
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
 
     from m1cep.ledger import Chart
     from streams.custody.roster import Roster
+
+_KINDS = {
+    bookings.Deposited: "vault_deposit",
+    bookings.DepositUndone: "vault_deposit_undone",
+    bookings.Reserved: "release_asked",
+    bookings.Freed: "release_freed",
+    bookings.PaidOut: "release",
+    bookings.PaidBack: "release_undone",
+}
 
 
 def custody_postings(value: bytes | None, chart: Chart, roster: Roster) -> Sequence[Posting]:
@@ -40,41 +51,27 @@ def custody_postings(value: bytes | None, chart: Chart, roster: Roster) -> Seque
         booking = bookings.parse_booking(open_letter(value, roster.keys).body)
     except CustodyError as error:
         raise LedgerError("bad_letter", str(error)) from error
-    match booking:
-        case bookings.Deposited():
-            return (_deposited(booking, chart),)
-        case bookings.Reserved():
-            leg = Leg(*_sides(booking, chart), int(booking.amount))
-            hold = _hold(booking.request_id)
-            return (Posting(hold, "release_asked", booking.account, booking.time_ms, (leg,), How.HOLD),)
-        case bookings.Freed():
-            name, hold = f"freed/{booking.request_id}/{booking.time_ms}", _hold(booking.request_id)
-            return (Posting(name, "release_freed", booking.account, booking.time_ms, (), How.RELEASE, hold),)
-        case bookings.PaidOut():
-            return (_paid_out(booking, chart),)
+    return (_posting(booking, chart),)
 
 
-def _deposited(one: bookings.Deposited, chart: Chart) -> Posting:
-    client, vault = _sides(one, chart)
-    name = f"deposit/{one.vault}/{one.reference}"
-    return Posting(name, "vault_deposit", one.account, one.time_ms, (Leg(vault, client, int(one.amount)),))
-
-
-def _paid_out(one: bookings.PaidOut, chart: Chart) -> Posting:
-    client, vault = _sides(one, chart)
-    fee = (Leg(client, vault, int(one.fee)),) if int(one.fee) else ()
-    legs = (Leg(client, vault, int(one.amount)), *fee)
-    return Posting(
-        f"paid/{one.request_id}", "release", one.account, one.time_ms, legs, How.SETTLE, _hold(one.request_id)
-    )
+def _posting(one: bookings.Booking, chart: Chart) -> Posting:
+    name, about = f"custody/{_KINDS[type(one)]}/{one.id}", (_KINDS[type(one)], one.account, one.time_ms)
+    if isinstance(one, bookings.Freed):
+        return Posting(name, *about, (), How.RELEASE, _hold(one.request_id))
+    asset = f"{one.chain}/{one.asset}"
+    client, vault = chart.account(Kind.CLIENT, one.account, asset), chart.account(Kind.VAULT, one.vault, asset)
+    units = [int(one.amount)]
+    if isinstance(one, bookings.PaidOut) and int(one.fee):
+        units.append(int(one.fee))
+    if isinstance(one, bookings.Deposited | bookings.PaidBack):
+        return Posting(name, *about, tuple(Leg(vault, client, some) for some in units))
+    legs = tuple(Leg(client, vault, some) for some in units)
+    if isinstance(one, bookings.Reserved):
+        return Posting(_hold(one.request_id), *about, legs, How.HOLD)
+    if isinstance(one, bookings.PaidOut):
+        return Posting(name, *about, legs, How.SETTLE, _hold(one.request_id))
+    return Posting(name, *about, legs)
 
 
 def _hold(request_id: str) -> str:
     return f"release/{request_id}"
-
-
-def _sides(
-    one: bookings.Deposited | bookings.Reserved | bookings.PaidOut, chart: Chart
-) -> tuple[AccountKey, AccountKey]:
-    asset = f"{one.chain}/{one.asset}"
-    return chart.account(Kind.CLIENT, one.account, asset), chart.account(Kind.VAULT, one.vault, asset)

@@ -96,7 +96,7 @@ class RiskClient:
     """
 
     def __init__(self, address: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._timeout_s = timeout_s
+        self.address, self._timeout_s = address, timeout_s
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._risk = RiskServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from m1cep.errors import PretradeError
 from m1cep.pretrade import Limits, Rules, limit
-from m1cep.pretrade.amounts import RATE_DIGITS
+from m1cep.pretrade.amounts import RATE_DIGITS, of_decimal
 from m1cep.pretrade.limits import NAMES, OF_SYMBOLS
 from streams.errors import UsageError
 from streams.files import packaged_rules_dir, read_text
@@ -55,6 +55,7 @@ class _Limits(_Strict):
 
 class _Symbol(_Limits):
     quote: str | None = None
+    first_price: Annotated[Amount, Field(gt=0)] | None = None
 
 
 class _Feed(_Strict):
@@ -112,6 +113,7 @@ class LimitsFile(_Strict):
             {name: found.core() for name, found in self.symbols.items()},
             only_known_symbols=self.only_known_symbols,
             quotes={name: found.quote for name, found in self.symbols.items() if found.quote},
+            first_prices={name: of_decimal(p) for name, found in self.symbols.items() if (p := found.first_price)},
             rates={quote: _rate(quote, rate) for quote, rate in self.rates.items()},
             window_ms=self.window_ms,
             refuse_alerts=None if self.refuse_alerts == "none" else self.refuse_alerts,

@@ -22,9 +22,10 @@ from streams.config import load_settings
 from streams.custody import asks
 from streams.custody.counter import Counter, open_counter
 from streams.custody.derive import chain_of, derive
-from streams.custody.keyfile import WEAK, Keyfile
+from streams.custody.keyfile import Keyfile
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.roster import load_roster
+from streams.custody.strongbox import WEAK
 from streams.topics import BUILT_IN, create_topics, topics_of_signers
 
 FUNDS = {"bitcoin": "0.5", "solana": "5", "evm": "5"}

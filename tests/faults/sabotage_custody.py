@@ -60,8 +60,8 @@ def _die(value):
         if doomed and step == "saved":
             _kill()
 
-    async def sent(self, said):
-        await send(self, said)
+    async def sent(self):
+        await send(self)
         if doomed and step == "sent":
             _kill()
 

@@ -165,13 +165,11 @@ PARSERS = {
     "booking": (
         bookings.parse_booking,
         [
-            bookings.encode(one)
-            for one in (
-                bookings.Deposited("v", "a", "c", "BTC", "5", "tx:1", 1), bookings.Freed("w-1", "v", "a", 1),
-                bookings.PaidOut("w-1", "v", "a", "c", "BTC", "5", "0", "tx", 1),
-            )
+            plain(bookings.Deposited("d/1", "v", "a", 1, "c", "BTC", "5")),
+            plain(bookings.Freed("f/1", "v", "a", 1, "w-1")),
+            plain(bookings.PaidOut("p/1", "v", "a", 1, "c", "BTC", "5", "w-1", "0")),
         ],
-        bookings.encode,
+        plain,
     ),
     "request as it stands": (board.decode, [plain(board.RequestStands(REQUEST, STATUS, (VOTE,), (APPROVAL,)))], plain),
     "facts of a chain": (

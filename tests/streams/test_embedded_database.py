@@ -203,7 +203,7 @@ def folder(open_folder):
 class TestUnsupervised:
     @pytest.fixture
     def pair(self, folder):
-        with EmbeddedDatabase(folder) as pair:
+        with EmbeddedDatabase(folder, durable=False) as pair:
             yield pair
 
     def test_what_is_kept_is_there_again_on_the_same_ports(self, pair, folder):
@@ -212,7 +212,7 @@ class TestUnsupervised:
             writer.execute(f"INSERT INTO {name} VALUES (7)")
         urls = [url.get_secret_value() for url in (pair.write_url, pair.read_url, pair.owner_url)]
         pair.stop()
-        with EmbeddedDatabase(folder) as again:
+        with EmbeddedDatabase(folder, durable=False) as again:
             assert [u.get_secret_value() for u in (again.write_url, again.read_url, again.owner_url)] == urls
             assert numbers(again.primary, name) == numbers(again.replica, name) == [7]
 
@@ -266,7 +266,7 @@ class TestUnsupervised:
         cluster = pair.place / "cluster.json"
         kept = json.loads(cluster.read_text())
         cluster.write_text(json.dumps(kept | {"primary": new, "in_step": False, "generation": kept["generation"] + 1}))
-        with EmbeddedDatabase(folder) as again:
+        with EmbeddedDatabase(folder, durable=False) as again:
             assert again.primary.label == new
             with to(again.write_url) as writer:
                 writer.execute(f"INSERT INTO {name} VALUES (2)")
@@ -274,7 +274,7 @@ class TestUnsupervised:
 
     def test_a_second_one_is_refused_and_passwords_are_for_their_owner_alone(self, pair, folder):
         with pytest.raises(ServerError, match="another process runs the embedded database in"):
-            EmbeddedDatabase(folder).start()
+            EmbeddedDatabase(folder, durable=False).start()
         passwords = json.loads((folder / "passwords.json").read_text())
         assert stat.S_IMODE((folder / "passwords.json").stat().st_mode) == 0o600
         assert len(set(passwords.values())) == 5
@@ -284,13 +284,25 @@ class TestUnsupervised:
                 assert not [p for p in passwords.values() if p in path.read_text()], path
 
 
-def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start_m1cep, m1cep, eventually, alive):
-    process = start_m1cep("db", "--json")
+@pytest.fixture
+def open_home(open_folder):
+    """M1CEP_HOME that PostgreSQL's user can reach, so that nothing is left behind elsewhere."""
+    home = open_folder()
+    for folder in (home / "embedded", home / "embedded" / "database"):
+        folder.mkdir()
+        folder.chmod(0o711)
+    return str(home)
+
+
+def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(
+    start_m1cep, m1cep, open_home, eventually, alive
+):
+    process = start_m1cep("db", "--json", M1CEP_HOME=open_home)
     facts = json.loads(process.stdout.readline())
     paths = {variable: Path(path) for variable, path in facts["url_files"].items()}
     assert {stat.S_IMODE(path.stat().st_mode) for path in paths.values()} == {0o600}
     before = {variable: path.read_text() for variable, path in paths.items()}
-    done = m1cep("db", "promote", "--json", timeout_s=LONG_S)
+    done = m1cep("db", "promote", "--json", timeout_s=LONG_S, M1CEP_HOME=open_home)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["port"] == facts["replica"]["port"]
     with connect(before["M1CEP_DB_WRITE_URL"]) as writer:
@@ -301,6 +313,6 @@ def test_the_command_runs_it_promotes_when_asked_and_leaves_nothing_behind(start
     eventually(lambda: not any(alive(facts[name]["pid"]) for name in ("primary", "replica")))
     for url in before.values():
         assert url.split(":")[2].partition("@")[0] not in output + log + done.stdout + done.stderr
-    done = m1cep("db", "promote")
+    done = m1cep("db", "promote", M1CEP_HOME=open_home)
     assert done.returncode == 3
     assert "no m1cep db answers here" in done.stderr

@@ -23,8 +23,8 @@ from m1cep.custody.policy.events import DestinationListed
 from m1cep.grid import wire
 from m1cep.grid.orders import Side
 from streams.config import load_settings
-from streams.custody.keyfile import WEAK
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, signer_topic
+from streams.custody.strongbox import WEAK
 from streams.topics import Topic, create_topics, topics_of_signers
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.kafka_only]

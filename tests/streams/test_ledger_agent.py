@@ -11,9 +11,12 @@ import pytest
 from ledgerhouse import ACCOUNTS, CHART, FILLS, Database, account_event, fill, raw
 from streams_harness import DEAD
 
+from m1cep.custody.frost.hidden import Secret
 from m1cep.ledger import Books
 from m1cep.ledger.events import account_postings, fill_postings
 from streams.config import load_settings
+from streams.custody import bookings
+from streams.custody.mail import Pen
 from streams.embedded import EmbeddedDatabase
 from streams.ledger import connections, reports
 from streams.ledger.access import writes_that_succeed
@@ -44,9 +47,9 @@ def ledger(start_m1cep, tmp_path, chart, kafka, eventually):
     """Starts the agent and waits until it is ready."""
     stats = tmp_path / "stats.json"
 
-    def start(env):
+    def start(env, *more):
         stats.unlink(missing_ok=True)
-        options = ("--chart", chart, "--stats-file", stats, "--stats-every-ms", 50)
+        options = ("--chart", chart, "--stats-file", stats, "--stats-every-ms", 50, *more)
         process = start_m1cep("worker", "--agents", "ledger", *options, M1CEP_BROKER=kafka.address, **env)
 
         def ready():
@@ -91,6 +94,31 @@ def test_events_are_booked_shown_and_refused(postgres, kafka, ledger, m1cep, eve
     said = m1cep("ledger", "check", **database.env)
     assert said.returncode == 1
     assert "client/alice/USD" in said.stdout
+
+
+def test_vaults_are_booked_from_custodys_letters_and_forged_ones_are_not(postgres, kafka, ledger, tmp_path, eventually):
+    pens = {
+        name: Pen(name, Secret(bytes([n]) * 32))
+        for n, name in enumerate(("coordinator", "chains", "s1", "s2", "thief"))
+    }
+    roster = tmp_path / "roster.toml"
+    keys = {name: pen.verify_key.hex() for name, pen in pens.items()}
+    roster.write_text(
+        f'[coordinator]\nkey = "{keys["coordinator"]}"\n[facts]\nchains = "{keys["chains"]}"\n[signers]\n1 = "{keys["s1"]}"\n'
+        f'2 = "{keys["s2"]}"\n'
+        '[vaults.v1]\nchain = "bitcoin:regtest"\naccount = "alice"\nsigners = [1, 2]\nthreshold = 2\n'
+    )
+    database = Database(postgres)
+    process = ledger(database.env, "--custody", roster)
+    deposited = bookings.Deposited("d1", "v1", "alice", 1, "bitcoin:regtest", "BTC", "500")
+    forged = bookings.Deposited("d2", "v1", "alice", 1, "bitcoin:regtest", "BTC", "600")
+    kafka.send(bookings.RELEASES, bookings.write(pens["chains"], deposited).value)
+    kafka.send(bookings.RELEASES, bookings.write(pens["thief"], forged).value)
+    eventually(lambda: process.stats()["events"] == 2, LONG_S)
+    assert ended(process)[0] == 0
+    rows = {row["kind"]: row["units"] for row in reports.balances(database.readers)}
+    assert rows == {"client": "500", "vault": "500"}
+    assert [json.loads(record.value)["reason"].partition(":")[0] for record in kafka.read(DEAD)] == ["bad_letter"]
 
 
 def test_without_a_database_or_a_ledger_in_it_the_agent_says_so(postgres, kafka, m1cep):

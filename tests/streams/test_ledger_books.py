@@ -1,12 +1,16 @@
 """The ledger's books in PostgreSQL: exactly once, whatever crashes; refusals; who may do what. No broker: records in memory."""
 
+import random
+from contextlib import contextmanager
+from decimal import Decimal
+
 import psycopg
 import pytest
-from ledgerhouse import ACCOUNTS, CHART, FILLS, Database, Keeper, Topic, account_event, fill
+from ledgerhouse import ACCOUNTS, CHART, FILLS, MAKERS, Database, Keeper, Topic, account_event, fill, raw
 from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege, UniqueViolation
 
 from m1cep.errors import LedgerError
-from m1cep.ledger import Chart
+from m1cep.ledger import Books, Chart
 from streams.errors import ServerError, UsageError
 from streams.ledger import reports
 from streams.ledger.access import writes_that_succeed
@@ -93,6 +97,19 @@ def test_holds_end_when_event_time_is_a_minute_beyond_them(database, topic, keep
     topic.add(FILLS, fill(week_ms + 60_001))
     keeper().run()
     assert balances(database)["USD"] == ("100.00000000", "0.00000000")
+    assert balanced(database)
+
+
+def test_how_a_hold_ended_is_remembered_by_the_database(database, topic, keeper):
+    request = {"request_id": "r", "amount": "40"}
+    topic.add(ACCOUNTS, account_event(0, "deposit"), account_event(3, "withdrawal", **request))
+    keeper().run()
+    topic.add(ACCOUNTS, account_event(1, "withdrawal_requested", **request))  # read late: holds nothing any more
+    keeper().run()
+    assert balances(database)["USD"] == ("60.00000000", "0.00000000")
+    topic.add(ACCOUNTS, account_event(4, "withdrawal_rejected", **request))
+    assert keeper().run().reasons() == ["already_settled"]
+    assert balances(database)["USD"] == ("60.00000000", "0.00000000")
     assert balanced(database)
 
 
@@ -220,25 +237,20 @@ def test_nothing_is_booked_when_the_dead_letters_do_not_leave(database, topic, k
 
 def cut(shard, when):
     """The next transaction of a shard loses its connection: before it is committed, or after, when nobody knows."""
-    connect, done = shard._connect, []
+    writing = shard.writing
 
-    def connected():
-        connection = connect()
-        if not done:
-            done.append(True)
-            commit = connection._commit_gen
-
-            def lost():
-                if when == "after":
-                    yield from commit()
-                connection.close()
+    @contextmanager
+    def lost():
+        shard.writing = writing
+        with writing() as batch:
+            yield batch
+            if when == "before":
+                shard.connection.close()
                 raise psycopg.OperationalError("the connection was lost")
+        shard.disconnect()
+        raise psycopg.OperationalError("the connection was lost")
 
-            connection._commit_gen = lost
-        return connection
-
-    shard.disconnect()
-    shard._connect = connected
+    shard.writing = lost
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -248,6 +260,7 @@ def test_a_connection_that_is_lost_around_the_commit_loses_and_doubles_nothing(d
     one.books.open()
     cut(one.shards[0], when)
     one.run(most=3)
+    assert one.books.tally.lost == 1
     assert postings(database) == 10
     assert balanced(database)
 
@@ -298,6 +311,84 @@ def test_a_database_that_stays_away_ends_the_agent(topic, keeper):
     one.shards[0]._connect = refuses
     with pytest.raises(ServerError, match="connection refused"):
         one.books.book(topic.after(dict.fromkeys(topic.logs, 0)))
+
+
+def life(rng):
+    """What happens to clients who at any time have what they spend; in its order, as (topic, event)."""
+    have = {(owner, asset): 0 for owner in OWNERS for asset in ("USD", "BTC")}
+    happened, asked = [], []
+    for n in range(60):
+        owner, asset = rng.choice(OWNERS), rng.choice(["USD", "BTC"])
+        other = "BTC" if asset == "USD" else "USD"
+        rest, what = have[owner, asset], rng.choice(["deposit", "withdrawal", "fill", "ask", "pay", "refuse"])
+        amount = rng.randint(1, rest) if rest else 0
+        if what == "deposit":
+            amount = rng.randint(1, 20)
+            have[owner, asset] += amount
+            happened.append((ACCOUNTS, account_event(n, "deposit", account=owner, asset=asset, amount=amount)))
+        elif what == "fill" and amount:  # one for one
+            have[owner, asset] -= amount
+            have[owner, other] += amount
+            side = "buy" if other == "BTC" else "sell"
+            happened.append((FILLS, fill(n, account=owner, side=side, price=1, qty=amount, fee=None)))
+        elif what in {"withdrawal", "ask"} and amount:
+            have[owner, asset] -= amount
+            request = {} if what == "withdrawal" else {"request_id": f"r{n}"}
+            event = {"account": owner, "asset": asset, "amount": amount, **request}
+            kind = "withdrawal" if what == "withdrawal" else "withdrawal_requested"
+            happened.append((ACCOUNTS, account_event(n, kind, **event)))
+            asked += [event] if request else []
+        elif what in {"pay", "refuse"} and asked:
+            event = asked.pop(rng.randrange(len(asked)))
+            have[event["account"], event["asset"]] += event["amount"] * (what == "refuse")
+            happened.append(
+                (ACCOUNTS, account_event(n, "withdrawal" if what == "pay" else "withdrawal_rejected", **event))
+            )
+    return happened
+
+
+OWNERS = ("alice", "bob")
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_lives_with_repetitions_crashes_and_lost_connections_end_in_the_same_books(
+    postgres, topic, keeper, seed
+):
+    rng = random.Random(seed)
+    database = Database(postgres, shards=1 + seed % 2)
+    happened, books = life(rng), Books(CHART)
+    for name, event in happened:
+        for posting in MAKERS[name](raw(event), CHART):
+            books.post(posting)
+        topic.add(name, event, partition=OWNERS.index(event["account"]))
+        if rng.random() < 0.2:
+            again, one = rng.choice(happened[: happened.index((name, event)) + 1])
+            topic.add(again, one, partition=OWNERS.index(one["account"]))
+    one, positions = None, {}
+    while one is None or topic.after(positions):
+        if one is None or rng.random() < 0.2:
+            if one is not None:
+                one.close()
+            one = keeper(database=database)
+            positions = one.books.open()
+        if rng.random() < 0.3:
+            cut(rng.choice(one.shards), rng.choice(["before", "after"]))
+        # Some of one partition or of several: topics are read at any speed.
+        found = topic.after(positions, rng.randint(1, 9))
+        found = {tp: found[tp] for tp in rng.sample(sorted(found), rng.randint(1, len(found)))} if found else found
+        if found:
+            one.books.book(found)
+        positions = {tp: found[tp][-1].offset + 1 if tp in found else at for tp, at in positions.items()}
+    assert one.letters == []
+    assert balanced(database)
+    assert reports.counts(database.readers)["waiting"] == 0
+    found = {(row["kind"], row["owner"], row["asset"]): row for row in reports.balances(database.readers)}
+    for key, account in books.accounts.items():
+        row = found.pop(tuple(key), {"debits_units": "0", "credits_units": "0", "held": "0"})
+        assert (int(row["debits_units"]), int(row["credits_units"])) == (account.debits_posted, account.credits_posted)
+        if key.kind == "client":
+            assert int(Decimal(row["held"]) * 10**8) == account.debits_pending
+    assert all(row["debits_units"] == row["credits_units"] == "0" for row in found.values())
 
 
 # -- shards

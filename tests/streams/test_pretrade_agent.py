@@ -1,7 +1,10 @@
 """The pre-trade agent on a real broker: from the topics to an answer over gRPC."""
 
+import json
 import os
 import signal
+import threading
+import time
 
 import pytest
 from streams_harness import FILLS, MARKET, ORDERS, order
@@ -72,46 +75,132 @@ def test_it_knows_what_the_topics_say_and_says_why_it_rejects(kafka, pretrade, e
     assert client.check("bob", "o7", "BTC-USD", "buy", "0.01").accepted
 
 
-def test_killed_it_is_unavailable_and_comes_back_with_what_it_knew(kafka, pretrade, eventually):
-    kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 64_000.5}, key="symbol")
+class Load(threading.Thread):
+    """Asks about orders without a pause; every one is of one unit."""
+
+    def __init__(self, client):
+        super().__init__(daemon=True)
+        self.client = client
+        self.accepted, self.rejected, self.statuses = [], 0, []
+        self.over = threading.Event()
+
+    def run(self):
+        n = 0
+        while not self.over.is_set():
+            n += 1
+            try:
+                if self.client.check("ann", f"load-{n}", "BTC-USD", "buy", "1").accepted:
+                    self.accepted.append(f"load-{n}")
+                else:
+                    self.rejected += 1
+            except NoAnswer as none:
+                self.statuses.append(none.status)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join(30)
+
+
+ROOM = "[limits]\nsymbol_exposure = 20_000\n[feed]\nconfirm_within_ms = 3000\n"  # at 100 a unit: 200 units
+
+
+def test_killed_under_load_it_is_unavailable_and_comes_back_without_having_forgotten(kafka, pretrade, eventually):
+    """What it had accepted is announced late, while it is dead: it counts when it is back, and no more is accepted than ever."""
+    kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 100}, key="symbol")
+    kafka.send(FILLS, {**order(1, account="ann", qty=50), "trade_id": "t1"})
+    process, client = pretrade(kafka.address, limits=ROOM)
+    eventually(lambda: ready(process, client), 30)
+    with Load(client) as load:
+        eventually(lambda: load.accepted, 20)
+        process.kill()
+        process.communicate()
+        eventually(lambda: len(load.statuses) > 20, 20)
+        before = len(load.accepted)
+        kafka.send(ORDERS, *(order(0, order_id=name, account="ann", qty=1) for name in load.accepted))
+        kafka.send(FILLS, {**order(2, account="ann", qty=1), "trade_id": "t2"})
+    assert set(load.statuses) == {"UNAVAILABLE"}
+    assert len(load.accepted) == before, "nothing was accepted once it was dead"
+
+    process, client = pretrade(kafka.address, limits=ROOM)
+    statuses, state = set(), None
+    while state is None:  # its first answer is the whole truth
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            state = client.account_state("ann")
+        except NoAnswer as none:
+            statuses.add(none.status)
+            time.sleep(0.02)
+    assert statuses <= {"UNAVAILABLE", "FAILED_PRECONDITION"}
+    [holding] = state.holdings
+    assert (holding.position, holding.open_buys) == ("51", str(before))
+    accepted = before + 51
+    while client.check("ann", f"more-{accepted}", "BTC-USD", "buy", "1").accepted:
+        accepted += 1
+    assert accepted == 200, "the limit holds over both lives"
+
+
+def test_a_clean_end_saves_what_it_knows(kafka, pretrade, eventually, tmp_path):
     kafka.send(FILLS, {**order(1, account="ann", qty=1), "trade_id": "t1"})
     process, client = pretrade(kafka.address)
     eventually(lambda: ready(process, client), 30)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=20)
     assert process.returncode == 0
-    with pytest.raises(NoAnswer) as none:
-        client.check("ann", "o1", "BTC-USD", "buy", "1")
-    assert none.value.status == "UNAVAILABLE"
-    kafka.send(FILLS, {**order(2, account="ann", qty=1), "trade_id": "t2"})
+    assert list((tmp_path / "home").rglob("*pretrade*"))
+    kafka.send(
+        FILLS, {**order(1, account="ann", qty=1), "trade_id": "t1"}, {**order(2, account="ann"), "trade_id": "t2"}
+    )
     process, client = pretrade(kafka.address)
     eventually(lambda: ready(process, client), 30)
     assert client.account_state("ann").holdings[0].position == "2"
-    process.kill()
-    process.communicate()
-    with pytest.raises(NoAnswer) as none:
-        client.check("ann", "o1", "BTC-USD", "buy", "1")
-    assert none.value.status == "UNAVAILABLE"
 
 
 @pytest.mark.embedded_only("it is killed by its pid")
 def test_without_the_broker_it_is_unavailable_rather_than_wrong(kafka, pretrade, eventually):
-    process, client = pretrade(kafka.address, "--broker-timeout", 60, limits="[limits]\nopen_orders = 1000\n")
+    process, client = pretrade(kafka.address, "--broker-timeout", 60, limits="[limits]\nopen_orders = 100_000\n")
     eventually(lambda: ready(process, client), 30)
-    assert client.check("ann", "o1", "BTC-USD", "buy", "1").accepted
-    os.kill(kafka.broker.process.pid, signal.SIGKILL)
-
-    def refused():
-        try:
-            client.check("ann", "o2", "BTC-USD", "buy", "1", dry_run=True)
-        except NoAnswer as none:
-            return none
-        return None
-
-    none = eventually(refused, 20)
-    assert (none.status, "the broker has not answered" in str(none)) == ("UNAVAILABLE", True)
+    with Load(client) as load:
+        eventually(lambda: load.accepted, 20)
+        os.kill(kafka.broker.process.pid, signal.SIGKILL)
+        eventually(lambda: load.statuses, 30)
+        before = len(load.accepted)
+        eventually(lambda: len(load.statuses) > 50, 20)
+    assert (set(load.statuses), load.rejected) == ({"UNAVAILABLE"}, 0)
+    assert len(load.accepted) == before, "once it does not know, it does not guess"
     eventually(lambda: not client.serving())
     assert process.poll() is None
+
+
+def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
+    kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 64_000.5}, key="symbol")
+    kafka.send(FILLS, {**order(1, account="bob", qty=0.5), "trade_id": "t1"})
+    kafka.send(ACTIONS, action("bob", "alert-1"))
+    process, client = pretrade(kafka.address)
+    eventually(lambda: ready(process, client), 30)
+    env = {"M1CEP_BROKER": kafka.address, "M1CEP_RPC_PORT": client.address.rpartition(":")[2]}
+    done = m1cep("pretrade", "check", "bob", "BTC-USD", "buy", "2", "64000", **env)
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "rejected",
+        "  FROZEN account-takeover by alert alert-1",
+        "  ORDER_VALUE limit/order_value: 128001, at most 100000",
+        "  SYMBOL_EXPOSURE limit/symbol_exposure: 160001.25, at most 150000",
+    ]
+    assert m1cep("pretrade", "lift", "bob", "alert-1", "--by", "ann", **env).returncode == 0
+    eventually(lambda: not client.account_state("bob").standing)
+    done = m1cep("pretrade", "check", "bob", "BTC-USD", "sell", "1", "--json", **env)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"accepted": True, "reasons": []})
+    shown = m1cep("pretrade", "account", "bob", **env).stdout
+    assert "bob: exposure 32000.25, 0 orders open" in shown
+    assert "BTC-USD: position 0.5" in shown
+    process.kill()
+    process.communicate()
+    done = m1cep("pretrade", "check", "bob", "BTC-USD", "sell", "1", **env)
+    assert (done.returncode, "UNAVAILABLE" in done.stderr) == (3, True)
 
 
 def test_lists_come_from_the_cache_and_without_it_it_is_unavailable(kafka, pretrade, eventually, tmp_path):

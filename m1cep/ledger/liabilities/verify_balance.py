@@ -509,10 +509,10 @@ def run(arguments: list[str] | None = None) -> list[str]:
     return said
 
 
-def main() -> int:
-    """Print what is true, or what is not."""
+def main(arguments: list[str] | None = None) -> int:
+    """Print what is true, or what is not; the exit code."""
     try:
-        lines, code = run(), 0
+        lines, code = run(arguments), 0
     except Untrue as reason:
         lines, code = [f"NOT TRUE: {reason}"], 1
     except (OSError, ValueError, RecursionError) as reason:

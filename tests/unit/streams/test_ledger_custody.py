@@ -3,6 +3,7 @@
 import pytest
 from custodyoffice import ASSETS, CHAINS, FUNDS, SOME, Office, pen
 
+from m1cep.custody.policy.events import Spending, Spent
 from m1cep.custody.requests import Timing
 from m1cep.errors import LedgerError
 from m1cep.ledger import Books, Chart
@@ -98,9 +99,9 @@ def test_a_coordinator_that_begins_again_books_nothing_twice(office):
 @pytest.mark.parametrize("sender", ["alice", "shop"])
 def test_only_sources_of_facts_are_believed(office, sender):
     here = office("bitcoin")
-    forged = bookings.Deposited("alice-bitcoin", "alice", CHAINS["bitcoin"], "BTC", "5", "nothing", 1)
+    forged = bookings.Deposited("x", "alice-bitcoin", "alice", 1, CHAINS["bitcoin"], "BTC", "5")
     for name, told in ((sender, sender), ("chains", sender)):
-        letter = pen(told).write(RELEASES, "k", bookings.ABOUT, bookings.encode(forged)).value
+        letter = bookings.write(pen(told), forged).value
         letter = letter.replace(f'"from":"{told}"'.encode(), f'"from":"{name}"'.encode())
         with pytest.raises(LedgerError, match=r"^bad_letter: "):
             custody_postings(letter, CHART, here.roster)
@@ -120,3 +121,58 @@ def test_the_packaged_chart_divides_the_chains_assets_as_the_chains_do():
             asset = chain_of(chain).asset
             assert (symbol, digits) == (asset.symbol, asset.decimals)
     assert {f"{CHAINS[kind]}/{ASSETS[kind]}" for kind in CHAINS} <= decimals.keys()
+
+
+ABOUT = ("alice", "alice-bitcoin", CHAINS["bitcoin"], "BTC")
+
+
+@pytest.fixture
+def told(office):
+    """What a coordinator that tells its books would send, and the books after it, told twice."""
+    here = office("bitcoin")
+    one = bookings.Bookings(here.roster.vaults, pen("chains"))
+
+    def books(*messages):
+        found, history = Books(CHART), []
+        for message in (*messages, *messages):
+            for posting in custody_postings(message.value, CHART, here.roster):
+                found.post(posting)
+            history += found.take_changes().transfers
+        assert faults(found.accounts, history) == []
+        vault, client = account(found, "bitcoin"), account(found, "bitcoin", Kind.CLIENT)
+        assert vault.balance(Side.DEBIT) == client.balance(Side.CREDIT)
+        return client.balance(Side.CREDIT)
+
+    return one, books
+
+
+def test_a_deposit_that_a_reorganisation_undid_counts_when_it_is_there_again(told):
+    one, books = told
+    said = one.deposit("alice-bitcoin", "tx:0", 500, 1)
+    assert books(*said) == 500
+    said += one.deposit("alice-bitcoin", "tx:0", 500, 2, undone=True)
+    assert books(*said) == 0
+    said += one.deposit("alice-bitcoin", "tx:0", 500, 3)
+    assert books(*said) == 500
+
+
+def spent(how, time_ms):
+    return Spending("r", *ABOUT, "300", how, time_ms)
+
+
+def test_a_release_that_was_undone_and_sent_again_is_paid_once(told):
+    one, books = told
+    said = one.deposit("alice-bitcoin", "tx:0", 500, 1)
+    said += one.spending(spent(Spent.RELEASED, 2), 7)
+    said += one.spending(spent(Spent.RELEASED, 3), 7)
+    assert books(*said) == 500 - 300 - 7
+
+
+def test_a_release_that_was_undone_for_good_is_paid_back_with_its_fee(told):
+    one, books = told
+    said = one.deposit("alice-bitcoin", "tx:0", 500, 1)
+    said += one.spending(spent(Spent.RELEASED, 2), 7)
+    later = bookings.Bookings(one._vaults, pen("chains"))  # after a restart
+    later.load(one.snapshot())
+    said += later.spending(spent(Spent.RETURNED, 3), 0)
+    assert books(*said) == 500

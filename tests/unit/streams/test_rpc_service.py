@@ -55,6 +55,16 @@ async def serving(**rules):
         await service.server.stop(0)
 
 
+async def until(holds):
+    while not holds():  # noqa: ASYNC110 - what is waited for is inside of gRPC
+        await asyncio.sleep(0.01)
+
+
+async def drain(stream):
+    while await stream.read():
+        pass
+
+
 def run(test):
     """The test as a coroutine, in at most a minute."""
     return asyncio.run(asyncio.wait_for(test, 60))
@@ -129,7 +139,7 @@ def test_what_is_not_an_order_is_refused_and_nothing_of_its_batch_counts(broken,
 
 def test_absurd_sizes_are_refused():
     async def test():
-        async with serving() as (service, risk, _):
+        async with serving() as (_, risk, _):
             for count in (0, MAX_ORDERS + 1):
                 request = risk_pb2.CheckBatchRequest(orders=[one(f"o{n}") for n in range(count)])
                 assert (await status(risk.CheckBatch(request)))[0] is grpc.StatusCode.INVALID_ARGUMENT
@@ -205,11 +215,9 @@ def test_a_client_that_never_reads_its_stream_is_cut_off_and_others_are_not_kept
             while not service.counts["streams_cut"]:
                 await asyncio.sleep(0.02)
                 assert not (await risk.Check(risk_pb2.CheckRequest(order=one()))).decision.accepted
-            while service.server.service.streams:
-                await asyncio.sleep(0.02)
+            await until(lambda: not service.server.service.streams)
             with pytest.raises(grpc.aio.AioRpcError):  # once it reads, it hears that there is no more
-                while await stream.read():
-                    pass
+                await drain(stream)
             with pytest.raises(grpc.aio.AioRpcError):
                 await flooding
 
@@ -243,8 +251,7 @@ def test_after_the_clients_deadline_nothing_is_decided():
 
             async def slow_basis(context):  # as where many others wait before it
                 arrived.set()
-                while context.time_remaining():
-                    await asyncio.sleep(0.01)
+                await until(lambda: not context.time_remaining())
                 return risk_pb2.Basis()
 
             service.server.service._basis = slow_basis

@@ -121,6 +121,21 @@ class TestAttacks:
         with pytest.raises(Untrue, match="not what the statement says"):
             check_leaves(statement, "BTC", bytes(11) + b"\x01" + data[12:])
 
+    @pytest.mark.parametrize("lie", [{"total": "159"}, {"root": "00" * 32}])
+    def test_published_leaves_that_are_not_those_of_the_statement(self, platform, lie):
+        statement = through_json(platform.statement)
+        statement["assets"]["BTC"] |= lie
+        with pytest.raises(Untrue, match="not what the statement says"):
+            check_leaves(statement, "BTC", platform.sheets["BTC"].encode())
+
+    @pytest.mark.parametrize("leaves", [0, 3, -16, 2**40])
+    def test_a_number_of_leaves_that_no_tree_has(self, platform, leaves):
+        proof = platform.proof("bob")
+        proof["signed"]["statement"]["assets"]["BTC"]["leaves"] = leaves
+        untrue(
+            platform, platform.sign_again(proof), "expected a power of two of leaves|expected leaves of BTC from", "bob"
+        )
+
     def test_one_leaf_for_two_customers_with_the_same_balance(self):
         """The platform calls both "ann" in what it shows them; each types their own name."""
         twins = Platform({"BTC": {"ann": 100}})
@@ -128,14 +143,31 @@ class TestAttacks:
         renamed = twins.proof("ann") | {"user": "amy"}
         untrue(twins, renamed, "does not end at the root", "amy")
 
-    def test_one_leaf_counted_twice_for_one_customer(self):
+    def test_one_leaf_counted_twice_for_one_customer(self, monkeypatch):
         """Ann's 50 once in the list, and twice in her proof: a balance of 100 for 50."""
         half = Platform({"BTC": {"ann": 50, "bob": 60}})
         proof = half.proof("ann")
         part = proof["assets"]["BTC"]
         part["balance"] = "100"
         part["chunks"] *= 2
-        untrue(half, proof, "does not end at the root|counted twice")
+        untrue(half, proof, "does not end at the root")
+        # A second lock on that door: were the salts of all pieces one, indexes would still tell.
+        salt = verifier.chunk_salt(b"", "BTC", 0)
+        monkeypatch.setattr(verifier, "chunk_salt", lambda *_: salt)
+        alike = Platform({"BTC": {"bob": 60}})
+        prefix, mine = verifier.leaf_prefix(EPOCH_MS, "BTC"), verifier.commitment(salt, "ann")
+        beside = [[bytes(32).hex(), "0"]] * 4
+        root, total = verifier.leaf_hash(prefix, 50, mine), 50
+        for _ in beside:
+            root = verifier.node_hash(root, total, bytes(32), 0)
+        alike.statement["assets"]["BTC"] |= {"root": root.hex(), "total": "50"}
+        chunk = {"index": 0, "amount": "50", "path": beside}
+        twice = {"format": verifier.PROOF_FORMAT, "user": "ann", "salt": bytes(32).hex(), "signed": alike.signed}
+        once = through_json(twice | {"assets": {"BTC": {"balance": "50", "chunks": [chunk]}}})
+        assert check_proof(once, "ann", alike.key)[1] == {"BTC": 50}
+        untrue(
+            alike, through_json(twice | {"assets": {"BTC": {"balance": "100", "chunks": [chunk] * 2}}}), "counted twice"
+        )
 
     def test_pieces_that_are_left_out_of_the_proof_make_the_balance_smaller(self, platform):
         proof = platform.proof("ann")

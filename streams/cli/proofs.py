@@ -1,0 +1,207 @@
+"""``m1cep ledger prove|sign|proof|reserves|verify``: what is owed, proven to customers and to everybody."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+
+from streams.config import load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MOST_AGE_S = 10.0  # of the replica's data: a statement is of its moment
+Published = Annotated[Path, typer.Option("--from", help="The folder that `prove` made.")]
+
+
+def prove(
+    out: Annotated[Path, typer.Option(help="Folder for what is to be published; must not be there yet.")],
+    balances: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with the columns user, asset, units, decimals. Default: the ledger's clients, from the replica."
+        ),
+    ] = None,
+    unsigned: Annotated[
+        bool, typer.Option(help="Do not sign: a group's signature comes with `m1cep ledger sign`.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the statement as one JSON object.")] = False,
+) -> None:
+    """Make a statement of all that is owed to customers now: totals, roots, leaves, and the program that checks them.
+
+    Balances below zero are left out, and counted: one customer's debt is not another's money.
+
+    Example: m1cep ledger prove --out 2026-11-23
+    """
+    from streams.cli.progress import ProgressBar
+    from streams.ledger.statements import VERIFIER, owed_by_asset, publish
+
+    epoch_ms = time.time_ns() // 1_000_000
+    home = load_settings().folder()
+    owed = owed_by_asset(_from_file(balances) if balances else _from_ledger())
+    with ProgressBar("proving", total=len(owed)) as bar:
+        document = publish(home, out, epoch_ms, owed, sign=not unsigned, progress=bar.update)
+    if as_json:
+        typer.echo(orjson.dumps(document))
+        return
+    from m1cep.ledger.liabilities.verify_balance import shown, statement_digest
+
+    statement = document["statement"]
+    for asset, facts in statement["assets"].items():
+        left_out = f"; {owed[asset].below_zero} below zero left out" if owed[asset].below_zero else ""
+        total = shown(int(facts["total"]), facts["decimals"])
+        typer.echo(f"{asset}: {total} owed to {len(owed[asset].units)} customers{left_out}")
+    typer.echo(f"statement {statement_digest(statement).hex()} of epoch {epoch_ms} ms, in {out}; publish that folder")
+    if unsigned:
+        typer.echo("NOT signed: have the group's key sign the 32 bytes of that digest, then m1cep ledger sign")
+    else:
+        typer.echo(f"signed by {document['signature']['public_key']}: customers give this to {VERIFIER} as --key")
+
+
+def sign(
+    folder: Published,
+    key: Annotated[str, typer.Option(help="The group's public key, 64 hexadecimal digits.")],
+    signature: Annotated[str, typer.Option(help="Its signature of the statement's digest, 128 hexadecimal digits.")],
+    scheme: Annotated[str, typer.Option(help="ed25519 or bip340.")] = "bip340",
+) -> None:
+    """Put the signature of a group's key to a statement made with `prove --unsigned`."""
+    from streams.ledger.statements import attach
+
+    attach(folder, scheme, key, signature)
+    typer.echo(f"the statement in {folder} is signed by {key.lower()}")
+
+
+def proof(
+    users: Annotated[list[str], typer.Argument(help="Customers' accounts.")],
+    folder: Published,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a file each, ACCOUNT.json. Default: stdout, one a line.")
+    ] = None,
+) -> None:
+    """Make the proofs that customers get. Each shows its customer's balances, and is for their eyes alone.
+
+    Example: m1cep ledger proof syn-0007 --from 2026-11-23
+    """
+    from urllib.parse import quote
+
+    from streams.durable import private_folder, replace
+    from streams.ledger.statements import Proofs
+
+    proofs = Proofs(load_settings().folder(), folder)
+    for user in users:
+        document = orjson.dumps(proofs.of(user))
+        if out is None:
+            typer.echo(document)
+        else:
+            private_folder(out)
+            replace(out / f"{quote(user, safe='')}.json", document)
+
+
+def reserves(
+    holdings: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: chain, asset, address, units, height, scheme, public_key, signature (empty at first)."
+        ),
+    ],
+    folder: Published,
+) -> None:
+    """Say what each address's key has to sign for a statement; with all signatures there, write reserves.json beside it.
+
+    The challenge names the statement, chain, asset and address: it is no transaction, and of no use for another statement.
+    """
+    from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, challenge_digest, statement_digest
+    from streams.durable import replace
+    from streams.ledger.statements import read_statement
+
+    statement = read_statement(folder)["statement"]
+    digest = statement_digest(statement)
+    rows = list(_rows(holdings, ("chain", "asset", "address", "units", "height", "scheme", "public_key", "signature")))
+    missing = [row for row in rows if not row["signature"]]
+    for row in missing:
+        challenge = challenge_digest(digest, statement["epoch_ms"], row["chain"], row["asset"], row["address"])
+        typer.echo(f"{row['address']} ({row['scheme']}) signs {challenge.hex()}")
+    if missing:
+        return
+    places = [{**row, "height": _whole(row, "height", holdings)} for row in rows]
+    document = {"format": RESERVES_FORMAT, "statement": digest.hex(), "reserves": places}
+    found = _true_or_exit(statement, document)
+    replace(folder / "reserves.json", orjson.dumps(document))
+    (folder / "reserves.json").chmod(0o644)  # to be published
+    for asset, units in sorted(found.items()):
+        typer.echo(f"{asset}: {units} units at addresses whose keys have signed")
+
+
+def verify(context: typer.Context) -> None:
+    """Check a proof, a statement's leaves, or reserves: what the customer's own file verify_balance.py does.
+
+    Examples: m1cep ledger verify proof.json --user ACCOUNT --key KEY;
+    m1cep ledger verify statement.json --leaves BTC=BTC.leaves --reserves reserves.json --key KEY
+    """
+    from m1cep.ledger.liabilities.verify_balance import main
+
+    sys.exit(main(context.args))
+
+
+def _from_ledger() -> Iterator[tuple[str, str, int, int]]:
+    from streams.database import StaleError, staleness_s
+    from streams.ledger import reports
+    from streams.ledger.connections import readers
+
+    shards = readers(load_settings())
+    for connect in shards:
+        with connect() as reader:
+            follows = reader.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)  # a primary is never behind
+            if follows and (age_s := staleness_s(reader)) > MOST_AGE_S:
+                raise StaleError(f"the replica's data are {age_s:.1f} s old, expected at most {MOST_AGE_S:g} s", age_s)
+    for row in reports.balances(shards, kind="client"):
+        yield row["owner"], row["asset"], int(row["units"]), row["decimals"]
+
+
+def _from_file(path: Path) -> Iterator[tuple[str, str, int, int]]:
+    for row in _rows(path, ("user", "asset", "units", "decimals")):
+        yield row["user"], row["asset"], _whole(row, "units", path), _whole(row, "decimals", path)
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
+    """The rows of a CSV file, each with all columns."""
+    from streams.errors import UsageError
+
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            if set(reader.fieldnames or ()) != set(columns):
+                raise UsageError(
+                    f"{path}: expected the columns {', '.join(columns)}, got {', '.join(reader.fieldnames or ())}"
+                )
+            for row in reader:
+                if None in row or None in row.values():
+                    raise UsageError(f"{path}, line {reader.line_num}: expected {len(columns)} fields")
+                yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from error
+
+
+def _whole(row: dict[str, str], column: str, path: Path) -> int:
+    from streams.errors import UsageError
+
+    try:
+        return int(row[column])
+    except ValueError as error:
+        raise UsageError(f"{path}: expected a whole number as {column}, got {row[column]!r:.40}") from error
+
+
+def _true_or_exit(statement: dict[str, Any], document: dict[str, Any]) -> dict[str, int]:
+    from m1cep.ledger.liabilities.verify_balance import Untrue, check_reserves
+    from streams.errors import ShellError
+
+    try:
+        return check_reserves(statement, document)
+    except Untrue as reason:
+        raise ShellError(f"the reserves are not written: {reason}") from reason

