@@ -69,9 +69,9 @@ def _die(value):
 
 
 def _die_before_chain():
-    from streams.custody.chaindesk import ChainDesk
+    from streams.custody.transfers import Transfers
 
-    ChainDesk._broadcast = lambda *_: _kill()
+    Transfers.broadcast = lambda *_: _kill()
 
 
 def _drop(wanted):
