@@ -1,4 +1,5 @@
-"""What coordinator and signers say to each other about heads of the audit log; the letter around it proves who says it."""
+"""What coordinator and signers say to each other about heads of the audit log, and about reserves; the letter around it proves
+who says it, and about which of the two."""
 
 from __future__ import annotations
 
@@ -42,15 +43,29 @@ class AskHead(_Message, frozen=True):
     signers: tuple[SignerId, ...]
 
 
+class AskReserve(_Message, frozen=True):
+    """Round one for a vault's key, under whose name it goes: commit to nonces for the challenge that a person's letter asks for.
+
+    Attributes:
+        epoch: of the vault's key.
+        signers: who takes part, ascending.
+        letter: of the person, as it was signed: every signer makes the challenge of it for itself.
+    """
+
+    epoch: Epoch
+    signers: tuple[SignerId, ...]
+    letter: Annotated[str, msgspec.Meta(max_length=8_192)]
+
+
 class HeadCommitment(_Message, frozen=True):
-    """An answer to :class:`AskHead`."""
+    """An answer to :class:`AskHead` or :class:`AskReserve`."""
 
     signer: SignerId
     commitment: Small
 
 
 class AskHeadShare(_Message, frozen=True):
-    """Round two: sign the head of the first, as it is in the signer's own copy."""
+    """Round two: sign what the signer committed to in the first."""
 
     commitments: dict[SignerId, Small]
 
@@ -95,7 +110,7 @@ class SignedHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return is_head_signed(group, self.head.message(), bytes.fromhex(self.signature))
 
 
-Asked: TypeAlias = AskHead | AskHeadShare
+Asked: TypeAlias = AskHead | AskReserve | AskHeadShare
 Answer: TypeAlias = HeadCommitment | HeadShare | HeadUnable | HeadMissing
 Message: TypeAlias = Asked | Answer
 
@@ -118,7 +133,7 @@ def decode(text: str) -> Message:
     try:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise CustodyError(f"expected a message about a head of the audit log: {error}") from None
+        raise CustodyError(f"expected a message about a head of the audit log or a reserve: {error}") from None
 
 
 def decode_signed(text: str) -> SignedHead:

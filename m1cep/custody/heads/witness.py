@@ -12,18 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from m1cep.custody.audit import Entry, Head, follow, origin, sequence_of
-from m1cep.custody.frost.signing import Commitment, commit, sign
-from m1cep.custody.heads.messages import (
-    AskHead,
-    AskHeadShare,
-    HeadCommitment,
-    HeadMissing,
-    HeadShare,
-    HeadUnable,
-    encode,
-)
-from m1cep.custody.signer.nonces import NonceBox
-from m1cep.errors import CustodyError, M1cepError
+from m1cep.custody.heads.messages import AskHead, AskHeadShare, HeadMissing
+from m1cep.custody.heads.part import Part
+from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,11 +76,9 @@ class Witness:
         random: Random,
         copy: Copy | None = None,
     ) -> None:
-        self._name, self._number, self._said_by, self._share, self._random = name, number, said_by, share, random
+        self._name, self._number, self._said_by, self._share = name, number, said_by, share
         self.copy = copy or Copy()
-        self._nonces: NonceBox = NonceBox()
-        self._going: tuple[AskHead, Head] | None = None
-        self._answered: tuple[str, HeadShare] | None = None  # digest of the question, answer
+        self._part = Part(name, number, random)
         self._early: AskHead | None = None
 
     # -- the log
@@ -164,49 +153,36 @@ class Witness:
         """A question about a head; the answer, if it is for this signer and can be given now."""
         if asked.log != self._name:
             return []
-        return self._commit(asked, now_ms) if isinstance(asked, AskHead) else self._give(asked)
+        if isinstance(asked, AskHead):
+            return self._commit(asked, now_ms)
+        return self._part.give(asked, self._share()) if isinstance(asked, AskHeadShare) else []
 
     def _commit(self, asked: AskHead, now_ms: int) -> list[Answer]:
         if self._number not in asked.signers:
             return []
-        if self._going is not None and asked.attempt <= self._going[0].attempt:
-            return self._commit_again(asked)
+        again = self._part.again(asked)
+        if again is not None:
+            return again
         head = self.copy.head
         if not self.copy.broken and (head is None or asked.seq > head.seq):
-            again, self._early = self._early == asked, asked  # its entries are on their way, or were lost
+            waited, self._early = self._early == asked, asked  # its entries are on their way, or were lost
             after = head.seq if head is not None else 0
-            return [HeadMissing(self._name, asked.attempt, self._number, after)] if again else []
+            return [HeadMissing(self._name, asked.attempt, self._number, after)] if waited else []
         share = self._share()
         refusal = self._refusal(asked, share, now_ms)
         if refusal or share is None:
-            return [self._unable(asked.attempt, refusal)]
-        when_ms = self.copy.ends[asked.seq][1]
-        nonces, commitment = commit(share, self._random)
-        self._nonces.put(self._name, asked.attempt, nonces)
+            return [self._part.unable(asked.attempt, refusal)]
         # What is signed later is this head of the own copy, never what comes with the question.
-        self._going = asked, Head(self._name, asked.seq, self.copy.ends[asked.seq][0], when_ms)
-        self._said = HeadCommitment(self._name, asked.attempt, self._number, commitment.encode(share.public.suite))
-        return [self._said]
-
-    def _commit_again(self, asked: AskHead) -> list[Answer]:
-        """The same question gets the same answer while it is worth something; what is over gets none."""
-        assert self._going is not None  # whoever calls has looked
-        if asked == self._going[0] and self._nonces.has(self._name, asked.attempt):
-            return [self._said]
-        return []
+        hash_, time_ms = self.copy.ends[asked.seq]
+        return [self._part.commit(asked, share, Head(self._name, asked.seq, hash_, time_ms).message())]
 
     def _refusal(self, asked: AskHead, share: KeyShare | None, now_ms: int) -> str:
         if self.copy.broken:
             return f"the audit log is not the one that was heard before: {self.copy.broken}"
         if share is None:
             return "holds no share of the audit log's key"
-        public = share.public
-        if asked.epoch != public.epoch:
-            return f"expected epoch {public.epoch} of the key, got epoch {asked.epoch}"
-        if len(set(asked.signers)) < max(len(asked.signers), public.threshold) or set(asked.signers) - set(
-            public.shares
-        ):
-            return f"expected at least {public.threshold} different signers of the key, got {list(asked.signers)}"
+        if reason := self._part.not_of_key(asked, share):
+            return reason
         known = self.copy.ends.get(asked.seq)
         if known is None:
             return f"the hash of entry {asked.seq} is not at hand: ask for the newest head"
@@ -215,36 +191,6 @@ class Witness:
         if overdue := [name for name, one in self.copy.given.items() if now_ms - one.time_ms > GRACE_MS]:
             return f"the audit log does not have the shares that I gave for {', '.join(sorted(overdue)[:5])}"
         return ""
-
-    def _give(self, asked: AskHeadShare) -> list[Answer]:
-        if self._number not in asked.commitments:
-            return []
-        question = sha256(encode(asked).encode()).hexdigest()
-        if self._answered is not None and self._answered[0] == question:
-            return [self._answered[1]]
-        going, share = self._going, self._share()
-        if going is None or going[0].attempt != asked.attempt or not self._nonces.has(self._name, asked.attempt):
-            return [self._unable(asked.attempt, "there are no nonces for this attempt: it was given up")]
-        if share is None or share.public.epoch != going[0].epoch:
-            return [self._unable(asked.attempt, "the key has another epoch now")]
-        mine = asked.commitments[self._number] == self._said.commitment
-        if tuple(sorted(asked.commitments)) != going[0].signers or not mine:
-            return [self._unable(asked.attempt, "expected the commitments of this attempt, mine among them")]
-        nonces: Any = self._nonces.take(self._name, asked.attempt)
-        suite = share.public.suite
-        try:
-            said = [Commitment.decode(suite, data) for _, data in sorted(asked.commitments.items())]
-            if [one.identifier for one in said] != sorted(asked.commitments):
-                raise CustodyError("a signer commits in another signer's name")
-            made = sign(share, nonces, going[1].message(), said)
-        except M1cepError as error:
-            return [self._unable(asked.attempt, f"the commitments are refused: {error}")]
-        answer = HeadShare(self._name, asked.attempt, self._number, made.encode(suite))
-        self._answered = question, answer
-        return [answer]
-
-    def _unable(self, attempt: int, reason: str) -> HeadUnable:
-        return HeadUnable(self._name, attempt, self._number, reason[:1_000])
 
     # -- to keep
 
