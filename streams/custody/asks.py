@@ -102,6 +102,27 @@ class AuditStands(_Body, frozen=True):
     signers: tuple[int, ...]
 
 
+class ReserveStands(_Body, frozen=True):
+    """A vault's key has signed for a statement of what is owed (``streams.custody.reserving``).
+
+    Attributes:
+        id: of who asked.
+        scheme, key, signature: as in reserves.json; hexadecimal.
+        statement: its digest.
+    """
+
+    id: Name
+    vault: Name
+    chain: Name
+    asset: Name
+    address: Name
+    scheme: Name
+    key: Name
+    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
+    statement: Name
+    epoch_ms: int
+
+
 class Answered(_Body, frozen=True):
     """What was asked for is done, or why not."""
 
@@ -111,7 +132,7 @@ class Answered(_Body, frozen=True):
 
 
 Ask: TypeAlias = AskCeremony | AskFunds
-Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | Answered
+Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | ReserveStands | Answered
 
 _asks: msgspec.json.Decoder[Ask] = msgspec.json.Decoder(Ask)
 _said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)

@@ -46,7 +46,7 @@ from m1cep.custody.requests.messages import (
 )
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import asks, policies, rites
+from streams.custody import asks, policies, reserving, rites
 from streams.custody.alarms import Alarms
 from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
@@ -56,6 +56,7 @@ from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
 from streams.custody.policies import PolicyDesk
+from streams.custody.reserving import ReserveDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
@@ -94,7 +95,7 @@ class _State(msgspec.Struct):
         requests, chains, ceremonies: of those machines.
         publics: public keys, by vault.
         answered: what people asked for lately.
-        audit, policies, alarms, bookings: of those desks.
+        audit, policies, alarms, bookings, reserves: of those desks.
     """
 
     requests: dict[str, Any]
@@ -106,6 +107,7 @@ class _State(msgspec.Struct):
     policies: Any
     alarms: Any
     bookings: Any = ()
+    reserves: Any = None
 
 
 class CoordinatorMachine:
@@ -157,6 +159,7 @@ class CoordinatorMachine:
         self._bookings = Bookings(roster.vaults, chains_pen)
         self._said: list[codec.Message | Packet] = []
         self._asks = AskDesk(roster, desk, self._watches, self._note)
+        self._reserves = ReserveDesk(roster.vaults, pen, self._note)
         desk.note = self._desk_notes
         for vault, public in (publics or {}).items():
             self.set_public(vault, public)
@@ -169,7 +172,7 @@ class CoordinatorMachine:
         self._pass_time(self._now_ms())
         try:
             if topic == REQUESTS:
-                self._person(open_letter(record.value, self._askers))
+                self._person(open_letter(record.value, self._askers), record.value or b"")
             else:
                 self._party(open_letter(record.value, self._roster.keys))
         except CustodyError as error:
@@ -185,6 +188,7 @@ class CoordinatorMachine:
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
         self._said += self._window.vaults(self._publics)
+        self._said += self._reserves.tick(self._policy, self._publics, now_ms)
         self._said += self._window.also("head", "head", self._audit.tick(now_ms))
         self._said += self._board.write(now_ms)
         return self._taken()
@@ -198,7 +202,7 @@ class CoordinatorMachine:
             self._ticked_ms = now_ms
             self._hear_all([Tick(now_ms)])
 
-    def _person(self, letter: Letter) -> None:
+    def _person(self, letter: Letter, sealed: bytes) -> None:
         if letter.about == "desk":
             vault, answer = self._asks.hear(letter, self._policy, self._publics, self._now_ms())
             self._release(vault, "desk", asks.encode(answer))
@@ -207,6 +211,9 @@ class CoordinatorMachine:
             self._note("heard", {"from": letter.sender, "message": msgspec.to_builtins(policies.decode(letter.body))})
             self._said += self._window.also("policy", policies.ABOUT, self._policies.hear_person(letter))
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
+            return
+        if letter.about == reserving.ABOUT:
+            self._said += self._reserves.ask(sealed.decode(), self._policy, self._publics)
             return
         message = word_of_person(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})
@@ -248,6 +255,9 @@ class CoordinatorMachine:
             return
         if letter.about == "head":
             self._audit.hear(letter, self._now_ms())
+            return
+        if letter.about == reserving.ABOUT:
+            self._reserves.hear(letter, self._now_ms())
             return
         message = word_of_signer(letter)
         if isinstance(message, Vote) and message.word is Word.REJECT:
@@ -383,6 +393,7 @@ class CoordinatorMachine:
             self._policies.snapshot(),
             self._alarms.snapshot(),
             self._bookings.snapshot(),
+            self._reserves.snapshot(),
         )
         return msgspec.msgpack.encode([VERSION, state])
 
@@ -411,6 +422,7 @@ class CoordinatorMachine:
         self._alarms.load(found.alarms)
         self._asks.load(found.answered)
         self._bookings.load(list(found.bookings))
+        self._reserves.load(found.reserves)
         self._watches.load(found.ceremonies)
         self._desk.load(found.chains)
         for vault, data in found.publics.items():

@@ -28,7 +28,7 @@ from m1cep.custody.requests.state import Quorum
 from m1cep.custody.signer import Signer
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
-from streams.custody import bookings, policies, rites
+from streams.custody import bookings, policies, reserving, rites
 from streams.custody.ceremonies import Ceremonies
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
@@ -36,6 +36,7 @@ from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outsid
 from streams.custody.owners import owner_address, owner_keys
 from streams.custody.platform import ACCOUNTS, PLATFORM, chains_by_asset, platform_fact
 from streams.custody.policies import newest_policy
+from streams.custody.reserving import Newest, ReserveSigner
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
 from streams.custody.secrets import KeyfileSecrets, verify_person
 
@@ -72,6 +73,7 @@ class _State(msgspec.Struct, forbid_unknown_fields=True):
     audit: dict[str, Any] = {}
     policy: str = ""
     owner_since_ms: int = 0
+    reserves: dict[str, Newest] = {}
 
 
 class SignerMachine:
@@ -106,6 +108,7 @@ class SignerMachine:
         self._listed_chains = chains_by_asset(roster)
         self._forgot_ms = 0
         self._witness = self._new_witness()
+        self._reserves = self._new_reserves({})
 
     # -- Machine
 
@@ -116,7 +119,7 @@ class SignerMachine:
             if topic in PLATFORM:
                 return self._fact(platform_fact(topic, record, self._listed_chains))
             sender, about = outside(record.value) or ("", "")
-            if about in {"request", "head"} and sender != COORDINATOR:
+            if about in {"request", "head", reserving.ABOUT} and sender != COORDINATOR:
                 return []  # what signers say to the coordinator; to open all of it would take as long as to sign
             return self._letter(topic, open_letter(record.value, self._roster.keys))
         except CustodyError as error:
@@ -144,6 +147,7 @@ class SignerMachine:
                 self._witness.snapshot(),
                 self._policy.text,
                 self._secrets.owner_since_ms,
+                self._reserves.newest,
             )
         )
 
@@ -158,6 +162,7 @@ class SignerMachine:
             self._secrets.owner_since_ms = kept.owner_since_ms
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
             self._witness = self._new_witness(Witness.copy_of(kept.audit))
+            self._reserves = self._new_reserves(kept.reserves)
         except (msgspec.MsgspecError, CustodyError) as error:
             raise EngineError(f"expected the state of signer {self.number}: {error}") from error
         if self.signer.number != self.number:
@@ -205,6 +210,8 @@ class SignerMachine:
                 return self._change_policy(letter) if letter.sender == COORDINATOR else []
             case "log" | "head":
                 return self._audit(topic, letter)
+            case reserving.ABOUT:
+                return self._reserve(topic, letter)
             case "desk" | "audit" | bookings.ABOUT:
                 return []  # for people
             case _:
@@ -255,6 +262,16 @@ class SignerMachine:
         else:
             return []  # one that is signed: for auditors
         return [self._pen.write(ROUNDS, one.log, "head", heads.encode(one)) for one in answers]
+
+    def _reserve(self, topic: str, letter: Letter) -> list[Message]:
+        """A question about a vault's reserve."""
+        if letter.sender != COORDINATOR or topic != ROUNDS:
+            raise CustodyError(f"{letter.sender} asks what the coordinator asks")
+        answers = self._reserves.hear(letter.body, self._policy, self._clock_ms())
+        return [self._pen.write(ROUNDS, one.log, reserving.ABOUT, heads.encode(one)) for one in answers]
+
+    def _new_reserves(self, newest: dict[str, Newest]) -> ReserveSigner:
+        return ReserveSigner(self.number, self._roster.vaults, self._keyfile.held, secrets.token_bytes, newest)
 
     def _new_witness(self, copy: Copy | None = None) -> Witness:
         def share() -> KeyShare | None:

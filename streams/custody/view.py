@@ -89,6 +89,7 @@ class View:
         self.vaults: dict[str, asks.VaultStands] = {}
         self.ceremonies: dict[str, asks.CeremonyStands] = {}
         self.answers: dict[str, asks.Answered] = {}
+        self.reserves: dict[str, asks.ReserveStands] = {}
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
@@ -159,6 +160,8 @@ class View:
             self.ceremonies[said.id] = said
         elif isinstance(said, asks.AuditStands):
             self.audit = said
+        elif isinstance(said, asks.ReserveStands):
+            self.reserves[said.id] = said
         else:
             self.answers[said.id] = said
 

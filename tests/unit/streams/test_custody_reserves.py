@@ -1,0 +1,241 @@
+"""Reserves: vaults' keys sign for a statement of what is owed; coordinator and signers over topics in memory."""
+
+import json
+from hashlib import sha256
+
+import msgspec
+import pytest
+from custodyoffice import Office, pen
+
+from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadCommitment, HeadShare, HeadUnable, decode, encode
+from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, Untrue, check_reserves, statement_digest
+from streams.custody import asks
+from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
+from streams.custody.reserving import ReserveAsk, encode_ask
+from streams.custody.view import View
+
+NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL"}
+
+
+@pytest.fixture
+def office(tmp_path):
+    made = []
+
+    def make(kinds=("bitcoin", "solana"), **options):
+        made.append(Office(tmp_path, kinds, **options))
+        made[-1].pass_time(1_000)
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def statement_at(epoch_ms, total="1"):
+    return {"format": "m1cep-liabilities-1", "epoch_ms": epoch_ms, "assets": {"SOL": {"total": total}}}
+
+
+def ask_of(statement, kind="solana", name="r-1", **changes):
+    digest = statement_digest(statement).hex()
+    plain = {"id": name, "vault": f"alice-{kind}", "asset": NAMES.get(kind, "ETH"), "statement": digest}
+    return ReserveAsk(**{**plain, "epoch_ms": statement["epoch_ms"], **changes})
+
+
+def letter_of(ask, by="bob"):
+    return pen(by).write(REQUESTS, ask.vault, "reserve", encode_ask(ask))
+
+
+def view_of(here):
+    view = View(here.roster)
+    for record in here.topics[RELEASES]:
+        view.take(record.value)
+    return view
+
+
+def answer_to(here, ask, within_ms=120_000):
+    end = here.now_ms + within_ms
+    while here.now_ms < end:
+        here.pass_time(500)
+        view = view_of(here)
+        if found := view.reserves.get(ask.id) or view.answers.get(ask.id):
+            return found
+    raise AssertionError(f"no answer to {ask}: {here.refused}")
+
+
+def document(statement, *stands):
+    places = [
+        {
+            "chain": one.chain, "asset": one.asset, "address": one.address, "units": "7", "height": 1,
+            "scheme": one.scheme, "public_key": one.key, "signature": one.signature,
+        }
+        for one in stands
+    ]  # fmt: skip
+    return {"format": RESERVES_FORMAT, "statement": statement_digest(statement).hex(), "reserves": places}
+
+
+def said(here, kind):
+    letters = [one for one in here.letters(ROUNDS) if one.about == "reserve"]
+    return [one for one in (decode(letter.body) for letter in letters) if isinstance(one, kind)]
+
+
+def test_what_vaults_sign_the_verifier_for_everybody_accepts_and_for_no_other_statement(office):
+    here = office()
+    statement = statement_at(here.now_ms)
+    asked = [ask_of(statement, kind, f"r-{kind}") for kind in ("bitcoin", "solana")]
+    for one in asked:
+        here.post(letter_of(one))
+    stands = [answer_to(here, one) for one in asked]
+    assert check_reserves(statement, document(statement, *stands)) == {"bitcoin:regtest/BTC": 7, "SOL": 7}
+    other = statement_at(statement["epoch_ms"], "2")
+    with pytest.raises(Untrue, match="not signed"):
+        check_reserves(other, document(other, stands[0]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_with_crashes_and_repetitions_an_ask_is_answered(office, seed):
+    here = office(("solana",), seed=seed)
+    here.faults = 0.1
+    statement = statement_at(here.now_ms)
+    ask = ask_of(statement)
+    here.post(letter_of(ask))
+    found = answer_to(here, ask, 300_000)
+    assert check_reserves(statement, document(statement, found)) == {"SOL": 7}
+
+
+@pytest.mark.parametrize("away", [1, 2, 3])
+def test_one_signer_may_be_away(office, away):
+    here = office(("solana",))
+    here.actors.remove(here.signers[away])
+    statement = statement_at(here.now_ms)
+    here.post(letter_of(ask_of(statement)))
+    found = answer_to(here, ask_of(statement))
+    assert check_reserves(statement, document(statement, found)) == {"SOL": 7}
+
+
+def test_of_one_moment_a_vault_stands_for_one_statement_over_restarts(office):
+    here = office(("solana",))
+    first, now_ms = ask_of(statement_at(here.now_ms)), here.now_ms
+    here.post(letter_of(first))
+    assert isinstance(answer_to(here, first), asks.ReserveStands)
+    for actor in here.actors:
+        actor.restart()
+    for name, other in (("r-2", statement_at(now_ms, "2")), ("r-3", statement_at(now_ms - 1))):
+        ask = ask_of(other, name=name)
+        here.post(letter_of(ask))
+        found = answer_to(here, ask)
+        assert not found.done
+        assert f"stands for statement {first.statement}" in found.reason
+    later = ask_of(statement_at(now_ms + 1), name="r-4")
+    here.post(letter_of(later))
+    assert isinstance(answer_to(here, later), asks.ReserveStands)
+
+
+def test_the_same_ask_gets_the_same_signature(office):
+    here = office(("solana",))
+    ask = ask_of(statement_at(here.now_ms))
+    here.post(letter_of(ask))
+    first, given = answer_to(here, ask), len(said(here, HeadShare))
+    here.post(letter_of(ask))
+    here.pass_time(5_000)
+    assert answer_to(here, ask) == first
+    assert len(said(here, HeadShare)) == given
+
+
+def signers_alone(here, letter, attempt=2**50, **changes):
+    """What signers say to a coordinator that has its key and asks what it wants."""
+    here.actors = list(here.signers.values())
+    plain = {"log": "alice-solana", "attempt": attempt, "epoch": 0, "signers": (1, 2)}
+    asked = AskReserve(**{**plain, **changes}, letter=letter.value.decode())
+    here.post(pen("coordinator").write(ROUNDS, "alice-solana", "reserve", encode(asked)))
+    here.pass_time(1_000)
+
+
+def test_a_signer_signs_for_nobody_who_may_not_ask(office):
+    """The coordinator makes up an ask; alice is no officer; bob's letter was about something else, and changed on its way."""
+    here = office(("solana",))
+    ask = ask_of(statement_at(here.now_ms))
+    changed = json.loads(letter_of(ask).value)
+    changed["body"] = encode_ask(msgspec.structs.replace(ask, statement="0" * 64))
+    tampered = letter_of(ask)._replace(value=json.dumps(changed).encode())
+    other = pen("bob").write(REQUESTS, ask.vault, "desk", encode_ask(ask))
+    for n, letter in enumerate((letter_of(ask, "coordinator"), letter_of(ask, "alice"), tampered, other)):
+        signers_alone(here, letter, 2**50 + n)
+    reasons = [one.reason for one in said(here, HeadUnable) if one.signer == 1]
+    assert ["not known here" in one for one in reasons[:2]] == [True, True]
+    assert "not signed by its key" in reasons[2]
+    assert "about 'desk'" in reasons[3]
+    assert said(here, HeadCommitment) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"vault": "alice-bitcoin", "asset": "BTC"}, "the letter is about vault alice-bitcoin"),
+        ({"asset": "BTC"}, "has SOL or solana:local/SOL"),
+        ({"epoch_ms": 2**50}, "nothing is signed ahead"),
+    ],
+)
+def test_a_signer_makes_the_challenge_of_its_own_roster(office, changes, reason):
+    here = office()
+    signers_alone(here, letter_of(ask_of(statement_at(here.now_ms), **changes)))
+    assert {one.signer for one in said(here, HeadUnable)} == {1, 2}
+    assert all(reason in one.reason for one in said(here, HeadUnable))
+    assert said(here, HeadCommitment) == []
+
+
+def test_nonces_sign_once(office):
+    """After its share a signer gives no second one for other commitments, nor for another letter under the same attempt."""
+    here = office(("solana",))
+    ask = ask_of(statement_at(here.now_ms))
+    signers_alone(here, letter_of(ask))
+    commitments = {one.signer: one.commitment for one in said(here, HeadCommitment)}
+    question = AskHeadShare("alice-solana", 2**50, commitments)
+    here.post(pen("coordinator").write(ROUNDS, "alice-solana", "reserve", encode(question)))
+    here.pass_time(1_000)
+    given = said(here, HeadShare)
+    assert {one.signer for one in given} == {1, 2}
+    swapped = AskHeadShare("alice-solana", 2**50, {**commitments, 2: commitments[1]})
+    here.post(pen("coordinator").write(ROUNDS, "alice-solana", "reserve", encode(swapped)))
+    signers_alone(here, letter_of(msgspec.structs.replace(ask, epoch_ms=ask.epoch_ms + 1)))
+    assert said(here, HeadShare) == given
+    assert "given up" in said(here, HeadUnable)[0].reason
+    assert len(said(here, HeadCommitment)) == 2
+
+
+def test_a_share_for_a_reserve_is_none_for_the_requests_machine(office):
+    """The words of one round are no words of the other: letters say what they are about, and that is signed."""
+    here = office(("solana",))
+    signers_alone(here, letter_of(ask_of(statement_at(here.now_ms))))
+    before = len(here.topics[ROUNDS])
+    commitments = {one.signer: one.commitment for one in said(here, HeadCommitment)}
+    question = encode(AskHeadShare("alice-solana", 2**50, commitments))
+    for about in ("head", "request"):
+        here.post(pen("coordinator").write(ROUNDS, "alice-solana", about, question))
+    here.pass_time(1_000)
+    assert len(here.topics[ROUNDS]) == before + 2
+
+
+def test_vaults_whose_signatures_nobody_could_check_say_so(office):
+    here = office(("evm",))
+    ask = ask_of(statement_at(here.now_ms), "evm")
+    here.post(letter_of(ask))
+    found = answer_to(here, ask)
+    assert not found.done
+    assert "expected bitcoin or solana" in found.reason
+
+
+def test_a_challenge_is_behind_a_tag_that_no_transaction_has(office):
+    """What is signed is SHA-256 of words that begin with the tag, which the signer made itself: 32 bytes, no Solana message."""
+    here = office(("solana",))
+    statement = statement_at(here.now_ms)
+    here.post(letter_of(ask_of(statement)))
+    stands = answer_to(here, ask_of(statement))
+    words = {
+        "statement": stands.statement, "epoch_ms": stands.epoch_ms, "chain": "solana:local", "asset": "SOL",
+        "address": stands.address,
+    }  # fmt: skip
+    text = json.dumps(words, sort_keys=True, separators=(",", ":")).encode()
+    message = sha256(b"m1cep.reserves.challenge.v1\0" + text).digest()
+    from nacl.signing import VerifyKey
+
+    VerifyKey(bytes.fromhex(stands.key)).verify(message, bytes.fromhex(stands.signature))
