@@ -56,7 +56,7 @@ from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
 from streams.custody.policies import PolicyDesk
-from streams.custody.reserving import ReserveDesk
+from streams.custody.reservedesk import ReserveDesk
 from streams.custody.roster import AUDIT, COORDINATOR
 from streams.custody.secrets import verify_person
 from streams.custody.shares import GroupCrypto
@@ -188,7 +188,7 @@ class CoordinatorMachine:
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
         self._said += self._window.vaults(self._publics)
-        self._said += self._reserves.tick(self._policy, self._publics, now_ms)
+        self._said += self._reserves.tick(self._publics, now_ms)
         self._said += self._window.also("head", "head", self._audit.tick(now_ms))
         self._said += self._board.write(now_ms)
         return self._taken()
@@ -213,7 +213,7 @@ class CoordinatorMachine:
             self._note("policy", {"hash": self._policy.hash, "version": self._policy.version})
             return
         if letter.about == reserving.ABOUT:
-            self._said += self._reserves.ask(sealed.decode(), self._policy, self._publics)
+            self._said += self._reserves.ask(letter.sender, sealed.decode(), self._policy, self._publics)
             return
         message = word_of_person(letter)
         self._note("heard", {"from": letter.sender, "message": _plain(message)})

@@ -45,8 +45,8 @@ class Letter(NamedTuple):
         sender: its name in the roster, or a person's in the policy.
         about: ``request`` (m1cep.custody.requests.messages), ``ceremony``, ``fact`` (m1cep.custody.policy.events), ``desk``
             (``streams.custody.asks``), ``log`` (entries of the audit log, a line each), ``audit`` (a head of it), ``head``
-            (m1cep.custody.heads.messages), ``policy`` (``streams.custody.policies``), ``standing`` (``streams.custody.board``), ``reserve``
-            (``streams.custody.reserving``).
+            (m1cep.custody.heads.messages), ``policy`` (``streams.custody.policies``), ``standing`` (``streams.custody.board``),
+            ``reserve`` (``streams.custody.reserving``).
         body: what it says.
     """
 

@@ -10,40 +10,34 @@ digest is SHA-256 behind another tag), and no Solana message (which has at least
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from m1cep.custody.chains.interface import Scheme
-from m1cep.custody.frost.keys import PublicKeys
 from m1cep.custody.frost.taproot import output_key, tweak_share
-from m1cep.custody.heads import Part, Signing
-from m1cep.custody.heads.messages import Answer, AskHeadShare, AskReserve, decode, encode
-from m1cep.custody.request import Digest, Millis, Name
+from m1cep.custody.heads import Part
+from m1cep.custody.heads.messages import AskHeadShare, AskReserve, decode
+from m1cep.custody.request import Digest, Millis, Name  # noqa: TC001 - msgspec reads the annotations
 from m1cep.errors import CustodyError
 from m1cep.ledger.liabilities.verify_balance import challenge_digest
-from streams.custody import asks
 from streams.custody.derive import chain_of, signing_public
-from streams.custody.mail import RELEASES, ROUNDS, open_letter
-from streams.custody.roster import signer_name
+from streams.custody.mail import open_letter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from m1cep.custody.frost.keys import KeyShare
+    from m1cep.custody.frost.keys import KeyShare, PublicKeys
     from m1cep.custody.frost.suite import Random
+    from m1cep.custody.heads.messages import Answer
     from m1cep.custody.policy import Policy
-    from streams.codec import Message
     from streams.custody.keyfile import Held
-    from streams.custody.mail import Letter, Pen
-    from streams.custody.owners import OwnerKeys
     from streams.custody.roster import Vault
 
 ABOUT = "reserve"
 #: How far a statement's moment may be ahead of a signer's clock.
 MOST_AHEAD_MS = 60_000
 _SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519})
-_MOST_ANSWERED = 1_000
 
 
 class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -118,7 +112,9 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
         raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(vaults)) or 'none'}")
     chain = chain_of(vault.chain)
     if chain.scheme not in _SCHEMES:
-        raise CustodyError(f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin or solana")
+        raise CustodyError(
+            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin or solana"
+        )
     names = (chain.asset.symbol, f"{chain.name}/{chain.asset.symbol}")
     if ask.asset not in names:
         raise CustodyError(f"vault {ask.vault} has {' or '.join(names)}, asked for was {ask.asset}")
@@ -137,7 +133,6 @@ class ReserveSigner:
         vaults: of the roster.
         held: its shares, by vault.
         random: source of nonces.
-        newest: to go on from, by vault.
     """
 
     def __init__(
@@ -146,11 +141,10 @@ class ReserveSigner:
         vaults: Mapping[str, Vault],
         held: Mapping[str, Held],
         random: Random,
-        newest: Mapping[str, Newest] | None = None,
     ) -> None:
         self._number, self._vaults, self._held, self._random = number, vaults, held, random
         #: By vault. It survives restarts: of one moment a vault's key stands for one statement.
-        self.newest = dict(newest or {})
+        self.newest: dict[str, Newest] = {}
         self._parts: dict[str, Part] = {}
 
     def hear(self, text: str, policy: Policy, now_ms: int) -> list[Answer]:
@@ -210,155 +204,3 @@ class ReserveSigner:
             return None
         bip340 = chain_of(self._vaults[vault].chain).scheme is Scheme.BIP340
         return tweak_share(held.share) if bip340 else held.share
-
-
-class Kept(msgspec.Struct):
-    """What the coordinator remembers over restarts.
-
-    Attributes:
-        attempt: the newest of all.
-        letters: under way, by vault.
-        answered: by id.
-    """
-
-    attempt: int = 0
-    letters: dict[str, str] = {}
-    answered: dict[str, asks.Answered | asks.ReserveStands] = {}
-
-
-class ReserveDesk:
-    """The coordinator's part: one reserve of a vault at a time.
-
-    Args:
-        vaults: of the roster.
-        pen: the coordinator's.
-        note: writes into the audit log.
-    """
-
-    def __init__(self, vaults: Mapping[str, Vault], pen: Pen, note: Callable[[str, dict[str, Any]], None]) -> None:
-        self._vaults, self._pen, self._note = vaults, pen, note
-        self._kept = Kept()
-        self._going: dict[str, tuple[ReserveAsk, Challenge, PublicKeys, Signing]] = {}
-
-    def ask(self, text: str, policy: Policy, publics: Mapping[str, PublicKeys | OwnerKeys]) -> list[Message]:
-        """A person's letter.
-
-        Raises:
-            CustodyError: it is nobody's who may ask.
-        """
-        ask = asked_by(text, policy)
-        known = self._kept.answered.get(ask.id)
-        if known is not None:
-            return [self._say(ask.vault, known)]
-        if self._kept.letters.get(ask.vault) == text:
-            return []
-        self._note("heard", {"about": ABOUT, "message": msgspec.to_builtins(ask)})
-        try:
-            if ask.vault in self._kept.letters:
-                raise CustodyError(f"vault {ask.vault} is being signed for another ask: ask again in a minute")
-            public = publics.get(ask.vault)
-            if public is None and ask.vault in self._vaults:
-                raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")
-            if public is not None and not isinstance(public, PublicKeys):
-                raise CustodyError(f"vault {ask.vault} has owners and no shared key: it cannot show reserves so")
-            if public is None:
-                raise CustodyError(f"there is no vault {ask.vault}")
-            challenge_of(self._vaults, public, ask)
-        except CustodyError as error:
-            return [self._answer(ask, asks.Answered(ask.id, False, str(error)[:1_000]))]
-        self._kept.letters[ask.vault] = text
-        return []
-
-    def hear(self, letter: Letter, now_ms: int) -> None:
-        """A signer's letter.
-
-        Raises:
-            CustodyError: it is refused.
-        """
-        answer = decode(letter.body)
-        if not isinstance(answer, Answer):
-            raise CustodyError(f"{letter.sender} is nobody from whom a {type(answer).__name__} is expected")
-        if letter.sender != signer_name(answer.signer):
-            raise CustodyError(f"{letter.sender} speaks in the name of signer {answer.signer}")
-        going = self._going.get(answer.log)
-        if going is not None:
-            going[3].hear(answer, now_ms)
-
-    def tick(self, policy: Policy, publics: Mapping[str, PublicKeys | OwnerKeys], now_ms: int) -> list[Message]:
-        """Questions to signers, and what has come of them."""
-        said: list[Message] = []
-        for vault, text in list(self._kept.letters.items()):
-            public, going = publics.get(vault), self._going.get(vault)
-            if isinstance(public, PublicKeys) and (going is None or going[2] != public):
-                try:
-                    going = self._going[vault] = self._begin(text, policy, public, now_ms)
-                except CustodyError as error:  # who asked may not any more: the policy has changed meanwhile
-                    del self._kept.letters[vault]
-                    self._going.pop(vault, None)
-                    self._note("reserve-not-signed", {"vault": vault, "reason": str(error)[:1_000]})
-                    continue
-            if going is None:
-                continue
-            ended = self._ended(*going)
-            if ended is not None:
-                said.append(self._answer(going[0], ended))
-                del self._kept.letters[vault], self._going[vault]
-                continue
-            asked = going[3].ask(now_ms)
-            self._kept.attempt = max([self._kept.attempt, *(one.attempt for one in asked)])
-            said += [self._pen.write(ROUNDS, vault, ABOUT, encode(one)) for one in asked]
-        return said
-
-    def _begin(
-        self, text: str, policy: Policy, public: PublicKeys, now_ms: int
-    ) -> tuple[ReserveAsk, Challenge, PublicKeys, Signing]:
-        ask = asked_by(text, policy)
-
-        def question(attempt: int, signers: tuple[int, ...]) -> AskReserve:
-            return AskReserve(ask.vault, attempt, public.epoch, signers, text)
-
-        challenge, first = challenge_of(self._vaults, public, ask), max(now_ms, self._kept.attempt + 1)
-        signs = signing_public(public) if challenge.scheme == "bip340" else public
-        signing = Signing(ask.vault, challenge.message, signs, question, first_attempt=first, now_ms=now_ms)
-        return ask, challenge, public, signing
-
-    def _ended(
-        self, ask: ReserveAsk, challenge: Challenge, _public: PublicKeys, signing: Signing
-    ) -> asks.Answered | asks.ReserveStands | None:
-        if signing.signature is not None:
-            return asks.ReserveStands(
-                ask.id, ask.vault, challenge.chain, ask.asset, challenge.address, challenge.scheme, challenge.key.hex(),
-                signing.signature.hex(), ask.statement, ask.epoch_ms,
-            )  # fmt: skip
-        if not signing.over:
-            return None
-        reasons = "; ".join(f"signer {signer}: {why}" for signer, why in sorted(signing.reasons.items()))
-        return asks.Answered(ask.id, False, f"too few signers signed: {reasons}"[:1_000])
-
-    def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.ReserveStands) -> Message:
-        answered = self._kept.answered
-        answered[ask.id] = answer
-        while len(answered) > _MOST_ANSWERED:
-            del answered[next(iter(answered))]
-        self._note("reserve", msgspec.to_builtins(answer))
-        return self._say(ask.vault, answer)
-
-    def _say(self, vault: str, answer: asks.Answered | asks.ReserveStands) -> Message:
-        return self._pen.write(RELEASES, vault, "desk", asks.encode(answer))
-
-    # -- to keep
-
-    def snapshot(self) -> Any:
-        """Plain values."""
-        return msgspec.to_builtins(self._kept)
-
-    def load(self, kept: Any) -> None:
-        """As it was; what was under way begins anew, as another attempt.
-
-        Raises:
-            CustodyError: this is no snapshot of it.
-        """
-        try:
-            self._kept = msgspec.convert(kept, Kept) if kept is not None else Kept()
-        except msgspec.ValidationError as error:
-            raise CustodyError(f"expected the state of reserves: {error}") from None

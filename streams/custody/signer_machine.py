@@ -108,7 +108,7 @@ class SignerMachine:
         self._listed_chains = chains_by_asset(roster)
         self._forgot_ms = 0
         self._witness = self._new_witness()
-        self._reserves = self._new_reserves({})
+        self._reserves = ReserveSigner(self.number, roster.vaults, keyfile.held, secrets.token_bytes)
 
     # -- Machine
 
@@ -162,7 +162,7 @@ class SignerMachine:
             self._secrets.owner_since_ms = kept.owner_since_ms
             self.signer = Signer.restore(kept.signer, self._quorums, self._policy, self._secrets)
             self._witness = self._new_witness(Witness.copy_of(kept.audit))
-            self._reserves = self._new_reserves(kept.reserves)
+            self._reserves.newest = kept.reserves
         except (msgspec.MsgspecError, CustodyError) as error:
             raise EngineError(f"expected the state of signer {self.number}: {error}") from error
         if self.signer.number != self.number:
@@ -269,9 +269,6 @@ class SignerMachine:
             raise CustodyError(f"{letter.sender} asks what the coordinator asks")
         answers = self._reserves.hear(letter.body, self._policy, self._clock_ms())
         return [self._pen.write(ROUNDS, one.log, reserving.ABOUT, heads.encode(one)) for one in answers]
-
-    def _new_reserves(self, newest: dict[str, Newest]) -> ReserveSigner:
-        return ReserveSigner(self.number, self._roster.vaults, self._keyfile.held, secrets.token_bytes, newest)
 
     def _new_witness(self, copy: Copy | None = None) -> Witness:
         def share() -> KeyShare | None:

@@ -32,7 +32,7 @@ class Signing:
         now_ms: epoch.
     """
 
-    def __init__(  # noqa: PLR0913 - what it works with
+    def __init__(
         self,
         name: str,
         message: bytes,

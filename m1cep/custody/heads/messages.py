@@ -1,5 +1,7 @@
-"""What coordinator and signers say to each other about heads of the audit log, and about reserves; the letter around it proves
-who says it, and about which of the two."""
+"""What coordinator and signers say to each other about heads of the audit log, and about reserves.
+
+The letter around it proves who says it, and about which of the two.
+"""
 
 from __future__ import annotations
 
