@@ -14,9 +14,10 @@ import typer
 from streams.config import load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MOST_AGE_S = 10.0  # of the replica's data: a statement is of its moment
+_HOLDINGS = ("chain", "asset", "address", "units", "height", "scheme", "public_key", "signature")
 Published = Annotated[Path, typer.Option("--from", help="The folder that `prove` made.")]
 
 
@@ -122,7 +123,7 @@ def reserves(
 
     statement = read_statement(folder)["statement"]
     digest = statement_digest(statement)
-    rows = list(_rows(holdings, ("chain", "asset", "address", "units", "height", "scheme", "public_key", "signature")))
+    rows = read_holdings(holdings)
     missing = [row for row in rows if not row["signature"]]
     for row in missing:
         challenge = challenge_digest(digest, statement["epoch_ms"], row["chain"], row["asset"], row["address"])
@@ -167,6 +168,28 @@ def _from_ledger() -> Iterator[tuple[str, str, int, int]]:
 def _from_file(path: Path) -> Iterator[tuple[str, str, int, int]]:
     for row in _rows(path, ("user", "asset", "units", "decimals")):
         yield row["user"], row["asset"], _whole(row, "units", path), _whole(row, "decimals", path)
+
+
+def read_holdings(path: Path) -> list[dict[str, str]]:
+    """The rows of a file of holdings.
+
+    Raises:
+        UsageError: it cannot be read, or has other columns.
+    """
+    return list(_rows(path, _HOLDINGS))
+
+
+def write_holdings(path: Path, rows: Iterable[dict[str, str]]) -> None:
+    """Put a file of holdings there, whole or not at all."""
+    from io import StringIO
+
+    from streams.durable import replace
+
+    text = StringIO(newline="")
+    writer = csv.DictWriter(text, _HOLDINGS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    replace(path, text.getvalue().encode())
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:

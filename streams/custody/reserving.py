@@ -25,7 +25,7 @@ from streams.custody.derive import chain_of, signing_public
 from streams.custody.mail import open_letter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from m1cep.custody.frost.keys import KeyShare, PublicKeys
     from m1cep.custody.frost.suite import Random
@@ -131,7 +131,7 @@ class ReserveSigner:
     Args:
         number: of this signer.
         vaults: of the roster.
-        held: its shares, by vault.
+        held: gives its share of a vault.
         random: source of nonces.
     """
 
@@ -139,7 +139,7 @@ class ReserveSigner:
         self,
         number: int,
         vaults: Mapping[str, Vault],
-        held: Mapping[str, Held],
+        held: Callable[[str], Held | None],
         random: Random,
     ) -> None:
         self._number, self._vaults, self._held, self._random = number, vaults, held, random
@@ -175,19 +175,24 @@ class ReserveSigner:
         ask = asked_by(asked.letter, policy)
         if ask.vault != asked.log:
             raise CustodyError(f"the letter is about vault {ask.vault}, not {asked.log}")
-        share, held = self._share(ask.vault), self._held.get(ask.vault)
+        share, held = self._share(ask.vault), self._held(ask.vault)
         if share is None or held is None:
             raise CustodyError(f"signer {self._number} holds no share of vault {ask.vault}")
         if reason := part.not_of_key(asked, share):
             raise CustodyError(reason)
-        self._check_moment(ask, now_ms)
+        self._check_moment(ask, held.since_ms, now_ms)
         challenge = challenge_of(self._vaults, held.share.public, ask)
         self.newest[ask.vault] = Newest(ask.epoch_ms, ask.statement)
         return part.commit(asked, share, challenge.message)
 
-    def _check_moment(self, ask: ReserveAsk, now_ms: int) -> None:
+    def _check_moment(self, ask: ReserveAsk, since_ms: int, now_ms: int) -> None:
         if ask.epoch_ms > now_ms + MOST_AHEAD_MS:
             raise CustodyError(f"the statement is of {ask.epoch_ms} ms, and it is {now_ms} ms: nothing is signed ahead")
+        if ask.epoch_ms < since_ms + MOST_AHEAD_MS:
+            raise CustodyError(
+                "the statement is of before this signer held its share, or lost its memory: "
+                f"expected one of after {since_ms + MOST_AHEAD_MS} ms, got one of {ask.epoch_ms} ms"
+            )
         newest = self.newest.get(ask.vault)
         if newest is None or ask.epoch_ms > newest.epoch_ms:
             return
@@ -199,7 +204,7 @@ class ReserveSigner:
 
     def _share(self, vault: str) -> KeyShare | None:
         """That signs: of taproot keys the output key's."""
-        held = self._held.get(vault)
+        held = self._held(vault)
         if held is None or vault not in self._vaults:
             return None
         bip340 = chain_of(self._vaults[vault].chain).scheme is Scheme.BIP340

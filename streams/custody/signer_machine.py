@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from m1cep.custody.policy import Policy
     from m1cep.custody.policy.events import FactEvent
     from streams.codec import Message
-    from streams.custody.keyfile import Keyfile
+    from streams.custody.keyfile import Held, Keyfile
     from streams.custody.mail import Letter
     from streams.custody.roster import Roster
     from streams.transport import Record
@@ -108,7 +108,7 @@ class SignerMachine:
         self._listed_chains = chains_by_asset(roster)
         self._forgot_ms = 0
         self._witness = self._new_witness()
-        self._reserves = ReserveSigner(self.number, roster.vaults, keyfile.held, secrets.token_bytes)
+        self._reserves = ReserveSigner(self.number, roster.vaults, self._held, secrets.token_bytes)
 
     # -- Machine
 
@@ -270,9 +270,12 @@ class SignerMachine:
         answers = self._reserves.hear(letter.body, self._policy, self._clock_ms())
         return [self._pen.write(ROUNDS, one.log, reserving.ABOUT, heads.encode(one)) for one in answers]
 
+    def _held(self, vault: str) -> Held | None:
+        return self._keyfile.held.get(vault)  # asked each time: the keyfile puts another table there
+
     def _new_witness(self, copy: Copy | None = None) -> Witness:
         def share() -> KeyShare | None:
-            held = self._keyfile.held.get(AUDIT)
+            held = self._held(AUDIT)
             return held.share if held else None
 
         return Witness(JOURNAL, self.number, signer_name(self.number), share, secrets.token_bytes, copy)

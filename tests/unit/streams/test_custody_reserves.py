@@ -2,6 +2,7 @@
 
 import json
 from hashlib import sha256
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -239,3 +240,14 @@ def test_a_challenge_is_behind_a_tag_that_no_transaction_has(office):
     from nacl.signing import VerifyKey
 
     VerifyKey(bytes.fromhex(stands.key)).verify(message, bytes.fromhex(stands.signature))
+
+
+def test_who_has_lost_its_memory_stands_for_no_statement_of_before(office):
+    """It may have signed another one of that moment."""
+    here = office(("solana",))
+    keyfile = here.signers[1].machine._keyfile
+    now_ms = here.now_ms
+    keyfile.held = {name: SimpleNamespace(share=one.share, since_ms=now_ms) for name, one in keyfile.held.items()}
+    signers_alone(here, letter_of(ask_of(statement_at(now_ms))))
+    assert ["lost its memory" in one.reason for one in said(here, HeadUnable)] == [True]
+    assert [one.signer for one in said(here, HeadCommitment)] == [2]
