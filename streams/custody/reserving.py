@@ -10,7 +10,7 @@ digest is SHA-256 behind another tag), and no Solana message (which has at least
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -25,13 +25,13 @@ from streams.custody.derive import chain_of, signing_public
 from streams.custody.mail import open_letter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from m1cep.custody.frost.keys import KeyShare, PublicKeys
     from m1cep.custody.frost.suite import Random
     from m1cep.custody.heads.messages import Answer
     from m1cep.custody.policy import Policy
-    from streams.custody.keyfile import Held
+    from streams.custody.keyfile import Keyfile
     from streams.custody.roster import Vault
 
 ABOUT = "reserve"
@@ -70,8 +70,9 @@ class Challenge(msgspec.Struct, frozen=True):
 class Newest(msgspec.Struct, frozen=True):
     """The newest statement for which a signer has begun to sign with a vault's key."""
 
-    epoch_ms: Annotated[int, msgspec.Meta(ge=0)]
+    epoch_ms: Millis
     statement: Digest
+    asset: Name
 
 
 def parse_ask(text: str) -> ReserveAsk:
@@ -129,20 +130,13 @@ class ReserveSigner:
     """A signer's part.
 
     Args:
-        number: of this signer.
+        keyfile: of this signer; asked for a share each time it is needed, for it may be another one.
         vaults: of the roster.
-        held: gives its share of a vault.
         random: source of nonces.
     """
 
-    def __init__(
-        self,
-        number: int,
-        vaults: Mapping[str, Vault],
-        held: Callable[[str], Held | None],
-        random: Random,
-    ) -> None:
-        self._number, self._vaults, self._held, self._random = number, vaults, held, random
+    def __init__(self, keyfile: Keyfile, vaults: Mapping[str, Vault], random: Random) -> None:
+        self._keyfile, self._vaults, self._random = keyfile, vaults, random
         #: By vault. It survives restarts: of one moment a vault's key stands for one statement.
         self.newest: dict[str, Newest] = {}
         self._parts: dict[str, Part] = {}
@@ -158,10 +152,10 @@ class ReserveSigner:
             raise CustodyError(f"the coordinator is nobody from whom a {type(asked).__name__} is expected")
         if asked.log not in self._vaults:
             raise CustodyError(f"there is no vault {asked.log:.80}")
-        part = self._parts.setdefault(asked.log, Part(asked.log, self._number, self._random))
+        part = self._parts.setdefault(asked.log, Part(asked.log, self._keyfile.number, self._random))
         if isinstance(asked, AskHeadShare):
             return part.give(asked, self._share(asked.log))
-        if self._number not in asked.signers:
+        if self._keyfile.number not in asked.signers:
             return []
         again = part.again(asked)
         if again is not None:
@@ -175,14 +169,14 @@ class ReserveSigner:
         ask = asked_by(asked.letter, policy)
         if ask.vault != asked.log:
             raise CustodyError(f"the letter is about vault {ask.vault}, not {asked.log}")
-        share, held = self._share(ask.vault), self._held(ask.vault)
+        share, held = self._share(ask.vault), self._keyfile.held.get(ask.vault)
         if share is None or held is None:
-            raise CustodyError(f"signer {self._number} holds no share of vault {ask.vault}")
+            raise CustodyError(f"signer {self._keyfile.number} holds no share of vault {ask.vault}")
         if reason := part.not_of_key(asked, share):
             raise CustodyError(reason)
         self._check_moment(ask, held.since_ms, now_ms)
         challenge = challenge_of(self._vaults, held.share.public, ask)
-        self.newest[ask.vault] = Newest(ask.epoch_ms, ask.statement)
+        self.newest[ask.vault] = Newest(ask.epoch_ms, ask.statement, ask.asset)
         return part.commit(asked, share, challenge.message)
 
     def _check_moment(self, ask: ReserveAsk, since_ms: int, now_ms: int) -> None:
@@ -196,15 +190,16 @@ class ReserveSigner:
         newest = self.newest.get(ask.vault)
         if newest is None or ask.epoch_ms > newest.epoch_ms:
             return
-        if (ask.epoch_ms, ask.statement) != (newest.epoch_ms, newest.statement):
+        if Newest(ask.epoch_ms, ask.statement, ask.asset) != newest:  # under two names it would count twice
             raise CustodyError(
-                f"the key of vault {ask.vault} stands for statement {newest.statement} of {newest.epoch_ms} ms: "
+                f"the key of vault {ask.vault} stands "
+                f"for {newest.asset} of statement {newest.statement} of {newest.epoch_ms} ms: "
                 "expected that one or a later moment's"
             )
 
     def _share(self, vault: str) -> KeyShare | None:
         """That signs: of taproot keys the output key's."""
-        held = self._held(vault)
+        held = self._keyfile.held.get(vault)
         if held is None or vault not in self._vaults:
             return None
         bip340 = chain_of(self._vaults[vault].chain).scheme is Scheme.BIP340

@@ -111,7 +111,7 @@ class Vault(Shared):
 
 
 class AuditGroup(Shared):
-    """The key that signs heads of the audit log. It is none of a vault's: what releases money signs nothing else.
+    """The key that signs heads of the audit log. It is none of a vault's.
 
     Attributes:
         key: its public key; None: it is not known here yet.

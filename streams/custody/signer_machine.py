@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from m1cep.custody.policy import Policy
     from m1cep.custody.policy.events import FactEvent
     from streams.codec import Message
-    from streams.custody.keyfile import Held, Keyfile
+    from streams.custody.keyfile import Keyfile
     from streams.custody.mail import Letter
     from streams.custody.roster import Roster
     from streams.transport import Record
@@ -102,13 +102,12 @@ class SignerMachine:
         self._secrets = KeyfileSecrets(keyfile, roster.vaults)
         self._ceremonies = Ceremonies(roster, keyfile, self._pen)
         self._quorums = {vault: _quorum(held.share.public) for vault, held in keyfile.held.items()}
-        self._keyfile, self._remembers = keyfile, False
+        self._keyfile, self._remembers, self._forgot_ms = keyfile, False, 0
         self._quorums |= self._owned()
         self.signer = Signer(self.number, self._quorums, policy, self._secrets)
         self._listed_chains = chains_by_asset(roster)
-        self._forgot_ms = 0
         self._witness = self._new_witness()
-        self._reserves = ReserveSigner(self.number, roster.vaults, self._held, secrets.token_bytes)
+        self._reserves = ReserveSigner(keyfile, roster.vaults, secrets.token_bytes)
 
     # -- Machine
 
@@ -270,12 +269,9 @@ class SignerMachine:
         answers = self._reserves.hear(letter.body, self._policy, self._clock_ms())
         return [self._pen.write(ROUNDS, one.log, reserving.ABOUT, heads.encode(one)) for one in answers]
 
-    def _held(self, vault: str) -> Held | None:
-        return self._keyfile.held.get(vault)  # asked each time: the keyfile puts another table there
-
     def _new_witness(self, copy: Copy | None = None) -> Witness:
         def share() -> KeyShare | None:
-            held = self._held(AUDIT)
+            held = self._keyfile.held.get(AUDIT)
             return held.share if held else None
 
         return Witness(JOURNAL, self.number, signer_name(self.number), share, secrets.token_bytes, copy)

@@ -23,7 +23,7 @@ from m1cep.custody.request import Kind, Lock, Request, parse_request
 from m1cep.custody.requests import decode, encode
 from m1cep.custody.requests.messages import Approved, AskCommitment, AskShare, Propose, Status, Submit, Vote, Word
 from m1cep.errors import CustodyError, M1cepError
-from streams.custody import asks, board, bookings, policies, rites
+from streams.custody import asks, board, bookings, policies, reserving, rites
 from streams.custody.auditing import parse_head
 from streams.custody.backup import Check, back_up
 from streams.custody.mail import ROUNDS, open_letter, outside
@@ -41,6 +41,7 @@ STATUS = Status("w-1", DIGEST, "signing", 2, "attempt", 5, excluded={3: "lied"})
 HEAD = Head("custody", 7, DIGEST, 9)
 LINES = [AuditLog("custody").append("heard", {"from": "signer-1", "n": 1}, 5).line()]
 SHARE = dealt(ED25519, 2, (1, 2, 3), seeded("parsers"))[1]
+RESERVE = asks.encode(asks.ReserveStands("r", "v", "c", "SOL", "x", "ed25519", "ab", "ab" * 64, DIGEST, 5))
 ALERT = {
     "id": "a",
     "rule": "r",
@@ -132,7 +133,7 @@ PARSERS = {
     ),
     "answer to an ask": (
         asks.parse_said,
-        [asks.encode(asks.Answered("a", True, "done")), asks.encode(asks.AuditStands(DIGEST, 1, 2, (1, 2)))],
+        [asks.encode(asks.Answered("a", True, "done")), asks.encode(asks.AuditStands(DIGEST, 1, 2, (1, 2))), RESERVE],
         asks.encode,
     ),
     "message about a head": (
@@ -143,9 +144,15 @@ PARSERS = {
                 heads.AskHead("custody", 1, 7, DIGEST, 0, (1, 2)), heads.HeadCommitment("custody", 1, 2, b"commitment"),
                 heads.AskHeadShare("custody", 1, {1: b"a", 2: b"b"}), heads.HeadShare("custody", 1, 2, b"share"),
                 heads.HeadUnable("custody", 1, 2, "why"), heads.HeadMissing("custody", 1, 2, 0),
+                heads.AskReserve("sol", 1, 0, (1, 2), "letter"),
             )
         ],
         heads.encode,
+    ),
+    "ask for a reserve": (
+        reserving.parse_ask,
+        [reserving.encode_ask(reserving.ReserveAsk("r", "sol", "SOL", DIGEST, 5))],
+        reserving.encode_ask,
     ),
     "signed head": (heads.decode_signed, [heads.encode(heads.SignedHead(HEAD, "ab" * 64))], heads.encode),
     "head": (parse_head, [plain(HEAD)], plain),
@@ -187,6 +194,7 @@ TEXT = {
     "policy",
     "words of a ceremony",
     "ask",
+    "ask for a reserve",
     "answer to an ask",
     "message about a head",
     "signed head",

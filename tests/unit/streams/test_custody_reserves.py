@@ -1,19 +1,24 @@
 """Reserves: vaults' keys sign for a statement of what is owed; coordinator and signers over topics in memory."""
 
 import json
+from contextlib import nullcontext
 from hashlib import sha256
 from types import SimpleNamespace
 
 import msgspec
 import pytest
 from custodyoffice import Office, pen
+from typer.testing import CliRunner
 
 from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadCommitment, HeadShare, HeadUnable, decode, encode
 from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, Untrue, check_reserves, statement_digest
+from streams.cli import custody_reserves
+from streams.cli.main import app
 from streams.custody import asks
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
 from streams.custody.reserving import ReserveAsk, encode_ask
 from streams.custody.view import View
+from streams.ledger.statements import Owed, publish
 
 NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL"}
 
@@ -120,12 +125,16 @@ def test_of_one_moment_a_vault_stands_for_one_statement_over_restarts(office):
     assert isinstance(answer_to(here, first), asks.ReserveStands)
     for actor in here.actors:
         actor.restart()
-    for name, other in (("r-2", statement_at(now_ms, "2")), ("r-3", statement_at(now_ms - 1))):
-        ask = ask_of(other, name=name)
+    others = [
+        ask_of(statement_at(now_ms, "2"), name="r-2"),
+        ask_of(statement_at(now_ms - 1), name="r-3"),
+        msgspec.structs.replace(first, id="r-5", asset="solana:local/SOL"),  # it would count twice
+    ]
+    for ask in others:
         here.post(letter_of(ask))
         found = answer_to(here, ask)
         assert not found.done
-        assert f"stands for statement {first.statement}" in found.reason
+        assert f"stands for SOL of statement {first.statement}" in found.reason
     later = ask_of(statement_at(now_ms + 1), name="r-4")
     here.post(letter_of(later))
     assert isinstance(answer_to(here, later), asks.ReserveStands)
@@ -251,3 +260,47 @@ def test_who_has_lost_its_memory_stands_for_no_statement_of_before(office):
     signers_alone(here, letter_of(ask_of(statement_at(now_ms))))
     assert ["lost its memory" in one.reason for one in said(here, HeadUnable)] == [True]
     assert [one.signer for one in said(here, HeadCommitment)] == [2]
+
+
+class _Counter:
+    """The command's, at an office in memory."""
+
+    def __init__(self, here):
+        self.here, self.send = here, here.post
+
+    @property
+    def view(self):
+        return view_of(self.here)
+
+    def wait(self, holds, _timeout_s):
+        for _ in range(200):
+            if holds(self.view):
+                return True
+            self.here.pass_time(500)
+        return False
+
+
+def test_the_commands_from_a_statement_to_reserves_that_anybody_verifies(office, tmp_path, monkeypatch):
+    here = office()
+    monkeypatch.setattr(custody_reserves, "who", lambda *_: (here.roster, pen("bob")))
+    monkeypatch.setattr(custody_reserves, "counter_for", lambda _roster: nullcontext(_Counter(here)))
+    monkeypatch.setenv("M1CEP_HOME", str(tmp_path / "home"))
+
+    def m1cep(*arguments):
+        return CliRunner().invoke(app, [str(one) for one in arguments])
+
+    out, holdings = tmp_path / "out", tmp_path / "holdings.csv"
+    owed = {"bitcoin:regtest/BTC": Owed(8, {"ann": 5}), "solana:local/SOL": Owed(9, {"bob": 6})}
+    key = publish(tmp_path / "home", out, here.now_ms, owed)["signature"]["public_key"]
+    rows = ["chain,asset,address,units,height,scheme,public_key,signature"]
+    vaults = view_of(here).vaults.values()
+    rows += [f"{vault.chain},{vault.chain}/{vault.asset},{vault.address},7,1,,," for vault in vaults]
+    holdings.write_text("\n".join(rows) + "\n")
+    attested = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
+    assert attested.output.count("has signed at") == 2, attested
+    assert m1cep("ledger", "reserves", holdings, "--from", out).exit_code == 0
+    told = m1cep("ledger", "verify", out / "statement.json", "--reserves", out / "reserves.json", "--key", key)
+    assert told.exit_code == 0, told.output
+    assert "bitcoin:regtest/BTC: reserves 0.00000007, owed 0.00000005" in told.output
+    again = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
+    assert "without a signature" in str(again.exception)
