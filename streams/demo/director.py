@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WORKER_READY_S = 60.0
-DRAIN_S = 20.0
+WORKER_READY_S = 120.0
+DRAIN_S = 120.0
 CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
 LEDGER_S = 5.0
 LOOK_EVERY_S = 0.05
