@@ -2,7 +2,7 @@
 
     python bench/custody_signer.py
 
-In this process, with a chain of its own for each suite, no broker. Solo saves the state after each of the three letters: that is
+In this process, with a chain of its own for each suite, no broker. Solo saves the state after each letter: that is
 counted too, without the disk.
 """
 
@@ -65,7 +65,7 @@ def measure(vault: str) -> tuple[list[float], list[float]]:
             world.run()
             assert request.id in world.signatures, world.coordinator.case(request.id).reason
             for clock in clocks:
-                (signed if clock.letters == 3 else voted).append(clock.spent_s * 1_000)
+                (signed if clock.letters > 1 else voted).append(clock.spent_s * 1_000)
         node.close()
     return signed, voted
 

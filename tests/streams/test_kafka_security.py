@@ -101,7 +101,7 @@ def worker(start_m1cep, rules, tmp_path, eventually):
 
 def ended(process):
     process.terminate()
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return err
 
@@ -414,7 +414,7 @@ class TestGrants:
         acls = [a for a in grants.of_role("worker") if a.resource_pattern.resource_name != missing]
         grants.grant(secure_kafka.address, acls)
         process = worker(as_user("worker"), wait=False)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3, err
         last = err.strip().splitlines()[-1]
         assert missing.removesuffix("-") in last
@@ -433,7 +433,7 @@ class TestGrants:
         grants.grant(secure_kafka.address, acls)
         assert m1cep("produce", "--stream", "orders", "--file", orders, **as_user("producer")).returncode == 0
         process = worker(as_user("worker"), wait=False)
-        _, err = process.communicate(timeout=40)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3, err
         assert ALERTS in err.strip().splitlines()[-1]
         assert "Traceback" not in err
