@@ -81,5 +81,5 @@ class Worker:
 
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        _, err = self.process.communicate(timeout=20)
+        _, err = self.process.communicate(timeout=80)
         return self.process.returncode, err

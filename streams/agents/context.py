@@ -64,10 +64,12 @@ class LedgerOptions:
     Attributes:
         databases: address of each shard's primary, as the role that writes.
         chart: file of the chart of accounts; None: the packaged one.
+        replicas: of each shard's replica, as the role that reads, to say how far it is behind; empty: nobody looks.
     """
 
     databases: Sequence[str] = field(repr=False)
     chart: Path | None = None
+    replicas: Sequence[str] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from m1cep.ledger.events import account_postings, fill_postings
 from streams import codec
 from streams.agents.acks import acknowledged
-from streams.database import Heartbeat
+from streams.database import Heartbeat, ReplicaWatch
 from streams.errors import ServerError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
@@ -74,7 +74,8 @@ async def build(context: AgentContext) -> LedgerRunner:
         for number in range(found.partitions[topic])
     }
     beats = [Heartbeat(partial(connect_writer, at)) for at in asked.databases]
-    return LedgerRunner(context, shards, readers, places, beats)
+    watches = [ReplicaWatch(partial(str, at), shard=number) for number, at in enumerate(asked.replicas)]
+    return LedgerRunner(context, shards, readers, places, beats, watches)
 
 
 def _check(shards: list[Shard], chart: Chart) -> None:
@@ -122,6 +123,7 @@ class LedgerRunner:
         readers: Mapping[str, Reader],
         places: Mapping[TopicPartition, Place],
         beats: list[Heartbeat],
+        watches: list[ReplicaWatch],
     ) -> None:
         loop = asyncio.get_running_loop()
         self.topics = frozenset(readers)
@@ -130,6 +132,7 @@ class LedgerRunner:
         self._outbox: Outbox = context.outbox
         self._until_closed = ExitStack()
         self._beats = beats  # by which readers know how old what they read is
+        self._watches = watches  # of what readers read, for the counters
         self._positions: dict[TopicPartition, int] = {}
         self._books = Bookkeeper(shards, readers, places, lambda letters: self._tell(loop, letters))
         self._consumer = AIOKafkaConsumer(
@@ -153,6 +156,8 @@ class LedgerRunner:
         await self._seek()
         for beat in self._beats:
             self._until_closed.enter_context(beat)
+        for watch in self._watches:
+            self._until_closed.enter_context(watch)
         self._stats.state = "ready"
         _log.info("worker.ready", agent=NAME, topics=sorted(self.topics))
         while True:
@@ -207,7 +212,9 @@ class LedgerRunner:
         return None
 
     def measure(self) -> None:
-        """How far the books are behind the topics."""
+        """How far the books are behind the topics, and replicas behind the books."""
+        if self._watches:
+            self._stats.replica_lag_s = max(watch.lag_s() for watch in self._watches)
         ends = {tp: self._consumer.highwater(tp) for tp in self._positions}
         self._stats.lag = {
             f"{tp.topic}/{tp.partition}": max(0, end - self._positions[tp]) for tp, end in ends.items() if end

@@ -34,6 +34,8 @@ class AgentStats:
         snapshot_bytes: size of the last, by partition number.
         lookups: version by name of the lists and parameters in force; ``lookups_current`` False while the cache is away.
         lookups_changes: taken over, by partition; ``lookups_refused`` those that rules could not read.
+        replica_lag_s: age of the ledger's replica, of several shards the oldest; infinite (null in the file) while nobody
+            answers, None (not in the file) where nobody looks.
         snapshot_busy_s: seconds in which no event was processed because state was being copied.
     """
 
@@ -63,6 +65,7 @@ class AgentStats:
     lookups_current: bool = True
     lookups_changes: int = 0
     lookups_refused: int = 0
+    replica_lag_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -100,6 +103,7 @@ class AgentStats:
             "lookups_current": self.lookups_current,
             "lookups_changes": self.lookups_changes,
             "lookups_refused": self.lookups_refused,
+            **({} if self.replica_lag_s is None else {"replica_lag_s": round(self.replica_lag_s, 3)}),
         }
 
 

@@ -54,6 +54,7 @@ def balances(
     kind: Annotated[str | None, typer.Option(help=f"Only accounts of this kind: {Kinds}.")] = None,
     asset: Asset = None,
     as_json: AsJson = False,
+    max_age_s: proofs.MaxAge = proofs.DEFAULT_MAX_AGE_S,
 ) -> None:
     """Show balances, from the replica.
 
@@ -62,7 +63,7 @@ def balances(
     from streams.ledger import reports
 
     _check_kind(kind)
-    rows = reports.balances(_readers(), owner=owner, kind=kind, asset=asset)
+    rows = reports.balances(_readers(max_age_s), owner=owner, kind=kind, asset=asset)
     _show(rows, ("kind", "owner", "asset", "balance", "held"), {"balance", "held"}, as_json=as_json)
 
 
@@ -73,24 +74,25 @@ def statement(
     asset: Asset = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest lines.")] = 50,
     as_json: AsJson = False,
+    max_age_s: proofs.MaxAge = proofs.DEFAULT_MAX_AGE_S,
 ) -> None:
     """Show an account's history with the balance after each line, from the replica."""
     from m1cep.model.time import to_rfc3339
     from streams.ledger import reports
 
     _check_kind(kind)
-    rows = reports.statement(_readers(), owner, kind=kind, asset=asset, limit=limit)
+    rows = reports.statement(_readers(max_age_s), owner, kind=kind, asset=asset, limit=limit)
     shown = [{**row, "time": to_rfc3339(row["time_ms"], "ms")} for row in rows]
     columns = ("time", "kind", "posting", "mode", "asset", "amount", "balance")
     _show(shown, columns, {"amount", "balance"}, as_json=as_json)
 
 
 @app.command()
-def check(as_json: AsJson = False) -> None:
+def check(as_json: AsJson = False, max_age_s: proofs.MaxAge = proofs.DEFAULT_MAX_AGE_S) -> None:
     """Add up the whole history, on the replica: debits equal credits, balances and holds are what it says. Exit code 1: not."""
     from streams.ledger import reports
 
-    shards = _readers()
+    shards = _readers(max_age_s)
     found, counted = reports.faults(shards), reports.counts(shards)
     if as_json:
         typer.echo(orjson.dumps({"balanced": not found, "faults": found, **counted}))
@@ -105,10 +107,10 @@ def check(as_json: AsJson = False) -> None:
         sys.exit(ExitCode.FAILURE)
 
 
-def _readers() -> Sequence[Callable[[], Connection]]:
+def _readers(max_age_s: float) -> Sequence[Callable[[], Connection]]:
     from streams.ledger.connections import readers
 
-    return readers(load_settings())
+    return readers(load_settings(), max_age_s)
 
 
 def _check_kind(kind: str | None) -> None:

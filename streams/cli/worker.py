@@ -184,9 +184,9 @@ def _library(
 
 def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
     from streams.agents.context import LedgerOptions
-    from streams.ledger.connections import write_addresses
+    from streams.ledger.connections import read_addresses, write_addresses
 
-    return LedgerOptions(write_addresses(settings), chart)
+    return LedgerOptions(write_addresses(settings), chart, read_addresses(settings) if settings.db_read_url else ())
 
 
 def _custody(

@@ -19,7 +19,7 @@ from streams.database.connection import (
     connect_writer,
 )
 from streams.database.heartbeat import Heartbeat
-from streams.database.replica import ReplicaWatch, StaleError, staleness_s, wait_replayed, wal_position
+from streams.database.replica import ReplicaWatch, StaleError, require_fresh, staleness_s, wait_replayed, wal_position
 
 __all__ = [
     "BoundedConnection",
@@ -33,6 +33,7 @@ __all__ = [
     "connect_writer",
     "owner_address",
     "reader_address",
+    "require_fresh",
     "staleness_s",
     "wait_replayed",
     "wal_position",

@@ -33,8 +33,9 @@ PERIOD_S = 0.1
 ANSWER_TIMEOUT_S = 2.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02
 
-LAG = Gauge("m1cep_replica_lag_seconds", "Age of what the replica answers with, by the heartbeat of the primary.")
-LAG.set(math.inf)
+LAG = Gauge(
+    "m1cep_replica_lag_seconds", "Age of what the replica answers with, by the heartbeat of the primary.", ["shard"]
+)
 
 # In bytes since the first one of the WAL: an integer, unlike pg_lsn, can be compared by whoever carries it along.
 _POSITION = "SELECT (pg_current_wal_insert_lsn() - '0/0'::pg_lsn)::bigint"
@@ -45,6 +46,12 @@ SELECT CASE WHEN pg_is_in_recovery()
 """
 
 
+_REMEDY = (
+    "see to the replica, its connection to the primary, and the agent ledger, which beats the primary's heart; "
+    "commands read what is older with --max-age-s"
+)
+
+
 class StaleError(ServerError):
     """The replica is too far behind, or cannot be reached: whoever depends on it is unavailable.
 
@@ -53,7 +60,7 @@ class StaleError(ServerError):
     """
 
     def __init__(self, message: str, lag_s: float) -> None:
-        super().__init__(message, "see to the replica and its connection to the primary")
+        super().__init__(message, _REMEDY)
         self.lag_s = lag_s
 
 
@@ -88,6 +95,25 @@ def staleness_s(reader: Connection) -> float:
     return math.inf if age_s is None else max(0.0, float(age_s))
 
 
+def require_fresh(reader: Connection, limit_s: float) -> None:
+    """Ask the server that is read, now, how old its data are; do nothing while they may be believed.
+
+    A server that follows nobody is taken for the primary, which is never behind.
+
+    Raises:
+        StaleError: they are older than the limit.
+    """
+    ((follows,),) = reader.execute("SELECT pg_is_in_recovery()").fetchall()
+    if follows:
+        _believe(staleness_s(reader), limit_s)
+
+
+def _believe(lag_s: float, limit_s: float) -> None:
+    if not lag_s <= limit_s:  # a limit that is no number lets nothing through
+        age = "of unknown age" if math.isinf(lag_s) else f"{lag_s:.1f} s old"
+        raise StaleError(f"the replica's data are {age}, expected at most {limit_s:g} s", lag_s)
+
+
 class ReplicaWatch:
     """Knows how old the replica's answers are, without asking it when the question comes. Use as a context manager.
 
@@ -96,10 +122,15 @@ class ReplicaWatch:
             connection.
         limit_s: what is older is stale.
         period_s: between two looks.
+        shard: of the ledger, by which the gauge tells replicas apart.
     """
 
-    def __init__(self, address: Callable[[], str], limit_s: float = LIMIT_S, period_s: float = PERIOD_S) -> None:
+    def __init__(
+        self, address: Callable[[], str], limit_s: float = LIMIT_S, period_s: float = PERIOD_S, shard: int = 0
+    ) -> None:
         self.limit_s = limit_s
+        self._gauge = LAG.labels(str(shard))
+        self._gauge.set(math.inf)
         self._address = address
         self._period_s = period_s
         self._seen = (math.inf, 0.0)  # the age, and our clock when we asked for it
@@ -121,9 +152,7 @@ class ReplicaWatch:
         Raises:
             StaleError: it may not.
         """
-        if (lag_s := self.lag_s()) > self.limit_s:
-            age = "of unknown age" if math.isinf(lag_s) else f"{lag_s:.1f} s old"
-            raise StaleError(f"the replica's data are {age}, expected at most {self.limit_s:g} s", lag_s)
+        _believe(self.lag_s(), self.limit_s)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -136,7 +165,7 @@ class ReplicaWatch:
         """End it; returns when the connection is closed."""
         self._ended.set()
         self._thread.join()
-        LAG.set(math.inf)
+        self._gauge.set(math.inf)
 
     def _run(self) -> None:
         connection: BoundedConnection | None = None
@@ -158,7 +187,7 @@ class ReplicaWatch:
                 if connection is not None:
                     connection.close()
                 connection = None
-            LAG.set(self.lag_s())
+            self._gauge.set(self.lag_s())
             if self._ended.wait(self._period_s):
                 break
         if connection is not None:

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WORKER_READY_S = 60.0
-DRAIN_S = 20.0
+WORKER_READY_S = 120.0
+DRAIN_S = 120.0
 CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
 LEDGER_S = 5.0
 LOOK_EVERY_S = 0.05
@@ -126,6 +126,9 @@ class Demo:
                 *self._start_pretrade(stack, settings, folder),
                 *self._start_ledger(stack, settings, folder),
             ]
+            self._await(
+                lambda: all(part.ready() for part in self._parts()), servers, WORKER_READY_S, "a part of the demo"
+            )
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
             # take them for idle, and seconds of event time would pass between the first batches of two topics.
@@ -216,7 +219,6 @@ class Demo:
         self._show.phase("starting the pre-trade check")
         self._pretrade = pretrade.DemoPretrade(folder, self._show.note)
         process = self._pretrade.start(stack, self._environment(settings.broker, folder))
-        self._await(self._pretrade.ready, [process], WORKER_READY_S, process.name)
         return [process]
 
     def _start_ledger(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
@@ -226,8 +228,11 @@ class Demo:
         self._ledger = ledger.DemoLedger(settings, folder)
         roster = self._custody.roster_file if self._custody is not None else None
         agent = self._ledger.start(stack, self._environment(settings.broker, folder), roster)
-        self._await(self._ledger.ready, [agent], WORKER_READY_S, agent.name)
         return [agent]
+
+    def _parts(self) -> list[pretrade.DemoPretrade | ledger.DemoLedger]:
+        """Those that start beside each other and must be there before the first event."""
+        return [part for part in (self._pretrade, self._ledger) if part is not None]
 
     def _end_ledger(self, servers: Sequence[Any]) -> None:
         """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time."""

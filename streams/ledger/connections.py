@@ -5,6 +5,7 @@ Several addresses in one setting, separated by white space, are shards, in their
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pydantic import SecretStr
 
 from streams.database.addresses import owner_address, reader_address, writer_address
 from streams.database.connection import connect
+from streams.database.replica import require_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,11 @@ def write_addresses(settings: Settings) -> list[str]:
     return _addresses(settings, "db_write_url")
 
 
+def read_addresses(settings: Settings) -> list[str]:
+    """Of each shard's replica, for the role that reads; with the password. Raises as :func:`write_addresses`."""
+    return _addresses(settings, "db_read_url")
+
+
 def connect_writer(address: str) -> Connection:
     """A connection to a primary that takes a commit which was not replicated for an error."""
     return connect(address).hear()
@@ -56,9 +63,24 @@ def owners(settings: Settings) -> list[Connect]:
     return [partial(connect_writer, at) for at in _addresses(settings, "db_owner_url")]
 
 
-def readers(settings: Settings) -> list[Connect]:
-    """What connects to each shard's replica, for the role that reads. Raises as :func:`writers`."""
-    return [partial(connect, at) for at in _addresses(settings, "db_read_url")]
+def readers(settings: Settings, most_age_s: float = math.inf) -> list[Connect]:
+    """What connects to each shard's replica, for the role that reads. Raises as :func:`writers`.
+
+    Args:
+        settings: where they are.
+        most_age_s: connecting raises StaleError where the data are older than this.
+    """
+    return [partial(_connect_fresh, at, most_age_s) for at in read_addresses(settings)]
+
+
+def _connect_fresh(address: str, most_age_s: float) -> Connection:
+    reader = connect(address)
+    try:
+        require_fresh(reader, most_age_s)
+    except BaseException:
+        reader.close()
+        raise
+    return reader
 
 
 def _addresses(settings: Settings, name: str) -> list[str]:

@@ -13,7 +13,7 @@ from m1cep.model.time import to_rfc3339
 from m1cep.pretrade.records import LIFT
 from streams import codec
 from streams.errors import ServerError
-from streams.topics import broker_errors, list_topics
+from streams.topics import admin_client, broker_errors
 
 if TYPE_CHECKING:
     from streams.config import Settings
@@ -35,7 +35,9 @@ def lift(settings: Settings, account: str, alert_id: str, by: str) -> None:
     Raises:
         ServerError: no broker answers, or it has no such topic.
     """
-    if codec.ACTIONS not in {topic.name for topic in list_topics(settings)}:
+    with admin_client(settings) as admin:
+        there = set(admin.list_topics())
+    if codec.ACTIONS not in there:
         raise ServerError(
             f"the broker at {settings.broker} has no topic {codec.ACTIONS}", "make it: m1cep topics create"
         )

@@ -111,7 +111,7 @@ class Worker:
         return self.stats["ready"]
 
 
-def until(condition, timeout_s=20, explain=lambda: ""):
+def until(condition, timeout_s=60, explain=lambda: ""):
     """Wait for a condition and return its value."""
     deadline = time.monotonic() + timeout_s
     while not (value := condition()):

@@ -19,11 +19,14 @@ from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
-ROLES += ("coordinator", "requester", "facts")
+ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results")
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
+
+#: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
+PATIENCE = 4
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}
@@ -164,7 +167,7 @@ def m1cep(command_env, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=timeout_s,
+            timeout=timeout_s * PATIENCE,
             check=False,
         )
 
@@ -200,7 +203,7 @@ def eventually():
     """Waits until a condition holds, and returns its value: ``eventually(lambda: not alive(pid))``."""
 
     def wait(condition, timeout_s=10):
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + timeout_s * PATIENCE
         while not (value := condition()):
             assert time.monotonic() < deadline, "the condition did not come true in time"
             time.sleep(0.02)

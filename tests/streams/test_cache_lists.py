@@ -23,7 +23,7 @@ from streams.embedded import EmbeddedCache
 from streams.embedded.ports import LOOPBACK
 from streams.errors import ServerError, ShellError, UsageError
 
-WAIT_S = 30
+WAIT_S = 90
 
 
 def eventually(condition):

@@ -84,6 +84,7 @@ def custody(kafka, start_m1cep, m1cep, tmp_path, eventually):
     return make
 
 
+@pytest.mark.embedded_only("a minute of kills; on Kafka custody runs in tests/faults and with its grants")
 def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventually):
     here = custody(["bitcoin"])
     assert "no key yet" in here.do("vaults")

@@ -115,7 +115,7 @@ def test_three_processes_make_a_key_one_is_killed_and_they_make_its_shares_anew(
     assert (going.public.group, going.public.epoch) == (made.public.group, 1)
     for number in NUMBERS:
         office.processes[number].send_signal(signal.SIGTERM)
-        _, errors = office.processes[number].communicate(timeout=20)
+        _, errors = office.processes[number].communicate(timeout=120)
         assert office.processes[number].returncode == 0, errors
         assert "open sesame" not in errors
         held = Keyfile.open(office.folder / f"{number}.key", "open sesame").held["alice-sol"]

@@ -97,7 +97,7 @@ def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_
     brokers = [p for p, c in below if "tansu" in c and "guard" not in c]
     assert len(brokers) == 1, below
     os.kill(brokers[0], signal.SIGKILL)
-    _, errors = running_demo.communicate(timeout=60)
+    _, errors = running_demo.communicate(timeout=200)
     assert running_demo.returncode == 3
     [line] = [line for line in errors.splitlines() if line.startswith("m1cep: ")]
     assert "broker" in line
@@ -109,7 +109,7 @@ def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_
 def test_a_signal_ends_it_with_the_summary_and_nothing_left_running(running_demo, eventually, alive, number):
     below = processes(running_demo.pid)
     running_demo.send_signal(getattr(signal, number))
-    output, _ = running_demo.communicate(timeout=60)
+    output, _ = running_demo.communicate(timeout=200)
     assert running_demo.returncode == 0
     assert "summary" in json.loads(output.splitlines()[-1])
     assert eventually(lambda: not any(alive(p) for p, _ in below))

@@ -200,7 +200,7 @@ class TestCommand:
         facts = json.loads(process.stdout.readline())
         assert alive(facts["pid"])
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=120)
         assert process.returncode == 0
         assert out == ""
         assert "Traceback" not in err
@@ -215,7 +215,7 @@ class TestCommand:
     def test_a_killed_broker_ends_it_with_one_line_and_exit_code_3(self, start_m1cep):
         process = start_m1cep("broker", "--json")
         os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3
         (line,) = [line for line in err.splitlines() if "SIGKILL" in line]
         assert "Traceback" not in err
@@ -226,7 +226,7 @@ class TestCommand:
         line = process.stdout.readline()
         hint = process.stdout.readline()
         process.terminate()
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         port = int(line.split("127.0.0.1:")[1].split(",")[0])
         assert port > broker.port
         assert f"M1CEP_BROKER=127.0.0.1:{port}" in hint

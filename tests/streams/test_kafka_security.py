@@ -25,6 +25,7 @@ from m1cep.grid.orders import Side
 from streams.config import load_settings
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, signer_topic
 from streams.custody.strongbox import WEAK
+from streams.embedded.ports import any_free_port
 from streams.topics import Topic, create_topics, topics_of_signers
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.kafka_only]
@@ -100,7 +101,7 @@ def worker(start_m1cep, rules, tmp_path, eventually):
 
 def ended(process):
     process.terminate()
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
     return err
 
@@ -181,6 +182,40 @@ def test_a_venue_runs_with_its_grants(server, as_user, m1cep, start_m1cep, tmp_p
         venue.close()
 
 
+@pytest.mark.usefixtures("server")
+def test_ledger_pretrade_and_results_run_with_their_grants(as_user, m1cep, start_m1cep, postgres, tmp_path, eventually):
+    pytest.importorskip("grpc", reason="the extra rpc is not installed")
+    from ledgerhouse import Database, account_event
+
+    stats = {name: tmp_path / f"{name}.json" for name in ("ledger", "pretrade", "results")}
+    started = {}
+
+    def said(name):
+        assert started[name].poll() is None, started[name].communicate()[1]
+        return json.loads(stats[name].read_text())["agents"][name] if stats[name].exists() else {}
+
+    more = {  # results can begin without its cache
+        "ledger": {"M1CEP_DB_WRITE_URL": Database(postgres).env["M1CEP_DB_WRITE_URL"]},
+        "pretrade": {"M1CEP_RPC_PORT": str(any_free_port())},
+        "results": {"M1CEP_CACHE_URL": f"redis://127.0.0.1:{any_free_port()}"},
+    }
+    for name, env in more.items():
+        options = ("--agents", name, "--stats-file", stats[name], "--stats-every-ms", 50, "--session-timeout", 2)
+        started[name] = start_m1cep("worker", *options, **as_user(name), **env)
+    for name in more:
+        eventually(lambda name=name: said(name).get("ready"), 60)
+    odd = tmp_path / "odd.ndjson"
+    odd.write_text(json.dumps(account_event(1, "deposit", asset="GOLD")) + "\n")
+    assert m1cep("produce", "--stream", "accounts", "--file", odd, **as_user("producer")).returncode == 0
+    lifted = m1cep("pretrade", "lift", "alice", "alert-1", "--by", "ann", **as_user("lifter"))
+    assert lifted.returncode == 0, lifted.stderr
+    eventually(lambda: said("ledger")["dead_letters"] == 1, 30)
+    for name in ("pretrade", "results"):
+        eventually(lambda name=name: said(name)["events"] == 2, 30)
+    refused = m1cep("pretrade", "lift", "alice", "alert-1", "--by", "ann", **as_user("pretrade"))
+    assert refused.returncode == 3
+
+
 def client_of(server, users, user):
     """Settings of a Kafka client of kafka-python, for a user."""
     return {
@@ -232,6 +267,13 @@ def test_custody_runs_with_the_grants_of_signers_coordinator_requester_and_facts
     send_as(server, users, "facts", house.pen("operations").write(ROUNDS, "facts", "fact", listed))
     said = custody("request", "alice-solana", to, "0.1", "--id", "w-1", "--wait", "60", "--json", by="shop")
     assert json.loads(said)["state"] == "confirmed", said
+
+    copied = {
+        user: m1cep("custody", "audit-copy", tmp_path / user, "--custody", house.roster, **as_user(user))
+        for user in ("auditor", "requester")
+    }
+    assert copied["auditor"].returncode == 0, copied["auditor"].stderr
+    assert "the log ends at entry 0" in copied["requester"].stderr, "what one may not read is not there"
 
     letter = house.pen("shop").write(REQUESTS, "w-2", "request", "{}")
     for user, topic in (("requester", ROUNDS), ("requester", RELEASES), ("facts", REQUESTS), ("facts", RELEASES)):
@@ -372,7 +414,7 @@ class TestGrants:
         acls = [a for a in grants.of_role("worker") if a.resource_pattern.resource_name != missing]
         grants.grant(secure_kafka.address, acls)
         process = worker(as_user("worker"), wait=False)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3, err
         last = err.strip().splitlines()[-1]
         assert missing.removesuffix("-") in last
@@ -391,7 +433,7 @@ class TestGrants:
         grants.grant(secure_kafka.address, acls)
         assert m1cep("produce", "--stream", "orders", "--file", orders, **as_user("producer")).returncode == 0
         process = worker(as_user("worker"), wait=False)
-        _, err = process.communicate(timeout=40)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3, err
         assert ALERTS in err.strip().splitlines()[-1]
         assert "Traceback" not in err

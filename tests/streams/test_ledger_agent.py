@@ -183,7 +183,23 @@ class Load:
         return books
 
 
-def test_kill_the_agent_and_the_primary_under_load_and_the_books_are_right(
+def kill_the_replica(pair, eventually):
+    """Under load: commits wait until it is back."""
+    before = pair.replica.process.pid
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: pair.replica.alive() and pair.replica.process.pid != before, LONG_S)
+
+
+def reads_of_the_replica_are_as_old_as_is_asked_for_or_refused(m1cep, env, out):
+    said = m1cep("ledger", "check", **env)
+    assert (said.returncode, said.stdout.partition(":")[0]) == (0, "the books balance"), said.stderr
+    for command in (("balances",), ("statement", "desk-1"), ("check",), ("prove", "--out", out)):
+        said = m1cep("ledger", *command, "--max-age-s", 0, **env)
+        assert (said.returncode, said.stdout) == (3, "")
+        assert "s old, expected at most 0 s; see to the replica" in said.stderr
+
+
+def test_kill_the_agent_the_replica_and_the_primary_under_load_and_the_books_are_right(
     open_folder, kafka, ledger, m1cep, eventually
 ):
     with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
@@ -206,9 +222,19 @@ def test_kill_the_agent_and_the_primary_under_load_and_the_books_are_right(
             process = ledger(env)
             before = booked()
             eventually(lambda: booked() > before + 50, LONG_S)
-            first = pair.primary
+
+            kill_the_replica(pair, eventually)
+            before = booked()
+            eventually(lambda: booked() > before + 50, LONG_S)
+            eventually(lambda: pair.in_step, LONG_S)
+            eventually(lambda: process.stats()["replica_lag_s"] is not None, LONG_S)  # it found the new one
+
+            first, acknowledged = pair.primary, booked()  # what others see was acknowledged, by the replica too
             os.kill(first.process.pid, signal.SIGKILL)
+            process.send_signal(signal.SIGSTOP)  # it would book again what were lost
             eventually(lambda: pair.primary is not first, LONG_S)
+            eventually(lambda: booked() >= acknowledged, LONG_S)
+            process.send_signal(signal.SIGCONT)
             eventually(lambda: booked() > before + 100, LONG_S)
             ended(process, signal.SIGKILL)
             process = ledger(env)
@@ -234,4 +260,5 @@ def test_kill_the_agent_and_the_primary_under_load_and_the_books_are_right(
                 return reports.counts(connections.readers(settings))["postings"]
 
         eventually(lambda: read() == len(load.events), LONG_S)
+        reads_of_the_replica_are_as_old_as_is_asked_for_or_refused(m1cep, env, open_folder() / "out")
         assert writes_that_succeed(settings.db_read_url, settings.db_write_url) == []

@@ -148,7 +148,7 @@ def test_a_clean_end_saves_what_it_knows(kafka, pretrade, eventually, tmp_path):
     process, client = pretrade(kafka.address)
     eventually(lambda: ready(process, client), 30)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     assert process.returncode == 0
     assert list((tmp_path / "home").rglob("*pretrade*"))
     kafka.send(

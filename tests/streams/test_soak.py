@@ -108,7 +108,7 @@ def crew(tmp_path, monkeypatch):
 
 
 def until(condition, crew):
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 80
     while not condition():
         crew.supervise()
         assert time.monotonic() < deadline_s

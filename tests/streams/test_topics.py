@@ -160,7 +160,7 @@ class TestTail:
         produce("t", (None, b'"new"', []))
         assert json.loads(process.stdout.readline())["value"] == "new"
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        _, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")
 
     def test_a_reader_that_has_enough_ends_it_quietly(self, start_m1cep, settings, produce):
@@ -188,7 +188,7 @@ class TestTail:
         process = start_m1cep("topics", "tail", "t", M1CEP_BROKER=settings.broker)
         process.stderr.readline()
         own_broker.stop()
-        _, err = process.communicate(timeout=40)
+        _, err = process.communicate(timeout=120)
         assert process.returncode == 3
         assert f"no Kafka broker answers at {settings.broker}" in err
         assert "Traceback" not in err

@@ -13,7 +13,7 @@ from streams.transport import BatchApp
 pytestmark = pytest.mark.broker
 
 SESSION_S = 2.0  # the embedded broker lets a group begin after half of this
-WAIT_S = 20
+WAIT_S = 80
 
 
 class Recorder:

@@ -99,7 +99,7 @@ def test_without_cache_and_without_anything_known_it_does_not_start(kafka, cache
     url = cache.url.get_secret_value()
     cache.stop()
     ending = worker(kafka, rule(LISTED, "listed"), wait=False, M1CEP_CACHE_URL=url).process
-    _, err = ending.communicate(timeout=60)
+    _, err = ending.communicate(timeout=120)
     assert ending.returncode == 3
     assert "the cache at 127.0.0.1" in err
     assert cache.url.get_secret_value().split(":")[2].split("@")[0] not in err
