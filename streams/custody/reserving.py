@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 ABOUT = "reserve"
 #: How far a statement's moment may be ahead of a signer's clock.
-MOST_AHEAD_MS = 60_000
+MOST_AHEAD_MS = 5_000
 _SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519})
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import time
 from pathlib import Path
 
 import msgspec
@@ -16,6 +17,7 @@ from streams.config import load_settings
 from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS
 from streams.errors import PackageIndexError
+from streams.ledger.statements import Owed, publish
 from streams.topics import BUILT_IN, create_topics, topics_of_signers
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -63,6 +65,19 @@ class Running:
 
     def status(self, request_id):
         return json.loads(self.do("status", request_id, "--json"))
+
+    def attest(self, vault):
+        """The vault's key signs for a statement of nothing that is owed."""
+        stands = next(
+            one for line in self.do("vaults", "--json").splitlines() if (one := json.loads(line))["vault"] == vault
+        )
+        out, holdings = self._tmp_path / "statement", self._tmp_path / "holdings.csv"
+        publish(self._tmp_path / "books", out, time.time_ns() // 1_000_000, {stands["asset"]: Owed(8, {})})
+        header = "chain,asset,address,units,height,scheme,public_key,signature"
+        holdings.write_text(f"{header}\n{stands['chain']},{stands['asset']},{stands['address']},7,1,,,\n")
+        said = self.do("attest", holdings, "--from", out, by="bob")
+        assert self._run("ledger", "reserves", holdings, "--from", out, **self.env).returncode == 0
+        return said
 
     def list_destination(self, kind):
         address = Office.stranger(None, kind)
@@ -131,6 +146,7 @@ def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventu
         return found["heads"]["group_to"] > found["seq"] // 2 and found["heads"]["by_coordinator"] > 0
 
     eventually(audited, 40)
+    assert "alice-bitcoin has signed at bcrt1p" in here.attest("alice-bitcoin")
     assert "unbroken" in here.do("audit-copy", file.with_name("copy.jsonl"))
     data = file.read_bytes()
     assert data.startswith(file.with_name("copy.jsonl").read_bytes()[:10_000])
