@@ -103,18 +103,18 @@ class Book:
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
         """An action of a rule froze an account; stands until it is lifted."""
-        if alert_id not in self.lifts:
+        if _key(account, alert_id) not in self.lifts:
             _note(self._account(account).frozen, alert_id, rule)
 
     def alerted(self, account: str, alert_id: str, rule: str) -> None:
         """An alert that is so grave that it refuses orders; open until it is lifted."""
-        if alert_id not in self.lifts:
+        if _key(account, alert_id) not in self.lifts:
             _note(self._account(account).alerts, alert_id, rule)
 
     def lifted(self, account: str, alert_id: str) -> None:
         """A person has dealt with an alert: for good, also with what it brought and what of it is still on its way."""
         if alert_id != BEYOND:
-            self.lifts.add(alert_id)
+            self.lifts.add(_key(account, alert_id))
         if (known := self.accounts.get(account)) is not None:
             known.frozen.pop(alert_id, None)
             known.alerts.pop(alert_id, None)
@@ -137,6 +137,13 @@ class Book:
         self.reserved += 1
         self._waiting.append((known.until_ms, order.account, order.id))
         self._changed(order.account, order.id, known, 0)
+
+    def renew(self, order: NewOrder, now_ms: int) -> None:
+        """It was asked for again, and the answer was yes: it may be placed as late as if it had been asked for now."""
+        known = self.known(order.account, order.id)
+        if known is not None and not known.announced and not known.filled and known.left is None:
+            known.until_ms = now_ms + self.rules.confirm_within_ms
+            self._waiting.append((known.until_ms, order.account, order.id))
 
     def known(self, account: str, order_id: str) -> Order | None:
         """The order, unless it is over or was never heard of."""

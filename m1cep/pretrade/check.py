@@ -59,6 +59,8 @@ class Checker:
         if self.rules.only_known_symbols and order.symbol not in self.rules.symbols:
             reasons.append(Reason(Code.SYMBOL, "limit/symbols"))
         if (again := self._again(order, account)) is not None:
+            if not (reasons or again or dry_run):
+                self.book.renew(order, now_ms)
             return tuple(reasons) + again
         limits = self.in_force.of(order.account, order.symbol)
         market = self.book.markets.get(order.symbol) or self.book.unheard(order.symbol)

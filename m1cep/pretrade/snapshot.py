@@ -13,7 +13,7 @@ from m1cep.pretrade.orders import Side
 if TYPE_CHECKING:
     from m1cep.pretrade.book import Book
 
-VERSION = 1
+VERSION = 2
 
 
 class _Account(msgspec.Struct, array_like=True):

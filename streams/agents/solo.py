@@ -293,7 +293,7 @@ class Solo:
         self.stats.state = "stopping"
         if self._generation:
             try:
-                if self._changed:
+                if self._changed or self._unsent:  # what was interrupted may not have been saved
                     await self._save()
                 await self._send()
             except (SupersededError, snapshots.StoreError, KafkaError) as error:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 GRACE_MS = 60_000
 _MOST_ENDS = 64
 _MOST_OWED = 10_000
+_MOST_THERE = 200
 
 
 class _Given(msgspec.Struct):
@@ -46,13 +47,15 @@ class Copy(msgspec.Struct):
     Attributes:
         head: where the log ends; None: nothing has been heard of it.
         ends: hash and time of entries with which something ended that was heard, by number: heads that may be asked for.
-        given: by request.
+        given: by request; one of several attempts gives several.
+        there: digests of those that the log has, by request, of the last requests.
         broken: what is wrong with the log; empty: nothing.
     """
 
     head: Head | None = None
     ends: dict[int, tuple[str, int]] = {}
-    given: dict[str, _Given] = {}
+    given: dict[str, list[_Given]] = {}
+    there: dict[str, list[str]] = {}
     broken: str = ""
 
 
@@ -86,7 +89,7 @@ class Witness:
     def gave(self, request_id: str, share: bytes, now_ms: int) -> None:
         """This signer gives a share of a release, which the log must have before long."""
         given = self.copy.given
-        given[request_id] = _Given(now_ms, sha256(share).hexdigest())
+        given.setdefault(request_id, []).append(_Given(now_ms, sha256(share).hexdigest()))
         while len(given) > _MOST_OWED:
             del given[next(iter(given))]
 
@@ -133,15 +136,27 @@ class Witness:
         message = entry.body.get("message")
         if not isinstance(message, dict) or message.get("type") != "Share":
             return
-        given = self.copy.given.pop(str(message.get("request_id")), None)
-        if given is None:
-            return
+        request_id = str(message.get("request_id"))
+        owed, there = self.copy.given.get(request_id, []), self.copy.there.get(request_id, [])
         try:
             share = msgspec.convert(message.get("share"), bytes)
         except msgspec.ValidationError:
             share = b""
-        if sha256(share).hexdigest() != given.digest:
+        digest = sha256(share).hexdigest()
+        found = next((one for one in owed if one.digest == digest), None)
+        if found is not None:
+            self._is_there(request_id, found)
+        elif owed and digest not in there:  # of a request of long ago nothing is known any more
             self._break(f"entry {entry.seq} has a share in the name of {self._said_by} that it did not give")
+
+    def _is_there(self, request_id: str, found: _Given) -> None:
+        given, there = self.copy.given, self.copy.there
+        given[request_id].remove(found)
+        if not given[request_id]:
+            del given[request_id]
+        there.setdefault(request_id, []).append(found.digest)
+        while len(there) > _MOST_THERE:
+            del there[next(iter(there))]
 
     def _break(self, reason: str) -> None:
         self.copy.broken = self.copy.broken or reason
@@ -188,7 +203,7 @@ class Witness:
             return f"the hash of entry {asked.seq} is not at hand: ask for the newest head"
         if known[0] != asked.hash:
             return f"entry {asked.seq} of my copy of the audit log is another one"
-        if overdue := [name for name, one in self.copy.given.items() if now_ms - one.time_ms > GRACE_MS]:
+        if overdue := [name for name, owed in self.copy.given.items() if now_ms - owed[0].time_ms > GRACE_MS]:
             return f"the audit log does not have the shares that I gave for {', '.join(sorted(overdue)[:5])}"
         return ""
 

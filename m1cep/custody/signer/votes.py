@@ -153,6 +153,8 @@ class Votes:
         votes: list[Vote] = []
         for request_id, known in list(memory.known.items()):
             if memory.now_ms >= known.request.expires_ms + KEEP_MS:
+                if not known.closed:  # away for all that time
+                    self.close(known, "it has expired")
                 del memory.known[request_id]  # if it comes again, it has expired
             elif memory.now_ms >= known.request.expires_ms or (look and known.waits):
                 votes += self.vote(known)

@@ -247,6 +247,15 @@ def test_an_accepted_order_that_is_never_announced_is_let_go_of_once_that_is_kno
     assert not world.check(buy("ann", "2", "10"), 2600)
 
 
+def test_who_asks_again_has_as_long_again_to_place_it(here):
+    world = here(default={"symbol_exposure": 1000}, confirm_within_ms=2000)
+    assert not world.check(buy("ann", "1", "10"), 500)
+    assert not world.check(buy("ann", "1", "10"), 2000)
+    assert world.book.lapse(2500) == 0
+    assert codes(world.check(buy("ann", "2", "1"), 2600)) == [Code.SYMBOL_EXPOSURE]
+    assert world.book.lapse(4000) == 1
+
+
 def test_an_announced_order_stays(here):
     world = here(confirm_within_ms=2000, settle_within_ms=5000)
     assert not world.check(buy("ann", "1", "10"), 0)
@@ -315,6 +324,17 @@ def test_a_lift_counts_also_where_it_comes_first_or_the_action_is_repeated(here)
     world.hear("actions", lift("a1"))
     world.hear("actions", freeze("a1"))
     assert not world.check(buy("ann", "1", "1"))
+
+
+def test_a_lift_of_another_account_lifts_nothing_not_even_after_a_restart(here):
+    world = here()
+    world.hear("actions", lift("a1", account="bob"))
+    world.hear("actions", freeze("a1"))
+    assert codes(world.check(buy("ann", "1", "1"))) == [Code.FROZEN]
+    world.hear("actions", lift("a1", account="bob"))
+    again = here()
+    snapshot.load(again.book, snapshot.dump(world.book), 0)
+    assert codes(again.check(buy("ann", "1", "1"))) == [Code.FROZEN]
 
 
 def test_an_accepted_order_is_rejected_when_asked_again_after_a_freeze(here):

@@ -480,6 +480,15 @@ def test_after_its_expiry_nothing_is_signed_and_in_the_end_it_is_forgotten():
     assert talk.vote().word is Word.REJECT
 
 
+def test_what_was_reserved_is_free_again_though_the_signer_was_away_until_long_after_the_expiry():
+    talk = Talk()
+    talk.vote()
+    talk.restart()
+    talk.say(Tick(talk.request.expires_ms + 3_600_000))
+    assert talk.signer.known(talk.request.id) is None
+    assert talk.signer.facts.spending(talk.request.id).spent is Spent.RETURNED
+
+
 def test_a_snapshot_of_something_else_is_refused():
     talk = Talk()
     talk.vote()
