@@ -140,6 +140,7 @@ class LedgerRunner:
             client_id=f"m1cep-{NAME}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
+            isolation_level="read_committed",  # what was never committed never happened, for rules and for books
             fetch_max_wait_ms=context.options.fetch_max_wait_ms,
             metadata_max_age_ms=60_000,
         )
@@ -165,9 +166,15 @@ class LedgerRunner:
             if not found:
                 continue
             started_s = time.perf_counter()
-            await asyncio.to_thread(self._books.book, found)
+            await asyncio.to_thread(self._books.book, found, self._behind(found))
             self._stats.busy_s += time.perf_counter() - started_s
             self._count(found)
+
+    def _behind(self, found: Mapping[TopicPartition, list[Any]]) -> set[TopicPartition]:
+        """Partitions of which there is more to read than this, or of which nobody has said yet how far they go."""
+        at = self._positions | {tp: records[-1].offset + 1 for tp, records in found.items()}
+        ends = {tp: self._consumer.highwater(tp) for tp in at}
+        return {tp for tp, end in ends.items() if end is None or at[tp] < end}
 
     async def _seek(self) -> None:
         tps = sorted(self._positions)

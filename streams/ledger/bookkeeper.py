@@ -25,7 +25,7 @@ from streams.ledger.router import shard_of
 from streams.ledger.shard import Item, Move
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from aiokafka import TopicPartition
 
@@ -105,6 +105,7 @@ class Bookkeeper:
         self._now_ms, self._patience_s = now_ms, patience_s
         self._at: list[dict[TopicPartition, int]] = []
         self._time_ms = 0
+        self._newest_ms: dict[TopicPartition, int] = {}  # event time of each partition
         self._stopped = threading.Event()
 
     def open(self) -> dict[TopicPartition, int]:
@@ -115,14 +116,19 @@ class Bookkeeper:
         """
         return self._patiently(self._load)
 
-    def book(self, found: Mapping[TopicPartition, Sequence[Record]]) -> None:
+    def book(self, found: Mapping[TopicPartition, Sequence[Record]], behind: Collection[TopicPartition] = ()) -> None:
         """Book records, which follow on those before. Databases that are away are waited for.
+
+        Args:
+            found: the records.
+            behind: partitions that have more: time goes no further than they have come, so that what waits for funds does not
+                give up before what would bring them was read.
 
         Raises:
             ServerError: one was away for too long; what it has is known when it is there again.
             MovedError: another agent books the same topics.
         """
-        self._patiently(lambda: self._book(found))
+        self._patiently(lambda: self._book(found, behind))
 
     def stop(self) -> None:
         """Do not wait for databases any more. From any thread."""
@@ -135,10 +141,11 @@ class Bookkeeper:
 
     # -- a batch
 
-    def _book(self, found: Mapping[TopicPartition, Sequence[Record]]) -> None:
+    def _book(self, found: Mapping[TopicPartition, Sequence[Record]], behind: Collection[TopicPartition]) -> None:
         if not self._at:
             self._load()
         lots, bad = self._sorted(found)
+        self._go_on(behind)
         for shard, items, at in zip(self._shards, lots, self._at, strict=True):
             moves = [
                 Move(self._places[tp], at[tp], records[-1].offset + 1, self._time_ms)
@@ -181,13 +188,17 @@ class Bookkeeper:
                 for posting in postings:
                     newest_ms = max(newest_ms, posting.time_ms)
                     made.append((newest_ms, _Made(tp, record.offset, Item(posting, source))))
+            self._newest_ms[tp] = max(newest_ms, self._newest_ms.get(tp, 0))
         made.sort(key=lambda one: one[0])  # stable
         lots: list[list[_Made[Item]]] = [[] for _ in self._shards]
         for _, one in made:
             lots[shard_of(one.made.posting.owner, len(self._shards))].append(one)
-        if made:
-            self._time_ms = max(self._time_ms, min(made[-1][0], self._now_ms()))
         return lots, bad
+
+    def _go_on(self, behind: Collection[TopicPartition]) -> None:
+        times_ms = [self._newest_ms.get(tp, 0) for tp in behind] or list(self._newest_ms.values())
+        come = min(times_ms) if behind else max(times_ms, default=0)
+        self._time_ms = max(self._time_ms, min(come, self._now_ms()))
 
     # -- servers that are away
 

@@ -151,6 +151,19 @@ def test_what_waits_for_too_long_is_a_dead_letter(database, topic, keeper):
     assert balances(database)["USD"] == ("100.00000000", "0.00000000")
 
 
+def test_a_long_backlog_of_one_topic_makes_nothing_give_up_for_which_another_has_the_money(database, topic, keeper):
+    topic.add(FILLS, fill(2, account="alice", price="50000", qty="0.001", fee=None), fill(60 * 60_000))
+    topic.add(ACCOUNTS, account_event(1, "deposit", amount="50"))
+    one = keeper()
+    found = topic.after(one.books.open())
+    fills = {tp: records for tp, records in found.items() if tp.topic == FILLS}
+    unread = {tp: records for tp, records in found.items() if tp.topic == ACCOUNTS}
+    one.books.book(fills, behind=unread)
+    one.books.book(unread)
+    assert one.reasons() == []
+    assert balances(database) == {"BTC": ("0.00100000", "0.00000000"), "USD": ("0.00000000", "0.00000000")}
+
+
 def test_what_waits_is_not_put_aside_twice(database, topic, keeper):
     waits = account_event(0, "withdrawal", amount="5")
     topic.add(ACCOUNTS, waits, waits)
