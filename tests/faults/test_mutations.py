@@ -33,7 +33,7 @@ SIMULATED = {
     "snapshot-without-waiting-rows": 0,
     "positions-later-than-state": 275,
     "failed-save-forgotten": 44,
-    "saved-after-a-failure": 243,
+    "saved-after-a-failure": 686,
 }
 PROCESSES = {
     "no-generation-check": "test_group.py -k paused",

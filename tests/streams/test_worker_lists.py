@@ -48,7 +48,9 @@ def version(*names):
 
 
 def told(kafka, rule):
-    return [a for a in map(json.loads, (r.value for r in kafka.read(ALERTS))) if a["rule"] == rule]
+    """Alerts in the order in which they were written: accounts are in several partitions."""
+    records = sorted(kafka.read(ALERTS), key=lambda record: record.timestamp)
+    return [a for a in map(json.loads, (r.value for r in records)) if a["rule"] == rule]
 
 
 def test_a_killed_cache_stops_no_rule_and_what_is_declared_holds_until_it_is_back(
