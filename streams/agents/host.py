@@ -144,10 +144,8 @@ class Host:
         """See :class:`BatchHandler`. State is kept for now: a partition that comes back goes on where it stood."""
         self._taking = False
         self._round += 1
-        async with (
-            self._claiming
-        ):  # one under way would come after that of the next owner, and take the partition from it
-            pass
+        async with self._claiming:
+            pass  # a claim under way would come after that of the next owner, and take the partition from it
         self.stats.state = "rebalancing" if revoked else "starting"
         if revoked:
             await self._save_at_last()
@@ -383,11 +381,8 @@ class Host:
         positions, state = dict(owned.partition.positions), owned.partition.snapshot()
         owned.changed = False
         self.stats.snapshot_busy_s += time.perf_counter() - started_s
-        return (
-            positions,
-            state,
-            owned.acks.pending(),
-        )  # what follows from later batches does not belong to this snapshot
+        # Pending now: what follows from later batches does not belong to this snapshot.
+        return positions, state, owned.acks.pending()
 
     async def _store(
         self, number: int, owned: Owned, positions: dict[str, int], state: bytes, pending: Sequence[asyncio.Future[Any]]

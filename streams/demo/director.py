@@ -126,8 +126,9 @@ class Demo:
                 *self._start_pretrade(stack, settings, folder),
                 *self._start_ledger(stack, settings, folder),
             ]
+            parts = [part for part in (self._pretrade, self._ledger) if part is not None]
             self._await(
-                lambda: all(part.ready() for part in self._parts()), servers, WORKER_READY_S, "a part of the demo"
+                lambda: all(p.ready() for p in parts), servers, WORKER_READY_S, "the pre-trade check or the ledger"
             )
             self._show.phase(f"starting the worker on {broker.address}")
             # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
@@ -218,8 +219,7 @@ class Demo:
             return []
         self._show.phase("starting the pre-trade check")
         self._pretrade = pretrade.DemoPretrade(folder, self._show.note)
-        process = self._pretrade.start(stack, self._environment(settings.broker, folder))
-        return [process]
+        return [self._pretrade.start(stack, self._environment(settings.broker, folder))]
 
     def _start_ledger(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
         if not ledger.can_run():
@@ -227,12 +227,7 @@ class Demo:
         self._show.phase("starting the ledger and its database")
         self._ledger = ledger.DemoLedger(settings, folder)
         roster = self._custody.roster_file if self._custody is not None else None
-        agent = self._ledger.start(stack, self._environment(settings.broker, folder), roster)
-        return [agent]
-
-    def _parts(self) -> list[pretrade.DemoPretrade | ledger.DemoLedger]:
-        """Those that start beside each other and must be there before the first event."""
-        return [part for part in (self._pretrade, self._ledger) if part is not None]
+        return [self._ledger.start(stack, self._environment(settings.broker, folder), roster)]
 
     def _end_ledger(self, servers: Sequence[Any]) -> None:
         """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time."""
