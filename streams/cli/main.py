@@ -21,6 +21,7 @@ from streams.cli import (
     produce,
     replay,
     rules,
+    schemas,
     servers,
     soak,
     topics,
@@ -53,6 +54,7 @@ app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
 app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
+app.command("schemas")(schemas.schemas)
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
