@@ -99,14 +99,14 @@ def promote(
 
 
 @app.command()
-def roles() -> None:
+def roles(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """Print what makes the roles and the database in a PostgreSQL of your own: for psql, as a superuser, on the primary.
 
     Example: m1cep db roles | psql postgresql://postgres@db-1.example.com/postgres
     """
     from streams.database.roles import script
 
-    typer.echo(script(), nl=False)
+    typer.echo(orjson.dumps({"sql": script()}) if as_json else script(), nl=as_json)
 
 
 def _promote_when_asked(database: EmbeddedDatabase, folder: Path) -> None:

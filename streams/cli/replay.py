@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 
 from streams.config import load_settings
@@ -48,6 +50,7 @@ def replay(
         ),
     ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary on stderr as JSON; alerts always are.")] = False,
 ) -> None:
     """Run rules over recorded events and write the alerts.
 
@@ -75,7 +78,7 @@ def replay(
             strict=strict,
             seen=seen,
         )
-    _summary(counts)
+    print(_json_summary(counts) if as_json else _summary(counts), file=sys.stderr)
 
 
 def event_files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[str, str]]:
@@ -144,9 +147,12 @@ def _progress(inputs: list[BinaryIO], stack: ExitStack) -> Callable[[int], None]
     return lambda count: bar.advance(task, count)
 
 
-def _summary(counts: Counts) -> None:
+def _json_summary(counts: Counts) -> str:
+    return orjson.dumps({"summary": asdict(counts)}).decode()
+
+
+def _summary(counts: Counts) -> str:
     rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.by_rule.items()))
     text = f"{counts.events} events, {counts.alerts} alerts" + (f" ({rules})" if rules else "")
     text += f", {counts.dead_letters} bad lines, {counts.late} late events"
-    text += f", {counts.duplicates} repetitions" if counts.duplicates else ""
-    print(text, file=sys.stderr)
+    return text + (f", {counts.duplicates} repetitions" if counts.duplicates else "")

@@ -18,7 +18,9 @@ def schemas(
     streams: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Further streams: a file of CREATE TABLE.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit code 1 when files are not current.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit code 1 when files are not current.")
+    ] = False,
     breaking: Annotated[
         bool, typer.Option("--breaking", help="Write also where those who know the older schema would break.")
     ] = False,

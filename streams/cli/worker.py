@@ -97,6 +97,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")] = False,
 ) -> None:
     """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
 
@@ -117,7 +118,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
     settings = load_settings(lookups=lookups)
-    configure_logs(log_level)
+    configure_logs(log_level, json=as_json or None)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)

@@ -1,8 +1,8 @@
 """Schemas of every topic: JSON Schema 2020-12 a topic, and one AsyncAPI 3 document, made from the code that reads and writes them.
 
-    declared streams (SQL) ─▶ events       ┐
-    classes that are (de)coded ─▶ structs  ├─▶ catalogue ─▶ document ─▶ files (docs/asyncapi.yaml, docs/schemas/)
-    what is written as a dict ─▶ records   ┘                              └─▶ compatible: with what is there
+declared streams (SQL) ─▶ events       ┐
+classes that are (de)coded ─▶ structs  ├─▶ catalogue ─▶ document ─▶ files (docs/asyncapi.yaml, docs/schemas/)
+what is written as a dict ─▶ records   ┘                              └─▶ compatible: with what is there
 """
 
 from streams.schemas.catalogue import Channel, Message, channels

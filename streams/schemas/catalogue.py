@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from m1cep.grid import wire
 from m1cep.grid.machine import GridSpec
@@ -14,14 +14,12 @@ from streams.grid.log import COMMANDS, GRID_LOG, GRIDS, PAPER_LOG
 from streams.schemas.events import column_notes, event_schema
 from streams.schemas.records import (
     Action,
-    AlertState,
     DeadLetter,
     GridStatus,
     LateEvent,
     Lift,
     RuleRecord,
     Severity,
-    WorkerStatus,
 )
 from streams.schemas.structs import refer, schemas_of, tagged
 from streams.topics import BUILT_IN
@@ -141,8 +139,7 @@ def _of_rules() -> list[Channel]:
 
 
 def _of_grids() -> list[Channel]:
-    commands = tagged(wire.COMMANDS)
-    names = {name: cls.__name__ for name, cls in wire.COMMANDS.items()}
+    commands = tagged(wire.COMMANDS, "Command")
     text = {"type": "string"}
     fields = {
         "grid": text,
@@ -151,7 +148,7 @@ def _of_grids() -> list[Channel]:
         "symbol": text,
         "tick": {**text, "description": "The smallest step of a price, in which ticks are counted."},
         "lot": {**text, "description": "The smallest step of a quantity, in which lots are counted."},
-        "command": {"anyOf": [refer(name) for name in names.values()]},
+        "command": {"anyOf": [refer(f"{cls.__name__}Command") for cls in wire.COMMANDS.values()]},
     }
     commands["OrderCommand"] = {
         "title": "OrderCommand",
@@ -162,11 +159,11 @@ def _of_grids() -> list[Channel]:
     }
     about: dict[str, type] = {"symbol?": str, "account?": str}
     more = {"start": {"spec": GridSpec, "account": str, "venue": str}, "price": {"symbol": str}, "halt": about}
-    events = tagged(wire.EVENTS, more)
+    events = tagged(wire.EVENTS, "Event", more)
     events["GridEvent"] = {
         "title": "GridEvent",
         "description": "What grids hear. A record with a key is for the grid of that name, one without for all that it concerns.",
-        "anyOf": [refer(cls.__name__) for cls in wire.EVENTS.values()],
+        "anyOf": [refer(f"{cls.__name__}Event") for cls in wire.EVENTS.values()],
     }
     command = Message(
         "OrderCommand", refer("OrderCommand"), "A command of a grid for its venue.", "m1cep.order-command.v1"

@@ -60,7 +60,7 @@ def custody_channels() -> list[Channel]:
         _letters(
             mail.STANDING,
             "How each request and vault stands.",
-            {"standing": board.RequestStands, "desk": asks.Said, "policy": policies.Words},
+            {"standing": board.RequestStands, "desk": asks.Said, "policy": policies.Words, "head": heads.SignedHead},
             tombstones=True,
         ),
         _letters(
@@ -80,6 +80,8 @@ def _letters(
     for about, type_ in bodies.items():
         classes = _classes(type_)
         found, defined = schemas_of(list(classes))
+        clash = [name for name in defined if definitions.get(name, defined[name]) != defined[name]]
+        assert not clash, f"two classes of one name on {address}: {clash}"
         definitions |= defined
         content = found[0] if len(found) == 1 else {"anyOf": found}
         name = f"{about.capitalize()}Letter"

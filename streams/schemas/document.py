@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -130,6 +128,3 @@ def _message(channel: Channel, message: Message, examples: Mapping[str, Any]) ->
     if message.name in examples:
         found["examples"] = [examples[message.name]]
     return found
-
-
-

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from m1cep import Engine, compile_rule
+from m1cep.grid import wire
 from m1cep.grid.fleet import Answer, Fleet
 from m1cep.grid.machine import GridSpec, Price, Rung, Start
 from m1cep.grid.orders import Market
-from m1cep.grid import wire
 from streams import codec
 from streams.files import load_streams
 from streams.grid.log import command_record, event_record, status_message
@@ -98,7 +98,9 @@ def _of_rules() -> dict[str, dict[str, Any]]:
 
 
 def _of_grids() -> dict[str, dict[str, Any]]:
-    market = Market("BTC-USD", Decimal("0.01"), Decimal("0.00000001"), Decimal(1), Decimal("0.00005"), Decimal("0.0005"))
+    market = Market(
+        "BTC-USD", Decimal("0.01"), Decimal("0.00000001"), Decimal(1), Decimal("0.00005"), Decimal("0.0005")
+    )
     rungs = (Rung(lots=1_000_000, ticks=2_000),) * 2
     spec = GridSpec(market=market, centre_ticks=6_400_000, up=rungs, down=rungs, cash=Decimal(10_000), lots=10_000_000)
     more = {"spec": wire.spec_plain(spec), "account": "acc-7", "venue": "paper"}

@@ -77,7 +77,9 @@ def write(folder: Path, comparison: Comparison) -> None:
         for name in comparison.stale:
             (folder / name).write_text(comparison.texts[name], encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{error.filename} cannot be written: {error.strerror}", "name another folder with --out") from error
+        raise UsageError(
+            f"{error.filename} cannot be written: {error.strerror}", "name another folder with --out"
+        ) from error
 
 
 def _yaml(every: list[Channel]) -> str:

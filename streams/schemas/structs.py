@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -23,25 +24,32 @@ def schemas_of(types: Sequence[Any]) -> tuple[list[Schema], dict[str, Schema]]:
     return [_portable(one) for one in found], {name: _described(_portable(one)) for name, one in definitions.items()}
 
 
-def tagged(classes: Mapping[str, type], more: Mapping[str, Mapping[str, Any]] | None = None) -> dict[str, Schema]:
+def tagged(
+    classes: Mapping[str, type], suffix: str, more: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Schema]:
     """Definitions of classes that are told apart by a field ``type``, which is none of their own, and of what they refer to.
 
     Args:
         classes: by the value of ``type``.
+        suffix: of the definitions' names, after that of the class: inside of others a class has no ``type``.
         more: further fields: by the value of ``type``, types by field; a field that ends with ``?`` may be missing.
     """
-    _, found = schemas_of(list(classes.values()))
-    for name, cls in classes.items():
-        one = found[cls.__name__]
-        one["properties"] = {"type": {"const": name}, **one["properties"]}
-        one["required"] = ["type", *one.get("required", [])]
+    found, definitions = schemas_of(list(classes.values()))
+    plain = dict(definitions)
+    told: dict[str, Schema] = {}
+    for (name, cls), schema in zip(classes.items(), found, strict=True):
+        own = plain[schema["$ref"].rpartition("/")[2]]
+        one = {**own, "properties": {"type": {"const": name}, **own["properties"]}}
+        one["required"] = ["type", *own.get("required", [])]
         for field, type_ in (more or {}).get(name, {}).items():
-            (schema,), definitions = schemas_of([type_])
-            found |= definitions
-            one["properties"][field.rstrip("?")] = schema
+            (inner,), further = schemas_of([type_])
+            definitions |= further
+            one["properties"][field.rstrip("?")] = inner
             if not field.endswith("?"):
                 one["required"].append(field)
-    return found
+        told[cls.__name__ + suffix] = one
+    text = json.dumps([*told.values(), *definitions.values()])
+    return told | {name: one for name, one in definitions.items() if f'"{refer(name)["$ref"]}"' in text}
 
 
 def refer(name: str) -> Schema:
