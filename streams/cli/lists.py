@@ -294,4 +294,3 @@ def _sentence(published: Published) -> str:
 def when(record: dict[str, Any]) -> str:
     """The time of a record of the history, in UTC."""
     return datetime.fromtimestamp(record["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-

@@ -14,6 +14,7 @@ from streams.cli import (
     data,
     database,
     demo,
+    doctor,
     grid,
     ledger,
     lists,
@@ -54,6 +55,7 @@ app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
 app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
+app.command("doctor")(doctor.doctor)
 app.command("schemas")(schemas.schemas)
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)

@@ -100,7 +100,9 @@ def proof(
     out: Annotated[
         Path | None, typer.Option(help="Folder for a file each, ACCOUNT.json. Default: stdout, one a line.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Name the files written, as JSON; proofs always are.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Name the files written, as JSON; proofs always are.")
+    ] = False,
 ) -> None:
     """Make the proofs that customers get. Each shows its customer's balances, and is for their eyes alone.
 
