@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.cli.output import AsJson, say
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ app = typer.Typer(
 
 _SENT_WITHIN_S = 30.0
 
-Name = Annotated[str, typer.Argument(help="Of the list, as IN_LIST has it.")]
+Name = Annotated[str, typer.Argument(help="Of the list, as IN_LIST has it.", autocompletion=complete.lists)]
 Note = Annotated[str, typer.Option(help="For the history: why, or where from.")]
 
 

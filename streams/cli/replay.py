@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.config import load_settings
 from streams.errors import UsageError
 
@@ -33,7 +34,10 @@ def replay(
         Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
     ] = None,
     events: Annotated[
-        list[str] | None, typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.")
+        list[str] | None,
+        typer.Option(
+            help="NAME=FILE.ndjson, once for each stream; - is stdin.", autocompletion=complete.stream_files
+        ),
     ] = None,
     out: Annotated[str, typer.Option(help="Where alerts go, one JSON object a line; - is stdout.")] = "-",
     dead_letters: Annotated[

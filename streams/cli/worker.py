@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import completion as complete
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -39,7 +41,9 @@ StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as on
 
 
 def worker(  # noqa: PLR0913, PLR0917 - the options of a command
-    agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
+    agents: Annotated[
+        str, typer.Option(help="Agents to run, separated by commas.", autocompletion=complete.agents)
+    ] = "risk",
     rules: Rules = None,
     streams: Streams = None,
     lookups: Lookups = None,
