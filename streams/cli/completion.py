@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 import orjson
 import typer
 
-from streams.cli.output import AsJson
+from streams.cli.output import AsJson  # noqa: TC001 - typer reads the annotations
 
 Shell = Literal["bash", "zsh", "fish"]
 _COMMAND = "m1cep"
 ASKED = "_M1CEP_COMPLETE"
 
 
-def completion(
-    shell: Annotated[Shell, typer.Argument(help="Of which shell.")], as_json: AsJson = False
-) -> None:
+def completion(shell: Annotated[Shell, typer.Argument(help="Of which shell.")], as_json: AsJson = False) -> None:
     """Print what makes a shell complete m1cep's commands, options, and names of topics, agents, streams, rules and lists.
 
-    For ~/.bashrc or ~/.zshrc: eval "$(m1cep completion bash)"; for fish: m1cep completion fish > ~/.config/fish/completions/m1cep.fish
+    For ~/.bashrc: eval "$(m1cep completion bash)", and so for ~/.zshrc; for fish write it into
+    ~/.config/fish/completions/m1cep.fish.
 
     Example: m1cep completion bash
     """
@@ -48,7 +47,9 @@ def agents(incomplete: str) -> list[str]:
     from streams.agents import AGENTS
 
     begun, comma, last = incomplete.rpartition(",")
-    return [f"{begun}{comma}{name}" for name in sorted(AGENTS) if name.startswith(last) and name not in begun.split(",")]
+    return [
+        f"{begun}{comma}{name}" for name in sorted(AGENTS) if name.startswith(last) and name not in begun.split(",")
+    ]
 
 
 def streams(incomplete: str) -> list[str]:

@@ -194,7 +194,7 @@ def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
     return answer.reason
 
 
-def _ceremony(  # noqa: PLR0913 - what a ceremony needs
+def _ceremony(
     kind: str,
     vault: str,
     name: str,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from streams.cli.output import AsJson
+from streams.cli.output import AsJson  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from streams.doctor import Finding

@@ -1,4 +1,4 @@
-"""docs/commands.md: every command with its example, and what exit codes mean. ``python -m streams.cli.reference docs/commands.md``."""
+"""docs/commands.md: every command with its example, and exit codes. ``python -m streams.cli.reference docs/commands.md``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _HEAD = """\
 Made by `python -m streams.cli.reference docs/commands.md`; a test keeps it current. `m1cep COMMAND --help` says all of it.
 
 - `--json` is on every command: stdout then holds JSON alone, one object a line, for other programs. Logs go to stderr, always.
-- Settings come from the environment (`M1CEP_BROKER` and others) or `m1cep.toml`; `m1cep doctor` shows them and where each came from.
+- Settings come from the environment (`M1CEP_BROKER` and others) or `m1cep.toml`; `m1cep doctor` shows them, and where each
+  came from.
 - Wrong input gives one line on stderr, with what was expected and what to do, and exit code 2.
 - Tab completes commands, options, and names of rules, topics and agents:
   `eval "$(m1cep completion bash)"` in `~/.bashrc`; also for `zsh` and `fish`.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 131_072
 
 
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - the options of a command
     rules: Annotated[
         list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")
     ] = None,
@@ -35,9 +35,7 @@ def replay(
     ] = None,
     events: Annotated[
         list[str] | None,
-        typer.Option(
-            help="NAME=FILE.ndjson, once for each stream; - is stdin.", autocompletion=complete.stream_files
-        ),
+        typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.", autocompletion=complete.stream_files),
     ] = None,
     out: Annotated[str, typer.Option(help="Where alerts go, one JSON object a line; - is stdout.")] = "-",
     dead_letters: Annotated[

@@ -113,9 +113,9 @@ def _grants(topics: list[dict[str, object]]) -> Iterator[Finding]:
         if isinstance(operations, list) and operations:
             told = True
             names = {str(one).upper() for one in operations}
-            for one in may:
+            for one, granted in may.items():
                 if one in names or "ALL" in names:
-                    may[one].append(str(topic["name"]))
+                    granted.append(str(topic["name"]))
     if told:
         words = (f"{word.lower()} {len(names)}" for word, names in may.items())
         text = f"may {', '.join(words)} of {len(topics)} topics"

@@ -1,4 +1,4 @@
-"""Schemas of every topic: JSON Schema 2020-12 a topic, and one AsyncAPI 3 document, made from the code that reads and writes them.
+"""Schemas: JSON Schema 2020-12 of every topic, and one AsyncAPI 3 document, made from the code that reads and writes them.
 
 declared streams (SQL) ─▶ events       ┐
 classes that are (de)coded ─▶ structs  ├─▶ catalogue ─▶ document ─▶ files (docs/asyncapi.yaml, docs/schemas/)

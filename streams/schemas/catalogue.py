@@ -20,6 +20,7 @@ from streams.schemas.records import (
     Lift,
     RuleRecord,
     Severity,
+    WorkerStatus,
 )
 from streams.schemas.structs import refer, schemas_of, tagged
 from streams.topics import BUILT_IN
@@ -135,6 +136,9 @@ def _of_rules() -> list[Channel]:
         ]),
         _channel(codec.LATE, _WRITTEN, "Events that came too late to be judged.", [(LateEvent, "m1cep.late.v1")]),
         _channel("m1cep.rules.v1", _BOTH, "Rules that were deployed.", [(RuleRecord, "m1cep.rule.v1")], tombstones=True),
+        _channel(codec.STATUS, _BOTH, "How each worker does, a record a second.", [
+            (WorkerStatus, "m1cep.status.v1"),
+        ], tombstones=True),
     ]  # fmt: skip
 
 

@@ -15,7 +15,8 @@ def breaks(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What is not compatible, a line each: where, what was, what is.
 
     Args:
-        before, now: JSON Schemas of one topic.
+        before: JSON Schema of a topic, as others know it.
+        now: as it would be.
     """
     found: list[str] = []
     _compare(before, now, "", found)
@@ -54,9 +55,8 @@ def _members(old: dict[str, Any], new: dict[str, Any], at: str, found: list[str]
 
 def _choices(old: list[Any], new: list[Any], at: str, found: list[str]) -> None:
     """Forms that were there still are: as they were, or changed compatibly."""
-    for one in old:
-        if not any(_alike(one, other) for other in new):
-            found.append(f"{at}: {_short(one)} was possible and is not")
+    gone = (one for one in old if not any(_alike(one, other) for other in new))
+    found += [f"{at}: {_short(one)} was possible and is not" for one in gone]
 
 
 def _alike(one: Any, other: Any) -> bool:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-import msgspec
-
 from streams.errors import UsageError
 from streams.schemas.structs import refer, schemas_of
 from streams.topics import BUILT_IN
 
 if TYPE_CHECKING:
+    import msgspec
+
     from streams.schemas.catalogue import Channel
     from streams.schemas.events import Schema
 

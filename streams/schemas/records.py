@@ -227,8 +227,11 @@ class RuleFigures(msgspec.Struct):
     """A rule in a worker. Counts are since the worker's start.
 
     Attributes:
+        events: rows that it was given.
+        matches: its alerts, and those that were suppressed.
         open: matches that have begun.
-        busy_us: time spent in it; may be sampled.
+        keys: of which something is remembered.
+        busy_us: time spent in it, reckoned from samples.
         reason: of a quarantine.
         since_ms: since when it is in this mode.
     """

@@ -31,7 +31,7 @@ def doctor(tmp_path, monkeypatch):
     return run
 
 
-def test_without_a_broker_that_was_named_nothing_fails(doctor, monkeypatch):
+def test_without_a_broker_that_was_named_nothing_fails(doctor):
     code, found, _ = doctor()
     assert found["python"]["verdict"] == "ok"
     assert found["packages"]["verdict"] == "ok"

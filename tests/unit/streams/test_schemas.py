@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import orjson
 import pytest
 import yaml
 from custodyoffice import Office
@@ -14,12 +15,15 @@ from typer.testing import CliRunner
 
 from m1cep import Alert, Late, parse_streams
 from streams import codec
+from streams.agents.stats import AgentStats, RuleStats
+from streams.agents.vitals import Vitals
 from streams.cli import app
 from streams.custody import asks
 from streams.files import load_rules, load_streams
 from streams.schemas import channels, compare, json_schema
 from streams.schemas.compatible import breaks
 from streams.schemas.document import file_name
+from streams.status import status_of
 from streams.topics import BUILT_IN
 
 ROOT = Path(__file__).parents[3]
@@ -215,6 +219,19 @@ class TestRealRecords:
             headers = DOCUMENT["components"]["messageTraits"]["cloudEvent"]["headers"]
             jsonschema.validate({name: text.decode() for name, text in message.headers}, headers)
         assert {message.topic for message in rows} == {codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE}
+
+    def test_the_status_of_a_worker_fits(self):
+        stats = AgentStats()
+        stats.rules["r"] = RuleStats("r", "v1", "high", mode="quarantined", reason="it divides by zero")
+        stats.watermark_lag_ms = {"m1cep.orders.v1/0": 120}
+        idle = status_of(Vitals("m1cep", {}), ready=False, events_per_s=0, now_ms=1)
+        busy = status_of(Vitals("m1cep", {"risk": stats}), ready=True, events_per_s=20_000.5, now_ms=2)
+        for status in (
+            idle,
+            busy,
+            busy | {"alert_latency_ms": stats.latency.recent_ms() or {"p50": 1, "p99": 2, "count": 1}},
+        ):
+            check(codec.STATUS, orjson.dumps(status))
 
     def test_all_that_grids_and_their_exchange_write_fits(self):
         topics = Topics(3)
