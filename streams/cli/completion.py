@@ -22,7 +22,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Of which shell.")], 
 
     Example: m1cep completion bash
     """
-    from typer.completion import get_completion_script
+    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # there, and not said to be
 
     script = get_completion_script(prog_name=_COMMAND, complete_var=ASKED, shell=shell)
     typer.echo(orjson.dumps({"shell": shell, "script": script}) if as_json else script)
@@ -30,7 +30,7 @@ def completion(shell: Annotated[Shell, typer.Argument(help="Of which shell.")], 
 
 def prepare() -> None:
     """Have Typer answer the shells that it knows; it does so by itself only where it adds options of its own."""
-    from typer.completion import completion_init
+    from typer.completion import completion_init  # type: ignore[attr-defined]  # there, and not said to be
 
     completion_init()
 

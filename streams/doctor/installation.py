@@ -53,8 +53,8 @@ def look() -> Iterator[Finding]:
     by_extra: dict[str, list[str]] = {}
     for one in needed:
         if name := _NAME.match(one):
-            extra = _EXTRA.search(one)
-            by_extra.setdefault(extra[1] if extra else "", []).append(name[1])
+            marked = _EXTRA.search(one)
+            by_extra.setdefault(marked[1] if marked else "", []).append(name[1])
     missing = _missing(by_extra.get("", []))
     count = len(by_extra.get("", []))
     if missing:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kafka import KafkaAdminClient
 
     from streams.config import Settings
+    from streams.doctor.findings import Verdict
 
 _MOST_SKEW_S = 1.0
 _KEPT = ("cleanup.policy", "retention.ms")
@@ -46,7 +47,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
             yield from _topics(admin)
     except ShellError as error:
         # Nobody said that there is one: then it is not asked for.
-        verdict = "fail" if "broker" in settings.model_fields_set else "warn"
+        verdict: Verdict = "fail" if "broker" in settings.model_fields_set else "warn"
         yield Finding("broker", "broker", verdict, error.message, error.remedy, server=True)
 
 
@@ -134,8 +135,8 @@ def _cache(settings: Settings) -> Iterator[Finding]:
     try:
         url = cache_url(settings)
         with open_client(url) as client:
-            seconds, micros = client.time()  # type: ignore[misc]  # of a client that does not wait for us
-            version = client.info("server")["redis_version"]  # type: ignore[index]  # the same
+            seconds, micros = client.time()
+            version = client.info("server")["redis_version"]
     except ShellError as error:
         yield Finding("cache", "cache", "fail", error.message, error.remedy)
         return

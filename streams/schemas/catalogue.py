@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from m1cep.grid import wire
 from m1cep.grid.machine import GridSpec
@@ -161,8 +161,11 @@ def _of_grids() -> list[Channel]:
         "properties": {**fields, "price": text, "qty": text},
         "required": list(fields),
     }
-    about: dict[str, type] = {"symbol?": str, "account?": str}
-    more = {"start": {"spec": GridSpec, "account": str, "venue": str}, "price": {"symbol": str}, "halt": about}
+    more: dict[str, dict[str, Any]] = {
+        "start": {"spec": GridSpec, "account": str, "venue": str},
+        "price": {"symbol": str},
+        "halt": {"symbol?": str, "account?": str},
+    }
     events = tagged(wire.EVENTS, "Event", more)
     events["GridEvent"] = {
         "title": "GridEvent",

@@ -80,8 +80,8 @@ def examples() -> dict[str, dict[str, Any]]:
     return found | _of_rules() | _of_grids()
 
 
-def _example(value: bytes, headers: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
-    return {"headers": {name: text.decode() for name, text in headers}, "payload": orjson.loads(value)}
+def _example(value: bytes | None, headers: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+    return {"headers": {name: text.decode() for name, text in headers}, "payload": orjson.loads(value or b"null")}
 
 
 def _of_rules() -> dict[str, dict[str, Any]]:
