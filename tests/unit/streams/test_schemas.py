@@ -9,8 +9,10 @@ import jsonschema
 import orjson
 import pytest
 import yaml
+from custodians import Custodians
 from custodyoffice import Office
 from gridlogs import Topics
+from schemaworld import SCHEMAS, check
 from typer.testing import CliRunner
 
 from m1cep import Alert, Late, parse_streams
@@ -20,7 +22,7 @@ from streams.agents.vitals import Vitals
 from streams.cli import app
 from streams.custody import asks
 from streams.files import load_rules, load_streams
-from streams.schemas import channels, compare, json_schema
+from streams.schemas import channels, compare
 from streams.schemas.compatible import breaks
 from streams.schemas.document import file_name
 from streams.status import status_of
@@ -29,23 +31,7 @@ from streams.topics import BUILT_IN
 ROOT = Path(__file__).parents[3]
 META = json.loads(gzip.decompress((ROOT / "tests/published/asyncapi/3.0.0.json.gz").read_bytes()))
 EVERY = {one.address: one for one in channels()}
-SCHEMAS = {address: json_schema(one) for address, one in EVERY.items()}
 DOCUMENT = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
-
-
-def check(topic, value):
-    """Whether a record's value fits the topic's schema; of a letter the body too."""
-    schema = SCHEMAS[topic]
-    plain = json.loads(value)
-    jsonschema.Draft202012Validator(schema).validate(plain)
-    if topic.startswith("m1cep.custody."):
-        letter = schema["$defs"][f"{plain['about'].capitalize()}Letter"]
-        body = letter["properties"]["body"]
-        inner = jsonschema.Draft202012Validator(body["contentSchema"] | {"$defs": schema["$defs"]})
-        for line in plain["body"].splitlines():
-            inner.validate(json.loads(line))
-        return plain["about"]
-    return plain.get("type", "")
 
 
 class TestDocuments:
@@ -260,6 +246,12 @@ class TestRealRecords:
         finally:
             office.close()
         assert {about for _, about in seen} >= {"request", "desk", "fact", "books", "audit", "log", "head", "standing"}
+
+    def test_every_letter_of_a_ceremony_fits(self, tmp_path):
+        world = Custodians(tmp_path, signers=3, threshold=2, vaults=("sol",))
+        world.new_key("sol")
+        topics = {message.topic for message in world.log if check(message.topic, message.value) == "ceremony"}
+        assert topics == {"m1cep.custody.rounds.v1", *(f"m1cep.custody.signer-{n}.v1" for n in (1, 2, 3))}
 
 
 def test_a_rule_that_asks_for_an_action_asks_for_one_that_the_schema_names():
