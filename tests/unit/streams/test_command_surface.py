@@ -143,12 +143,12 @@ class TestWrongInput:
         assert code == ExitCode.USAGE
         assert "no-such-option" in text
 
-    @pytest.mark.parametrize(("words", "param"), _typed("int", "float"))
+    @pytest.mark.parametrize(("words", "param"), list(_typed("int", "float")))
     def test_a_number_that_is_none_is_refused(self, words, param, run):
         given = ["many"] if param.param_type_name == "argument" else [param.opts[0], "many"]
         assert run(*words, *given)[0] == ExitCode.USAGE
 
-    @pytest.mark.parametrize(("words", "param"), _typed("Path"))
+    @pytest.mark.parametrize(("words", "param"), list(_typed("Path")))
     @pytest.mark.parametrize("wrong", ["missing/file", "folder", "garbage", "unclosed"])
     def test_a_file_that_is_of_no_use_gives_one_line(self, words, param, wrong, run):
         others = required(COMMANDS[words], but=param)
