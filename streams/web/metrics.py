@@ -97,7 +97,7 @@ def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:
 
 def metrics_routes(vitals: Vitals, limits: ReadyLimits) -> Iterator[web.AbstractRouteDef]:
     """``/metrics``: the worker's, and those that modules keep in prometheus-client's own registry."""
-    disable_created_metrics()  # they would double every counter, and nothing here reads them
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double every counter, and nothing here reads them
     registry = CollectorRegistry()
     registry.register(WorkerCollector(vitals, limits))
 
