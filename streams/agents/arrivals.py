@@ -12,20 +12,22 @@ _REMEMBERED = 256
 
 
 class Arrivals:
-    """The last batches of a partition."""
+    """The last batches of a partition.
+
+    Attributes:
+        newest_us: event time as of the last batch; None before the first.
+    """
 
     def __init__(self) -> None:
         self._batches: deque[tuple[int, int, int, int]] = deque(maxlen=_REMEMBERED)
-        self._newest_us: int | None = None
+        self.newest_us: int | None = None
 
     def saw(self, newest_us: int | None, first_ms: int | None, last_ms: int | None) -> None:
         """A batch has moved event time on to ``newest_us``; the times of its first and last record."""
-        if newest_us is None or first_ms is None or last_ms is None:
+        before_us, self.newest_us = self.newest_us, newest_us
+        if newest_us is None or newest_us == before_us or first_ms is None or last_ms is None:
             return
-        before_us = newest_us if self._newest_us is None else self._newest_us
-        if newest_us > before_us or self._newest_us is None:
-            self._newest_us = newest_us
-            self._batches.append((before_us, newest_us, first_ms, max(first_ms, last_ms)))
+        self._batches.append((newest_us if before_us is None else before_us, newest_us, first_ms, last_ms))
 
     def of(self, event_us: int) -> int | None:
         """When the event of this time arrived (epoch, milliseconds); None when no batch that is remembered has brought it."""

@@ -109,7 +109,7 @@ class RiskPartition:
 
     def _judge(self, record_ms: int | None) -> None:
         """Whether events are live. Those of a file or of a test, with times of their own, know nothing of clocks."""
-        newest_us = self._engine.newest_us
+        newest_us = self._arrivals.newest_us
         if newest_us is not None and record_ms is not None:
             self.live = abs(record_ms * 1000 - newest_us) <= _LIVE_US
 
