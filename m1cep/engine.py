@@ -216,7 +216,7 @@ class Engine:
         out: list[tuple[Any, ...]] = []
         for channel in self._channels.values():
             channel.advance(time_us)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         return self._alerts(out)
 
     @property
@@ -331,7 +331,7 @@ class Engine:
         out: list[tuple[Any, ...]] = []
         for channel in self._by_input[stream]:
             act(channel)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         return self._alerts(out)
 
     def _alerts(self, out: list[tuple[Any, ...]]) -> list[Alert]:

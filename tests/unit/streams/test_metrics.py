@@ -74,19 +74,23 @@ class TestTally:
         assert engine.clock_ns is not None
         engine.clock_ns = lambda: next(ticks)  # ten ns for each rule and batch
         engine.push("pay", [pay(1), pay(2)])
+        engine.clock_ns = None
         for n in (3, 5, 7):
-            tally.time_batch()
             engine.push("pay", [pay(n), pay(n + 1)])
         tally.add_to(stats)
         assert stats["big"].busy_us == pytest.approx(8 * 5 / 1000)  # of eight events, though two were timed
 
     def test_one_batch_in_sixteen_is_timed(self):
-        engine = m1cep.Engine(RULES)
-        tally, timed = RuleTally(engine), 0
-        for _ in range(64):
+        engine, timed = m1cep.Engine(RULES), []
+        tally = RuleTally(engine)
+        for n in range(64):
             tally.time_batch()
-            timed += engine.clock_ns is not None
-        assert timed == 4
+            timed.append(engine.clock_ns is not None)
+            engine.push("pay", [pay(n)])
+            if n == 20:
+                tally.add_to(fresh())
+        assert timed[:21] == [True] * 21  # nothing is known of the rules yet
+        assert sum(timed[21:]) == 2
 
     def test_asking_rules_that_remember_much_takes_a_two_hundredth_of_the_time(self):
         class Slow(m1cep.Engine):
