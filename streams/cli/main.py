@@ -18,6 +18,7 @@ from streams.cli import (
     grid,
     ledger,
     lists,
+    notify,
     pretrade,
     produce,
     replay,
@@ -51,6 +52,7 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(notify.app, name="notify")
 app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")
