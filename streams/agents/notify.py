@@ -63,7 +63,7 @@ class Notify:
         Raises:
             ShellError: the state cannot be used.
         """
-        self._tasks = [asyncio.create_task(one.run()) for one in (self._feed, *self._couriers)]
+        self._tasks = [asyncio.create_task(run()) for run in (self._feed.run, *(one.run for one in self._couriers))]
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()

@@ -21,17 +21,17 @@ TargetsFile = Annotated[Path | None, typer.Option(help="Where alerts go (TOML); 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 
 
-@app.command(epilog="Example: m1cep notify test oncall --targets targets.toml")
-def test(
+@app.command("test", epilog="Example: m1cep notify test oncall --targets targets.toml")
+def send_test(
     target: Annotated[str, typer.Argument(help="Name of the target.")],
     targets: TargetsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send an alert that says that it is a test, and print the answer. Exit code 0: it was taken, 1: it was not."""
-    from streams.notify.desk import send_test
+    from streams.notify import desk
 
     found = _targets(targets)
-    name, answer = asyncio.run(send_test(_of(found, target)))
+    name, answer = asyncio.run(desk.send_test(_of(found, target)))
     if as_json:
         said = {"target": target, "alert": name, "arrived": answer.arrived, "status": answer.status}
         typer.echo(orjson.dumps(said | {"reason": answer.reason}))

@@ -19,6 +19,7 @@ from m1cep.errors import AlertStateError, EngineError
 from m1cep.model.time import parse_rfc3339
 from m1cep.pretrade.known import Known
 from streams import codec
+from streams.codec import Message  # noqa: TC001 - msgspec reads the annotations
 from streams.notify.bodies import essence
 from streams.notify.letters import SOURCE, undelivered
 from streams.notify.queue import ALERT, RESOLVED, Dead, Delivery, Queue
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from streams.agents.stats import AgentStats
-    from streams.codec import Message
     from streams.notify.targets import Target
     from streams.transport import Record
 
@@ -42,7 +42,7 @@ class _State(msgspec.Struct):
     queues: dict[str, list[Delivery]]
     firing: dict[str, dict[str, bytes]]
     seen: list[list[str]]
-    said: list[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]
+    said: list[Message]
 
 
 class NotifyMachine:
@@ -94,8 +94,7 @@ class NotifyMachine:
     def snapshot(self) -> bytes:
         """All that waits, and what may have to be resolved."""
         queues = {name: list(queue.pending.values()) for name, queue in self.queues.items()}
-        said = [(one.topic, one.key or b"", one.value, one.headers) for one in self._said]
-        return msgspec.msgpack.encode(_State(1, queues, self._firing, self._seen.state(), said))
+        return msgspec.msgpack.encode(_State(1, queues, self._firing, self._seen.state(), list(self._said)))
 
     def load(self, state: bytes) -> Sequence[Message]:
         """Take it over; what waits for a target that the file does not have any more is given up.
@@ -108,7 +107,7 @@ class NotifyMachine:
         except msgspec.MsgspecError as error:
             raise EngineError(f"expected the state of the agent notify: {error}") from None
         self._seen.load(kept.seen)
-        self._said += [codec.Message(*one) for one in kept.said]
+        self._said += kept.said
         for name, known in kept.firing.items():
             if name in self._firing:
                 self._firing[name] = known
