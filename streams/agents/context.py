@@ -85,6 +85,7 @@ class WorkerOptions:
         cache_url: of the cache, for the agent that writes to it.
         markets: file of the paper exchange's markets; None: the packaged ones.
         limits: file of the pre-trade check's limits; None: the packaged ones.
+        targets: file of where alerts go, of the agent notify; None: nowhere.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
@@ -126,6 +127,7 @@ class WorkerOptions:
     cache_url: SecretStr | None = None
     markets: Path | None = None
     limits: Path | None = None
+    targets: Path | None = None
     rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None

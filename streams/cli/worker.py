@@ -26,7 +26,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
-_WITHOUT_STREAMS = frozenset({"signer", "custody"})
+_WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -48,6 +48,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     limits: Annotated[
         Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
+    ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Where alerts go (TOML), of the agent notify; default: M1CEP_NOTIFY.")
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
@@ -143,6 +146,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 cache_url=settings.cache_url,
                 markets=markets,
                 limits=limits,
+                targets=targets or settings.notify,
                 rpc_port=settings.rpc_port,
                 custody=_custody(
                     settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
