@@ -24,7 +24,7 @@ from m1cep.pretrade.book import Book
 from m1cep.pretrade.limits import Rules
 from m1cep.pretrade.records import Hearing
 from streams.cache import keys
-from streams.cache.ofac import normal_address
+from m1cep.runtime.addresses import normal_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

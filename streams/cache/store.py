@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis import RedisError, WatchError
 
+from m1cep.runtime.addresses import normal_address
 from m1cep.runtime.versions import ListVersion
 from streams.cache import keys
 from streams.cache.documents import encoded
@@ -62,7 +63,7 @@ class Published:
 
 
 def check_entry(entry: str) -> str:
-    """The entry of a list.
+    """The entry as a list has it: addresses whose letters' case means nothing in small letters.
 
     Raises:
         ValueError: it is none; says why.
@@ -73,7 +74,7 @@ def check_entry(entry: str) -> str:
         raise ValueError(f"expected at most {MAX_ENTRY} characters, got {len(entry)}")
     if not entry.isprintable():
         raise ValueError("expected printable characters, got " + repr(entry[:60]))
-    return entry
+    return normal_address(entry)
 
 
 class Store:
@@ -136,7 +137,8 @@ class Store:
             ShellError: somebody else changes it all the time.
             ServerError: the cache failed; nothing has changed.
         """
-        added, removed = set(map(_checked, add)), set(map(_checked, remove))
+        gone = list(remove)
+        added, removed = set(map(_checked, add)), {*map(_checked, gone), *gone}  # also as an older version wrote it
         with _server_errors():
             for attempt in range(_ATTEMPTS):
                 time.sleep(secrets.randbelow(1 + attempt) / 200)  # two who wait alike would meet again

@@ -56,6 +56,13 @@ def version(entries):
 
 
 class TestStore:
+    def test_an_address_is_added_and_removed_however_it_is_written(self, store, client):
+        mixed = "0xD90e2f925DA726b50C4Ed8D0Fb90Ad053324F31b"
+        store.replace_list("bad", ["x"])
+        assert store.change_list("bad", add=[mixed]).version == version(["x", mixed])
+        assert set(store.entries("bad")) == {"x", mixed.lower()}
+        assert store.change_list("bad", remove=[mixed.upper()]).version == version(["x"])
+
     def test_a_list_has_the_version_that_a_file_with_these_entries_has(self, store):
         published = store.replace_list("bad", ["b", "a", "b"])
         assert (published.version, published.entries, published.repeated) == (version("ab"), 2, 1)
