@@ -275,6 +275,17 @@ class Solo:
             back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
             self._positions[tp] = max(first.get(tp, 0), back)
 
+    async def confirm(self) -> bool:
+        """Ask where the state is kept whether it still is ours; False: it is not yet.
+
+        Raises:
+            SupersededError: another process has taken it over.
+            StoreError: nobody answers there.
+        """
+        if self._generation:
+            await asyncio.to_thread(self._store.check, _ONE, self._generation)
+        return bool(self._generation)
+
     # -- the worker's side
 
     def positions(self) -> dict[TopicPartition, int]:
