@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-#: EVM addresses (capitals are only EIP-55's check sum) and segwit addresses (BIP 173, written in either case). Base58 is not here.
+#: EVM addresses (capitals are only EIP-55's check sum) and segwit addresses (BIP 173: in either case). Base58 is not here.
 _CASELESS = re.compile(r"(?i)(?:0x[0-9a-f]{40}|(?:bc|tb|bcrt|ltc)1[0-9a-z]{8,87})")
 _STARTS = frozenset({"0x", "0X", "bc", "bC", "Bc", "BC", "tb", "tB", "Tb", "TB", "lt", "lT", "Lt", "LT"})
 _known: WeakKeyDictionary[frozenset[str], bool] = WeakKeyDictionary()

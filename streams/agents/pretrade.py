@@ -157,7 +157,7 @@ async def build(context: AgentContext) -> Pretrade:
     _check_lookups(file, lookups)
     topics = _topics(context, [kind for kind in KINDS if kind != "market" or file.feed.market])
     book = Book(rules)
-    freshness, lease = Freshness(file.feed.max_age_ms, rules.confirm_within_ms), Lease(_LEASE_MS)
+    freshness, lease = Freshness(file.feed.max_age_ms, rules.quiet_ms), Lease(_LEASE_MS)
     feed = Feed(book, topics, freshness, stats)
     service = RiskService(Checker(rules, book, lookups), freshness, _trouble(file, lookups, lease), stats.answers)
     tail = {topic: _MARKET_TAIL for topic, kind in topics.items() if kind == "market"}

@@ -14,8 +14,8 @@ import orjson
 from m1cep import Alert
 from m1cep.model.alert import AlertIds
 from m1cep.model.time import parse_rfc3339
-from streams.cache import keys
 from m1cep.runtime.addresses import normal_address
+from streams.cache import keys
 from streams.cache.store import PART
 
 if TYPE_CHECKING:

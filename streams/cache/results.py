@@ -23,8 +23,8 @@ from m1cep.pretrade.amounts import DIGITS, text
 from m1cep.pretrade.book import Book
 from m1cep.pretrade.limits import Rules
 from m1cep.pretrade.records import Hearing
-from streams.cache import keys
 from m1cep.runtime.addresses import normal_address
+from streams.cache import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -30,13 +30,13 @@ class Freshness:
 
     Args:
         max_age_ms: older knowledge is not decided by.
-        confirm_within_ms: so long after the first complete reading nothing is decided: orders that were accepted by the process
-            before this one have been announced by then, or were not placed.
+        quiet_ms: so long after the first complete reading nothing is decided: orders that were accepted by the process before
+            this one have been announced by then, or were not placed, and no longer count for the rate.
     """
 
-    def __init__(self, max_age_ms: int, confirm_within_ms: int) -> None:
+    def __init__(self, max_age_ms: int, quiet_ms: int) -> None:
         self.max_age_ms = max_age_ms
-        self._confirm_within_ms = confirm_within_ms
+        self._quiet_ms = quiet_ms
         self._heard: dict[Hashable, tuple[int | None, int]] = {}  # what ``polled`` was, since when
         self._looked_ms: int | None = None
         self._behind = 0
@@ -60,7 +60,7 @@ class Freshness:
         if stands and not unheard and not self._behind:
             self.read_until_ms = min(since_ms for _, since_ms in self._heard.values())
             if self._ready_ms is None:
-                self._ready_ms = now_ms + self._confirm_within_ms
+                self._ready_ms = now_ms + self._quiet_ms
 
     def age_ms(self, now_ms: int) -> int:
         """How old what we know is; only once something is known."""

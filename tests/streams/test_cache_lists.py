@@ -56,7 +56,7 @@ def version(entries):
 
 
 class TestStore:
-    def test_an_address_is_added_and_removed_however_it_is_written(self, store, client):
+    def test_an_address_is_added_and_removed_however_it_is_written(self, store):
         mixed = "0xD90e2f925DA726b50C4Ed8D0Fb90Ad053324F31b"
         store.replace_list("bad", ["x"])
         assert store.change_list("bad", add=[mixed]).version == version(["x", mixed])

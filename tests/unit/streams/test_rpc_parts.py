@@ -99,7 +99,7 @@ class Feed:
     """Partitions 0 and 1, and a clock."""
 
     def __init__(self):
-        self.fresh = Freshness(max_age_ms=1000, confirm_within_ms=500)
+        self.fresh = Freshness(max_age_ms=1000, quiet_ms=500)
 
     def look(self, now_ms, *stands):
         self.fresh.look({n: Stand(*stand) for n, stand in enumerate(stands)}, now_ms)
