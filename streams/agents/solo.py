@@ -185,7 +185,7 @@ class Solo:
             # The consumer's word, not ours: it also goes past what is no record, such as the marks of transactions.
             self._looked(
                 {
-                    tp: Stand(await see.position(tp), see.highwater(tp), see.last_poll_timestamp(tp))
+                    tp: Stand(await see.position(tp), _end(see, tp), see.last_poll_timestamp(tp))
                     for see in self._consumers.values()
                     for tp in see.assignment()
                 }
@@ -327,9 +327,17 @@ def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaCon
         client_id=name,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what was never committed never happened
         fetch_max_wait_ms=wait_ms,
         metadata_max_age_ms=60_000,
     )
+
+
+def _end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """The offset up to which there is something to read: behind it are only transactions that nobody has ended."""
+    end: int | None = consumer.highwater(tp)
+    stable: int | None = consumer.last_stable_offset(tp)
+    return end if end is None or stable is None or stable < 0 else min(end, stable)
 
 
 def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:
