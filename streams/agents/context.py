@@ -66,12 +66,14 @@ class LedgerOptions:
     Attributes:
         databases: address of each shard's primary, as the role that writes.
         chart: file of the chart of accounts; None: the packaged one.
+        pass_over_lost: book on although the topics no longer have records that were not booked.
         replicas: of each shard's replica, as the role that reads, to say how far it is behind; empty: nobody looks.
     """
 
     databases: Sequence[str] = field(repr=False)
     chart: Path | None = None
     replicas: Sequence[str] = field(default=(), repr=False)
+    pass_over_lost: bool = False
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class Solo:
             # The consumer's word, not ours: it also goes past what is no record, such as the marks of transactions.
             self._looked(
                 {
-                    tp: Stand(await see.position(tp), see.highwater(tp), see.last_poll_timestamp(tp))
+                    tp: Stand(await see.position(tp), _end(see, tp), see.last_poll_timestamp(tp))
                     for see in self._consumers.values()
                     for tp in see.assignment()
                 }
@@ -284,6 +284,17 @@ class Solo:
             back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
             self._positions[tp] = max(first.get(tp, 0), back)
 
+    async def confirm(self) -> bool:
+        """Ask where the state is kept whether it still is ours; False: it is not yet.
+
+        Raises:
+            SupersededError: another process has taken it over.
+            StoreError: nobody answers there.
+        """
+        if self._generation:
+            await asyncio.to_thread(self._store.check, _ONE, self._generation)
+        return bool(self._generation)
+
     # -- the worker's side
 
     def positions(self) -> dict[TopicPartition, int]:
@@ -337,9 +348,17 @@ def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaCon
         client_id=name,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what was never committed never happened
         fetch_max_wait_ms=wait_ms,
         metadata_max_age_ms=60_000,
     )
+
+
+def _end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """The offset up to which there is something to read: behind it are only transactions that nobody has ended."""
+    end: int | None = consumer.highwater(tp)
+    stable: int | None = consumer.last_stable_offset(tp)
+    return end if end is None or stable is None or stable < 0 else min(end, stable)
 
 
 def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:

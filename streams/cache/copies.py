@@ -44,6 +44,7 @@ _log = structlog.get_logger(__name__)
 _PING_EVERY_S = 0.5  # a connection that is silent for so long is asked whether it still is one
 _ANSWER_S = 2.0
 _BACKOFF_S = (0.05, 1.0)
+_LOOK_S = 0.05
 
 
 class LostError(ShellError):
@@ -85,6 +86,8 @@ class Copies:
         self._loaded = threading.Event()
         self._closing = threading.Event()
         self._answered_s = time.monotonic()
+        self._reading = False
+        self._read_s = 0.0  # when something of a long list came last
         self._thread = threading.Thread(target=self._run, name="m1cep-cache", daemon=True)
         self.invalidations = 0
         self.connections = 0
@@ -151,13 +154,16 @@ class Copies:
     def start(self, timeout_s: float = 5.0) -> Self:
         """Return when the cache was read; without it, on what was known last.
 
+        Args:
+            timeout_s: for the cache to answer. A first reading that has begun by then may take as long as it goes on.
+
         Raises:
             ServerError: there is neither.
         """
         last = self._kept.last(self._wanted) if self._kept else Content()
         self._known = dict(last.entries)  # the cache must still have them
         self._thread.start()
-        if self._loaded.wait(timeout_s):
+        if self._loaded.wait(timeout_s) or self._goes_on(timeout_s):
             return self
         if not last.entries:
             self.close()
@@ -167,6 +173,14 @@ class Copies:
             if not self._loaded.is_set():
                 self._set(Content(self._base | self._known, current=False))
         return self
+
+    def _goes_on(self, timeout_s: float) -> bool:
+        """Whether the reading that is under way comes to its end; waits as long as it does not stand still."""
+        connection = self.connections
+        while self._reading and self.connections == connection and time.monotonic() - self._read_s < timeout_s:
+            if self._loaded.wait(_LOOK_S):
+                return True
+        return self._loaded.is_set()
 
     def close(self) -> None:
         """Let go of the cache. What is known here stays."""
@@ -209,6 +223,7 @@ class Copies:
                 connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", keys.NOW)
                 connection.read_response()
                 self.connections += 1
+                self._reading, self._read_s = True, time.monotonic()
                 self._refresh(client, self._wanted)
                 while not self._closing.is_set():
                     if connection.can_read(timeout=_PING_EVERY_S):
@@ -224,6 +239,7 @@ class Copies:
                         self._save()
                     self._answered()
             finally:
+                self._reading = False
                 connection.disconnect()
 
     def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
@@ -293,9 +309,16 @@ class Copies:
                 if now.text == version:
                     self._summed[label] = now
                     return (known.value - gone if gone else known.value) | come, now
-        entries = frozenset(client.sscan_iter(key, count=PART))
-        self._summed[label] = whole = ListVersion(entries)
-        return entries, whole
+        entries: set[str] = set()
+        whole = ListVersion()
+        for entry in client.sscan_iter(key, count=PART):
+            if entry not in entries:  # one may come twice while the server rearranges the set
+                entries.add(entry)
+                whole.add(entry)
+                if whole.count % PART == 0:
+                    self._read_s = time.monotonic()
+        self._summed[label] = whole
+        return frozenset(entries), whole
 
     def _fetch_past(self, label: str, version: str) -> Entry | None:
         kind, _, name = label.partition(" ")

@@ -46,7 +46,7 @@ class Still(Pinned):
         self.now = content
         self._kept = kept
         if kept is not None:
-            kept.save(content)
+            kept.save(content, of_cache=False)
 
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
         """See :class:`Library`."""

@@ -71,6 +71,12 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
     chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
+    pass_over_lost: Annotated[
+        bool,
+        typer.Option(
+            help="Of the agent ledger: book on although records were deleted from the topics before they were booked."
+        ),
+    ] = False,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -153,7 +159,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 ),
                 venue=venue_access(settings),
                 client=settings.client_settings(),
-                ledger=_ledger(settings, chart) if "ledger" in names else None,
+                ledger=_ledger(settings, chart, pass_over_lost) if "ledger" in names else None,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
@@ -198,11 +204,12 @@ def _library(
         library.close()
 
 
-def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+def _ledger(settings: Settings, chart: Path | None, pass_over_lost: bool) -> LedgerOptions:
     from streams.agents.context import LedgerOptions
     from streams.ledger.connections import read_addresses, write_addresses
 
-    return LedgerOptions(write_addresses(settings), chart, read_addresses(settings) if settings.db_read_url else ())
+    replicas = read_addresses(settings) if settings.db_read_url else ()
+    return LedgerOptions(write_addresses(settings), chart, replicas, pass_over_lost)
 
 
 def _custody(
