@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import completion as complete
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -39,7 +41,9 @@ StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as on
 
 
 def worker(  # noqa: PLR0913, PLR0917 - the options of a command
-    agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
+    agents: Annotated[
+        str, typer.Option(help="Agents to run, separated by commas.", autocompletion=complete.agents)
+    ] = "risk",
     rules: Rules = None,
     streams: Streams = None,
     lookups: Lookups = None,
@@ -114,6 +118,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")] = False,
 ) -> None:
     """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
 
@@ -136,7 +141,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
     settings = load_settings(lookups=lookups, web_port=web_port)
-    configure_logs(log_level)
+    configure_logs(log_level, json=as_json or None)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)
