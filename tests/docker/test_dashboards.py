@@ -111,7 +111,7 @@ def test_an_expression_asks_for_what_workers_serve(where, text, served):
 
 
 def test_an_expression_that_is_none_is_found():
-    with pytest.raises(ValueError, match="(?i)unexpected|expected|invalid|parse"):
+    with pytest.raises(ValueError, match="parenthesis"):
         promql_parser.parse("sum by (rule (m1cep_alerts_total)")
     assert list(selectors(promql_parser.parse("sum(rate(m1cep_alerts[1m])) or vector(0)"))) == [("m1cep_alerts", set())]
 
