@@ -23,13 +23,13 @@ def fault(words: list[str]) -> str:
         if child is None:
             return f"{name} has no command {rest[0]!r}"
         name += f" {rest[0]}"
-        context = child.context_class(child, parent=context, info_name=rest.pop(0))
+        context = child.context_class(child, parent=context, info_name=rest.pop(0), **child.context_settings)
         command = child
     try:
         values, left, _ = command.make_parser(context).parse_args(rest)
     except Exception as error:  # noqa: BLE001 - typer's own click has its own classes
         return f"{name}: {getattr(error, 'message', error)}"
-    if left and not hasattr(command, "commands"):
+    if left and not context.allow_extra_args:
         return f"{name} takes no {' '.join(left)!r}"
     if {"help", "version"} & values.keys():
         return ""
