@@ -48,9 +48,9 @@ def commands() -> Iterator[tuple[str, list[str]]]:
 def inline_commands() -> Iterator[tuple[str, list[str]]]:
     """The same of `code` within a sentence, where what is needed may be left out."""
     for page in PAGES:
-        for text in _INLINE.findall(page.read_text()):
+        for text in _INLINE.findall(page.read_text().replace("\\|", "|")):  # a table's
             # `custody approve|reject` is two commands.
-            first = re.search(r"(?<= )\S+\|\S+", text)
+            first = re.search(r"(?<= )[\w|-]+\|[\w-]+", text)
             for one in first[0].split("|") if first else [""]:
                 words = _words(text.replace(first[0], one) if first else text)
                 if words and words[0] not in _NOT_OURS:
