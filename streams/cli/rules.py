@@ -57,7 +57,8 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
         for row in table:
             sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
     else:
-        _print_table([row for row in table if "error" not in row])
+        if failed < len(table):
+            _print_table([row for row in table if "error" not in row])
         for row in table:
             if row.get("rekeyed"):
                 print(f"{row['id']} {row['rekeyed']}")
@@ -83,7 +84,7 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a rule's plan and the Python that it runs as; with events, what came near to a match and what was missing.
+    """Show a rule's plan and the Python that it runs as; with events, what came near to a match instead.
 
     Example: m1cep rules explain rules/account/structuring.sql --events accounts=accounts.ndjson --key account=a1
     """
@@ -110,8 +111,9 @@ def explain(
     console.print(compiled.summary, style="italic", highlight=False)
     for line in plan_lines(compiled):
         console.print(line, highlight=False, markup=False)
-    console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
-    if asked is not None:
+    if asked is None:
+        console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
+    else:
         from streams.whynot import render
 
         render(asked, console, one=key is not None)
