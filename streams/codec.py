@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from m1cep import Alert, Late
 
 ALERTS = "m1cep.alerts.v1"
+ALERT_STATES = "m1cep.alert-states.v1"
 ACTIONS = "m1cep.actions.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
