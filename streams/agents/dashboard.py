@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-from aiokafka.errors import KafkaError
 from aiohttp import web
+from aiokafka.errors import KafkaError
 
 from streams import codec
 from streams.agents.acks import acknowledged
+from streams.alerts.desk import state_message
 from streams.errors import ServerError
 from streams.files import read_text, rule_files
 from streams.web.dashboard.board import Board, BoardOptions
 from streams.web.dashboard.contributing import Contributing
 from streams.web.dashboard.feed import Feed
 from streams.web.dashboard.pages import Pages
-from streams.web.dashboard.states import STATES_TOPIC
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from faust.types import TP
 
     from m1cep import Rule
+    from m1cep.alert_states import AlertState
     from streams.agents.context import AgentContext, WorkerOptions
     from streams.agents.outbox import Outbox
     from streams.agents.stats import AgentStats
@@ -82,15 +82,14 @@ class Dashboard:
         self._board.caught_up()
         self.stats.state = "ready"
 
-    async def _write(self, record: dict[str, Any]) -> None:
+    async def _write(self, record: AlertState) -> None:
         """Write an alert's state; it is there when this returns."""
-        if STATES_TOPIC not in self._counts:
-            raise web.HTTPServiceUnavailable(reason=f"the broker has no topic {STATES_TOPIC}; m1cep topics create")
-        identity = f"{record['alert']}/{record['time_ms']}"
-        about = codec.headers(identity, "m1cep.alert-state.v1", _SOURCE, None)
-        message = codec.Message(STATES_TOPIC, record["alert"].encode(), orjson.dumps(record), about)
+        if codec.ALERT_STATES not in self._counts:
+            raise web.HTTPServiceUnavailable(
+                reason=f"the broker has no topic {codec.ALERT_STATES}: m1cep topics create"
+            )
         try:
-            await acknowledged([await self._outbox.send(message)])
+            await acknowledged([await self._outbox.send(state_message(record, _SOURCE))])
         except KafkaError as error:
             raise web.HTTPServiceUnavailable(reason=f"the broker did not take it: {type(error).__name__}") from error
 

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from streams.codec import ALERTS
+from m1cep.alert_states import AlertStates
+from m1cep.errors import AlertStateError
+from streams.codec import ALERT_STATES, ALERTS, STATUS
 from streams.grid.log import GRID_LOG, GRIDS
 from streams.web.dashboard.alerts import MOST_ALERTS, AlertStore
 from streams.web.dashboard.documents import Documents
 from streams.web.dashboard.feed import Source
 from streams.web.dashboard.grids import Grids
 from streams.web.dashboard.hub import Hub
-from streams.web.dashboard.overview import STATUS_TOPIC, Overview
+from streams.web.dashboard.overview import Overview
 from streams.web.dashboard.reserves import Reserves
 from streams.web.dashboard.rules import RULES_TOPIC, Rules
-from streams.web.dashboard.states import STATES_TOPIC, States
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,7 @@ _log = structlog.get_logger(__name__)
 _STANDING = "m1cep.custody.standing.v1"
 _TAIL, _STATUS_TAIL, _LOG_TAIL = 100_000, 2_000, 20_000
 _TICK_S = 1.0
+_MOST_STATES = 100_000
 _STATEMENTS_EVERY_S = 30.0
 #: How old a document may be; those that change with every event are large, and read by people.
 _AGES_S = {"overview": 0.9, "rules": 5.0, "grids": 2.0, "custody": 0.9, "reserves": 5.0}
@@ -69,7 +71,7 @@ class Board:
         self.hub = Hub()
         self.ready = False
         self.store = AlertStore(())
-        self.states, self.overview, self.grids = States(), Overview(), Grids()
+        self.states, self.overview, self.grids = AlertStates(), Overview(), Grids()
         self.rules = Rules(options.rules, options.streams)
         self.custody = _custody(options.roster)
         self._reserves = Reserves(options.statements)
@@ -89,8 +91,8 @@ class Board:
         """What is to be read."""
         found = [
             Source(ALERTS, self._alert, MOST_ALERTS),
-            Source(STATES_TOPIC, self._state, _TAIL),
-            Source(STATUS_TOPIC, lambda r: self.overview.status(r.key, r.value, r.timestamp), _STATUS_TAIL),
+            Source(ALERT_STATES, self._state, _TAIL),
+            Source(STATUS, lambda r: self.overview.status(r.key, r.value, r.timestamp), _STATUS_TAIL),
             Source(RULES_TOPIC, lambda r: self.rules.take(r.key, r.value), _TAIL),
             Source(GRIDS, lambda r: self.grids.stands(r.key, r.value), _LOG_TAIL),
             Source(GRID_LOG, lambda r: self.grids.hears(r.key, r.value), _LOG_TAIL),
@@ -129,9 +131,15 @@ class Board:
                 self.hub.alerts((found,))
 
     def _state(self, record: Any) -> None:
-        found = self.states.take(record.key, record.value)
+        try:
+            found = self.states.hear(record.key, record.value)
+        except AlertStateError as error:
+            _log.warning("alert_state.refused", offset=record.offset, reason=str(error)[:300])
+            return
+        if len(self.states.last) > _MOST_STATES:
+            del self.states.last[next(iter(self.states.last))]
         if found is not None and self.ready:
-            self.hub.state(found)
+            self.hub.state(found.to_json())
 
 
 def _custody(roster: Roster | None) -> Custody | None:

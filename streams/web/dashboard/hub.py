@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from streams.web.dashboard.alerts import Filter
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from streams.web.dashboard.alerts import Kept
+    from streams.web.dashboard.alerts import Filter, Kept
 
 MOST_CLIENTS = 500
 MOST_FRAMES, MOST_FRAME_BYTES = 1_000, 1024 * 1024
@@ -161,9 +159,9 @@ class Hub:
         for client in self._live:
             client.replace(name, frame)
 
-    def state(self, record: object) -> None:
-        """An alert's state has changed."""
-        frame = event("states", orjson.dumps(record))
+    def state(self, record: bytes) -> None:
+        """An alert's state has changed; ``record``: its JSON."""
+        frame = event("states", record)
         for client in list(self._live):
             client.put(frame)
             self._count(client)

@@ -1,4 +1,4 @@
-"""The dashboard's routes: the page and its files, the API, the streams. Who may ask is decided before (``streams.web.server``)."""
+"""The dashboard's routes: the page and its files, the API, the streams. Who may ask: ``streams.web.server``."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aiohttp import web
 
+from m1cep.alert_states import MAX_NOTE, State
+from m1cep.errors import AlertStateError
+from streams.alerts.desk import new_state
 from streams.web.access import COOKIE, SESSION_S
 from streams.web.dashboard import stream
 from streams.web.dashboard.alerts import Filter, Position
 from streams.web.dashboard.board import now_ms
-from streams.web.dashboard.states import STATES
 from streams.web.server import ACCESS, USER, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from m1cep import Stream
+    from m1cep.alert_states import AlertState
     from streams.web.dashboard.alerts import Kept
     from streams.web.dashboard.board import Board
     from streams.web.dashboard.contributing import Contributing
 
-    Write = Callable[[dict[str, Any]], Awaitable[None]]
+    Write = Callable[[AlertState], Awaitable[None]]
 
 _WEB = Path(__file__).parents[1]
 _MOST_PAGE = 1_000
-_MOST_NOTE = 1_000
 #: A header that a page of another origin cannot send without being asked about first.
 _OURS = "X-M1CEP"
 
@@ -62,7 +64,9 @@ class Pages:
 
     async def _page(self, _: web.Request) -> web.StreamResponse:
         file = _WEB / "static" / "index.html"
-        return web.FileResponse(file) if file.is_file() else error_response(404, "this build has no page", "use the API")
+        return (
+            web.FileResponse(file) if file.is_file() else error_response(404, "this build has no page", "use the API")
+        )
 
     async def _session(self, request: web.Request) -> web.Response:
         """A cookie for who has shown the token: event streams of browsers can send no header."""
@@ -109,16 +113,16 @@ class Pages:
         names = ("severity", "rule", "account", "state", "q")
         wanted = Filter(*(query.get(name, "")[:200] for name in names))
         board = self._board
-        page, after, total = board.store.page(wanted, board.states.by_id, position, int(limit))
+        page, after, total = board.store.page(wanted, board.states.of, position, int(limit))
         rows = [self._row(one) for one in page]
         return _json({"alerts": rows, "next": after, "total": total, "position": str(board.store.position)})
 
     def _row(self, one: Kept) -> dict[str, Any]:
-        state = self._board.states.by_id.get(one.id, {})
+        known = self._board.states.last.get(one.id)
         return {
             "alert": orjson.Fragment(one.value),
-            "state": state.get("state", "open"),
-            "by": state.get("by"),
+            "state": self._board.states.of(one.id).value,
+            "by": known.by if known else None,
             "received_ms": one.received_ms,
             "position": one.position,
         }
@@ -127,11 +131,11 @@ class Pages:
         one = self._board.store.get(request.match_info["id"])
         if one is None:
             return _no_alert()
-        alert = one.plain()
+        alert, known = one.plain(), self._board.states.last.get(one.id)
         found = await self._contributing.of(alert, self._streams(one.rule), one.received_ms)
         return _json({
             "alert": alert,
-            "state": self._board.states.by_id.get(one.id),
+            "state": orjson.Fragment(known.to_json()) if known else None,
             "received_ms": one.received_ms,
             "rule": self._board.rules.about(one.rule),
             "lists": alert.get("lists", {}),
@@ -157,30 +161,26 @@ class Pages:
             return _no_alert()
         try:
             body = orjson.loads(await request.read())
-            state, note = body["state"], body.get("note", "")
+            state, note = State(body["state"]), body.get("note") or ""
+            fits = isinstance(note, str) and len(note) <= MAX_NOTE
         except (ValueError, LookupError, TypeError, AttributeError):
-            state = note = None
-        if state not in STATES or not isinstance(note, str) or len(note) > _MOST_NOTE:
-            return error_response(
-                400,
-                f'expected {{"state", "note"}} with a note of at most {_MOST_NOTE} characters',
-                f"states: {', '.join(STATES)}",
-            )
-        record = {
-            "alert": one.id,
-            "rule": one.rule,
-            "key": one.plain()["key"],
-            "state": state,
-            "by": request[USER],
-            "time_ms": now_ms(),
-            "note": note,
-        }
+            fits = False
+        if not fits:
+            expected = f'expected {{"state", "note"}} with a note of at most {MAX_NOTE} characters'
+            return error_response(400, expected, f"states: {', '.join(State)}")
+        known = self._board.states.last.get(one.id)
+        try:
+            record = new_state(known, one.plain(), one.id, state, request[USER], now_ms(), note=note)
+        except AlertStateError as error:
+            return error_response(409, str(error), "look again: somebody else may have been faster")
         await self._write(record)
-        return _json(record)
+        return _answer(record.to_json())
 
 
 def _no_alert() -> web.Response:
-    return error_response(404, "there is no such alert here", "the dashboard keeps the newest; m1cep replay finds others")
+    return error_response(
+        404, "there is no such alert here", "the dashboard keeps the newest; m1cep replay finds others"
+    )
 
 
 def _json(body: object) -> web.Response:

@@ -1,7 +1,7 @@
 """Server-sent events: a client's request answered for as long as it reads.
 
-Whoever does not take what is written for ``WRITE_TIMEOUT_S`` is let go. Until then it holds at most two buffers of 64 kB here, and
-what the kernel keeps of its socket.
+Whoever does not take what is written for ``WRITE_TIMEOUT_S`` is let go. Until then it holds at most some buffers of 64 kB here,
+and what the kernel keeps of its socket.
 """
 
 from __future__ import annotations
