@@ -1,8 +1,8 @@
 """The events that led to an alert, found in the input topics when somebody looks at it.
 
-Alerts name their events by id. They are sought backwards from the time of the alert, in the partitions that the alert's key says
-(in all, where it does not say), until all are found or so many records were read. What is not found is named: it may be older than
-what was read, or deleted.
+Alerts name their events by id. They are sought backwards from the time of the alert, in the partitions that the alert's key
+says (in all, where it does not say), until all are found or so many records were read. What is not found is named: it may be
+older than what was read, or deleted.
 """
 
 from __future__ import annotations
@@ -180,8 +180,10 @@ async def _where(
     found = {}
     for tp in tps:
         later = after.get(tp)
-        # The embedded broker names an end before the last batch: go on from there to what is there.
-        found[tp] = first[tp], later.offset if later is not None and later.offset >= 0 else ends[tp] + _PAST_END
+        # Nothing is later: Kafka gives no answer, the embedded broker one without a time; and it names an end before the last
+        # batch: go on from there to what is there.
+        known = later is not None and later.timestamp >= 0
+        found[tp] = first[tp], later.offset if known else ends[tp] + _PAST_END
     return found
 
 

@@ -45,6 +45,8 @@ async def events(request: web.Request, board: Board) -> web.StreamResponse:
                 for frame in frames_of(missed[n : n + _REPLAYED_AT_ONCE]):
                     await _write(request, answer, frame)
         await _serve(request, answer, client)
+    except ConnectionError:
+        _hang_up(request)  # it is gone, or does not read: nothing to tell anybody
     finally:
         board.hub.leave(client)
     return answer
@@ -58,6 +60,8 @@ async def live(request: web.Request, board: Board) -> web.StreamResponse:
         for name in board.documents.names:
             client.replace(name, event(name, board.documents.get(name) or b"{}"))
         await _serve(request, answer, client)
+    except ConnectionError:
+        _hang_up(request)  # it is gone, or does not read: nothing to tell anybody
     finally:
         board.hub.leave(client)
     return answer
@@ -86,7 +90,6 @@ async def _write(request: web.Request, answer: web.StreamResponse, frame: bytes)
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await answer.write(frame)
     except TimeoutError:
-        _hang_up(request)
         raise ConnectionResetError("the client does not read") from None
 
 
