@@ -17,6 +17,7 @@ from streams.web.server import web_app
 
 NASTY = '<img src=x onerror="alert(1)"></script>'
 _STREAMS = load_streams()
+_RULES = [(rule, "packaged") for rule in load_rules(None, _STREAMS) if rule.id in {"wash-trade", "layering"}]
 
 
 def alert(n, *, rule="wash-trade", severity="high", account="a1", **row):
@@ -30,8 +31,7 @@ class World:
     """The board, and what was written of states."""
 
     def __init__(self, partitions=2, **more):
-        rules = [(rule, "packaged") for rule in load_rules(None, _STREAMS) if rule.id in {"wash-trade", "layering"}]
-        self.board = Board(BoardOptions(rules, _STREAMS, **more))
+        self.board = Board(BoardOptions(_RULES, _STREAMS, **more))
         self.board.alerts_begin((0,) * partitions)
         self.board.caught_up()
         self.written, self.sought = [], []
@@ -67,12 +67,11 @@ class World:
         """A client of the pages; users: token by name."""
         options = WebOptions(users={token: name for name, token in users.items()})
         app = web_app(options, self.pages.routes())
-        async with TestServer(app, host="127.0.0.1") as server:
-            async with ClientSession(server.make_url("/"), cookie_jar=None) as client:
-                try:
-                    yield client
-                finally:
-                    self.board.hub.close()
+        async with TestServer(app, host="127.0.0.1") as server, ClientSession(server.make_url("/")) as client:
+            try:
+                yield client
+            finally:
+                self.board.hub.close()
 
 
 async def read_events(answer, count, timeout_s=20):

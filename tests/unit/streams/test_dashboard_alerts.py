@@ -9,7 +9,13 @@ from streams.web.dashboard.alerts import AlertStore, Filter, Position
 
 
 def value(n, *, rule="wash-trade", severity="high", account="a1", pad=0):
-    body = {"id": f"{n:032x}", "rule": rule, "severity": severity, "key": {"account": account}, "row": {"note": "x" * pad}}
+    body = {
+        "id": f"{n:032x}",
+        "rule": rule,
+        "severity": severity,
+        "key": {"account": account},
+        "row": {"note": "x" * pad},
+    }
     return orjson.dumps(body | {"event_time": n, "events": [f"e{n}"]})
 
 
@@ -30,7 +36,7 @@ def test_after_any_position_a_client_gets_what_came_later_and_nothing_twice():
 
 
 def test_a_position_means_the_same_to_a_dashboard_that_has_read_the_partitions_in_another_order():
-    store, kept = filled([0, 0, 1, 1, 0])
+    _, kept = filled([0, 0, 1, 1, 0])
     other = AlertStore((0, 0))
     for partition, offset, n in ((1, 0, 2), (0, 0, 0), (1, 1, 3), (0, 1, 1), (0, 2, 4)):
         other.add(partition, offset, 1_000, value(n))
@@ -92,5 +98,10 @@ def test_filters():
     def count(**wanted):
         return store.page(Filter(**wanted), lambda one: states.get(one, "open"), None, 100)[2]
 
-    assert [count(severity="high"), count(severity="low,high"), count(rule="layering"), count(account="b2")] == [3, 4, 1, 1]
+    assert [count(severity="high"), count(severity="low,high"), count(rule="layering"), count(account="b2")] == [
+        3,
+        4,
+        1,
+        1,
+    ]
     assert [count(state="open"), count(state="closed"), count(text="LAYER"), count(text="B2")] == [3, 1, 1, 1]

@@ -11,7 +11,14 @@ from streams.web.dashboard.hub import HEARTBEAT, Hub, frames_of
 
 def alerts(count, *, pad=0, **more):
     store = AlertStore((0,))
-    body = {"rule": "r", "severity": "high", "key": {"account": "a"}, "row": {"x": "y" * pad}, "event_time": 0, "events": []}
+    body = {
+        "rule": "r",
+        "severity": "high",
+        "key": {"account": "a"},
+        "row": {"x": "y" * pad},
+        "event_time": 0,
+        "events": [],
+    }
     return [store.add(0, n, 0, orjson.dumps({"id": str(n), **body, **more})) for n in range(count)]
 
 

@@ -42,8 +42,6 @@ def test_html_in_an_account_name_is_data_everywhere():
         assert one["key"]["account"] == NASTY
 
 
-
-
 def covers(sample, real, where=""):
     """Fields of the sample that the real thing lacks."""
     if isinstance(sample, dict) and isinstance(real, dict):
@@ -166,7 +164,9 @@ def test_states_are_only_set_as_they_should_be(body, headers, status):
     assert "\n" not in error
 
 
-@pytest.mark.parametrize("path", ["/api/alerts/none", "/api/nothing", "/nothing", "/api/alerts?limit=0", "/api/alerts?before=x"])
+@pytest.mark.parametrize(
+    "path", ["/api/alerts/none", "/api/nothing", "/nothing", "/api/alerts?limit=0", "/api/alerts?before=x"]
+)
 def test_what_is_not_there_is_said_in_json(path):
     async def scenario(_, client):
         async with client.get(path) as answer:
@@ -238,7 +238,7 @@ def test_a_browser_that_does_not_read_is_let_go_and_others_go_on(monkeypatch):
         stuck.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with client.get("/events") as answer:
             async with asyncio.timeout(10):
-                while len(world.board.hub) < 2:
+                while len(world.board.hub) < 2:  # noqa: ASYNC110 - the hub tells nobody who joins
                     await asyncio.sleep(0.01)
             got = 0
             for n in range(600):
