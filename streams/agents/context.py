@@ -95,6 +95,7 @@ class WorkerOptions:
         custody: of a custody agent; None: no such agent is asked for.
         ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
+        statements: folder below which statements of what is owed are published, for the dashboard; None: it shows none.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
@@ -134,6 +135,7 @@ class WorkerOptions:
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     ledger: LedgerOptions | None = None
+    statements: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
     web: WebOptions = field(default_factory=WebOptions)
