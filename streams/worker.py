@@ -38,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S = 4.0
 _STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
+_OF_RULES = frozenset({"risk", "rekey"})
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -88,6 +89,7 @@ class _Worker:
         try:
             async with AsyncExitStack() as stack:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
+                await self._read_rules(stack)
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
                 await self._serve(stop, outbox)
@@ -99,6 +101,21 @@ class _Worker:
         finally:
             self._write_stats()
         _log.info("worker.stopped", agents=list(self._options.agents))
+
+    async def _read_rules(self, stack: AsyncExitStack) -> None:
+        """What was deployed decides what agents read: it is read before they are built."""
+        options = self._options
+        if not options.live_rules or _OF_RULES.isdisjoint(options.agents):
+            return
+        from streams.rules.book import Book
+        from streams.rules.follow import Follower
+
+        deployed = Follower(options.client, Book(options.rules, options.streams), options.fetch_max_wait_ms)
+        stack.push_async_callback(deployed.stop)
+        await deployed.start()
+        options = replace(options, rules=deployed.book.rules, deployed=deployed)
+        self._options = _with_helpers(options)
+        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
 
     async def _build(self, outbox: Outbox) -> None:
         options = self._options

@@ -82,6 +82,8 @@ class Host:
         self._flow = flow
         self._snapshot_every_s = snapshot_every_s
         self._tasks: list[asyncio.Task[None]] = []
+        #: Called when the counters are brought up to date.
+        self.reports: list[Callable[[], None]] = []
         #: Done with an exception when the agent cannot go on.
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -446,6 +448,8 @@ class Host:
             if end is not None and owned is not None and owned.partition is not None:
                 lag[f"{tp.topic}/{tp.partition}"] = max(0, end.offset - owned.partition.positions[tp.topic])
         stats.lag = lag
+        for report in self.reports:
+            report()
 
     # -- failures ------------------------------------------------------------------------------------------------
 

@@ -36,6 +36,7 @@ class AgentStats:
         lookups_changes: taken over, by partition; ``lookups_refused`` those that rules could not read.
         replica_lag_s: age of the ledger's replica, of several shards the oldest; infinite (null in the file) while nobody
             answers, None (not in the file) where nobody looks.
+        rules: what is known of each rule, see docs/rules-live.md.
         snapshot_busy_s: seconds in which no event was processed because state was being copied.
     """
 
@@ -66,6 +67,7 @@ class AgentStats:
     lookups_changes: int = 0
     lookups_refused: int = 0
     replica_lag_s: float | None = None
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -103,6 +105,7 @@ class AgentStats:
             "lookups_current": self.lookups_current,
             "lookups_changes": self.lookups_changes,
             "lookups_refused": self.lookups_refused,
+            **({"rules": self.rules} if self.rules else {}),
             **({} if self.replica_lag_s is None else {"replica_lag_s": round(self.replica_lag_s, 3)}),
         }
 
