@@ -52,7 +52,6 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
-    options = _with_helpers(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -105,17 +104,19 @@ class _Worker:
     async def _read_rules(self, stack: AsyncExitStack) -> None:
         """What was deployed decides what agents read: it is read before they are built."""
         options = self._options
-        if not options.live_rules or _OF_RULES.isdisjoint(options.agents):
-            return
+        if options.live_rules and not _OF_RULES.isdisjoint(options.agents):
+            options = await self._with_deployed(options, stack)
+        self._options = _with_helpers(options)
+        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
+
+    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack) -> WorkerOptions:
         from streams.rules.book import Book
         from streams.rules.follow import Follower
 
-        deployed = Follower(options.client, Book(options.rules, options.streams), options.fetch_max_wait_ms)
+        deployed = Follower(options.client, Book(options.rules, options.streams))
         stack.push_async_callback(deployed.stop)
         await deployed.start()
-        options = replace(options, rules=deployed.book.rules, deployed=deployed)
-        self._options = _with_helpers(options)
-        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
+        return replace(options, rules=deployed.book.rules, deployed=deployed)
 
     async def _build(self, outbox: Outbox) -> None:
         options = self._options

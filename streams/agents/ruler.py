@@ -10,6 +10,7 @@ second or so earlier than it did before.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import Counter
 from dataclasses import replace
@@ -65,6 +66,7 @@ class Ruler:
         self._found: dict[str, Standing] = {}  # as the book has them
         self._since_ms: dict[str, int] = {}
         self._new: set[str] = set()  # ids of what changed and is not yet in force
+        self._looking = threading.Lock()
         self._counted_s = -_COUNT_EVERY_S
         self._counts: dict[str, Counter[str]] = {}
         self.standings: dict[str, Standing] = {}
@@ -73,10 +75,13 @@ class Ruler:
         self._in_force()
 
     def look(self) -> None:
-        """Take over what the book says now."""
-        if self._seen == self._book.revision:
-            return
-        self._seen = self._book.revision
+        """Take over what the book says now. From any thread."""
+        with self._looking:
+            if self._seen != self._book.revision:
+                self._seen = self._book.revision
+                self._take_over()
+
+    def _take_over(self) -> None:
         self._library.want(wanted_by(self._book.rules))
         found = {name: fitting(s, self._topics, self._library.now) for name, s in self._book.standings.items()}
         changed = {name for name, standing in found.items() if self._found.get(name) != standing}

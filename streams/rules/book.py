@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from m1cep import Lookups, Rule, Stream
-    from streams.rules.record import RuleRecord
+    from streams.rules.record import Entry, RuleRecord
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Standing:
 
     Attributes:
         mode: ``active``, ``shadow``, ``disabled``, or ``quarantined`` where it cannot be run.
-        rule: compiled; None where it cannot be, or is disabled.
+        rule: compiled; None where it cannot be.
         origin: ``file`` or ``topic``.
         stamp_ms: time of the record that says so; 0 of a file's rule.
         reason: why it is quarantined.
@@ -76,25 +76,31 @@ class Book:
         entry = record.in_force
         if entry is None:
             return None
-        base = self._base.get(record.rule)
-        if entry.mode == "disabled":
-            return Standing(record.rule, entry.version, "disabled", None, "topic", entry.time_ms)
         found = Standing(record.rule, entry.version, entry.mode, None, "topic", entry.time_ms)
-        if entry.text is None:
-            if base is None:
-                return replace(found, mode="quarantined", reason="the worker has no file with this rule, and the record has no text")
-            return replace(found, rule=base, version=base.version)
-        if is_newer(entry.made_with, our_version()):
-            reason = f"it was deployed by m1cep {entry.made_with}, this worker is {our_version()}: start a newer worker"
+        rule, reason = self._compiled(entry)
+        if entry.mode == "disabled":
+            return replace(found, rule=rule)  # workers go on reading what it reads
+        if rule is None:
             return replace(found, mode="quarantined", reason=reason)
+        return replace(found, rule=rule, version=rule.version)
+
+    def _compiled(self, entry: Entry) -> tuple[Rule | None, str]:
+        """The rule, or why there is none."""
+        base = self._base.get(entry.rule)
+        if entry.text is None:
+            return base, "the worker has no file with this rule, and its record has no text"
+        if is_newer(entry.made_with, our_version()):
+            return None, f"it was deployed by m1cep {entry.made_with}, this worker is {our_version()}: start a newer worker"
+        if base is not None and base.text == entry.text:
+            return base, ""
         try:
-            rule = base if base and base.text == entry.text else compile_rule(entry.text, self._streams, record.rule)
+            rule = compile_rule(entry.text, self._streams, entry.rule)
         except M1cepError as error:
             made = f" (deployed by m1cep {entry.made_with})" if entry.made_with != our_version() else ""
-            return replace(found, mode="quarantined", reason=f"it does not compile here{made}: {one_line(str(error))}")
-        if rule.id != record.rule:
-            return replace(found, mode="quarantined", reason=f"its text says that it is rule {rule.id}")
-        return replace(found, rule=rule, version=rule.version)
+            return None, f"it does not compile here{made}: {one_line(str(error))}"
+        if rule.id != entry.rule:
+            return None, f"its text says that it is rule {rule.id}"
+        return rule, ""
 
     def put(self, key: bytes | None, standing: Standing | None) -> None:
         """From now on the record with this key says so."""
@@ -125,14 +131,19 @@ class Book:
 
     @property
     def rules(self) -> list[Rule]:
-        """Those that are to run."""
-        return [s.rule for s in self.standings.values() if s.runs and s.rule is not None]
+        """Those that decide what a worker reads: also those that are disabled, so that workers which start before and after
+        read the same. Of a rule that the topic has in another version, both.
+        """
+        base = self._base
+        deployed = [s.rule for s in self._topic.values() if s.rule is not None and s.rule is not base.get(s.id)]
+        return [*base.values(), *deployed]
 
 
 def fitting(standing: Standing, topics: AbstractSet[str], lookups: Lookups) -> Standing:
     """The same, or quarantined where this worker cannot run it.
 
     Args:
+        standing: as the book has it.
         topics: that the worker reads.
         lookups: lists and parameters as they are now.
     """

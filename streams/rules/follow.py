@@ -32,7 +32,7 @@ class Follower:
         wait_ms: how long the broker may wait for a record.
     """
 
-    def __init__(self, client: Mapping[str, Any], book: Book, wait_ms: int = 50) -> None:
+    def __init__(self, client: Mapping[str, Any], book: Book, wait_ms: int = 100) -> None:
         self.book = book
         self.position = 0
         self._wait_ms = wait_ms
@@ -74,7 +74,7 @@ class Follower:
     async def wait(self) -> None:
         """Read what comes next, for a while."""
         async with self._reading:
-            await self._read(self._wait_ms * 4)
+            await self._read(self._wait_ms * 2)
 
     async def _read(self, timeout_ms: int) -> bool:
         """Whether something came, or the position has gone on."""

@@ -26,7 +26,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         rule: id.
         version: of the text; of a rule from a file, what it was when this was decided.
         text: the SQL with its front matter; None: that of the rule's file.
-        mode: ``active``; ``shadow`` (runs, alerts go to a topic of their own); ``disabled``; ``proposed`` (waits for a second person).
+        mode: ``active``; ``shadow``: runs, alerts go to a topic of their own; ``disabled``; ``proposed``: a second person must agree.
         by: who.
         approved_by: the second person; None where nobody was asked for.
         made_with: version of M1CEP of the command that wrote it.
@@ -64,7 +64,7 @@ class RuleRecord(Entry, frozen=True, kw_only=True):
         value = msgspec.json.encode(self)
         if len(value) > _MAX_BYTES:
             raise ShellError(
-                f"the record of rule {self.rule} would have {len(value)} bytes with the versions before it, more than {_MAX_BYTES}",
+                f"the record of rule {self.rule} would have {len(value)} bytes with those before it, more than {_MAX_BYTES}",
                 "make the rule's text shorter",
             )
         return value
