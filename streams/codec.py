@@ -22,6 +22,7 @@ ACTIONS = "m1cep.actions.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
 SHADOW = "m1cep.shadow-alerts.v1"  # alerts of rules that are tried out: nobody acts on them
+STATUS = "m1cep.status.v1"
 
 #: The largest record that Kafka takes by default.
 MAX_VALUE_BYTES = 1024 * 1024
@@ -32,11 +33,11 @@ _FRAME_BYTES = 4096
 
 
 class Message(NamedTuple):
-    """One record to be written."""
+    """One record to be written; without a value it says that its key is no more."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from streams import codec
 from streams.agents.solo import Solo
 from streams.errors import ServerError, ShellError
+from streams.readiness import ReadyLimits
 from streams.security import faust_credentials
 from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
+from streams.web.access import WebOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -102,6 +104,7 @@ class WorkerOptions:
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
         stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
+        web: where the web server listens, if there is one; ready: when the worker is.
     """
 
     agents: Sequence[str]
@@ -133,6 +136,8 @@ class WorkerOptions:
     allow_plaintext: bool = False
     live_rules: bool = False
     deployed: Follower | None = None
+    web: WebOptions = field(default_factory=WebOptions)
+    ready: ReadyLimits = field(default_factory=ReadyLimits)
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property

@@ -23,6 +23,7 @@ from streams.cli import (
     rules,
     servers,
     soak,
+    status,
     topics,
     values,
     worker,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("replay")(replay.replay)
+app.command("status", epilog=status.EXAMPLE)(status.status)
 app.add_typer(rules.app, name="rules")
 app.command("produce")(produce.produce)
 app.add_typer(topics.app, name="topics")

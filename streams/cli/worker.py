@@ -71,6 +71,14 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics, /healthz and /readyz on this port; 0: any free one. Default: M1CEP_WEB_PORT, else not.",
+        ),
+    ] = None,
     stats_file: StatsFile = None,
     stats_every_ms: Annotated[int, typer.Option(min=10, help="How often --stats-file is rewritten.")] = 1000,
     idle_timeout_ms: Annotated[
@@ -110,13 +118,15 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.files import load_rules, load_streams
     from streams.gateways.access import venue_access
     from streams.logs import configure_logs
+    from streams.readiness import ready_limits
+    from streams.web.access import web_options
     from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
-    settings = load_settings(lookups=lookups)
+    settings = load_settings(lookups=lookups, web_port=web_port)
     configure_logs(log_level)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
@@ -145,6 +155,8 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
                 group=group,
+                web=web_options(settings),
+                ready=ready_limits(settings),
                 stats_file=stats_file,
                 stats_every_s=stats_every_ms / 1000,
                 idle_timeout_s=idle_timeout_ms / 1000,

@@ -172,7 +172,8 @@ class Demo:
         return str(self._settings.home)
 
     def _environment(self, broker: str, folder: Path) -> dict[str, str]:
-        theirs = tuple(PREFIX + name.upper() for name in ACCESS)
+        # The port of the web page is not that of every worker.
+        theirs = (*(PREFIX + name.upper() for name in ACCESS), "M1CEP_WEB_PORT")
         return {
             **{name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)},
             "M1CEP_BROKER": broker,
