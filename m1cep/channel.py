@@ -33,20 +33,13 @@ class Oversight:
 
     Attributes:
         failures: gets what a rule fails with, which then runs no more while the others go on; None: the failure is raised.
-        clock: ticks by which the time in each rule is measured; None: it is not.
     """
 
     failures: list[RuleFailure] | None = None
-    clock: Callable[[], int] | None = None
 
 
 class Running:
-    """A rule and its running instance.
-
-    Attributes:
-        began: position of its source at which it began to count ``ticks``, and rows.
-        ticks: of the oversight's clock, spent in it.
-    """
+    """A rule and its running instance."""
 
     def __init__(self, rule: Rule, index: int) -> None:
         self.rule = rule
@@ -58,8 +51,8 @@ class Running:
         self._lists: dict[str, str] = {}
         self._params: dict[str, str] = {}
         self.alerts = 0
-        self.began = 0
-        self.ticks = 0
+        self.timed_ns = 0  # of the batches that were timed, and their rows
+        self.timed_rows = 0
 
     @property
     def looks_up(self) -> bool:
@@ -121,16 +114,23 @@ class Channel:
         newest = self.merge.newest
         return None if newest is None else newest * self._unit_us
 
-    def run(self, out: list[tuple[Any, ...]]) -> None:
-        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""
+    def watermark_us(self, stream: str) -> int | None:
+        """See ``Engine.watermark_us``."""
+        watermark = self.merge.watermark_of(stream)
+        return None if watermark is None else watermark * self._unit_us
+
+    def run(self, out: list[tuple[Any, ...]], clock_ns: Callable[[], int] | None = None) -> None:
+        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``.
+
+        With a clock, the time that each rule takes is noted.
+        """
         rows, watermark = self.merge.release()
         batch = Batch(rows, self.position)
         alone = len(self.rules) < _WORTH_AN_INDEX
-        clock = self._oversight.clock
         failed: list[Running] = []
+        since_ns = 0 if clock_ns is None else clock_ns()
         for running in self.rules:
             hits: list[Hit] = []
-            started = clock() if clock else 0
             try:
                 if rows:
                     running.operator.feed(batch, hits, alone=alone)
@@ -138,10 +138,13 @@ class Channel:
             except Exception as error:  # noqa: BLE001 - whatever a rule fails with
                 self._note(running, error)
                 failed.append(running)
-            if clock:
-                running.ticks += clock() - started
             if hits:
                 self._collect(running, hits, out)
+            if clock_ns is not None:
+                now_ns = clock_ns()
+                running.timed_ns += now_ns - since_ns
+                running.timed_rows += len(rows)
+                since_ns = now_ns
         self.position += len(rows)
         if failed:
             self.rules = [running for running in self.rules if running not in failed]
@@ -178,22 +181,12 @@ class Channel:
         """The reverse."""
         _, _, self.position, merge = state
         self.merge.load(merge, self.source.row_type)
-        for running in self.rules:
-            running.began = self.position
 
     # -- when other rules take the places of some
 
     def reads_like(self, other: Channel) -> bool:
         """Whether both read events alike, so that the rules of the one may go on in the other."""
         return self._fingerprint() == other._fingerprint()
-
-    def going_on(self, before: Running | None, fresh: Running) -> Running:
-        """What runs in place of ``fresh``: what ran before, or itself from here on."""
-        if before is None:
-            fresh.began = self.position
-            return fresh
-        before.index = fresh.index
-        return before
 
     def begin_at(self, stream: str, others: Iterable[Channel]) -> None:
         """A stream is as far as other channels, which read it before, have heard; nothing that waits there comes here."""

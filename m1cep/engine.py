@@ -42,11 +42,21 @@ class Late:
     reason: str
 
 
-class Work(NamedTuple):
-    """What a rule has done: rows that its source has given to it, and ticks of the clock of ``Engine.measure`` spent in it."""
+class Usage(NamedTuple):
+    """What a rule has been given and has taken, see ``Engine.usage``.
 
-    rows: int
-    ticks: int
+    Attributes:
+        rule: its id.
+        events: rows of its source, since the engine's state began.
+        alerts: likewise.
+        timed_ns, timed_rows: of the batches that were timed.
+    """
+
+    rule: str
+    events: int
+    alerts: int
+    timed_ns: int
+    timed_rows: int
 
 
 class Engine:
@@ -73,6 +83,7 @@ class Engine:
         events: taken in so far, without repetitions.
         late_events: of these, how many were late.
         duplicates: repetitions dropped.
+        clock_ns: while it is set, the time that each rule takes is noted (``usage``). For those who have a clock.
 
     Raises:
         EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
@@ -97,6 +108,7 @@ class Engine:
         self.late_events = 0
         self.duplicates = 0
         self._seen = {name: Seen(stream, seen) for name, stream in self._layout.streams.items()} if seen else {}
+        self.clock_ns: Callable[[], int] | None = None
         self._look_up()
 
     def _look_up(self) -> None:
@@ -127,28 +139,12 @@ class Engine:
             kept = {name: seen for name, seen in self._seen.items() if name in layout.streams}
             self._seen = {name: kept.get(name) or Seen(s, self._window) for name, s in layout.streams.items()}
 
-    def measure(self, clock: Callable[[], int] | None) -> None:
-        """Measure the time spent in each rule by a clock of the caller's, such as ``time.perf_counter_ns``."""
-        self._oversight.clock = clock
-
     def take_failures(self) -> list[RuleFailure]:
-        """What rules have failed with since the last call. They run no more, and are not in ``running`` nor in snapshots."""
+        """What rules have failed with since the last call. They run no more, and are not in snapshots."""
         if not self._oversight.failures:
             return []
         failures, self._oversight.failures = self._oversight.failures, []
         return failures
-
-    @property
-    def running(self) -> frozenset[str]:
-        """Ids of the rules that have not failed."""
-        return frozenset(running.rule.id for _, running in self._each_running())
-
-    def work(self) -> dict[str, Work]:
-        """What each rule has done since the engine was made or restored, or the rule began."""
-        return {
-            running.rule.id: Work(channel.position - running.began, running.ticks)
-            for channel, running in self._each_running()
-        }
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -194,7 +190,7 @@ class Engine:
         for channel in self._layout.by_input[stream]:
             for row in channel.take(stream, rows):
                 late.setdefault(row.index, row)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         if late:
             self.late_events += len(late)
             self._late.extend(
@@ -242,6 +238,15 @@ class Engine:
         """The highest event time that came or was promised (epoch, microseconds); None before the first."""
         return max((c.newest_us for c in self._layout.channels.values() if c.newest_us is not None), default=None)
 
+    def watermark_us(self, stream: str) -> int | None:
+        """Up to where the rules know that a stream has come (epoch, microseconds); None before its first event.
+
+        For an idle stream that is where the others are.
+        """
+        found = [c.watermark_us(stream) for c in self._layout.by_input.get(stream, ())]
+        known = [time_us for time_us in found if time_us is not None]
+        return min(known) if known else None
+
     def waiting(self, stream: str) -> int:
         """Rows of a stream that wait for other streams to catch up in event time.
 
@@ -268,7 +273,7 @@ class Engine:
         sources = [channel.state() for channel in self._layout.channels.values()]
         rules = [
             [running.rule.id, running.rule.version, channel.source.name, running.alerts, running.operator.state()]
-            for channel, running in self._each_running()
+            for channel, running in self._running()
         ]
         counts = [self.events, self.late_events, self.duplicates]
         return encode([counts, sources, rules, {name: seen.state() for name, seen in self._seen.items()}])
@@ -293,7 +298,8 @@ class Engine:
             changed: also take a snapshot of other rules: those that are the same go on, the others begin empty.
             lookups: as for a new engine; a snapshot holds none.
             seen: as for a new engine; it may be another number than then.
-            isolate, known: as for a new engine.
+            isolate: as for a new engine.
+            known: as for a new engine.
 
         Raises:
             EngineError: the bytes are no snapshot, or it is of other rules or differently declared streams.
@@ -325,9 +331,20 @@ class Engine:
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Per rule: alerts, and what its operator counts (open attempts, keys, dropped attempts, suppressed matches)."""
-        return {r.rule.id: {"alerts": r.alerts} | r.operator.counters() for _, r in self._each_running()}
+        return {running.rule.id: _counts(running) for _, running in self._running()}
 
-    def _each_running(self) -> Iterator[tuple[Channel, Running]]:
+    def counters_of(self, rule: str) -> dict[str, int] | None:
+        """The same of one rule; None when there is none. Takes time that grows with the keys that it remembers."""
+        return next((_counts(running) for _, running in self._running() if running.rule.id == rule), None)
+
+    def usage(self) -> list[Usage]:
+        """What each rule was given and took. Costs the same whatever they remember."""
+        return [
+            Usage(running.rule.id, channel.position, running.alerts, running.timed_ns, running.timed_rows)
+            for channel, running in self._running()
+        ]
+
+    def _running(self) -> Iterator[tuple[Channel, Running]]:
         return ((channel, running) for channel in self._layout.channels.values() for running in channel.rules)
 
     def _each(self, stream: str, act: Any) -> list[Alert]:
@@ -354,3 +371,7 @@ class Engine:
 
 #: All of an entry but the rule and its hit, which have no order.
 _order = itemgetter(slice(6))
+
+
+def _counts(running: Running) -> dict[str, int]:
+    return {"alerts": running.alerts} | running.operator.counters()

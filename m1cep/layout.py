@@ -90,7 +90,9 @@ class Layout:
                 fresh.merge.advance(max((c.silent_in(fresh) for c in before.channels.values()), default=fresh.merge.silent))
                 continue
             going = {(r.rule.id, r.rule.version): r for r in old.rules}
-            old.rules = [old.going_on(going.get((r.rule.id, r.rule.version)), r) for r in fresh.rules]
+            old.rules = [going.get((r.rule.id, r.rule.version), r) for r in fresh.rules]
+            for running, new in zip(old.rules, fresh.rules, strict=True):
+                running.index = new.index
             old.index = fresh.index
             self.channels[name] = old
         self.by_input = {

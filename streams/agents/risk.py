@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +11,15 @@ from faust.types import TP
 
 from m1cep import Engine
 from streams import codec
+from streams.agents.arrivals import Arrivals
 from streams.agents.lanes import LaneReader, Step
 from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
+from streams.agents.measures import watermark_lag_ms
 from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.agents.quarantine import Quarantine
 from streams.agents.ruler import Ruler
+from streams.agents.tally import RuleTally
 from streams.cache.content import Content, Pinned, usable, with_more
 from streams.cache.library import as_library
 from streams.errors import ShellError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from m1cep import Alert, RuleFailure, Stream
     from streams.agents.context import AgentContext
     from streams.agents.host import Host
+    from streams.agents.stats import AgentStats
     from streams.transport import Batch, Record
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +74,7 @@ class RiskPartition:
         self.quarantine = Quarantine(number) if quarantine is None else quarantine
         self.rules_revision = 0
         self._engine = engine
-        engine.measure(time.perf_counter_ns)
+        self._tally, self._arrivals = RuleTally(engine), Arrivals()
         self._lookups = Pinned(Content()) if lookups is None else lookups
         self.offered: Content | None = None  # what ``adopt`` was given last
         self.refused: dict[str, str] = {}  # by label of a list or parameter, why its change was not taken over
@@ -89,8 +91,6 @@ class RiskPartition:
         # An event may be as much behind as its stream declares, and be in time.
         read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
         self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in read)
-        self._alerts: Counter[str] = Counter()  # since this began, by rule
-        self._suppressed = {rule: counts.get("suppressed", 0) for rule, counts in engine.counters().items()}
         self._stand([Standing(rule.id, rule.version, "active", rule) for rule in engine.rules])
         self._wake()  # what a snapshot says of silence was long ago
 
@@ -104,6 +104,7 @@ class RiskPartition:
         records = fresh_records(batch, position)
         outcome = Outcome()
         if records:
+            self._tally.time_batch()
             if batch.topic in self._lanes:
                 self._push_lanes(self._lanes[batch.topic], records, outcome)
             else:
@@ -191,6 +192,14 @@ class RiskPartition:
         pins = self._lookups.versions(), self._lookups.current
         return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins, self.quarantine.state()])
 
+    def measure(self, number: int, stats: AgentStats) -> None:
+        """See :class:`Partition`."""
+        self._tally.add_to(stats.rules)
+        if self.live:
+            names = {topic: [stream.name] for topic, stream in self._streams.items()}
+            names |= {topic: [lane.name for lane in reader.lanes] for topic, reader in self._lanes.items()}
+            stats.watermark_lag_ms |= watermark_lag_ms(self._engine, names, number)
+
     def adopt(self, content: Content) -> bool:
         """From the next event on, judge by these lists and parameters; whether that is a change.
 
@@ -234,20 +243,6 @@ class RiskPartition:
         self._actions = {rule.id: rule.action for rule in rules if rule.action != "alert"}
         self._shadow = frozenset(standing.id for standing in running if standing.mode == "shadow")
 
-    def work(self) -> dict[str, dict[str, int]]:
-        """What each rule has done since this began: rows given to it, nanoseconds spent in it, alerts."""
-        return {
-            rule: {"rows": done.rows, "ns": done.ticks, "alerts": self._alerts[rule]}
-            for rule, done in self._engine.work().items()
-        }
-
-    def counters(self) -> dict[str, dict[str, int]]:
-        """What each rule remembers, and how many matches it has suppressed since this began."""
-        return {
-            rule: counts | {"suppressed": counts.get("suppressed", 0) - self._suppressed.get(rule, 0)}
-            for rule, counts in self._engine.counters().items()
-        }
-
     def _wake(self) -> None:
         self._untouched = self._idle = False
         for reader in self._lanes.values():
@@ -261,7 +256,9 @@ class RiskPartition:
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events += len(rows)
         before = self._engine.duplicates
-        self._add(self._engine.push_rows(stream.name, rows), outcome)
+        alerts = self._engine.push_rows(stream.name, rows)
+        self._arrivals.saw(self._engine.newest_us, records[0].timestamp, records[-1].timestamp)
+        self._add(alerts, outcome)
         outcome.duplicates[source(0).topic] += self._engine.duplicates - before
         for position, error in errors:
             outcome.messages.append(codec.dead_letter(source(position), error.reason, _SOURCE, column=error.column))
@@ -285,7 +282,6 @@ class RiskPartition:
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
-            self._alerts[alert.rule] += 1
             event_time_ms = alert.event_time // 1000 if alert.rule in self._us else alert.event_time
             message = codec.alert_message(alert, event_time_ms, _SOURCE)
             if alert.rule in self._shadow:
@@ -293,6 +289,9 @@ class RiskPartition:
                 continue
             outcome.rules.append(alert.rule)
             outcome.messages.append(message)
+            arrived_ms = self._arrivals.of(event_time_ms * 1000)
+            if arrived_ms is not None:
+                outcome.arrived_ms.append(arrived_ms)
             if action := self._actions.get(alert.rule):
                 outcome.messages.append(codec.action_message(alert, action, event_time_ms, _SOURCE))
         for failure in self._engine.take_failures():
@@ -321,7 +320,7 @@ def pins_in(state: bytes) -> tuple[dict[str, str], bool]:
 def quarantine_in(state: bytes, number: int) -> Quarantine:
     """Of a snapshot, the rules that had failed."""
     *_, last = found = msgspec.msgpack.decode(state)
-    return Quarantine(number, last if len(found) > 4 else None)  # noqa: PLR2004 - snapshots of before had four parts
+    return Quarantine(number, last if len(found) > 4 else None)
 
 
 def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
@@ -387,7 +386,7 @@ async def build(context: AgentContext) -> Host:
             "risk", topics, open_partition, versions, (codec.SHADOW,), before_restore=options.deployed.catch_up
         )
         host.beside(ruler.follow(host, options.deployed))
-    host.reports.append(lambda: setattr(host.stats, "rules", ruler.report(host.partitions)))
+    ruler.tell(host.stats, ())
     host.beside(follow_library(host, library, context))
     if by_other_keys:
         sources = {one.stream.topic for one in by_other_keys}

@@ -12,24 +12,25 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiokafka.errors import KafkaError
 
+from streams.agents.stats import RuleStats
 from streams.cache.library import wanted_by
 from streams.rules.book import fitting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from collections.abc import Set as AbstractSet
 
     from m1cep import Rule
     from streams.agents.host import Host
     from streams.agents.partition import Outcome, Partition
     from streams.agents.risk import RiskPartition
+    from streams.agents.stats import AgentStats
     from streams.cache.library import Library
     from streams.rules.book import Book, Standing
     from streams.rules.follow import Follower
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _RETRY_S = 1.0
-#: Counting what rules remember takes a third of a microsecond a key.
-_COUNT_EVERY_S = 5.0
 
 
 class Ruler:
@@ -67,12 +66,9 @@ class Ruler:
         self._since_ms: dict[str, int] = {}
         self._new: set[str] = set()  # ids of what changed and is not yet in force
         self._looking = threading.Lock()
-        self._counted_s = -_COUNT_EVERY_S
-        self._counts: dict[str, Counter[str]] = {}
         self.standings: dict[str, Standing] = {}
         self.revision = 0
         self.look()
-        self._in_force()
 
     def look(self) -> None:
         """Take over what the book says now. From any thread."""
@@ -112,8 +108,8 @@ class Ruler:
                 await asyncio.to_thread(self.look)  # the library may ask the cache
             await host.each(self._switch)
             if self._new:
-                self._in_force()
-                _log.info("rules.in_force", position=follower.position, rules=len(self.standings))
+                _log.info("rules.in_force", position=follower.position, changed=sorted(self._new))
+            self.tell(host.stats, host.partitions)
 
     def _switch(self, partition: Partition) -> Outcome | None:
         risk = cast("RiskPartition", partition)
@@ -121,52 +117,20 @@ class Ruler:
             return None
         return risk.switch(self.standings, self.revision, self._library.now)
 
-    def _in_force(self) -> None:
+    def tell(self, stats: AgentStats, partitions: Sequence[Partition]) -> None:
+        """Let others know how every rule stands, once it is so in all partitions."""
         now_ms = time.time_ns() // 1_000_000
         self._since_ms |= dict.fromkeys(self._new, now_ms)
         self._new = set()
-
-    # -- what is known of each
-
-    def report(self, partitions: Sequence[Partition]) -> list[dict[str, Any]]:
-        """Of every rule, what a worker tells of it."""
         risks = cast("Sequence[RiskPartition]", partitions)
-        if time.monotonic() - self._counted_s >= _COUNT_EVERY_S:
-            self._counted_s = time.monotonic()
-            self._counts = _summed([risk.counters() for risk in risks])
-        done = _summed([risk.work() for risk in risks])
-        return [self._told(s, risks, done.get(s.id, Counter()), self._counts.get(s.id, Counter())) for s in self.standings.values()]
-
-    def _told(
-        self, standing: Standing, risks: Sequence[RiskPartition], done: Counter[str], counts: Counter[str]
-    ) -> dict[str, Any]:
-        failed = [
-            f"partition {risk.number}: {risk.quarantine.failed[standing.id].reason}"
-            for risk in risks
-            if risk.quarantine.holds(standing)
-        ]
-        return {
-            "id": standing.id,
-            "version": standing.version,
-            "severity": standing.rule.severity if standing.rule else "",
-            "mode": "quarantined" if failed else standing.mode,
-            "origin": standing.origin,
-            "stamp_ms": standing.stamp_ms,
-            "events": done["rows"],
-            "matches": done["alerts"] + done["suppressed"],
-            "alerts": done["alerts"],
-            "open": counts["open"],
-            "keys": counts["keys"],
-            "busy_us": done["ns"] // 1000,
-            "reason": "; ".join(failed) or standing.reason,
-            "since_ms": self._since_ms.get(standing.id, 0),
-        }
-
-
-def _summed(found: Sequence[Mapping[str, Mapping[str, int]]]) -> dict[str, Counter[str]]:
-    """Counts by rule and name, over all partitions."""
-    summed: dict[str, Counter[str]] = {}
-    for one in found:
-        for rule, counts in one.items():
-            summed.setdefault(rule, Counter()).update(counts)
-    return summed
+        for name in stats.rules.keys() - self.standings.keys():
+            del stats.rules[name]
+        for name, standing in self.standings.items():
+            told = stats.rules.get(name)
+            if told is None or told.version != standing.version:
+                severity = standing.rule.severity if standing.rule else ""
+                told = stats.rules[name] = RuleStats(name, standing.version, severity)
+            failed = [f"partition {r.number}: {r.quarantine.failed[name].reason}" for r in risks if r.quarantine.holds(standing)]
+            told.mode = "quarantined" if failed else standing.mode
+            told.reason = "; ".join(failed) or standing.reason
+            told.origin, told.stamp_ms, told.since_ms = standing.origin, standing.stamp_ms, self._since_ms[name]

@@ -26,7 +26,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
         rule: id.
         version: of the text; of a rule from a file, what it was when this was decided.
         text: the SQL with its front matter; None: that of the rule's file.
-        mode: ``active``; ``shadow``: runs, alerts go to a topic of their own; ``disabled``; ``proposed``: a second person must agree.
+        mode: ``active``; ``shadow``: runs, its alerts go to a topic of their own; ``disabled``; ``proposed``: waits for a second
+            person.
         by: who.
         approved_by: the second person; None where nobody was asked for.
         made_with: version of M1CEP of the command that wrote it.
