@@ -87,7 +87,9 @@ class Layout:
             if old is None or not old.reads_like(fresh):
                 for stream in fresh.inputs:
                     fresh.begin_at(stream.name, before.by_input.get(stream.name, ()))
-                fresh.merge.advance(max((c.silent_in(fresh) for c in before.channels.values()), default=fresh.merge.silent))
+                fresh.merge.advance(
+                    max((c.silent_in(fresh) for c in before.channels.values()), default=fresh.merge.silent)
+                )
                 continue
             going = {(r.rule.id, r.rule.version): r for r in old.rules}
             old.rules = [going.get((r.rule.id, r.rule.version), r) for r in fresh.rules]

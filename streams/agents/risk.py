@@ -371,7 +371,14 @@ async def build(context: AgentContext) -> Host:
         more: dict[str, Any] = {"lookups": lookups, "seen": options.seen, "isolate": True, "known": known}
         engine = Engine(rules, **more) if blob is None else Engine.restore(rules, blob, changed=True, **more)
         partition = RiskPartition(
-            positions, engine, streams, readers.values(), live=live, lookups=lookups, number=number, quarantine=quarantine
+            positions,
+            engine,
+            streams,
+            readers.values(),
+            live=live,
+            lookups=lookups,
+            number=number,
+            quarantine=quarantine,
         )
         partition.switch(ruler.standings, ruler.revision, library.now)
         if state is not None:

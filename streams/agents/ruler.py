@@ -54,9 +54,7 @@ class Ruler:
         revision: another number after each change.
     """
 
-    def __init__(
-        self, book: Book, library: Library, topics: AbstractSet[str], adapt: Callable[[Rule], Rule]
-    ) -> None:
+    def __init__(self, book: Book, library: Library, topics: AbstractSet[str], adapt: Callable[[Rule], Rule]) -> None:
         self._book = book
         self._library = library
         self._topics = topics
@@ -93,7 +91,11 @@ class Ruler:
         self.revision += 1
 
     def _adapted(self, standing: Standing) -> Standing:
-        return standing if standing.rule is None or not standing.runs else replace(standing, rule=self._adapt(standing.rule))
+        return (
+            standing
+            if standing.rule is None or not standing.runs
+            else replace(standing, rule=self._adapt(standing.rule))
+        )
 
     async def follow(self, host: Host, follower: Follower) -> None:
         """Keep the partitions of ``host`` to what the topic says, for ever."""
@@ -130,7 +132,11 @@ class Ruler:
             if told is None or told.version != standing.version:
                 severity = standing.rule.severity if standing.rule else ""
                 told = stats.rules[name] = RuleStats(name, standing.version, severity)
-            failed = [f"partition {r.number}: {r.quarantine.failed[name].reason}" for r in risks if r.quarantine.holds(standing)]
+            failed = [
+                f"partition {r.number}: {r.quarantine.failed[name].reason}"
+                for r in risks
+                if r.quarantine.holds(standing)
+            ]
             told.mode = "quarantined" if failed else standing.mode
             told.reason = "; ".join(failed) or standing.reason
             told.origin, told.stamp_ms, told.since_ms = standing.origin, standing.stamp_ms, self._since_ms[name]

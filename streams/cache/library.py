@@ -92,12 +92,13 @@ def as_library(lookups: Lookups | Library | None) -> Library:
     return cast("Library", lookups)
 
 
-def open_library(settings: Settings, wanted: Iterable[str]) -> Still | Copies:
+def open_library(settings: Settings, wanted: Iterable[str], *, keep: bool = True) -> Still | Copies:
     """The library of a worker; must be closed.
 
     Args:
         settings: with the folder, and the cache if there is one.
         wanted: labels of what is read, see ``wanted_by``.
+        keep: whether versions are written to the disk, for the time after a crash.
 
     Raises:
         UsageError: the folder or the cache's address is wrong.
@@ -107,8 +108,8 @@ def open_library(settings: Settings, wanted: Iterable[str]) -> Still | Copies:
     folder = content_of(load_lookups(settings.lookups))
     base = Content({label: entry for label, entry in folder.entries.items() if label in wanted})
     if settings.cache_url is None:
-        return Still(base, Kept(settings.state_dir / "lookups") if base.entries else None, folder)
+        return Still(base, Kept(settings.state_dir / "lookups") if keep and base.entries else None, folder)
     from streams.cache.address import cache_url
     from streams.cache.copies import Copies
 
-    return Copies(cache_url(settings), wanted, folder, Kept(settings.state_dir / "lookups")).start()
+    return Copies(cache_url(settings), wanted, folder, Kept(settings.state_dir / "lookups") if keep else None).start()

@@ -90,7 +90,10 @@ class Book:
         if entry.text is None:
             return base, "the worker has no file with this rule, and its record has no text"
         if is_newer(entry.made_with, our_version()):
-            return None, f"it was deployed by m1cep {entry.made_with}, this worker is {our_version()}: start a newer worker"
+            return (
+                None,
+                f"it was deployed by m1cep {entry.made_with}, this worker is {our_version()}: start a newer worker",
+            )
         if base is not None and base.text == entry.text:
             return base, ""
         try:
@@ -168,6 +171,8 @@ def not_read(rule: Rule, missing: Iterable[str]) -> str:
     """Why a rule cannot run in workers that do not read topics."""
     about = why(rule)
     return (
-        f"it reads {', '.join(missing)}, which the running workers do not" + (f" (it {about})" if about else "") + ": workers "
+        f"it reads {', '.join(missing)}, which the running workers do not"
+        + (f" (it {about})" if about else "")
+        + ": workers "
         "find out what to read when they start"
     )

@@ -93,9 +93,13 @@ def parse(key: bytes | None, value: bytes) -> RuleRecord:
 
 
 def following(previous: RuleRecord | None, entry: Entry) -> RuleRecord:
-    """The record of a new entry, which remembers those before it; among them always the one in force."""
+    """The record of a new entry, which remembers those before it; among them always the one in force.
+
+    Its time is later than that of the one before, whatever the clocks of two machines say.
+    """
     before: tuple[Entry, ...] = ()
     if previous is not None:
+        entry = msgspec.structs.replace(entry, time_ms=max(entry.time_ms, previous.time_ms + 1))
         whole = (plain(previous), *previous.before)
         before = whole[:BEFORE]
         holds = previous.in_force
