@@ -92,7 +92,7 @@ def deploy(  # noqa: PLR0913, PLR0917 - the options of a command
     _put(settings, record, group, timeout, wait=not (no_wait or requires_approval or at_restart), as_json=as_json)
 
 
-def approve(
+def approve(  # noqa: PLR0913, PLR0917 - the options of a command
     rule: RuleId,
     by: Annotated[str, typer.Option(help="Who approves; another person than the one who has proposed it.")],
     version: Annotated[
@@ -124,7 +124,7 @@ def approve(
     _put(settings, record, group, timeout, wait=not no_wait, as_json=as_json)
 
 
-def disable(
+def disable(  # noqa: PLR0913, PLR0917 - the options of a command
     rule: RuleId,
     rules: Files = None,
     streams: Streams = None,
@@ -180,7 +180,7 @@ def enable(
     )
 
 
-def rollback(
+def rollback(  # noqa: PLR0913, PLR0917 - the options of a command
     rule: RuleId,
     to: Annotated[
         str | None,
@@ -278,7 +278,7 @@ def list_(
 # -- what they share
 
 
-def _change(  # noqa: PLR0913, PLR0917 - the options of three commands
+def _change(
     rule: str,
     files: list[Path] | None,
     streams: Path | None,
