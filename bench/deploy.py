@@ -2,11 +2,11 @@
 
     python bench/deploy.py [--rate 20000] [--deploys 20] [--json]
 
-Processes: an embedded broker, a worker with the packaged rules and one more, which alerts on every hundredth order; a producer that
-sends orders at a steady rate. Rules are deployed one after another. Two times are taken of each, both from the moment before its
-record is sent: until the worker says that all its partitions run it (clock of this machine), and until the first of its alerts is on
-the topic (the broker's clock, the same machine). In the end the alerts of the other rule must be those of the orders that were
-sent, each once.
+Processes: an embedded broker, a worker with the packaged rules and one more, which alerts on every hundredth order; a producer
+that sends orders at a steady rate. Rules are deployed one after another. Two times are taken of each, both from the moment before
+its record is sent: until the worker says that all its partitions run it, and until the first of its alerts is on the topic (the
+broker's clock, of the same machine). In the end the alerts of the other rule must be those of the orders that were sent, each
+once.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from common import ORDERS, median, percentile
+from common import median, percentile
 from kafka import KafkaConsumer, TopicPartition
 
 from m1cep import compile_rule
@@ -48,7 +48,7 @@ def flow(broker: str, rate: int, marks: Path) -> None:
     """Child: send orders until SIGTERM; of what a rule watches, write down the ids in the end."""
     stop: list[int] = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-    rng = random.Random(1)  # noqa: S311 - a benchmark
+    rng = random.Random(1)
     watched: list[str] = []
     sent, started_s = 0, time.monotonic()
     with Producer({"bootstrap_servers": broker}, load_streams()) as producer:
@@ -59,9 +59,15 @@ def flow(broker: str, rate: int, marks: Path) -> None:
             for n in range(sent, min(due, sent + rate // 10)):
                 qty = 777 if n % 100 == 0 else 778 if n % 100 == 1 else 1.5
                 account = f"acc-{rng.randrange(2000):04d}"
-                order = {"event_id": f"o{n}", "account": account, "order_id": f"r{n}", "symbol": "BTC-USD", "action": "new"}
+                order = {
+                    "event_id": f"o{n}",
+                    "account": account,
+                    "order_id": f"r{n}",
+                    "symbol": "BTC-USD",
+                    "action": "new",
+                }
                 batch.append(order | {"side": "buy", "price": 64_000.5, "qty": qty, "ts": now_ms})
-                if qty == 777:  # noqa: PLR2004 - see WATCHED
+                if qty == 777:
                     watched.append(f"o{n}")
             for order in batch:
                 producer.send("orders", order)
@@ -199,7 +205,9 @@ def main() -> None:
     if options.json:
         print(json.dumps(found))
         return
-    print(f"{found['sent']} orders at {found['rate']} a second, {found['late']} late, {found['lag_at_end']} not read at the end")
+    print(
+        f"{found['sent']} orders at {found['rate']} a second, {found['late']} late, {found['lag_at_end']} not read at the end"
+    )
     for name in ("in_force_ms", "first_alert_ms", "off_ms"):
         print(f"{name:<15} " + "  ".join(f"{what} {value:.0f}" for what, value in found[name].items()))
     print(f"of {found['watched']} alerts of another rule {found['missed']} missed, {found['repeated']} repeated")

@@ -14,6 +14,7 @@ import typer
 from m1cep.errors import RuleError
 from streams.cli import rules_live
 from streams.cli.flink import flink
+from streams.cli.rules_backtest import backtest
 from streams.errors import ExitCode, UsageError
 from streams.files import load_streams, rule_files
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Check, explain, try out and deploy rules.", no_args_is_help=True)
 app.command()(flink)
+app.command()(backtest)
 for command in (
     rules_live.deploy,
     rules_live.disable,

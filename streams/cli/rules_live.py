@@ -290,13 +290,13 @@ def _change(
 ) -> None:
     """Read what the topic says of a rule, decide, write."""
     from streams.config import load_settings
-    from streams.files import load_rules, load_streams
     from streams.rules import desk
 
     settings = load_settings()
-    base = {one.id: one.version for one in load_rules(files, load_streams(streams))}
+    base = _file_rule(rule, files, streams)
     previous = desk.read_rules(settings).records.get(rule)
-    _put(settings, decided(previous, base.get(rule)), group, timeout, wait=not no_wait, as_json=as_json)
+    record = decided(previous, None if base is None else base.version)
+    _put(settings, record, group, timeout, wait=not no_wait, as_json=as_json)
 
 
 def _put(settings: Settings, record: RuleRecord, group: str, timeout_s: float, *, wait: bool, as_json: bool) -> None:
@@ -406,10 +406,24 @@ def _text_in_force(rule: str, previous: RuleRecord | None, files: list[Path] | N
 
 
 def _file_text(rule: str, files: list[Path] | None) -> str | None:
-    """The text of the rule with this id among files; those that cannot be read are no rules."""
-    from streams.files import load_rules, load_streams
+    """The text of the rule with this id among files."""
+    found = _file_rule(rule, files, None)
+    return None if found is None else found.text
 
-    return next((one.text for one in load_rules(files, load_streams()) if one.id == rule), None)
+
+def _file_rule(rule: str, files: list[Path] | None, streams: Path | None) -> Rule | None:
+    """The rule with this id among files. Only those that may have it are compiled: all of them take a second."""
+    from m1cep import compile_rule
+    from streams.files import load_streams, read_text, rule_files
+
+    declared = load_streams(streams)
+    for file, name in rule_files(files):
+        text = read_text(file)
+        if rule in text or rule in name.lower():
+            found = compile_rule(text, declared, name)
+            if found.id == rule:
+                return found
+    return None
 
 
 def _diff(before: str | None, after: str | None) -> Iterable[str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _ACK_S = 10.0
 _SOURCE = "/m1cep/cli"
+#: Workers write their status every second; who has heard none for so long takes it that there is none.
+_SILENT_S = 3.0
 _PART = TopicPartition(RULES, 0)
 
 
@@ -94,8 +96,11 @@ def running_workers(settings: Settings, group: str) -> list[Mapping[str, Any]]:
     Raises:
         ServerError: no broker answers, or it has no topic of status.
     """
+    until_s = time.monotonic() + _SILENT_S
     with StatusReader(settings) as reader:
-        return workers_of(reader.look(), group)
+        while not (found := workers_of(reader.look(), group)) and time.monotonic() < until_s:
+            pass
+        return found
 
 
 @dataclass(frozen=True)
@@ -146,10 +151,12 @@ def wait_until_in_force(
     Raises:
         ServerError: no broker answers, or it has no topic of status.
     """
-    until_s = time.monotonic() + timeout_s
+    started_s = time.monotonic()
     with StatusReader(settings) as reader:
         while True:
-            found = arrival(record, workers_of(reader.look(), group))
+            workers = workers_of(reader.look(), group)
+            found = arrival(record, workers)
             on_look(found)
-            if found.complete or time.monotonic() >= until_s:
+            waited_s = time.monotonic() - started_s
+            if (workers and found.complete) or waited_s >= (timeout_s if workers else _SILENT_S):
                 return found

@@ -19,8 +19,8 @@ from streams.transport import Batch
 
 STABLE = {
     "pair": rule_text("A X*? B", within="4 SECOND"),
-    "wide": "SELECT k, COUNT(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '3' SECOND PRECEDING AND CURRENT ROW) AS n"
-    " FROM letters QUALIFY n > 2",
+    "wide": """SELECT k, COUNT(*) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '3' SECOND PRECEDING AND CURRENT ROW)
+    AS n FROM letters QUALIFY n > 2""",
     "tumble": """SELECT k, window_end AS e, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE letters, DESCRIPTOR(ts), INTERVAL '3' SECOND))
     GROUP BY k, window_start, window_end""",
 }

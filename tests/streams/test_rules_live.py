@@ -1,11 +1,14 @@
-"""Rules of a running worker: deployed, tried out, failing, switched off and brought back while events flow, and after a restart."""
+"""Rules of a running worker: deployed, tried out, failing, switched off and brought back, while events flow."""
 
 import json
 import threading
 import time
 
 import pytest
-from streams_harness import ALERTS, BIG, ORDERS, order
+from streams_harness import BIG, ORDERS, order
+from typer.testing import CliRunner
+
+from streams.cli.rules import app
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -43,16 +46,21 @@ class Flow(threading.Thread):
 
 
 @pytest.fixture
-def rules_command(m1cep, kafka, tmp_path):
-    """Runs ``m1cep rules ...`` and gives its exit code and its JSON."""
+def rules_command(kafka, tmp_path, monkeypatch):
+    """Runs ``m1cep rules ...`` in this process, and gives its exit code, its JSON, and what it says of a failure."""
+    monkeypatch.setenv("M1CEP_BROKER", kafka.address)
+    monkeypatch.setenv("M1CEP_HOME", str(tmp_path / "home"))
 
     def run(*arguments, text=None):
         if text is not None:
             file = tmp_path / "deployed.sql"
             file.write_text(text)
-            arguments = (*arguments, file)
-        done = m1cep("rules", *arguments, "--json", M1CEP_BROKER=kafka.address)
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr
+            arguments = (*arguments, str(file))
+        if arguments[0] in {"deploy", "disable", "enable", "rollback"}:
+            arguments = (*arguments, "--timeout", "120")
+        done = CliRunner().invoke(app, [*arguments, "--json"])
+        code = getattr(done.exception, "exit_code", done.exit_code)
+        return code, [json.loads(line) for line in done.stdout.splitlines()], str(done.exception)
 
     return run
 
@@ -107,11 +115,18 @@ def test_rules_come_and_go_while_events_flow_and_no_other_rule_misses_or_repeats
     code, table, _ = rules_command("list")
     stands = {row["id"]: row["mode"] for row in table}
     assert code == 0
-    assert [stands[name] for name in ("big", "odd", "tried", "fails")] == ["active", "disabled", "shadow", "quarantined"]
+    assert [stands[name] for name in ("big", "odd", "tried", "fails")] == [
+        "active",
+        "disabled",
+        "shadow",
+        "quarantined",
+    ]
     assert running.end()[0] == 0
 
 
-def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(kafka, rule, worker, rules_command, eventually):
+def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
+    kafka, rule, worker, rules_command, eventually
+):
     running = worker(kafka, rule(BIG, "big"))
     assert rules_command("deploy", text=FAILS)[0] == 0
     kafka.send(ORDERS, order(0, qty=3.0), order(1, qty=5.0), partition=0)
