@@ -158,6 +158,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             WorkerOptions(
                 agents=names,
                 rules=compiled,
+                live_rules=True,
                 streams=declared,
                 lookups=library,
                 cache_url=settings.cache_url,
