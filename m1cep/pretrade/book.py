@@ -6,6 +6,7 @@ So that exposure is never counted too low while events are on their way:
     accepted here            open, until the order is announced; let go of when it is not within ``confirm_within_ms``
     cancel before its fills  a cancel says what was left: what was filled before it stays open until those fills come
     fill before its order    the position moves; the order is known as filled by so much when it comes
+    alert closed             it and its freeze stand against no order, until it is reopened; also where it comes after its closing
 
 Times are the caller's clock, in epoch ms; ``lapse`` is told up to when everything has been read, and lets go of nothing before.
 """
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 #: So many orders that are over, and fills, are remembered at least, to know their repetitions.
 REMEMBERED = 100_000
+#: So many alerts that are closed are remembered, with what they had brought upon accounts.
+MOST_CLOSED = 100_000
+#: So many notes of what is waited for, before those that are settled are looked for and thrown away.
+MOST_SETTLING = 10_000
 #: An account names so many of its alerts; whatever comes beyond them is one entry.
 MOST_ALERTS = 100
 BEYOND = "*"
@@ -43,9 +48,13 @@ class Book:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self.over, self.fills, self.lifts = (Known(remembered) for _ in range(3))
-        self.reserved = 0  # orders accepted here and not announced yet
+        #: By alert that is closed: account, what it was (a freeze or not), rule.
+        self.closed: dict[str, list[tuple[str, bool, str]]] = {}
+        self._stands: dict[str, set[str]] = {}  # accounts by alert
         self._waiting: deque[tuple[int, str, str]] = deque()
         self._settling: deque[tuple[int, str, str]] = deque()
+        self._silent: deque[tuple[int, str]] = deque()  # accounts of which only the rate of their orders is left
+        self._most_settling = MOST_SETTLING
 
     # -- what the topics tell
 
@@ -56,7 +65,6 @@ class Book:
         self.price(order.symbol, order.price, 0)
         known, before = self._known(account, order.id, order.symbol, order.side)
         if not known.announced:
-            self.reserved -= known.size is not None
             known.size, known.price, known.announced = order.qty, order.price, True
         else:
             known.size = max(known.size or 0, order.qty)
@@ -99,17 +107,31 @@ class Book:
             if not rank and not market.rank:
                 market.price = max(price, market.price or 0)
             elif rank >= market.rank:
-                market.price, market.rank = price, rank
+                market.price, market.rank, market.given = price, rank, False
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
-        """An action of a rule froze an account; stands until it is lifted."""
-        if _key(account, alert_id) not in self.lifts:
-            _note(self._account(account).frozen, alert_id, rule)
+        """An action of a rule froze an account; stands until it is lifted or its alert closed."""
+        self._stand(account, alert_id, rule, freeze=True)
 
     def alerted(self, account: str, alert_id: str, rule: str) -> None:
-        """An alert that is so grave that it refuses orders; open until it is lifted."""
-        if _key(account, alert_id) not in self.lifts:
-            _note(self._account(account).alerts, alert_id, rule)
+        """An alert that is so grave that it refuses orders; stands until it is lifted or closed."""
+        self._stand(account, alert_id, rule, freeze=False)
+
+    def alert_closed(self, alert_id: str) -> None:
+        """A person has dealt with an alert: nothing that it brought stands, until it is reopened."""
+        closed = self.closed.setdefault(alert_id, [])
+        for name in self._stands.pop(alert_id, ()):
+            account = self.accounts[name]
+            for freeze, standing in ((True, account.frozen), (False, account.alerts)):
+                if (rule := standing.pop(alert_id, None)) is not None:
+                    closed.append((name, freeze, rule))
+        while len(self.closed) > MOST_CLOSED:  # told again, it stands again: what is forgotten refuses orders
+            del self.closed[next(iter(self.closed))]
+
+    def alert_reopened(self, alert_id: str) -> None:
+        """It is not dealt with after all."""
+        for account, freeze, rule in self.closed.pop(alert_id, ()):
+            self._stand(account, alert_id, rule, freeze=freeze)
 
     def lifted(self, account: str, alert_id: str) -> None:
         """A person has dealt with an alert: for good, also with what it brought and what of it is still on its way."""
@@ -118,6 +140,10 @@ class Book:
         if (known := self.accounts.get(account)) is not None:
             known.frozen.pop(alert_id, None)
             known.alerts.pop(alert_id, None)
+            if stands := self._stands.get(alert_id):
+                stands.discard(account)
+                if not stands:
+                    del self._stands[alert_id]
 
     def margin(self, account: str, event_id: str, time_ms: int, *, short: bool) -> None:
         """A report on an account's margin; the newest counts."""
@@ -134,7 +160,6 @@ class Book:
         known = Order(order.symbol, order.side, order.qty, order.price)
         known.until_ms = now_ms + self.rules.confirm_within_ms
         account.orders[order.id] = known
-        self.reserved += 1
         self._waiting.append((known.until_ms, order.account, order.id))
         self._changed(order.account, order.id, known, 0)
 
@@ -153,7 +178,7 @@ class Book:
     def unheard(self, symbol: str) -> Market:
         """A symbol of which nothing was heard yet."""
         first = self.rules.first_prices.get(symbol)
-        return Market(first, -1 if first is None else 1, self.rules.rate(symbol))
+        return Market(first, -1 if first is None else 1, self.rules.rate(symbol), given=first is not None)
 
     def is_over(self, account: str, order_id: str) -> bool:
         """Whether it is one of the last orders of which nothing more can come."""
@@ -176,6 +201,11 @@ class Book:
                 if known is not None and known.until_ms == until_ms:
                     self._drop(account, order_id, known)
                     gone += 1
+        while self._silent and self._silent[0][0] <= read_until_ms:
+            name = self._silent.popleft()[1]
+            silent = self.accounts.get(name)
+            if silent is not None and silent.nothing and silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
+                del self.accounts[name]
         return gone
 
     def expect_again(self, now_ms: int) -> None:
@@ -195,6 +225,18 @@ class Book:
         self._move(account, symbol, position, 0, 0)
 
     # -- inside
+
+    def _stand(self, account: str, alert_id: str, rule: str, *, freeze: bool) -> None:
+        if _key(account, alert_id) in self.lifts:
+            return
+        if (closed := self.closed.get(alert_id)) is not None:
+            if (account, freeze, rule) not in closed:
+                closed.append((account, freeze, rule))
+            return
+        found = self._account(account)
+        _note(found.frozen if freeze else found.alerts, alert_id, rule)
+        if alert_id in found.frozen or alert_id in found.alerts:
+            self._stands.setdefault(alert_id, set()).add(account)
 
     def _account(self, name: str) -> Account:
         found = self.accounts.get(name)
@@ -223,6 +265,10 @@ class Book:
     def _settle_by(self, order: Order, account: str, order_id: str, now_ms: int) -> None:
         order.until_ms = now_ms + self.rules.settle_within_ms
         self._settling.append((order.until_ms, account, order_id))
+        if len(self._settling) > self._most_settling:  # a long history is read, and most of it has settled already
+            waiting = ((due, known) for due in self._settling if (known := self.known(due[1], due[2])) is not None)
+            self._settling = deque(due for due, known in waiting if known.until_ms == due[0])
+            self._most_settling = max(MOST_SETTLING, 2 * len(self._settling))
 
     def _changed(self, account: str, order_id: str, order: Order, before: int, moved: int = 0) -> None:
         """Bring the sums up to date after an order has changed, of which so much was open before."""
@@ -252,14 +298,15 @@ class Book:
 
     def _drop(self, account: str, order_id: str, order: Order) -> None:
         before = order.open
-        self.reserved -= order.size is not None and not order.announced
         if order.left is not None:  # it is over; one that was only filled may still be announced
             self.over.add(_key(account, order_id))
         order.size = None  # nothing of it is open
         self._changed(account, order_id, order, before)
         found = self.accounts[account]
         del found.orders[order_id]
-        if not (found.orders or found.holdings or found.frozen or found.alerts or found.margin):
+        if found.nothing and found.accepted_ms:
+            self._silent.append((found.accepted_ms[-1] + self.rules.window_ms, account))
+        elif found.nothing:
             del self.accounts[account]
 
 

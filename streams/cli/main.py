@@ -9,6 +9,7 @@ import typer
 
 from m1cep.errors import M1cepError, RuleError
 from streams.cli import (
+    alerts,
     bench,
     completion,
     custody,
@@ -19,6 +20,7 @@ from streams.cli import (
     grid,
     ledger,
     lists,
+    notify,
     pretrade,
     produce,
     replay,
@@ -52,6 +54,8 @@ app.command("produce")(produce.produce)
 app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
+app.add_typer(alerts.app, name="alerts")
+app.add_typer(notify.app, name="notify")
 app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")

@@ -26,9 +26,9 @@ _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
-_WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_RULES = frozenset({"risk", "rekey", "dashboard"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
-_WITHOUT_STREAMS = frozenset({"signer", "custody"})
+_WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -53,6 +53,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     limits: Annotated[
         Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
     ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Where alerts go (TOML), of the agent notify; default: M1CEP_NOTIFY.")
+    ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
     ] = None,
@@ -72,6 +75,18 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
     chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
+    pass_over_lost: Annotated[
+        bool,
+        typer.Option(
+            help="Of the agent ledger: book on although records were deleted from the topics before they were booked."
+        ),
+    ] = False,
+    statements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which `m1cep ledger prove` publishes: what the agent dashboard shows of reserves."
+        ),
+    ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -143,18 +158,21 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             WorkerOptions(
                 agents=names,
                 rules=compiled,
+                live_rules=True,
                 streams=declared,
                 lookups=library,
                 cache_url=settings.cache_url,
                 markets=markets,
                 limits=limits,
+                targets=targets or settings.notify,
                 rpc_port=settings.rpc_port,
                 custody=_custody(
                     settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
                 ),
                 venue=venue_access(settings),
                 client=settings.client_settings(),
-                ledger=_ledger(settings, chart) if "ledger" in names else None,
+                ledger=_ledger(settings, chart, pass_over_lost) if "ledger" in names else None,
+                statements=statements,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
@@ -199,11 +217,12 @@ def _library(
         library.close()
 
 
-def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+def _ledger(settings: Settings, chart: Path | None, pass_over_lost: bool) -> LedgerOptions:
     from streams.agents.context import LedgerOptions
     from streams.ledger.connections import read_addresses, write_addresses
 
-    return LedgerOptions(write_addresses(settings), chart, read_addresses(settings) if settings.db_read_url else ())
+    replicas = read_addresses(settings) if settings.db_read_url else ()
+    return LedgerOptions(write_addresses(settings), chart, replicas, pass_over_lost)
 
 
 def _custody(
