@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import orjson
 import pytest
 import yaml
@@ -16,12 +17,17 @@ from schemaworld import SCHEMAS, check
 from typer.testing import CliRunner
 
 from m1cep import Alert, Late, parse_streams
+from m1cep.alert_states import AlertState, Closing, State
 from streams import codec
 from streams.agents.stats import AgentStats, RuleStats
 from streams.agents.vitals import Vitals
+from streams.alerts.desk import state_message
 from streams.cli import app
 from streams.custody import asks
 from streams.files import load_rules, load_streams
+from streams.notify.letters import undelivered
+from streams.notify.queue import Dead, Delivery
+from streams.rules.record import Entry, following
 from streams.schemas import channels, compare
 from streams.schemas.compatible import breaks
 from streams.schemas.document import file_name
@@ -205,6 +211,29 @@ class TestRealRecords:
             headers = DOCUMENT["components"]["messageTraits"]["cloudEvent"]["headers"]
             jsonschema.validate({name: text.decode() for name, text in message.headers}, headers)
         assert {message.topic for message in rows} == {codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE}
+
+    def test_what_people_decide_about_rules_and_alerts_fits(self):
+        first = following(None, Entry(rule="r", version="v1", text="SELECT 1", mode="active", by="ann", time_ms=1))
+        second = following(first, Entry(rule="r", version="v1", text=None, mode="disabled", by="bob", time_ms=2))
+        proposed = following(
+            second,
+            Entry(rule="r", version="v2", text="", mode="proposed", proposed_mode="shadow", by="ann", time_ms=3),
+        )
+        for record in (first, second, proposed):
+            check("m1cep.rules.v1", record.to_json())
+        state = AlertState(
+            "1" * 32, "r", {"account": "a"}, State.CLOSED, "ann", 5, "seen to", (Closing("ann", 5, "ab"),)
+        )
+        for one in (state, msgspec.structs.replace(state, signed=(), state=State.OPEN)):
+            message = state_message(one)
+            check(message.topic, message.value)
+
+    def test_an_alert_that_could_not_be_sent_fits(self):
+        value = Alert("1" * 32, "r", "high", {"account": "a"}, {}, 5, []).to_json()
+        letter = undelivered("pager", Dead(Delivery("1" * 32, "alert", value, 5, 2, 17, 9), "it answers 500"))
+        check(letter.topic, letter.value)
+        one = SCHEMAS[codec.DEAD_LETTERS]
+        jsonschema.validate(json.loads(letter.value), one | {"anyOf": [{"$ref": "#/$defs/Undelivered"}]})
 
     def test_the_status_of_a_worker_fits(self):
         stats = AgentStats()
