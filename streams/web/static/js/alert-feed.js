@@ -1,7 +1,7 @@
 // The alerts that pass a filter, newest first: pages of them from the server, new ones as they come. Bounded.
 
 import { get } from "./api.js";
-import { arrivals } from "./live.js";
+import { arrivals, hearAlerts } from "./live.js";
 
 const PAGE = 200;
 const KEPT = 5000;
@@ -37,6 +37,7 @@ export class AlertFeed {
       this.entries = [];
       this.append(page);
       this.total = page.total;
+      hearAlerts(page.position);
     } catch (error) {
       if (error.name !== "AbortError") this.failed(error);
       return;

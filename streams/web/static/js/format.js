@@ -112,3 +112,22 @@ export const words = (name) => name.replaceAll("_", " ");
 
 /** The beginning of a long id. */
 export const brief = (id, length = 10) => (id && id.length > length + 2 ? `${id.slice(0, length)}…` : id ?? NONE);
+
+const parts = (text) => {
+  const match = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(String(text).trim());
+  return match ? { digits: BigInt(`${match[1] === "-" ? "-" : ""}${match[2]}${match[3] ?? ""}`), places: (match[3] ?? "").length } : null;
+};
+
+/** The exact difference of two amounts that are text, as text; null where one is none. */
+export function minus(a, b) {
+  const [left, right] = [parts(a), parts(b)];
+  if (!left || !right) return null;
+  const places = Math.max(left.places, right.places);
+  const difference = left.digits * 10n ** BigInt(places - left.places) - right.digits * 10n ** BigInt(places - right.places);
+  const digits = String(difference < 0n ? -difference : difference).padStart(places + 1, "0");
+  const text = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;
+  return difference < 0n ? `-${text}` : text;
+}
+
+/** Per cent: 103.4 %. */
+export const percent = (share) => (known(share) && Number.isFinite(share) ? `${number(share * 100, 4)}${THIN}%` : NONE);

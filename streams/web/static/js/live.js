@@ -52,7 +52,10 @@ const tell = (name) => (state) => {
 const alertStream = new Stream("/events", ({ event, data, id }) => {
   if (event === "reset") arrivals.set({ reset: true });
   else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
-}, tell("events"));
+}, (state) => {
+  if (state === "live" && alertStream.last === null) arrivals.set({ reset: true }); // what came before it was open is not known
+  tell("events")(state);
+});
 
 const documentStream = new Stream("/live", ({ event, data }) => {
   lastDocumentMs = Date.now();
@@ -68,10 +71,17 @@ export async function refresh(name) {
   return value;
 }
 
-/** Open both streams. A hidden tab closes that of the documents: browsers allow few connections, and nobody looks. */
-export function start() {
+/** Hear alerts from `position` on, which came with a page of them; only the first call counts. */
+export function hearAlerts(position = null) {
+  if (alertStream.wanted) return;
+  alertStream.last = position;
   alertStream.open();
+}
+
+/** Open the streams; the alerts' when a first page has said from where, or soon. A hidden tab closes that of the documents: browsers allow few connections, and nobody looks. */
+export function start() {
   documentStream.open();
+  setTimeout(hearAlerts, 3000);
   setInterval(judge, 1000);
   addEventListener("online", () => { alertStream.hurry(); documentStream.hurry(); });
   document.addEventListener("visibilitychange", () => {

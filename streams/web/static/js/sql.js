@@ -44,3 +44,6 @@ export function difference(before, after, label) {
   const lines = lineDiff(before, after).map(([kind, line]) => h("span", { class: `line ${kind}` }, h("span", { class: "sign" }, SIGNS[kind]), highlighted(line), "\n"));
   return h("pre", { class: "sql diff", tabindex: 0, role: "region", "aria-label": label }, lines);
 }
+
+/** A rule's text without the comment before it: what that says stands beside it already. */
+export const withoutFront = (sql) => sql.replace(/^\s*\/\*[\s\S]*?\*\/\s*/, "");

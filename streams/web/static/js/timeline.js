@@ -11,10 +11,10 @@ function fields(row, key) {
   const names = Object.keys(row).filter((name) => !HIDDEN.has(name) && !(name in key) && row[name] !== null && row[name] !== "");
   const order = (name) => (LEADING.includes(name) ? LEADING.indexOf(name) : 99);
   return names.sort((a, b) => order(a) - order(b)).map((name) => {
-    if (name === "side") return h("span", { class: "pair" }, side(row.side));
+    if (name === "side") return [h("span", { class: "pair" }, side(row.side)), " "];
     const [label, value] = measure(name, row[name]);
     const bare = name === "kind" || name === "action";
-    return h("span", { class: "pair" }, bare ? null : h("span", { class: "dim" }, `${label} `), h("span", { class: bare ? "strong" : "" }, value));
+    return [h("span", { class: "pair" }, bare ? null : h("span", { class: "dim" }, `${label} `), h("span", { class: bare ? "strong" : "" }, value)), " "];
   });
 }
 

@@ -7,7 +7,7 @@ import { h, put } from "../dom.js";
 import { ago, clock, epochMs, measure, moment, timeTitle } from "../format.js";
 import { arrivals } from "../live.js";
 import { address } from "../router.js";
-import { block } from "../sql.js";
+import { block, withoutFront } from "../sql.js";
 import { timeline } from "../timeline.js";
 
 const ACTIONS = [["acknowledged", "Acknowledge", "a"], ["closed", "Close", "c"], ["open", "Reopen", "o"]];
@@ -62,9 +62,9 @@ export class AlertDetail {
         ["received", receivedMs ? h("time", { class: "mono", title: timeTitle(receivedMs) }, `${clock(receivedMs)} UTC`) : "–"],
       ]),
       h("div", { class: "acts" }, this.note, this.buttons), this.status,
-      section("Measures", pairs(Object.entries(alert.row).map(([name, value]) => measure(name, value)))),
+      section("Measures", pairs(Object.entries(alert.row).filter(([name]) => !(name in alert.key)).map(([name, value]) => measure(name, value)))),
       section(`Events (${events.length + missing.length})`, timeline(events, missing, alert.key)),
-      rule?.sql ? section("Rule", block(rule.sql, "SQL of the rule"), rule.source ? h("p", { class: "dim source" }, rule.source) : null) : null,
+      rule?.sql ? section("Rule", Object.keys(rule.params ?? {}).length ? pairs(Object.entries(rule.params).map(([name, value]) => [name, String(value)])) : null, block(withoutFront(rule.sql), "SQL of the rule"), rule.source ? h("p", { class: "dim source" }, rule.source) : null) : null,
       versions.length ? section("Versions of lists and parameters", pairs(versions)) : null,
       h("p", { class: "dim id mono" }, alert.id));
     this.showState(state ?? { state: "open" });

@@ -16,7 +16,7 @@ const COLUMNS = ["Severity", "Time UTC", "Rule", "Key", "Measures", "State"];
 const keyText = (alert) => Object.values(alert.key).join(" · ");
 
 function measures(alert) {
-  return Object.entries(alert.row).filter(([name, value]) => !(name in alert.key) && value !== null).slice(0, 6).map(([name, value]) => {
+  return Object.entries(alert.row).filter(([name, value]) => !(name in alert.key) && value !== null && value !== alert.event_time).slice(0, 6).map(([name, value]) => {
     const [label, text] = measure(name, value);
     return h("span", { class: "pair" }, h("span", { class: "dim" }, `${label} `), text);
   });
@@ -48,7 +48,7 @@ export class View {
     this.split = h("div", { class: "split" }, h("div", { class: "main" }, h("div", { class: "columns alert", "aria-hidden": "true" }, COLUMNS.map((name) => h("span", null, name))), this.body, this.blank), this.side);
     root.append(h("div", { class: "view alerts" }, h("div", { class: "bar" }, h("h1", { class: "quiet" }, "Alerts"), this.filters.element, this.total), this.split));
     this.list.element.addEventListener("scroll", () => this.count());
-    this.unfollow = connection.follow(() => this.draw());
+    this.unfollow = connection.follow(({ state }) => (state === "live" && this.error ? this.feed.load() : this.draw()));
     this.seen = 0;
   }
 
