@@ -31,9 +31,9 @@ export function side(name) {
   return h("span", { class: buys ? "buy" : "sell" }, h("span", { "aria-hidden": "true" }, buys ? "▲ " : "▼ "), name);
 }
 
-/** m of n as segments: given, refused, still to come. */
+/** m of n as segments: given, refused, still to come; a gap after the one that is enough. */
 export function progress(given, refused, needed, all) {
-  const parts = Array.from({ length: all }, (_, at) => h("i", { class: at < given ? "yes" : at >= all - refused ? "no" : "" }));
+  const parts = Array.from({ length: all }, (_, at) => h("i", { class: `${at < given ? "yes" : at >= all - refused ? "no" : ""} ${at === needed - 1 && needed < all ? "enough" : ""}` }));
   return h("span", { class: "progress", role: "img", "aria-label": `${given} of ${needed} needed${refused ? `, ${refused} refused` : ""}` },
-    h("span", { class: "segments", "aria-hidden": "true" }, parts), h("span", { "aria-hidden": "true" }, `${given}/${needed}`));
+    h("span", { class: "segments", "aria-hidden": "true" }, parts), h("span", { "aria-hidden": "true" }, `${Math.min(given, needed)}/${needed}`));
 }

@@ -39,7 +39,13 @@ export function decimal(text) {
   return `${sign === "-" ? "−" : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${kept ? `.${kept}` : ""}`;
 }
 
-/** The same with its sign shown when it is a gain. */
+/** An amount for a glance: at most four digits of the fraction. Where it stands the exact one is in the title. */
+export function rounded(text) {
+  const fraction = String(text).split(".")[1] ?? "";
+  return decimal(fraction.length > 4 ? Number(text).toFixed(4) : text);
+}
+
+/** An exact amount with its sign shown when it is a gain. */
 export const signed = (text) => (known(text) && Number(text) > 0 ? `+${decimal(text)}` : decimal(text));
 
 /** A length of time that was measured in milliseconds: 0.4 ms, 12 ms, 3.2 s, 4 min, 2 h 5 min. */

@@ -6,7 +6,7 @@ import { askToken, showKeys } from "./dialogs.js";
 import { h, put, say } from "./dom.js";
 import { clock, timeTitle } from "./format.js";
 import { bindPage, bindView, listen } from "./keys.js";
-import { arrivals, connection, start } from "./live.js";
+import { arrivals, connection, hearAlerts, start } from "./live.js";
 import { address, go, here } from "./router.js";
 import { current, onTheme, toggle } from "./theme.js";
 
@@ -89,4 +89,5 @@ announce(document.getElementById("polite"));
 titleCount();
 addEventListener("hashchange", show);
 start();
+if (here().view !== "alerts") hearAlerts();
 show();

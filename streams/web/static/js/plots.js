@@ -10,6 +10,7 @@ const load = () => (ready ??= new Promise((done, failed) => {
 }));
 
 const utc = (seconds) => new Date(seconds * 1000 + new Date(seconds * 1000).getTimezoneOffset() * 60_000);
+const hours = (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick * 1000, true).slice(0, step >= 60 ? 5 : 8));
 
 /** Sums of the series one upon the other: what a stacked chart draws. */
 export function stacked(columns) {
@@ -25,6 +26,8 @@ export class Plot {
    * @param {{name: string, tone: string, format: Function}[]} options.series tone: a colour's name in tokens.css
    * @param {boolean} [options.bars] stacked bars instead of lines
    * @param {boolean} [options.zero] the scale begins at nought
+   * @param {number} [options.step] seconds from one bar to the next
+   * @param {number} [options.least] seconds that are shown at least
    * @param {string} [options.sync] charts of one name show the same moment under the pointer
    */
   constructor(options) {
@@ -68,10 +71,10 @@ export class Plot {
     const first = this.series[0].format;
     const tones = this.bars ? [...this.series].reverse() : this.series;
     this.chart = new Chart({
-      ...this.size(), tzDate: utc, legend: { show: false }, padding: [8, 8, 0, 0],
+      ...this.extent(), tzDate: utc, legend: { show: false }, padding: [8, 8, 0, 0],
       cursor: { y: false, points: { show: !this.bars }, drag: { x: true, y: false }, sync: this.sync ? { key: this.sync } : undefined },
-      scales: { x: { time: true }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, size: 28, space: 70 }, { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => first(tick)) }],
+      scales: { x: { time: true, range: (_, low, high) => this.times(low, high) }, y: { range: (_, low, high) => this.range(low, high) } },
+      axes: [{ ...axis, size: 28, space: 76, values: hours }, { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => first(tick)) }],
       series: [{}, ...tones.map((series) => this.stroke(Chart, series))],
       hooks: { setCursor: [(chart) => this.drawLegend(chart.cursor.idx)] },
     }, this.drawn(), this.place);
@@ -83,6 +86,13 @@ export class Plot {
     return { stroke: ink, width: 1.5, dash, fill: fill ? `${ink}22` : undefined, points: { show: this.columns[0].length < 3 }, spanGaps: true };
   }
 
+  /** The time that is shown: at least `least` seconds, with room for a bar at each end. */
+  times(low, high) {
+    if (low === null || high === null) return [0, 1];
+    const room = this.step ? this.step * 0.6 : 0;
+    return [Math.min(low - room, high - (this.least ?? 0)), high + room];
+  }
+
   range(low, high) {
     if (low === null || high === null) return [0, 1];
     const [from, to] = this.zero ? [Math.min(0, low), Math.max(0, high)] : [low, high];
@@ -90,12 +100,12 @@ export class Plot {
     return [from === 0 ? 0 : from - room, to === 0 ? 0 : to + room];
   }
 
-  size() {
+  extent() {
     return { width: this.place.clientWidth - 8, height: this.place.clientHeight - 4 };
   }
 
   resize() {
-    if (this.chart) this.chart.setSize(this.size());
+    if (this.chart) this.chart.setSize(this.extent());
     else if (this.columns) this.build();
   }
 

@@ -34,12 +34,11 @@ function answer({ signer, answer: said, word, rule, reasons, time_ms: ms }) {
 
 function steps(status) {
   const at = STEPS.indexOf(status);
-  const names = at < 0 ? [status] : STEPS;
-  return h("p", { class: "steps", "aria-label": `Status: ${status}` }, names.map((name, n) => [n ? " › " : "", n === at || at < 0 ? h("b", null, name) : name]));
+  return at < 0 ? null : h("p", { class: "steps" }, STEPS.map((name, n) => [n ? " › " : "", n === at ? h("b", { "aria-current": "step" }, name) : name]));
 }
 
 export function detail(request, close) {
-  const reasons = request.reasons.length ? request.reasons : [];
+  const reasons = request.reasons.filter((reason) => !/^signer \d/.test(reason)); // the signers say theirs below
   return h("article", { class: "detail", "aria-label": `Request ${request.id}` }, h("div", { class: "detail-content" },
     h("header", { class: "detail-head" }, badges.chip(request.status, TONES[request.status] ?? "quiet"), h("h1", { class: "grow cut" }, request.id), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: close }, "×", h("span", { class: "quiet" }, "Close the detail"))),
     h("p", { class: "summary" }, h("b", null, amount(request)), ` from vault ${request.vault} on ${request.chain}`), steps(request.status),

@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put, say } from "../dom.js";
-import { clock, count, decimal, number, signed, timeTitle } from "../format.js";
+import { clock, count, decimal, number, rounded, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 import { Plot } from "../plots.js";
@@ -71,17 +71,17 @@ export class View {
     }
     put(this.blank);
     this.drawBar(grids, grid);
-    put(this.books, BOOKS.filter(([key]) => grid.books?.[key] !== undefined).map(([key, name]) => this.book(key, name, grid.books[key])));
+    put(this.books, BOOKS.filter(([key]) => grid.books?.[key] !== undefined).map(([key, name]) => this.book(key, name, grid.books[key], grid.symbol.split("-").at(-1))));
     this.drawTables(grid);
     this.price.show(grid);
     const [times, ...values] = sinceRestart([grid.equity.t_ms, ...EQUITY.map(([, key]) => grid.equity[key] ?? [])]);
     this.equity.set([times.map((ms) => ms / 1000), ...values.map((column) => column.map((value) => (value === null ? null : Number(value))))]);
   }
 
-  book(key, name, text) {
+  book(key, name, text, currency) {
     const whole = key === "unexplained" ? tone(text) && "loss" : key === "fees" ? "" : tone(text);
-    const shown = key === "fees" || key === "unexplained" ? decimal(text) : signed(text);
-    return h("div", { class: "kpi", title: text }, h("dt", { class: "name" }, name), h("dd", { class: `value ${whole}` }, cut(shown)));
+    const shown = key === "fees" || key === "unexplained" ? rounded(text) : `${Number(text) > 0 ? "+" : ""}${rounded(text)}`;
+    return h("div", { class: "kpi", title: `exactly ${text}` }, h("dt", { class: "name" }, name), h("dd", { class: `value ${whole}` }, shown, h("span", { class: "sub" }, currency)));
   }
 
   drawBar(grids, grid) {
@@ -114,6 +114,3 @@ export class View {
     this.equity.close();
   }
 }
-
-/** Amounts are exact to many digits; a tile shows the first of them and says the rest in its title. */
-const cut = (text) => text.replace(/(\.\d{4})\d+$/, "$1…");

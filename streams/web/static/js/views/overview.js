@@ -45,7 +45,7 @@ export function busiest({ t_s: times, rules }) {
 export class View {
   constructor(root) {
     this.kpis = new Map(KPIS.map(([key, label]) => [key, h("div", { class: "kpi" }, h("dt", { class: "name" }, label), h("dd", { class: "value" }, "–"))]));
-    this.rules = new Plot({ label: "Alerts by rule, in steps of ten seconds", series: [], bars: true, size: "tall" });
+    this.rules = new Plot({ label: "Alerts by rule, in steps of ten seconds", series: [], bars: true, step: 10, least: 180 });
     this.plots = PLOTS.map(([name, , series]) => new Plot({ label: name, series, sync: "overview" }));
     this.workers = h("tbody");
     this.nobody = h("div", { class: "fill", hidden: true });

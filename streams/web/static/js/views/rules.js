@@ -18,7 +18,7 @@ const ORDERS = {
 const COLUMNS = [["Severity"], ["Rule"], ["Mode"], ["Finds", "second"], ["Alerts/h", "num"], ["Per M events", "num second"], ["Cost", "num"], ["Open", "num second"]];
 
 const mode = (name) => badges.chip(...(MODES[name] ?? [name, "quiet"]));
-const cost = (us) => (us === null || us === undefined ? "–" : `${number(us, 3)} µs`);
+const cost = (us) => (us === null || us === undefined ? "–" : `${us.toFixed(2)} µs`);
 const perMillion = ({ matches, events }) => (events ? number((matches / events) * 1e6, 3) : "–");
 
 function paint(row, rule) {
