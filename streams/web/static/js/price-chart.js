@@ -60,7 +60,7 @@ export class PriceChart {
     for (const each of this.lines) this.series.removePriceLine(each);
     const taken = new Set(this.grid.orders.map(({ price }) => Number(price)));
     const levels = this.grid.levels.filter((level) => !taken.has(Number(level))).map((level) => ({ price: Number(level), color: colour("line-strong"), lineStyle: 3, axisLabelVisible: false }));
-    const orders = this.grid.orders.map(({ side, price, qty }) => ({ price: Number(price), color: colour(side), lineStyle: 2, axisLabelVisible: true, axisLabelTextColor: colour("bg"), title: `${side} ${decimal(qty)}` }));
+    const orders = this.grid.orders.map(({ side, price, qty }) => ({ price: Number(price), color: colour(side), lineStyle: 2, axisLabelVisible: true, axisLabelTextColor: colour("bg"), title: this.place.clientWidth > 560 ? `${side} ${decimal(qty)}` : "" }));
     this.lines = [...levels, ...orders].map((each) => this.series.createPriceLine({ lineWidth: 1, ...each }));
     const first = this.grid.price.t_ms[0] ?? 0;
     this.markers.setMarkers(this.grid.fills.filter(({ time_ms: ms }) => ms >= first).sort((a, b) => a.time_ms - b.time_ms).map(({ time_ms: ms, side }) => ({

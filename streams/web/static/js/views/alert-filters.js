@@ -17,8 +17,9 @@ export class Filters {
     this.account = h("input", { type: "search", class: "account", placeholder: "account", "aria-label": "Account, exactly", autocomplete: "off", spellcheck: "false", oninput: () => this.soon() });
     this.q = h("input", { type: "search", class: "text", placeholder: "search  /", "aria-label": "Search in rule, key, measures and id", autocomplete: "off", spellcheck: "false", oninput: () => this.soon(), onkeydown: leaveOnKey });
     this.clear = h("button", { type: "button", class: "ghost", onclick: () => this.reset() }, "Clear");
+    this.more = h("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => this.expand(!this.element.classList.contains("all")) }, "More");
     this.element = h("div", { class: "filters", role: "search", "aria-label": "Filter the alerts" },
-      h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]), this.q, this.account, this.rule, this.state, this.clear);
+      h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]), this.q, this.more, this.account, this.rule, this.state, this.clear);
     this.account.addEventListener("keydown", leaveOnKey);
     this.names = [];
     this.stop = documents.rules.follow(({ rules }) => this.offer(rules.map(({ id }) => id)));
@@ -45,7 +46,14 @@ export class Filters {
     this.state.value = state;
     if (document.activeElement !== this.account) this.account.value = account;
     if (document.activeElement !== this.q) this.q.value = q;
+    if (rule || account || state) this.expand(true);
     this.clear.hidden = ![severities, rule, account, state, q].some(Boolean);
+  }
+
+  /** On a narrow screen account, rule and state are shown on request, and when they are in use. */
+  expand(on) {
+    this.element.classList.toggle("all", on);
+    this.more.setAttribute("aria-expanded", on);
   }
 
   flip(name) {
