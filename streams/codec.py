@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from m1cep import Alert, Late
 
 ALERTS = "m1cep.alerts.v1"
+ALERT_STATES = "m1cep.alert-states.v1"
 ACTIONS = "m1cep.actions.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
+STATUS = "m1cep.status.v1"
 
 #: The largest record that Kafka takes by default.
 MAX_VALUE_BYTES = 1024 * 1024
@@ -31,11 +33,11 @@ _FRAME_BYTES = 4096
 
 
 class Message(NamedTuple):
-    """One record to be written."""
+    """One record to be written; without a value it says that its key is no more."""
 
     topic: str
     key: bytes | None
-    value: bytes
+    value: bytes | None
     headers: list[tuple[str, bytes]]
 
 

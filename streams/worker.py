@@ -25,9 +25,12 @@ from streams.agents import AGENTS
 from streams.agents.context import AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
+from streams.agents.vitals import Vitals
 from streams.agents.watchdog import Watchdog
 from streams.errors import ServerError, UsageError
+from streams.readiness import is_ready
 from streams.rekey import all_rekeyed
+from streams.status import StatusWriter
 
 if TYPE_CHECKING:
     from streams.agents import Running
@@ -78,6 +81,8 @@ class _Worker:
         self._stats = options.stats
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
         self._running: list[Running] = []
+        self._vitals = Vitals(options.group, self._stats, self._running)
+        self._status: StatusWriter | None = None
         self._failure: BaseException | None = None
         self._cluster = Cluster(None, {})
 
@@ -90,6 +95,7 @@ class _Worker:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
+                await self._open_web(stack)
                 await self._serve(stop, outbox)
         except BaseException:
             self._mark("failed")
@@ -107,15 +113,30 @@ class _Worker:
             self._running.append(await AGENTS[name](context))
         inputs = {topic for agent in self._running for topic in agent.topics}
         self._cluster = await outbox.look(sorted(inputs))  # what they write to shows when they write
+        self._vitals.broker_s = time.monotonic()
+
+    async def _open_web(self, stack: AsyncExitStack) -> None:
+        """The web server, where the user asked for it or an agent has pages."""
+        from streams.web.mount import has_pages, routes
+
+        options = self._options
+        if options.web.asked or has_pages(self._running):
+            from streams.web.server import WebServer
+
+            server = WebServer(options.web, routes(self._vitals, options.ready))
+            self._vitals.web = (await stack.enter_async_context(server)).url
 
     async def _serve(self, stop: asyncio.Event, outbox: Outbox) -> None:
         """Start the apps and wait for the end, whatever brings it."""
+        self._status = StatusWriter(self._vitals, lambda: is_ready(self._vitals, self._options.ready), outbox)
         tasks = {
             asyncio.create_task(stop.wait()),
             asyncio.create_task(self._watch_broker(outbox)),
             asyncio.create_task(self._watch_agents()),
             asyncio.create_task(Watchdog(self._running, outbox, self._options.stall_timeout_s).watch()),
             asyncio.create_task(self._tell()),
+            asyncio.create_task(self._vitals.beat()),
+            asyncio.create_task(self._status.run()),
             *(asyncio.create_task(agent.run()) for agent in self._running),
         }
         watched = tasks | {agent.failed for agent in self._running}
@@ -139,12 +160,12 @@ class _Worker:
 
     async def _watch_broker(self, outbox: Outbox) -> None:
         """Notice a broker that is gone, is another one, or has lost its topics; clients would silently go on trying."""
-        answered_s = time.monotonic()
+        self._vitals.broker_s = answered_s = time.monotonic()
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
             try:
                 self._compare(await asyncio.wait_for(outbox.look(self._cluster.partitions), _PROBE_EVERY_S * 2))
-                answered_s = time.monotonic()
+                self._vitals.broker_s = answered_s = time.monotonic()
             except (KafkaError, TimeoutError) as error:
                 _log.debug("broker.silent", error=repr(error))
             silent_s = time.monotonic() - answered_s
@@ -182,6 +203,8 @@ class _Worker:
                 await asyncio.wait_for(agent.stop(), _STOP_AFTER_FAILURE_S if self._failure else _STOP_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - the reason of the end is known already, and this is not it
                 _log.debug("worker.stop_failed", agent=agent.name, error=repr(error))
+        if self._status is not None and self._failure is None:
+            await self._status.end()
 
     def _mark(self, state: str) -> None:
         for stats in self._stats.values():

@@ -33,6 +33,7 @@ class _State(msgspec.Struct):
     over: list[list[str]]
     fills: list[list[str]]
     lifts: list[list[str]]
+    closed: dict[str, list[tuple[str, bool, str]]] = {}  # states of before alerts could be closed have none
 
 
 def dump(book: Book) -> bytes:
@@ -57,7 +58,7 @@ def dump(book: Book) -> bytes:
         positions = {symbol: str(holding.position) for symbol, holding in account.holdings.items() if holding.position}
         accounts[name] = _Account(orders, positions, account.frozen, account.alerts, account.margin)
     prices = {symbol: (str(m.price), m.rank) for symbol, m in book.markets.items() if m.price is not None}
-    state = _State(VERSION, accounts, prices, book.over.state(), book.fills.state(), book.lifts.state())
+    state = _State(VERSION, accounts, prices, book.over.state(), book.fills.state(), book.lifts.state(), book.closed)
     return msgspec.msgpack.encode(state)
 
 
@@ -80,6 +81,7 @@ def load(book: Book, data: bytes, now_ms: int) -> None:
 def _fill(book: Book, state: _State) -> None:
     for known, names in ((book.over, state.over), (book.fills, state.fills), (book.lifts, state.lifts)):
         known.load(names)
+    book.closed.update(state.closed)
     for symbol, (price, rank) in state.prices.items():
         book.price(symbol, int(price), rank)
     for name, kept in state.accounts.items():

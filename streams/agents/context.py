@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from streams import codec
 from streams.agents.solo import Solo
 from streams.errors import ServerError, ShellError
+from streams.readiness import ReadyLimits
 from streams.security import faust_credentials
 from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
+from streams.web.access import WebOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -90,6 +92,7 @@ class WorkerOptions:
         custody: of a custody agent; None: no such agent is asked for.
         ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
+        statements: folder below which statements of what is owed are published, for the dashboard; None: it shows none.
         group: prefix of the agents' consumer groups.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
@@ -100,6 +103,7 @@ class WorkerOptions:
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
         stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
+        web: where the web server listens, if there is one; ready: when the worker is.
     """
 
     agents: Sequence[str]
@@ -127,8 +131,11 @@ class WorkerOptions:
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     ledger: LedgerOptions | None = None
+    statements: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
+    web: WebOptions = field(default_factory=WebOptions)
+    ready: ReadyLimits = field(default_factory=ReadyLimits)
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property

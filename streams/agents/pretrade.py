@@ -143,7 +143,8 @@ async def build(context: AgentContext) -> Pretrade:
 
 
 def _topics(context: AgentContext, kinds: Sequence[str]) -> dict[str, str]:
-    streams, found = context.options.streams, {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
+    streams = context.options.streams
+    found = {codec.ALERTS: "alerts", codec.ALERT_STATES: "states", codec.ACTIONS: "actions"}
     for kind in kinds:
         if kind in found.values():
             continue

@@ -14,6 +14,7 @@ from streams.agents.lanes import LaneReader, Step
 from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
 from streams.agents.partition import Outcome, fresh_records, source_of
+from streams.agents.stats import RuleStats
 from streams.cache.content import Content, Pinned, usable
 from streams.cache.library import as_library
 from streams.errors import ShellError
@@ -319,6 +320,7 @@ async def build(context: AgentContext) -> Host:
         return partition
 
     versions = {rule.id: rule.version for rule in rules}
+    context.stats.rules.update({rule.id: RuleStats(rule.id, rule.version, rule.severity) for rule in rules})
     topics = [*streams, *(one.topic for one in by_other_keys)]
     host = await context.new_host("risk", topics, open_partition, versions)
     host.beside(follow_library(host, library, context))

@@ -9,6 +9,7 @@ import typer
 
 from m1cep.errors import M1cepError, RuleError
 from streams.cli import (
+    alerts,
     bench,
     custody,
     data,
@@ -23,6 +24,7 @@ from streams.cli import (
     rules,
     servers,
     soak,
+    status,
     topics,
     values,
     worker,
@@ -42,11 +44,13 @@ app = typer.Typer(
 app.command("demo")(demo.demo)
 app.command("worker")(worker.worker)
 app.command("replay")(replay.replay)
+app.command("status", epilog=status.EXAMPLE)(status.status)
 app.add_typer(rules.app, name="rules")
 app.command("produce")(produce.produce)
 app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")

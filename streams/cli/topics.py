@@ -107,7 +107,7 @@ def tail(
 
     settings = load_settings()
     try:
-        for count, record in enumerate(_records(settings, topic, from_beginning=from_beginning), start=1):
+        for count, record in enumerate(read_records(settings, topic, from_beginning=from_beginning), start=1):
             typer.echo(orjson.dumps(as_object(record)) if as_json else _for_reading(record))
             if count == max_records:
                 return
@@ -118,7 +118,7 @@ def tail(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _records(settings: Settings, topic: str, *, from_beginning: bool) -> Iterator[ConsumerRecord]:
+def read_records(settings: Settings, topic: str, *, from_beginning: bool) -> Iterator[ConsumerRecord]:
     """The topic's records, for ever.
 
     Raises:

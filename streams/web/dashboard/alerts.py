@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
 MOST_ALERTS = 20_000
 #: Of the alerts as they are on the topic; one that names a thousand events has some 25 kB.
@@ -170,19 +170,17 @@ class AlertStore:
         return [one for one in self._kept if one.offset >= offsets[one.partition]]
 
     def page(
-        self, wanted: Filter, states: Mapping[str, Mapping[str, Any]], before: Position | None, limit: int
+        self, wanted: Filter, state_of: Callable[[str], str], before: Position | None, limit: int
     ) -> tuple[list[Kept], str | None, int]:
         """A page of alerts, the newest first; where the next begins; how many there are in all.
 
         Args:
             wanted: which.
-            states: record by id of the alerts that are not simply open.
+            state_of: the state of the alert with an id.
             before: the position of the last alert of the page before.
             limit: of the page.
         """
-        matching = [
-            one for one in reversed(self._kept) if wanted.takes(one, states.get(one.id, {}).get("state", "open"))
-        ]
+        matching = [one for one in reversed(self._kept) if wanted.takes(one, state_of(one.id))]
         rest = [one for one in matching if before is None or _is_before(one, before)]
         page = list(islice(rest, limit))
         return page, page[-1].position if len(rest) > limit and page else None, len(matching)
@@ -195,9 +193,7 @@ def _is_before(one: Kept, position: Position) -> bool:
     return one.offset < (end - 1 if one.partition == position.partition else end)
 
 
-def _kept(
-    partition: int, offset: int, offsets: tuple[int, ...], received_ms: int, value: bytes | None
-) -> Kept | None:
+def _kept(partition: int, offset: int, offsets: tuple[int, ...], received_ms: int, value: bytes | None) -> Kept | None:
     try:
         plain = orjson.loads(value or b"")
         key, row = plain["key"], plain["row"]

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 
 class Columns:
-    """Rows by time, the oldest forgotten.
+    """Rows by time.
 
     Args:
         names: of the columns; the first is the time.
-        most: rows.
+        most: rows. A full one forgets the oldest; with ``thin`` every second one, so that it goes back to the beginning, coarser.
     """
 
-    def __init__(self, *names: str, most: int) -> None:
-        self._rows: deque[tuple[Any, ...]] = deque(maxlen=most)
-        self._names = names
+    def __init__(self, *names: str, most: int, thin: bool = False) -> None:
+        self._rows: list[tuple[Any, ...]] = []
+        self._names, self._most, self._thin = names, most, thin
 
     def add(self, *row: Any) -> None:
         """A row; one with the time of the last replaces it."""
         if self._rows and self._rows[-1][0] == row[0]:
             self._rows[-1] = row
-        else:
-            self._rows.append(row)
+            return
+        if len(self._rows) >= self._most:
+            if self._thin:
+                del self._rows[1::2]
+            else:
+                del self._rows[0]
+        self._rows.append(row)
 
     def __len__(self) -> int:
         return len(self._rows)

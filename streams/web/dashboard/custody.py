@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from m1cep.errors import CustodyError
 from streams.custody.derive import chain_of
 from streams.custody.view import View
-
-from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
     from streams.custody.roster import Roster

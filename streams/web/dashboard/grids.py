@@ -14,8 +14,8 @@ from streams.web.dashboard.columns import Columns
 
 MOST_GRIDS = 100
 MOST_FILLS = 500
-#: Points of a curve. Prices closer together than this are one point: a chart has no more pixels.
-MOST_POINTS = 2_000
+#: Points of a curve; prices closer together than this are one point.
+MOST_POINTS = 1_000
 _PRICE_EVERY_MS = 500
 
 
@@ -23,8 +23,9 @@ class _Grid:
     def __init__(self) -> None:
         self.status: dict[str, Any] = {}
         self.fills: deque[dict[str, Any]] = deque(maxlen=MOST_FILLS)
-        self.price = Columns("t_ms", "p", most=MOST_POINTS)
-        self.equity = Columns("t_ms", "grid_profit", "floating_pnl", "equity_change", "hold", most=MOST_POINTS)
+        self.price = Columns("t_ms", "p", most=MOST_POINTS, thin=True)
+        money = ("grid_profit", "floating_pnl", "equity_change", "hold")
+        self.equity = Columns("t_ms", *money, most=MOST_POINTS, thin=True)
         self.priced_ms = 0  # time of the newest point
         self.market_ms = 0  # newest time that the market has told
 

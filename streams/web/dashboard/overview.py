@@ -9,7 +9,6 @@ import orjson
 
 from streams.web.dashboard.columns import Columns
 
-STATUS_TOPIC = "m1cep.status.v1"
 HISTORY_S = 900
 BUCKET_S, BUCKETS = 10, 360
 MOST_WORKERS = 200

@@ -61,20 +61,21 @@ class Rules:
         except RuleError as error:  # made for streams that this process does not know, or by another version
             return {"sql": text, "summary": "", "source": "", "severity": None, "problem": error.message}
 
-    def about(self, rule: str, version: str = "") -> dict[str, Any] | None:
-        """What an alert's detail shows of its rule.
-
-        Args:
-            rule: id.
-            version: unused text of other versions is not kept; the one in force is shown with its own version.
-        """
+    def about(self, rule: str) -> dict[str, Any] | None:
+        """What an alert's detail shows of its rule, in the version in force; None: it is not known here."""
         deployed = self._deployed.get(rule)
         if deployed and self._facts.get(rule):
-            return {"id": rule, "version": deployed.get("version", version), **self._facts[rule]}
+            return {"id": rule, "version": deployed.get("version"), **self._facts[rule]}
         if rule in self._given:
             found = self._given[rule][0]
             return {"id": rule, "version": found.version, **_facts(found)}
         return None
+
+    def streams_of(self, rule: str) -> tuple[str, ...]:
+        """Names of the base streams that a rule reads; empty: it is not known here."""
+        if self._facts.get(rule):
+            return tuple(self._facts[rule].get("streams", ()))
+        return self._given[rule][0].streams if rule in self._given else ()
 
     def plain(self, overview: Overview, now_ms: int) -> dict[str, Any]:
         """The document ``rules``."""
@@ -141,4 +142,5 @@ def _facts(rule: Rule) -> dict[str, Any]:
         "action": rule.action,
         "sql": rule.text,
         "params": {name: str(value) for name, value in rule.matter.params.items()},
+        "streams": rule.streams,
     }
