@@ -15,8 +15,7 @@ export function number(value, digits = 4) {
   if (typeof value !== "number") return decimal(value);
   const size = Math.abs(value);
   if (size !== 0 && size < 1e-6) return value.toExponential(2);
-  const places = size >= 1000 ? 2 : Math.max(0, digits - Math.max(0, Math.floor(Math.log10(size || 1)) + 1));
-  return new Intl.NumberFormat("en-US", { maximumFractionDigits: Math.min(places, 10) }).format(value);
+  return new Intl.NumberFormat("en-US", size >= 1000 ? { maximumFractionDigits: 2 } : { maximumSignificantDigits: digits }).format(value);
 }
 
 /** Large counts for narrow places: 12.3k, 4.5M. */

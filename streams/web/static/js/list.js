@@ -30,8 +30,9 @@ export class List {
   /** Show these items. What was under the reader's eyes stays there unless the list is at its top and nothing is chosen. */
   set(items) {
     const anchor = this.anchor();
-    this.items = items;
+    this.items = [...items]; // a copy: the anchor is sought among what was shown
     this.index = new Map(items.map((item, at) => [this.key(item), at]));
+    this.measure(); // first: a list that is still short cannot be scrolled far
     if (anchor && this.index.has(anchor.key)) this.element.scrollTop = this.index.get(anchor.key) * this.height + anchor.offset;
     this.draw(true);
   }
@@ -61,9 +62,13 @@ export class List {
     return this.height ? Math.round(this.element.scrollTop / this.height) : 0;
   }
 
-  draw(all = false) {
+  measure() {
     this.height = parseFloat(getComputedStyle(this.element).getPropertyValue("--row-height")) || 30;
     this.sizer.style.height = `${this.items.length * this.height}px`;
+  }
+
+  draw(all = false) {
+    this.measure();
     const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - SPARE);
     const last = Math.min(this.items.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + SPARE);
     const wanted = new Set();
@@ -71,11 +76,11 @@ export class List {
     for (const [key, row] of this.rows) {
       if (!wanted.has(key)) { row.remove(); this.rows.delete(key); }
     }
-    for (let at = first; at < last; at += 1) this.place(this.items[at], at, all);
+    for (let at = first; at < last; at += 1) this.place(this.items[at], at, first, all);
     if (last === this.items.length && this.items.length) this.more();
   }
 
-  place(item, at, all) {
+  place(item, at, first, all) {
     const key = this.key(item);
     let row = this.rows.get(key);
     const isNew = !row;
@@ -83,8 +88,9 @@ export class List {
       row = h("div", { class: `row ${this.kind}`, role: "option", id: `row-${++ids}` });
       row.dataset.key = key;
       this.rows.set(key, row);
-      this.sizer.append(row);
     }
+    const inPlace = this.sizer.children[at - first] ?? null; // the order of the page is that of the eye
+    if (inPlace !== row) this.sizer.insertBefore(row, inPlace);
     if (isNew || all) {
       this.paint(row, item);
       row.setAttribute("aria-label", this.describe(item));

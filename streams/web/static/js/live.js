@@ -28,19 +28,21 @@ export class Signal {
 }
 
 export const documents = Object.fromEntries(DOCUMENTS.map((name) => [name, new Signal()]));
-export const connection = new Signal({ state: "connecting", sinceMs: Date.now() });
+/** {state: connecting | live | waiting (to try again) | stale, sinceMs: as old is what is shown, null if nothing is}. */
+export const connection = new Signal({ state: "connecting", sinceMs: null });
 /** Events without a lasting value: {alert} came, {record} says an alert's state, {reset} means that some were missed. */
 export const arrivals = new Signal(null, false);
 
 const heard = { events: "connecting", live: "connecting" };
-let lastDocumentMs = Date.now();
+let lastDocumentMs = null; // nothing was heard yet
 
 function judge() {
   const states = Object.values(heard);
-  const old = Date.now() - lastDocumentMs > STALE_MS;
-  const state = states.includes("waiting") ? "waiting" : old && !document.hidden ? "stale" : states.includes("connecting") ? "connecting" : "live";
+  const never = lastDocumentMs === null;
+  const old = !never && Date.now() - lastDocumentMs > STALE_MS && !document.hidden;
+  const state = states.includes("waiting") ? "waiting" : old ? "stale" : never || states.includes("connecting") ? "connecting" : "live";
   if (state === connection.value.state) return;
-  const sinceMs = state === "stale" || state === "waiting" ? lastDocumentMs : Date.now();
+  const sinceMs = never || state === "live" ? null : lastDocumentMs;
   connection.set({ state, sinceMs });
 }
 
@@ -85,7 +87,7 @@ export function start() {
   setInterval(judge, 1000);
   addEventListener("online", () => { alertStream.hurry(); documentStream.hurry(); });
   document.addEventListener("visibilitychange", () => {
-    lastDocumentMs = Date.now();
+    if (lastDocumentMs !== null) lastDocumentMs = Date.now();
     if (document.hidden) {
       documentStream.close();
       heard.live = "connecting";

@@ -50,8 +50,9 @@ async function visit(view) {
 function drawConnection(place, { state, sinceMs }) {
   place.dataset.state = state;
   const since = `since ${clock(sinceMs, true)} UTC`;
-  put(place, { live: "Live", connecting: "Connecting …", waiting: `Stale ${since}, reconnecting`, stale: `Stale ${since}` }[state]);
-  place.title = state === "live" ? "Alerts and figures arrive as they are made" : `What you see is as old as that\n${timeTitle(sinceMs)}`;
+  const waiting = sinceMs === null ? "No answer yet, trying again" : `Stale ${since}, reconnecting`;
+  put(place, { live: "Live", connecting: "Connecting …", waiting, stale: `Stale ${since}` }[state]);
+  place.title = sinceMs === null ? "Alerts and figures arrive as they are made" : `What you see is as old as that\n${timeTitle(sinceMs)}`;
   document.documentElement.dataset.connection = state;
 }
 

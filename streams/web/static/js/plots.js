@@ -6,7 +6,7 @@ import { colour, onTheme } from "./theme.js";
 
 let ready = null;
 const load = () => (ready ??= new Promise((done, failed) => {
-  document.head.append(h("script", { src: "/vendor/uplot/uPlot.iife.min.js", onload: () => done(globalThis.uPlot), onerror: () => failed(new Error("uPlot could not be loaded")) }));
+  document.head.append(h("script", { src: "/static/vendor/uplot/uPlot.iife.min.js", onload: () => done(globalThis.uPlot), onerror: () => failed(new Error("uPlot could not be loaded")) }));
 }));
 
 const utc = (seconds) => new Date(seconds * 1000 + new Date(seconds * 1000).getTimezoneOffset() * 60_000);

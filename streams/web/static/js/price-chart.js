@@ -5,7 +5,7 @@ import { decimal } from "./format.js";
 import { colour, onTheme } from "./theme.js";
 
 let library = null;
-const load = () => (library ??= import("/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"));
+const load = () => (library ??= import("/static/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"));
 
 /** Points as the library wants them: whole seconds, each once, ascending. */
 export function points(timesMs, values) {

@@ -22,8 +22,8 @@ export class Filters {
       h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]), this.q, this.more, this.account, this.rule, this.state, this.clear);
     this.account.addEventListener("keydown", leaveOnKey);
     this.names = [];
-    this.stop = documents.rules.follow(({ rules }) => this.offer(rules.map(({ id }) => id)));
     this.offer([]);
+    this.stop = documents.rules.follow(({ rules }) => this.offer(rules.map(({ id }) => id)));
   }
 
   /** The rules that can be chosen. */
