@@ -15,12 +15,12 @@ export class Filters {
     this.rule = h("select", { "aria-label": "Rule", onchange: () => this.send() });
     this.state = h("select", { "aria-label": "State", onchange: () => this.send() }, STATES.map(([value, text]) => h("option", { value }, text)));
     this.account = h("input", { type: "search", class: "account", placeholder: "account", "aria-label": "Account, exactly", autocomplete: "off", spellcheck: "false", oninput: () => this.soon() });
-    this.q = h("input", { type: "search", class: "text", placeholder: "search  /", "aria-label": "Search in rule, key, measures and id", autocomplete: "off", spellcheck: "false", oninput: () => this.soon(), onkeydown: leaveOnKey });
+    this.q = h("input", { type: "search", class: "text", placeholder: "search  /", "aria-label": "Search in rule, key, measures and id", autocomplete: "off", spellcheck: "false", oninput: () => this.soon() });
     this.clear = h("button", { type: "button", class: "ghost", onclick: () => this.reset() }, "Clear");
     this.more = h("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => this.expand(!this.element.classList.contains("all")) }, "More");
     this.element = h("div", { class: "filters", role: "search", "aria-label": "Filter the alerts" },
       h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]), this.q, this.more, this.account, this.rule, this.state, this.clear);
-    this.account.addEventListener("keydown", leaveOnKey);
+    for (const field of [this.q, this.account]) field.addEventListener("keydown", (event) => this.enter(event));
     this.names = [];
     this.offer([]);
     this.stop = documents.rules.follow(({ rules }) => this.offer(rules.map(({ id }) => id)));
@@ -62,6 +62,14 @@ export class Filters {
     this.send();
   }
 
+  /** Enter in a field: on to the list. */
+  enter(event) {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    this.send();
+    document.querySelector(".list")?.focus();
+  }
+
   soon() {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.send(), TYPING_MS);
@@ -85,10 +93,4 @@ export class Filters {
     this.stop();
     clearTimeout(this.timer);
   }
-}
-
-function leaveOnKey(event) {
-  if (event.key !== "Enter") return;
-  event.target.blur();
-  document.querySelector(".list")?.focus();
 }
