@@ -7,16 +7,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_log = structlog.get_logger(__name__)
+
+
 @dataclass
 class _Document:
+    name: str
     make: Callable[[], Any]
     every_s: float
-    data: bytes = b""
+    data: bytes = b"{}"
     made_s: float = -1e9
     told: bytes = field(default=b"", repr=False)
 
@@ -34,7 +39,7 @@ class Documents:
 
     def add(self, name: str, make: Callable[[], Any], every_s: float) -> None:
         """A document, made anew when somebody wants it and it is older than ``every_s``."""
-        self._known[name] = _Document(make, every_s)
+        self._known[name] = _Document(name, make, every_s)
 
     @property
     def names(self) -> list[str]:
@@ -60,5 +65,9 @@ class Documents:
     def _fresh(self, one: _Document) -> bytes:
         now_s = self._clock_s()
         if now_s - one.made_s >= one.every_s:
-            one.data, one.made_s = orjson.dumps(one.make()), now_s
+            one.made_s = now_s
+            try:
+                one.data = orjson.dumps(one.make())
+            except Exception as error:  # noqa: BLE001 - records of others are in it: the page keeps what it had
+                _log.warning("dashboard.document_failed", document=one.name, error=repr(error))
         return one.data

@@ -44,15 +44,14 @@ class Grids:
             self.changed = self._grids.pop(name, None) is not None or self.changed
             return
         status = _parsed(value)
-        if "spec" not in status:
-            return
-        grid = self._named(name)
-        grid.status, self.changed = status, True
         try:
+            _stand(status)
             money = [float(status[one]) for one in ("grid_profit", "floating_pnl", "equity_change")]
             hold = _hold(status)
         except (LookupError, TypeError, ValueError, ArithmeticError):
-            return
+            return  # nothing that can be shown
+        grid = self._named(name)
+        grid.status, self.changed = status, True
         grid.equity.add(grid.market_ms or status["time_ms"], *money, hold)
 
     def hears(self, key: bytes | None, value: bytes | None) -> None:
@@ -102,7 +101,18 @@ class Grids:
 
 
 def _plain(name: str, grid: _Grid) -> dict[str, Any]:
-    status, tick, lot = grid.status, _step(grid.status, "tick"), _step(grid.status, "lot")
+    return {
+        "grid": name,
+        **_stand(grid.status),
+        "fills": list(grid.fills),
+        "price": grid.price.plain(),
+        "equity": grid.equity.plain(),
+    }
+
+
+def _stand(status: dict[str, Any]) -> dict[str, Any]:
+    """What the record of a grid says, in decimal text."""
+    tick, lot = _step(status, "tick"), _step(status, "lot")
     levels = [f"{ticks * tick:f}" for ticks in sorted(status.get("levels", ()))]
     orders = [
         {
@@ -115,7 +125,6 @@ def _plain(name: str, grid: _Grid) -> dict[str, Any]:
         for one in status.get("open_orders", ())
     ]
     return {
-        "grid": name,
         "symbol": status["symbol"],
         "account": status.get("account"),
         "venue": status.get("venue"),
@@ -130,10 +139,7 @@ def _plain(name: str, grid: _Grid) -> dict[str, Any]:
         "upper": levels[-1] if levels else None,
         "levels": levels,
         "orders": orders,
-        "fills": list(grid.fills),
         "fills_total": status["fills"],
-        "price": grid.price.plain(),
-        "equity": grid.equity.plain(),
         "books": {
             one: status[one]
             for one in ("grid_profit", "floating_pnl", "equity_change", "fees", "cash", "unexplained")
