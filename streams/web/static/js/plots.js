@@ -34,6 +34,8 @@ export class Plot {
     Object.assign(this, { zero: true, bars: false, ...options, columns: null, chart: null });
     this.place = h("div", { class: `chart ${options.size ?? ""}`, role: "img", "aria-label": this.label });
     this.legend = h("div", { class: "legend" });
+    this.nothing = h("p", { class: "nothing" }, "No figures yet");
+    this.place.append(this.nothing);
     this.element = h("figure", { class: "plot" }, this.place, this.legend);
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.place);
@@ -53,6 +55,7 @@ export class Plot {
   /** Columns as uPlot takes them: [seconds, values of the first series, ...]. */
   set(columns) {
     this.columns = columns;
+    this.nothing.hidden = columns.slice(1).some((values) => values.some((value) => value !== null && value !== undefined));
     if (this.chart) this.chart.setData(this.drawn());
     else this.build();
     this.drawLegend(null);
@@ -74,7 +77,7 @@ export class Plot {
       ...this.extent(), tzDate: utc, legend: { show: false }, padding: [8, 8, 0, 0],
       cursor: { y: false, points: { show: !this.bars }, drag: { x: true, y: false }, sync: this.sync ? { key: this.sync } : undefined },
       scales: { x: { time: true, range: (_, low, high) => this.times(low, high) }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, size: 28, space: 76, values: hours }, { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => first(tick)) }],
+      axes: [{ ...axis, size: 28, space: 76, values: hours }, { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => (this.nothing.hidden ? first(tick) : "")) }],
       series: [{}, ...tones.map((series) => this.stroke(Chart, series))],
       hooks: { setCursor: [(chart) => this.drawLegend(chart.cursor.idx)] },
     }, this.drawn(), this.place);

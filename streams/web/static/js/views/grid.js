@@ -11,7 +11,8 @@ import { go } from "../router.js";
 
 export const title = "Grid";
 
-const GOOD = ["live", "running", "active"];
+const GOOD = ["live"];
+const QUIET = ["new", "planned", "placing", "cancelling", "recreating"]; // on its way, by itself
 // What is drawn last lies on top: where the lines agree, the equity is seen.
 const EQUITY = [["buy and hold", "hold", "series-7"], ["floating PnL", "floating_pnl", "series-2", [2, 3]], ["grid profit", "grid_profit", "series-3", [5, 3]], ["equity change", "equity_change", "series-1"]];
 const BOOKS = [["grid_profit", "Grid profit"], ["floating_pnl", "Floating PnL"], ["equity_change", "Equity change"], ["fees", "Fees paid"], ["unexplained", "Unexplained"]];
@@ -90,7 +91,7 @@ export class View {
     if (mark === this.mark) return;
     this.mark = mark;
     const names = grids.length > 1 ? h("select", { "aria-label": "Grid", onchange: (event) => go({ view: "grid", id: event.target.value }) }, grids.map((each) => h("option", { value: each.grid, selected: each === grid }, each.grid))) : h("strong", null, grid.grid);
-    put(this.bar, names, h("strong", null, grid.symbol), badges.chip(grid.state, GOOD.includes(grid.state) ? "good" : "warn"), grid.reason ? h("span", null, grid.reason) : null,
+    put(this.bar, names, h("strong", null, grid.symbol), badges.chip(grid.state, GOOD.includes(grid.state) ? "good" : QUIET.includes(grid.state) ? "quiet" : "warn"), grid.reason ? h("span", null, grid.reason) : null,
       this.fact("generation", count(grid.generation)), grid.mark ? this.fact("price", decimal(grid.mark)) : null, this.fact("range", `${decimal(grid.lower)} – ${decimal(grid.upper)}`), grid.venue ? this.fact("venue", grid.venue) : null);
   }
 

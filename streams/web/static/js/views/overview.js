@@ -31,8 +31,9 @@ const PLOTS = [
 /** The busiest rules and the sum of the others, as columns of a stacked chart. */
 export function busiest({ t_s: times, rules }) {
   const sums = Object.entries(rules).map(([id, counts]) => [id, counts, counts.reduce((a, b) => a + b, 0)]).sort((a, b) => b[2] - a[2] || a[0].localeCompare(b[0]));
-  const top = sums.slice(0, MOST_RULES);
-  const rest = sums.slice(MOST_RULES);
+  const shown = sums.length === MOST_RULES + 1 ? sums.length : MOST_RULES;
+  const top = sums.slice(0, shown);
+  const rest = sums.slice(shown);
   const series = top.map(([id], at) => ({ name: id, tone: `series-${at + 1}`, format: count }));
   const columns = top.map(([, counts]) => counts);
   if (rest.length) {

@@ -21,10 +21,13 @@ const mode = (name) => badges.chip(...(MODES[name] ?? [name, "quiet"]));
 const cost = (us) => (us === null || us === undefined ? "–" : `${us.toFixed(2)} µs`);
 const perMillion = ({ matches, events }) => (events ? number((matches / events) * 1e6, 3) : "–");
 
+/** A counter of the workers; none where no worker has told of the rule. */
+const counted = (rule, name) => (rule.events === null || rule.events === undefined ? "–" : count(rule[name]));
+
 function paint(row, rule) {
   row.className = `row rule is-${rule.mode}`;
   put(row, badges.severity(rule.severity ?? "info"), h("span", { class: "name cut" }, rule.id), mode(rule.mode), h("span", { class: "cut dim second" }, rule.reason && rule.mode === "quarantined" ? rule.reason : rule.summary),
-    h("span", { class: "num" }, count(rule.alerts_per_h)), h("span", { class: "num second" }, perMillion(rule)), h("span", { class: "num" }, cost(rule.cost_us_per_event)), h("span", { class: "num second" }, count(rule.open)));
+    h("span", { class: "num" }, count(rule.alerts_per_h)), h("span", { class: "num second" }, perMillion(rule)), h("span", { class: "num" }, cost(rule.cost_us_per_event)), h("span", { class: "num second" }, counted(rule, "open")));
 }
 
 const describe = (rule) => `${rule.id}, ${rule.severity}, ${rule.mode}, ${count(rule.alerts_per_h)} alerts an hour, ${cost(rule.cost_us_per_event)} an event`;
@@ -41,8 +44,8 @@ class Detail {
     const mark = JSON.stringify([rule.id, rule.version, rule.mode, rule.reason, rule.before, rule.running]);
     if (mark !== this.mark) this.build(rule);
     this.mark = mark;
-    put(this.figures, fact("events", short(rule.events)), fact("matches", count(rule.matches)), fact("alerts", count(rule.alerts)), fact("alerts, last hour", count(rule.alerts_per_h)),
-      fact("matches in a million events", perMillion(rule)), fact("cost of an event", cost(rule.cost_us_per_event)), fact("open attempts", count(rule.open)));
+    put(this.figures, fact("events", short(rule.events)), fact("matches", counted(rule, "matches")), fact("alerts", counted(rule, "alerts")), fact("alerts, last hour", count(rule.alerts_per_h)),
+      fact("matches in a million events", perMillion(rule)), fact("cost of an event", cost(rule.cost_us_per_event)), fact("open attempts", counted(rule, "open")));
   }
 
   build(rule) {
