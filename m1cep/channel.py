@@ -14,7 +14,7 @@ from m1cep.runtime.merge import Merge
 from m1cep.snapshot import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from m1cep.codegen.view import Convert
     from m1cep.model.stream import Stream
@@ -39,6 +39,8 @@ class Running:
         self._lists: dict[str, str] = {}
         self._params: dict[str, str] = {}
         self.alerts = 0
+        self.timed_ns = 0  # of the batches that were timed, and their rows
+        self.timed_rows = 0
 
     @property
     def looks_up(self) -> bool:
@@ -99,11 +101,20 @@ class Channel:
         newest = self.merge.newest
         return None if newest is None else newest * self._unit_us
 
-    def run(self, out: list[tuple[Any, ...]]) -> None:
-        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``."""
+    def watermark_us(self, stream: str) -> int | None:
+        """See ``Engine.watermark_us``."""
+        watermark = self.merge.watermark_of(stream)
+        return None if watermark is None else watermark * self._unit_us
+
+    def run(self, out: list[tuple[Any, ...]], clock_ns: Callable[[], int] | None = None) -> None:
+        """Give the rules what the merge lets go; (order, rule, hit) of every match goes to ``out``.
+
+        With a clock, the time that each rule takes is noted.
+        """
         rows, watermark = self.merge.release()
         batch = Batch(rows, self.position)
         alone = len(self.rules) < _WORTH_AN_INDEX
+        since_ns = 0 if clock_ns is None else clock_ns()
         for running in self.rules:
             hits: list[Hit] = []
             try:
@@ -114,6 +125,11 @@ class Channel:
                 raise running.failure(error) from error
             if hits:
                 self._collect(running, hits, out)
+            if clock_ns is not None:
+                now_ns = clock_ns()
+                running.timed_ns += now_ns - since_ns
+                running.timed_rows += len(rows)
+                since_ns = now_ns
         self.position += len(rows)
 
     def finish(self, out: list[tuple[Any, ...]]) -> None:

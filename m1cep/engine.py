@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from m1cep.channel import Channel, Running
 from m1cep.errors import EngineError
@@ -14,6 +14,8 @@ from m1cep.runtime.seen import Seen
 from m1cep.snapshot import check_rules, decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from m1cep.model.alert import Alert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
@@ -35,6 +37,23 @@ class Late:
     event_time: int
     watermark: int
     reason: str
+
+
+class Usage(NamedTuple):
+    """What a rule has been given and has taken, see ``Engine.usage``.
+
+    Attributes:
+        rule: its id.
+        events: rows of its source, since the engine's state began.
+        alerts: likewise.
+        timed_ns, timed_rows: of the batches that were timed.
+    """
+
+    rule: str
+    events: int
+    alerts: int
+    timed_ns: int
+    timed_rows: int
 
 
 class Engine:
@@ -59,6 +78,7 @@ class Engine:
         events: taken in so far, without repetitions.
         late_events: of these, how many were late.
         duplicates: repetitions dropped.
+        clock_ns: while it is set, the time that each rule takes is noted (``usage``). For those who have a clock.
 
     Raises:
         EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
@@ -76,6 +96,7 @@ class Engine:
         self.events = 0
         self.late_events = 0
         self.duplicates = 0
+        self.clock_ns: Callable[[], int] | None = None
         ids: set[str] = set()
         for index, rule in enumerate(self._rules):
             if rule.id in ids:
@@ -155,7 +176,7 @@ class Engine:
         for channel in self._by_input[stream]:
             for row in channel.take(stream, rows):
                 late.setdefault(row.index, row)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         if late:
             self.late_events += len(late)
             self._late.extend(
@@ -195,13 +216,22 @@ class Engine:
         out: list[tuple[Any, ...]] = []
         for channel in self._channels.values():
             channel.advance(time_us)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         return self._alerts(out)
 
     @property
     def newest_us(self) -> int | None:
         """The highest event time that came or was promised (epoch, microseconds); None before the first."""
         return max((c.newest_us for c in self._channels.values() if c.newest_us is not None), default=None)
+
+    def watermark_us(self, stream: str) -> int | None:
+        """Up to where the rules know that a stream has come (epoch, microseconds); None before its first event.
+
+        For an idle stream that is where the others are.
+        """
+        found = [c.watermark_us(stream) for c in self._by_input.get(stream, ())]
+        known = [time_us for time_us in found if time_us is not None]
+        return min(known) if known else None
 
     def waiting(self, stream: str) -> int:
         """Rows of a stream that wait for other streams to catch up in event time.
@@ -278,11 +308,21 @@ class Engine:
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Per rule: alerts, and what its operator counts (open attempts, keys, dropped attempts, suppressed matches)."""
-        found: dict[str, dict[str, int]] = {}
-        for channel in self._channels.values():
-            for running in channel.rules:
-                found[running.rule.id] = {"alerts": running.alerts} | running.operator.counters()
-        return found
+        return {running.rule.id: _counts(running) for _, running in self._running()}
+
+    def counters_of(self, rule: str) -> dict[str, int] | None:
+        """The same of one rule; None when there is none. Takes time that grows with the keys that it remembers."""
+        return next((_counts(running) for _, running in self._running() if running.rule.id == rule), None)
+
+    def usage(self) -> list[Usage]:
+        """What each rule was given and took. Costs the same whatever they remember."""
+        return [
+            Usage(running.rule.id, channel.position, running.alerts, running.timed_ns, running.timed_rows)
+            for channel, running in self._running()
+        ]
+
+    def _running(self) -> Iterator[tuple[Channel, Running]]:
+        return ((channel, running) for channel in self._channels.values() for running in channel.rules)
 
     def _each(self, stream: str, act: Any) -> list[Alert]:
         if self._stream(stream) is None:
@@ -291,7 +331,7 @@ class Engine:
         out: list[tuple[Any, ...]] = []
         for channel in self._by_input[stream]:
             act(channel)
-            channel.run(out)
+            channel.run(out, self.clock_ns)
         return self._alerts(out)
 
     def _alerts(self, out: list[tuple[Any, ...]]) -> list[Alert]:
@@ -308,3 +348,7 @@ class Engine:
 
 #: All of an entry but the rule and its hit, which have no order.
 _order = itemgetter(slice(6))
+
+
+def _counts(running: Running) -> dict[str, int]:
+    return {"alerts": running.alerts} | running.operator.counters()

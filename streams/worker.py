@@ -15,7 +15,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -34,6 +34,7 @@ from streams.status import StatusWriter
 
 if TYPE_CHECKING:
     from streams.agents import Running
+    from streams.cache.copies import Copies
 
 _log = structlog.get_logger(__name__)
 
@@ -81,7 +82,8 @@ class _Worker:
         self._stats = options.stats
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
         self._running: list[Running] = []
-        self._vitals = Vitals(options.group, self._stats, self._running)
+        copies = cast("Copies", options.lookups) if hasattr(options.lookups, "invalidations") else None
+        self._vitals = Vitals(options.group, self._stats, self._running, copies=copies)
         self._status: StatusWriter | None = None
         self._failure: BaseException | None = None
         self._cluster = Cluster(None, {})

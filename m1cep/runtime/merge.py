@@ -146,6 +146,13 @@ class Merge:
         newest = max(self.silent, *(i.highest for i in self._inputs.values()))
         return None if newest == START else newest
 
+    def watermark_of(self, stream: str) -> int | None:
+        """The time before which a stream brings nothing more that is not late; of an idle one, where the others are."""
+        source = self._inputs[stream]
+        own = max((i.highest for i in self._inputs.values()), default=START) if source.idle else source.watermark
+        reached = max(own, self.silent)
+        return None if reached in (START, END) or source.highest == START else reached
+
     def waiting(self, stream: str) -> int:
         """Rows of a stream that wait for others, which are behind it; 0 when it is itself one of those that all wait for.
 

@@ -10,6 +10,7 @@ taken. When there are some and none can be used, the agent does not start: begin
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -42,12 +43,14 @@ class Owned:
         partition: its state; None until it is known where an empty one begins.
         acks: of what has left for it.
         changed: since the last snapshot.
+        saved_s: the monotonic clock when nothing had changed that was not saved, the last time that this is known of.
     """
 
     generation: int
     partition: Partition | None = None
     acks: Acknowledgements = field(default_factory=Acknowledgements)
     changed: bool = False
+    saved_s: float = field(default_factory=time.monotonic)
 
 
 class Keeper:

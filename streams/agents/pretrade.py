@@ -86,6 +86,11 @@ class Pretrade:
             await self._server.tell_health()
             await asyncio.sleep(_HEALTH_EVERY_S)
 
+    def unready(self) -> str | None:
+        """Why orders are not answered now; None: they are."""
+        fault = self._server.service.fault()
+        return None if fault is None else fault.reason
+
     def trouble(self) -> BaseException | None:
         """Nothing beside what ``run`` raises."""
         return self._feed.trouble()

@@ -10,11 +10,14 @@ from faust.types import TP
 
 from m1cep import Engine, RuleFailure
 from streams import codec
+from streams.agents.arrivals import Arrivals
 from streams.agents.lanes import LaneReader, Step
 from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
+from streams.agents.measures import watermark_lag_ms
 from streams.agents.partition import Outcome, fresh_records, source_of
-from streams.agents.stats import RuleStats
+from streams.agents.stats import AgentStats, RuleStats
+from streams.agents.tally import RuleTally
 from streams.cache.content import Content, Pinned, usable
 from streams.cache.library import as_library
 from streams.errors import ShellError
@@ -59,6 +62,7 @@ class RiskPartition:
     ) -> None:
         self.positions = dict(positions)
         self._engine = engine
+        self._tally, self._arrivals = RuleTally(engine), Arrivals()
         self._lookups = Pinned(Content()) if lookups is None else lookups
         self.offered: Content | None = None  # what ``adopt`` was given last
         self.refused: dict[str, str] = {}  # by label of a list or parameter, why its change was not taken over
@@ -89,6 +93,7 @@ class RiskPartition:
         records = fresh_records(batch, position)
         outcome = Outcome()
         if records:
+            self._tally.time_batch()
             try:
                 if batch.topic in self._lanes:
                     self._push_lanes(self._lanes[batch.topic], records, outcome)
@@ -104,7 +109,7 @@ class RiskPartition:
 
     def _judge(self, record_ms: int | None) -> None:
         """Whether events are live. Those of a file or of a test, with times of their own, know nothing of clocks."""
-        newest_us = self._engine.newest_us
+        newest_us = self._arrivals.newest_us
         if newest_us is not None and record_ms is not None:
             self.live = abs(record_ms * 1000 - newest_us) <= _LIVE_US
 
@@ -184,6 +189,14 @@ class RiskPartition:
         pins = self._lookups.versions(), self._lookups.current
         return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins])
 
+    def measure(self, number: int, stats: AgentStats) -> None:
+        """See :class:`Partition`."""
+        self._tally.add_to(stats.rules)
+        if self.live:
+            names = {topic: [stream.name] for topic, stream in self._streams.items()}
+            names |= {topic: [lane.name for lane in reader.lanes] for topic, reader in self._lanes.items()}
+            stats.watermark_lag_ms |= watermark_lag_ms(self._engine, names, number)
+
     def adopt(self, content: Content) -> bool:
         """From the next event on, judge by these lists and parameters; whether that is a change.
 
@@ -221,7 +234,9 @@ class RiskPartition:
         rows, errors, index = stream.decode_many([record.value for record in records])  # type: ignore[misc]
         outcome.events += len(rows)
         before = self._engine.duplicates
-        self._add(self._engine.push_rows(stream.name, rows), outcome)
+        alerts = self._engine.push_rows(stream.name, rows)
+        self._arrivals.saw(self._engine.newest_us, records[0].timestamp, records[-1].timestamp)
+        self._add(alerts, outcome)
         outcome.duplicates[source(0).topic] += self._engine.duplicates - before
         for position, error in errors:
             outcome.messages.append(codec.dead_letter(source(position), error.reason, _SOURCE, column=error.column))
@@ -247,6 +262,9 @@ class RiskPartition:
         for alert in alerts:
             event_time_ms = alert.event_time // 1000 if alert.rule in self._us else alert.event_time
             outcome.rules.append(alert.rule)
+            arrived_ms = self._arrivals.of(event_time_ms * 1000)
+            if arrived_ms is not None:
+                outcome.arrived_ms.append(arrived_ms)
             outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
             if action := self._actions.get(alert.rule):
                 outcome.messages.append(codec.action_message(alert, action, event_time_ms, _SOURCE))

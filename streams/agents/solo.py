@@ -125,6 +125,7 @@ class Solo:
         self._changed = False
         self._unsent: list[Message | Packet] = []
         self._saved_s = 0.0
+        self._clean_s = time.monotonic()  # when nothing had changed that was not saved
         self._writing: asyncio.Future[None] | None = None
         waits_ms = {self.topics - calm: fetch_max_wait_ms, self.topics & calm: max(fetch_max_wait_ms, _CALM_WAIT_MS)}
         self._consumers = {
@@ -230,6 +231,7 @@ class Solo:
             )
 
     async def _save(self) -> None:
+        started_s = time.monotonic()
         positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._positions.items()}
         content = PartitionSnapshot(
             self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
@@ -240,7 +242,9 @@ class Solo:
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._store.save, _ONE, self._generation, data))
         await asyncio.shield(self._writing)
         self._changed, self._saved_s = False, time.monotonic()
+        self._clean_s = started_s
         self.stats.snapshots += 1
+        self.stats.snapshot_s.observe(time.monotonic() - started_s)
         self.stats.snapshot_bytes[_ONE] = len(data)
 
     async def _assign(self) -> None:
@@ -286,7 +290,17 @@ class Solo:
         return None
 
     def measure(self) -> None:
-        """All counters are kept as things happen."""
+        """How much is left to read, and since when what was heard is not saved."""
+        lag: dict[str, int] = {}
+        for consumer in self._consumers.values():
+            for tp in consumer.assignment():
+                end = consumer.highwater(tp)
+                if end is not None:
+                    lag[f"{tp.topic}/{tp.partition}"] = max(0, end - self._positions.get(tp, end))
+        self.stats.lag = dict(sorted(lag.items()))
+        if not self._changed:
+            self._clean_s = time.monotonic()
+        self.stats.snapshot_age_s[_ONE] = time.monotonic() - self._clean_s
 
     async def close(self) -> None:
         """Save what was heard, and say what follows from it."""

@@ -14,6 +14,7 @@ from streams.agents.figures import RECORDS, Histogram, Latency
 from streams.agents.vitals import Rate
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -76,6 +77,8 @@ class AgentStats:
         latency: of alerts, from the time of the record that decided them to the broker's acknowledgement.
         batch_records: records of each batch.
         dead_by_topic: of ``dead_letters``, those whose topic is known.
+        grids: by name, as ``Grid.summary`` has it.
+        postings: of the ledger, by what came of them.
     """
 
     state: str = "starting"
@@ -112,6 +115,8 @@ class AgentStats:
     latency: Latency = field(default_factory=Latency)
     batch_records: Histogram = field(default_factory=lambda: Histogram(RECORDS))
     dead_by_topic: Counter[str] = field(default_factory=Counter)
+    grids: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    postings: Counter[str] = field(default_factory=Counter)
 
     @property
     def unsaved_s(self) -> float:

@@ -88,6 +88,7 @@ class Copies:
         self._thread = threading.Thread(target=self._run, name="m1cep-cache", daemon=True)
         self.invalidations = 0
         self.connections = 0
+        self.hits = self.misses = 0  # of what is wanted, whether the cache had it when it was asked
         self.trouble = ""  # why it is away
 
     # -- for readers -------------------------------------------------------------------------------------------------
@@ -229,6 +230,8 @@ class Copies:
         """Read what is in force of these labels."""
         ordered = sorted(labels)
         raw: list[Any] = client.mget([keys.key_of(label) for label in ordered]) if ordered else []
+        had = sum(text is not None for text in raw)
+        self.hits, self.misses = self.hits + had, self.misses + len(raw) - had
         fresh: dict[str, Entry] = {}
         lost: LostError | None = None
         for label, text in zip(ordered, raw, strict=True):
