@@ -6,6 +6,7 @@ import threading
 import time
 
 from aiohttp import web
+
 from web.sample_server import Server
 
 PATIENCE_S = 20

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+
 from web.browser import chromium, why_not
 from web.pageserver import PageServer
 
@@ -10,6 +11,17 @@ pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 PATIENCE_MS = 20_000
 ROWS = ".list .row"
+WATCH_SHIFTS = """
+  new PerformanceObserver((list) => {
+    for (const one of list.getEntries()) globalThis.shift = (globalThis.shift ?? 0) + one.value;
+  }).observe({ type: "layout-shift", buffered: false })
+"""
+UNDER_THE_EYE = """
+  (() => {
+    const place = document.querySelector(".list").getBoundingClientRect();
+    return document.elementFromPoint(place.left + 200, place.top + 100).closest(".row").dataset.key;
+  })()
+"""
 EVIL = "<img src=x onerror=globalThis.hurt=1><b>bold</b>"
 
 
@@ -72,7 +84,9 @@ def shows(page, expression, argument=None):
 
 def test_html_in_an_account_name_stays_text(server, look):
     page = live(look(server.url))
-    name = server.alert(key={"account": EVIL, "symbol": "<i>X</i>"}, row={"account": EVIL, "owner": EVIL}, rule="wash-trade")
+    name = server.alert(
+        key={"account": EVIL, "symbol": "<i>X</i>"}, row={"account": EVIL, "owner": EVIL}, rule="wash-trade"
+    )
     page.wait_for_selector(f"[data-key='{name}']")
     page.click(f"[data-key='{name}']")
     page.wait_for_selector(".detail .pairs-list")
@@ -192,16 +206,13 @@ def test_an_alert_leaves_the_list_of_open_ones_when_it_is_closed_and_the_next_is
 def test_thousands_of_alerts_do_not_fill_the_page_nor_move_what_is_read(server, look):
     page = live(look(server.url))
     page.wait_for_selector(ROWS)
-    page.evaluate(
-        "new PerformanceObserver(list => { for (const one of list.getEntries()) globalThis.shift = (globalThis.shift ?? 0) + one.value; })"
-        ".observe({ type: 'layout-shift', buffered: false })"
-    )
+    page.evaluate(WATCH_SHIFTS)
     page.evaluate("document.querySelector('.list').scrollTop = 300")
-    read = page.evaluate("(() => { const r = document.querySelector('.list').getBoundingClientRect(); return document.elementFromPoint(r.left + 200, r.top + 100).closest('.row').dataset.key; })()")
+    read = page.evaluate(UNDER_THE_EYE)
     for _ in range(3000):
         newest = server.alert()
     shows(page, "document.querySelector('.pill').textContent.startsWith('3,000 new')")
-    assert page.evaluate("(() => { const r = document.querySelector('.list').getBoundingClientRect(); return document.elementFromPoint(r.left + 200, r.top + 100).closest('.row').dataset.key; })()") == read
+    assert page.evaluate(UNDER_THE_EYE) == read
     assert len(ids(page)) < 100
     assert page.evaluate("globalThis.shift ?? 0") < 0.01
     page.keyboard.press(".")
@@ -209,22 +220,33 @@ def test_thousands_of_alerts_do_not_fill_the_page_nor_move_what_is_read(server, 
     shows(page, "document.getElementById('polite').textContent.includes('new alert')")
 
 
+THIN, MINUS, NONE = "\u2009", "\u2212", "\u2013"
+WRITTEN = {
+    "decimal('-1234567.8900')": f"{MINUS}1,234,567.89",
+    "decimal('90071992547409931.000000000000000001')": "90,071,992,547,409,931.000000000000000001",
+    "minus('0.1', '0.30')": "-0.20",
+    "minus('90071992547409931', '1')": "90071992547409930",
+    "rounded('-0.07665668266473')": f"{MINUS}0.0767",
+    "percent(1.034)": f"103.4{THIN}%",
+    "duration(0.4)": f"400{THIN}\u00b5s",
+    "duration(12345)": f"12.3{THIN}s",
+    "duration(7.2e6)": f"2{THIN}h",
+    "number(0.000123456)": "0.0001235",
+    "number(78384.5)": "78,384.5",
+    "short(12345)": "12.3k",
+    "count(null)": NONE,
+    "measure('layered_usd', 487892.17)": ["layered", "$487,892.17"],
+    "measure('span_us', 1500)": ["span", f"1.5{THIN}ms"],
+    "measure('max_open', 3)": ["max open", "3"],
+    "clock(epochMs(1777689660621000))": "02:41:00.621",
+}
+
+
 def test_numbers_and_times_are_written_as_people_read_them(server, look):
     page = look(server.url)
-    said = page.evaluate("""async () => {
-      const f = await import('/static/js/format.js');
-      return [f.decimal('-1234567.8900'), f.decimal('90071992547409931.000000000000000001'), f.minus('0.1', '0.30'), f.minus('90071992547409931', '1'),
-        f.duration(0.4), f.duration(12345), f.duration(7.2e6), f.number(0.000123456), f.number(78384.5), f.short(12345), f.count(null),
-        f.measure('layered_usd', 487892.17), f.measure('span_us', 1500), f.measure('max_open', 3), f.clock(f.epochMs(1777689660621000)),
-        f.rounded('-0.07665668266473'), f.percent(1.034)];
-    }""")
-    thin = "\u2009"
-    assert said == [
-        "−1,234,567.89", "90,071,992,547,409,931.000000000000000001", "-0.20", "90071992547409930",
-        f"400{thin}µs", f"12.3{thin}s", f"2{thin}h", "0.0001235", "78,384.5", "12.3k", "–",
-        ["layered", "$487,892.17"], ["span", f"1.5{thin}ms"], ["max open", "3"], "02:41:00.621",
-        "−0.0767", f"103.4{thin}%",
-    ]  # fmt: skip
+    calls = ", ".join(f"f.{call.replace('(epochMs', '(f.epochMs')}" for call in WRITTEN)
+    said = page.evaluate(f"import('/static/js/format.js').then(f => [{calls}])")
+    assert dict(zip(WRITTEN, said, strict=True)) == WRITTEN
 
 
 def test_versions_of_a_rule_are_compared_line_by_line(server, look):
@@ -237,7 +259,8 @@ def test_a_stream_of_events_is_read_whatever_the_cuts(server, look):
     page = look(server.url)
     said = page.evaluate("""async () => {
       const { Parser } = await import('/static/js/sse.js');
-      const text = ': hello\\n\\nid: 1@2.3\\ndata: {"a":\\ndata: 1}\\n\\nevent: rules\\r\\ndata: x: y\\r\\n\\r\\ndata: unfinished';
+      const text = ': hello\\n\\nid: 1@2.3\\ndata: {"a":\\ndata: 1}\\n\\n'
+        + 'event: rules\\r\\ndata: x: y\\r\\n\\r\\ndata: unfinished';
       const all = [];
       for (let size = 1; size <= text.length; size += 1) {
         const heard = [];
@@ -247,4 +270,6 @@ def test_a_stream_of_events_is_read_whatever_the_cuts(server, look):
       }
       return [...new Set(all)].map(JSON.parse);
     }""")
-    assert said == [[{"event": "message", "data": '{"a":\n1}', "id": "1@2.3"}, {"event": "rules", "data": "x: y", "id": None}]]
+    assert said == [
+        [{"event": "message", "data": '{"a":\n1}', "id": "1@2.3"}, {"event": "rules", "data": "x: y", "id": None}]
+    ]

@@ -1,6 +1,7 @@
 """The page without a mouse, on a small screen, in both colours, for assistive technology."""
 
 import pytest
+
 from web.browser import chromium, why_not
 from web.pageserver import PageServer
 
@@ -32,7 +33,9 @@ def server():
 @pytest.fixture
 def page(browser, server, request):
     options = getattr(request, "param", {})
-    context = browser.new_context(viewport=options.get("viewport", WIDE), color_scheme=options.get("scheme", "dark"), reduced_motion="reduce")
+    context = browser.new_context(
+        viewport=options.get("viewport", WIDE), color_scheme=options.get("scheme", "dark"), reduced_motion="reduce"
+    )
     context.set_default_timeout(PATIENCE_MS)
     one = context.new_page()
     one.goto(server.url)
@@ -47,7 +50,9 @@ def visit(page, place):
 
 
 def focused(page):
-    return page.evaluate("(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent ?? '').trim()")
+    return page.evaluate(
+        "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent ?? '').trim()"
+    )
 
 
 def chosen(page):
@@ -143,7 +148,13 @@ def test_alerts_by_keyboard(page):
 
 
 def test_every_other_view_by_keyboard(page):
-    for keys, place in (("go", "#/overview"), ("gg", "#/grid"), ("gv", "#/reserves"), ("gc", "#/custody"), ("gr", "#/rules")):
+    for keys, place in (
+        ("go", "#/overview"),
+        ("gg", "#/grid"),
+        ("gv", "#/reserves"),
+        ("gc", "#/custody"),
+        ("gr", "#/rules"),
+    ):
         for key in keys:
             page.keyboard.press(key)
         page.wait_for_selector(f"nav a[aria-current=page][href='{place}']")

@@ -12,7 +12,7 @@ import { go } from "../router.js";
 export const title = "Grid";
 
 const GOOD = ["live"];
-const QUIET = ["new", "planned", "placing", "cancelling", "recreating"]; // on its way, by itself
+const QUIET = ["idle", "waiting", "placing", "cancelling", "closing"]; // on its way, by itself
 // What is drawn last lies on top: where the lines agree, the equity is seen.
 const EQUITY = [["buy and hold", "hold", "series-7"], ["floating PnL", "floating_pnl", "series-2", [2, 3]], ["grid profit", "grid_profit", "series-3", [5, 3]], ["equity change", "equity_change", "series-1"]];
 const BOOKS = [["grid_profit", "Grid profit"], ["floating_pnl", "Floating PnL"], ["equity_change", "Equity change"], ["fees", "Fees paid"], ["unexplained", "Unexplained"]];
