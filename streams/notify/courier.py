@@ -60,7 +60,11 @@ class Answer(NamedTuple):
 
 def new_session() -> aiohttp.ClientSession:
     """The HTTP client: no cookies, no redirects followed, proxies not taken from the environment."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0))
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # each target has its own, for all of an attempt
+    )
 
 
 async def post(session: aiohttp.ClientSession, target: Target, deliveries: Sequence[Delivery], now_ms: int) -> Answer:
