@@ -11,10 +11,12 @@ from m1cep.errors import M1cepError, RuleError
 from streams.cli import (
     alerts,
     bench,
+    completion,
     custody,
     data,
     database,
     demo,
+    doctor,
     grid,
     ledger,
     lists,
@@ -23,6 +25,7 @@ from streams.cli import (
     produce,
     replay,
     rules,
+    schemas,
     servers,
     soak,
     status,
@@ -59,6 +62,9 @@ app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
 app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
+app.command("completion")(completion.completion)
+app.command("doctor")(doctor.doctor)
+app.command("schemas")(schemas.schemas)
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
@@ -85,6 +91,8 @@ def _root(
 
 def main() -> None:
     """Run ``m1cep``. Exit codes: 0 fine, 1 failed or a bad rule, 2 bad usage, 3 a server is missing, 4 no package index."""
+    if completion.ASKED in os.environ:  # by a shell, at Tab
+        completion.prepare()
     configure_logs()
     try:
         app()
