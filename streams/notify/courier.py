@@ -164,10 +164,10 @@ class Courier:
         self._machine.touched()
         if answer.arrived:
             queue.delivered(deliveries)
-            self._stats.answers[f"{name}.delivered"] += len(deliveries)
+            self._stats.deliveries[name, "delivered"] += len(deliveries)
         elif answer.refused:
             self._machine.bury(name, queue.refused(deliveries, answer.reason))
         else:
             queue.failed(deliveries, self._clock_ms(), answer.reason, answer.retry_after_ms)
-            self._stats.answers[f"{name}.failed"] += len(deliveries)
+            self._stats.deliveries[name, "failed"] += len(deliveries)
             _log.warning("notify.failed", target=name, deliveries=len(deliveries), reason=answer.reason)

@@ -66,7 +66,7 @@ def test_a_webhook_that_answers_500_for_an_hour_loses_nothing_and_blocks_nobody(
         assert other.ids() == wanted
         assert house.machine.waiting == 0
         assert house.letters == []
-        assert house.stats.answers["hook.delivered"] == len(wanted)
+        assert house.stats.deliveries["hook", "delivered"] == len(wanted)
 
     world(tmp_path, scenario)
 
@@ -175,7 +175,7 @@ def test_a_server_that_hangs_closes_or_is_slow_with_its_body_is_borne(tmp_path):
             house.hear(alert("a1"))
             await house.step(300_000)
             assert house.machine.waiting == 1
-            assert house.stats.answers["hook.delivered"] == 0
+            assert house.stats.deliveries["hook", "delivered"] == 0
         hook.answer = slow
         await asyncio.wait_for(house.step(300_000), 30)
         assert house.machine.waiting == 0, "it was taken; what else it says is nobody's business"
