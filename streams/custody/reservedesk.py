@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from m1cep.custody.heads import Signing
-from m1cep.custody.heads.messages import Answer, AskReserve, decode, encode
+from m1cep.custody.heads.messages import MOST_LETTER, Answer, AskReserve, decode, encode
 from m1cep.errors import CustodyError
 from streams.custody import asks
 from streams.custody.derive import signing_public
 from streams.custody.mail import RELEASES, ROUNDS
 from streams.custody.owners import OwnerKeys
 from streams.custody.reserving import ABOUT, ReserveAsk, asked_by, challenge_of
-from streams.custody.roster import signer_name
+from streams.custody.roster import AUDIT, signer_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,6 +83,8 @@ class ReserveDesk:
             reason = f"vault {ask.vault} signs for another ask: ask again in a minute"
             return [self._answer(ask, asks.Answered(ask.id, False, reason))]
         try:
+            if len(sealed) > MOST_LETTER:
+                raise CustodyError(f"the letter has {len(sealed)} characters, signers take {MOST_LETTER}")
             self._check(ask, publics.get(ask.vault))
         except CustodyError as error:
             return [self._answer(ask, asks.Answered(ask.id, False, str(error)[:1_000]))]
@@ -91,7 +93,7 @@ class ReserveDesk:
 
     def _check(self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None) -> tuple[PublicKeys, Challenge]:
         """The key that signs, and what."""
-        if ask.vault not in self._vaults:
+        if ask.vault not in self._vaults and ask.vault != AUDIT:
             raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(self._vaults)) or 'none'}")
         if public is None:
             raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")

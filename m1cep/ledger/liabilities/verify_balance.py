@@ -111,15 +111,7 @@ def check_signed(signed: Json, key: str | None) -> Object:
     """The statement, when it is well formed and signed, by ``key`` where one is given (hexadecimal)."""
     statement: Object = member(signed, "statement", dict)
     signature = member(signed, "signature", dict)
-    if member(statement, "format", str) != FORMAT:
-        raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
-    whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
-    for asset, facts in member(statement, "assets", dict).items():
-        number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
-        hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
-        leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
-        if leaves == 0 or leaves & (leaves - 1):
-            raise Untrue(f"expected a power of two of leaves of {asset}, got {leaves}")
+    check_statement(statement)
     public_key = hexadecimal(member(signature, "public_key", str), 32, "public key")
     if key is not None and hexadecimal(key, 32, "--key") != public_key:
         raise Untrue(f"the statement is signed by {public_key.hex()}, expected {key}")
@@ -131,6 +123,19 @@ def check_signed(signed: Json, key: str | None) -> Object:
         "the statement",
     )
     return statement
+
+
+def check_statement(statement: Object) -> None:
+    """Whether it is well formed."""
+    if member(statement, "format", str) != FORMAT:
+        raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
+    whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
+    for asset, facts in member(statement, "assets", dict).items():
+        number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
+        hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
+        leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
+        if leaves == 0 or leaves & (leaves - 1):
+            raise Untrue(f"expected a power of two of leaves of {asset}, got {leaves}")
 
 
 def check_proof(proof: Json, user: str, key: str | None) -> tuple[Object, dict[str, int]]:

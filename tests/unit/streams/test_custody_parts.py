@@ -59,7 +59,6 @@ class TestLocks:
             book.place(request())
         assert book.standing("r1") is Standing.RETURNED
 
-
     def test_of_those_that_are_over_the_last_are_remembered_and_all_that_stand(self, monkeypatch):
         monkeypatch.setattr(locks, "MOST_ENDED", 3)
         book = LockBook()
