@@ -1,4 +1,4 @@
-"""``m1cep custody attest|sign-statement``: the keys of vaults sign for a statement of what is owed, the signers' own key the statement."""
+"""``m1cep custody attest|sign-statement``: keys of vaults sign for a statement of what is owed, the signers' own key signs it."""
 
 from __future__ import annotations
 

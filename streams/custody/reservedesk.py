@@ -83,8 +83,7 @@ class ReserveDesk:
             reason = f"vault {ask.vault} signs for another ask: ask again in a minute"
             return [self._answer(ask, asks.Answered(ask.id, False, reason))]
         try:
-            if len(sealed) > MOST_LETTER:
-                raise CustodyError(f"the letter has {len(sealed)} characters, signers take {MOST_LETTER}")
+            _check_length(sealed)
             self._check(ask, publics.get(ask.vault))
         except CustodyError as error:
             return [self._answer(ask, asks.Answered(ask.id, False, str(error)[:1_000]))]
@@ -192,3 +191,8 @@ class ReserveDesk:
             self._kept = msgspec.convert(kept, Kept) if kept is not None else Kept()
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the state of reserves: {error}") from None
+
+
+def _check_length(sealed: str) -> None:
+    if len(sealed) > MOST_LETTER:
+        raise CustodyError(f"the letter has {len(sealed)} characters, signers take {MOST_LETTER}")
