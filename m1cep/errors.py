@@ -8,6 +8,7 @@ M1cepError
 ├── CustodyError   a request, message, log or state of custody that is refused: what was expected, what came
 │   └── PolicyError    a policy file that cannot be understood: line, column, caret, hint
 ├── LedgerError    a posting, event or chart of accounts that is refused: its code, what was expected, what came
+├── AlertStateError  a change of an alert's state, or a record of one, that is refused: what was expected, what came
 ├── PretradeError  limits, an order or a record of the pre-trade check that is refused: what was expected, what came
 └── RuleFailure    a rule failed while it ran: which one, and the SQL at fault
 """
@@ -126,6 +127,10 @@ class GridError(M1cepError):
 
 class PretradeError(M1cepError):
     """Limits, an order or a record that the pre-trade check refuses; the message says what was expected and what came."""
+
+
+class AlertStateError(M1cepError):
+    """A change of an alert's state, or a record of one, that is refused; the message says what was expected and what came."""
 
 
 class CustodyError(M1cepError):

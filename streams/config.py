@@ -72,7 +72,6 @@ def _absolute(value: object) -> object:
 
 Address = Annotated[str, AfterValidator(_checked_address)]
 Folder = Annotated[Path, BeforeValidator(_absolute)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def access_fault(settings: Settings) -> str:
@@ -120,8 +119,15 @@ class Settings(BaseSettings):
         state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
         signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
+        notify: file of where alerts go (TOML), of the agent notify.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0 is any free one.
-        web_port: of the web page; None means 8080, or the next free one.
+        web_port: of the worker's web server; None: 8080 or the next free one, and only where an agent has pages; 0: any one.
+        web_host: where it listens; anywhere but on this machine it needs a token.
+        web_token, web_token_file: what clients of the web server show, or a file of such tokens, each on a line: ``name:token``.
+        ready_broker_s: a worker is not ready when the broker has not answered for so long.
+        ready_lag_events: nor with more records than this still to read, of one agent.
+        ready_snapshot_age_s: nor when state that has changed was not saved for so long.
+        ready_replica_lag_s: nor when the ledger's replica is further behind.
         venue: where grids trade for real, as ccxt calls it; None: nowhere.
         venue_account: whose the key is: the grids of this account may use it, no other.
         venue_key, venue_secret, venue_secret_file, venue_password: of the key; the secret, or a file that holds it.
@@ -161,8 +167,16 @@ class Settings(BaseSettings):
     signer_passphrase: SecretStr | None = None
     signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
+    notify: Folder | None = None
     rpc_port: Annotated[int, Field(ge=0, le=65535)] = 50061
-    web_port: Port | None = None
+    web_port: Annotated[int, Field(ge=0, le=65535)] | None = None
+    web_host: str = "127.0.0.1"
+    web_token: SecretStr | None = None
+    web_token_file: Folder | None = None
+    ready_broker_s: Annotated[float, Field(gt=0)] = 5.0
+    ready_lag_events: Annotated[int, Field(ge=0)] = 100_000
+    ready_snapshot_age_s: Annotated[float, Field(gt=0)] = 60.0
+    ready_replica_lag_s: Annotated[float, Field(gt=0)] = 10.0
     venue: str | None = None
     venue_account: str | None = None
     venue_key: SecretStr | None = None

@@ -40,6 +40,8 @@ def _kept(days: int) -> dict[str, str]:
 _REKEYED = _kept(1) | {"max.message.bytes": str(16 * 1024 * 1024)}
 _FOREVER = {"cleanup.policy": "delete", "retention.ms": "-1"}
 _COMPACTED = {"cleanup.policy": "compact"}
+#: The newest of each key, and of keys that nobody writes any more nothing after a day.
+_STATUS = _kept(1) | {"cleanup.policy": "compact,delete"}
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,13 @@ BUILT_IN = (
     Topic("m1cep.accounts.v1", "account", _kept(7), is_input=True),
     Topic("m1cep.market.v1", "symbol", _kept(7), is_input=True),
     Topic(codec.ALERTS, "the rule's partition key"),
+    Topic(codec.SHADOW, "the rule's partition key", _kept(7)),
+    Topic(codec.ALERT_STATES, "alert id", _COMPACTED, partitions=1),
     Topic("m1cep.actions.v1", "account", is_input=True),
     Topic(codec.LATE),
     Topic(codec.DEAD_LETTERS),
     Topic("m1cep.rules.v1", "rule id", _COMPACTED, partitions=1),  # one partition: versions of all rules in one order
+    Topic(codec.STATUS, "worker", _STATUS, partitions=1),  # one partition: a reader has all workers at once
     Topic("m1cep.order-commands.v1", "grid", is_input=True),  # every one in the partition of its symbol
     Topic("m1cep.grid-log.v1", "grid", is_input=True),
     Topic("m1cep.paper-log.v1", "", _kept(1), is_input=True),

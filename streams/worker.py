@@ -15,7 +15,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -25,12 +25,16 @@ from streams.agents import AGENTS
 from streams.agents.context import AgentContext, WorkerOptions
 from streams.agents.outbox import Cluster, Outbox
 from streams.agents.stats import AgentStats, StatsFile
+from streams.agents.vitals import Vitals
 from streams.agents.watchdog import Watchdog
 from streams.errors import ServerError, UsageError
+from streams.readiness import is_ready
 from streams.rekey import all_rekeyed
+from streams.status import StatusWriter
 
 if TYPE_CHECKING:
     from streams.agents import Running
+    from streams.cache.copies import Copies
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +42,7 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S = 4.0
 _STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
+_OF_RULES = frozenset({"risk", "rekey"})
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -51,7 +56,6 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
-    options = _with_helpers(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -78,6 +82,9 @@ class _Worker:
         self._stats = options.stats
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
         self._running: list[Running] = []
+        copies = cast("Copies", options.lookups) if hasattr(options.lookups, "invalidations") else None
+        self._vitals = Vitals(options.group, self._stats, self._running, copies=copies)
+        self._status: StatusWriter | None = None
         self._failure: BaseException | None = None
         self._cluster = Cluster(None, {})
 
@@ -88,8 +95,10 @@ class _Worker:
         try:
             async with AsyncExitStack() as stack:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
+                await self._read_rules(stack)
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
+                await self._open_web(stack)
                 await self._serve(stop, outbox)
         except BaseException:
             self._mark("failed")
@@ -100,6 +109,23 @@ class _Worker:
             self._write_stats()
         _log.info("worker.stopped", agents=list(self._options.agents))
 
+    async def _read_rules(self, stack: AsyncExitStack) -> None:
+        """What was deployed decides what agents read: it is read before they are built."""
+        options = self._options
+        if options.live_rules and not _OF_RULES.isdisjoint(options.agents):
+            options = await self._with_deployed(options, stack)
+        self._options = _with_helpers(options)
+        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
+
+    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack) -> WorkerOptions:
+        from streams.rules.book import Book
+        from streams.rules.follow import Follower
+
+        deployed = Follower(options.client, Book(options.rules, options.streams))
+        stack.push_async_callback(deployed.stop)
+        await deployed.start()
+        return replace(options, rules=deployed.book.rules, deployed=deployed)
+
     async def _build(self, outbox: Outbox) -> None:
         options = self._options
         for name in options.agents:
@@ -107,15 +133,30 @@ class _Worker:
             self._running.append(await AGENTS[name](context))
         inputs = {topic for agent in self._running for topic in agent.topics}
         self._cluster = await outbox.look(sorted(inputs))  # what they write to shows when they write
+        self._vitals.broker_s = time.monotonic()
+
+    async def _open_web(self, stack: AsyncExitStack) -> None:
+        """The web server, where the user asked for it or an agent has pages."""
+        from streams.web.mount import has_pages, routes
+
+        options = self._options
+        if options.web.asked or has_pages(self._running):
+            from streams.web.server import WebServer
+
+            server = WebServer(options.web, routes(self._vitals, options.ready))
+            self._vitals.web = (await stack.enter_async_context(server)).url
 
     async def _serve(self, stop: asyncio.Event, outbox: Outbox) -> None:
         """Start the apps and wait for the end, whatever brings it."""
+        self._status = StatusWriter(self._vitals, lambda: is_ready(self._vitals, self._options.ready), outbox)
         tasks = {
             asyncio.create_task(stop.wait()),
             asyncio.create_task(self._watch_broker(outbox)),
             asyncio.create_task(self._watch_agents()),
             asyncio.create_task(Watchdog(self._running, outbox, self._options.stall_timeout_s).watch()),
             asyncio.create_task(self._tell()),
+            asyncio.create_task(self._vitals.beat()),
+            asyncio.create_task(self._status.run()),
             *(asyncio.create_task(agent.run()) for agent in self._running),
         }
         watched = tasks | {agent.failed for agent in self._running}
@@ -139,12 +180,12 @@ class _Worker:
 
     async def _watch_broker(self, outbox: Outbox) -> None:
         """Notice a broker that is gone, is another one, or has lost its topics; clients would silently go on trying."""
-        answered_s = time.monotonic()
+        self._vitals.broker_s = answered_s = time.monotonic()
         while True:
             await asyncio.sleep(_PROBE_EVERY_S)
             try:
                 self._compare(await asyncio.wait_for(outbox.look(self._cluster.partitions), _PROBE_EVERY_S * 2))
-                answered_s = time.monotonic()
+                self._vitals.broker_s = answered_s = time.monotonic()
             except (KafkaError, TimeoutError) as error:
                 _log.debug("broker.silent", error=repr(error))
             silent_s = time.monotonic() - answered_s
@@ -182,6 +223,8 @@ class _Worker:
                 await asyncio.wait_for(agent.stop(), _STOP_AFTER_FAILURE_S if self._failure else _STOP_TIMEOUT_S)
             except Exception as error:  # noqa: BLE001 - the reason of the end is known already, and this is not it
                 _log.debug("worker.stop_failed", agent=agent.name, error=repr(error))
+        if self._status is not None and self._failure is None:
+            await self._status.end()
 
     def _mark(self, state: str) -> None:
         for stats in self._stats.values():

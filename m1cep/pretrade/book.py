@@ -6,6 +6,7 @@ So that exposure is never counted too low while events are on their way:
     accepted here            open, until the order is announced; let go of when it is not within ``confirm_within_ms``
     cancel before its fills  a cancel says what was left: what was filled before it stays open until those fills come
     fill before its order    the position moves; the order is known as filled by so much when it comes
+    alert closed             it and its freeze stand against no order, until it is reopened; also where it comes after its closing
 
 Times are the caller's clock, in epoch ms; ``lapse`` is told up to when everything has been read, and lets go of nothing before.
 """
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: So many orders that are over, and fills, are remembered at least, to know their repetitions.
 REMEMBERED = 100_000
+#: So many alerts that are closed are remembered, with what they had brought upon accounts.
+MOST_CLOSED = 100_000
 #: So many notes of what is waited for, before those that are settled are looked for and thrown away.
 MOST_SETTLING = 10_000
 #: An account names so many of its alerts; whatever comes beyond them is one entry.
@@ -45,6 +48,9 @@ class Book:
         self.accounts: dict[str, Account] = {}
         self.markets: dict[str, Market] = {}
         self.over, self.fills, self.lifts = (Known(remembered) for _ in range(3))
+        #: By alert that is closed: account, what it was (a freeze or not), rule.
+        self.closed: dict[str, list[tuple[str, bool, str]]] = {}
+        self._stands: dict[str, set[str]] = {}  # accounts by alert
         self._waiting: deque[tuple[int, str, str]] = deque()
         self._settling: deque[tuple[int, str, str]] = deque()
         self._silent: deque[tuple[int, str]] = deque()  # accounts of which only the rate of their orders is left
@@ -104,14 +110,28 @@ class Book:
                 market.price, market.rank, market.given = price, rank, False
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
-        """An action of a rule froze an account; stands until it is lifted."""
-        if _key(account, alert_id) not in self.lifts:
-            _note(self._account(account).frozen, alert_id, rule)
+        """An action of a rule froze an account; stands until it is lifted or its alert closed."""
+        self._stand(account, alert_id, rule, freeze=True)
 
     def alerted(self, account: str, alert_id: str, rule: str) -> None:
-        """An alert that is so grave that it refuses orders; open until it is lifted."""
-        if _key(account, alert_id) not in self.lifts:
-            _note(self._account(account).alerts, alert_id, rule)
+        """An alert that is so grave that it refuses orders; stands until it is lifted or closed."""
+        self._stand(account, alert_id, rule, freeze=False)
+
+    def alert_closed(self, alert_id: str) -> None:
+        """A person has dealt with an alert: nothing that it brought stands, until it is reopened."""
+        closed = self.closed.setdefault(alert_id, [])
+        for name in self._stands.pop(alert_id, ()):
+            account = self.accounts[name]
+            for freeze, standing in ((True, account.frozen), (False, account.alerts)):
+                if (rule := standing.pop(alert_id, None)) is not None:
+                    closed.append((name, freeze, rule))
+        while len(self.closed) > MOST_CLOSED:  # told again, it stands again: what is forgotten refuses orders
+            del self.closed[next(iter(self.closed))]
+
+    def alert_reopened(self, alert_id: str) -> None:
+        """It is not dealt with after all."""
+        for account, freeze, rule in self.closed.pop(alert_id, ()):
+            self._stand(account, alert_id, rule, freeze=freeze)
 
     def lifted(self, account: str, alert_id: str) -> None:
         """A person has dealt with an alert: for good, also with what it brought and what of it is still on its way."""
@@ -120,6 +140,10 @@ class Book:
         if (known := self.accounts.get(account)) is not None:
             known.frozen.pop(alert_id, None)
             known.alerts.pop(alert_id, None)
+            if stands := self._stands.get(alert_id):
+                stands.discard(account)
+                if not stands:
+                    del self._stands[alert_id]
 
     def margin(self, account: str, event_id: str, time_ms: int, *, short: bool) -> None:
         """A report on an account's margin; the newest counts."""
@@ -201,6 +225,18 @@ class Book:
         self._move(account, symbol, position, 0, 0)
 
     # -- inside
+
+    def _stand(self, account: str, alert_id: str, rule: str, *, freeze: bool) -> None:
+        if _key(account, alert_id) in self.lifts:
+            return
+        if (closed := self.closed.get(alert_id)) is not None:
+            if (account, freeze, rule) not in closed:
+                closed.append((account, freeze, rule))
+            return
+        found = self._account(account)
+        _note(found.frozen if freeze else found.alerts, alert_id, rule)
+        if alert_id in found.frozen or alert_id in found.alerts:
+            self._stands.setdefault(alert_id, set()).add(account)
 
     def _account(self, name: str) -> Account:
         found = self.accounts.get(name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from m1cep.alert_states import AlertState, State
 from m1cep.errors import PretradeError
 from m1cep.model.time import parse_rfc3339
 from m1cep.pretrade.amounts import of_decimal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_048_576
 #: What the check reads: the streams it takes its facts from, and what rules have to say.
-KINDS = ("orders", "fills", "accounts", "market", "alerts", "actions")
+KINDS = ("orders", "fills", "accounts", "market", "alerts", "states", "actions")
 #: An action that takes back what an alert has brought upon an account.
 LIFT = "lift"
 
@@ -82,6 +83,7 @@ _TYPES: dict[str, type[msgspec.Struct]] = {
     "accounts": _Event,
     "market": _Market,
     "alerts": _Alert,
+    "states": AlertState,
     "actions": _Action,
 }
 _DECODE = {kind: msgspec.json.Decoder(found, strict=False).decode for kind, found in _TYPES.items()}
@@ -107,6 +109,7 @@ class Hearing:
             "accounts": self._event,
             "market": self._market,
             "alerts": self._alert,
+            "states": self._state,
             "actions": self._action,
         }
 
@@ -180,6 +183,12 @@ class Hearing:
         account = record.key.get("account") or record.row.get("account")
         if record.severity in self._grave and isinstance(account, str):
             self.book.alerted(account, record.id, record.rule)
+
+    def _state(self, record: AlertState, _now_ms: int) -> None:
+        if record.state is State.CLOSED:
+            self.book.alert_closed(record.alert)
+        else:
+            self.book.alert_reopened(record.alert)
 
     def _action(self, record: _Action, _now_ms: int) -> None:
         if record.account is None:

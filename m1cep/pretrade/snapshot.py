@@ -33,6 +33,7 @@ class _State(msgspec.Struct):
     over: list[list[str]]
     fills: list[list[str]]
     lifts: list[list[str]]
+    closed: dict[str, list[tuple[str, bool, str]]] = {}  # states of before alerts could be closed have none
 
 
 def dump(book: Book) -> bytes:
@@ -59,7 +60,7 @@ def dump(book: Book) -> bytes:
     prices = {
         symbol: (str(m.price), m.rank) for symbol, m in book.markets.items() if m.price is not None and not m.given
     }
-    state = _State(VERSION, accounts, prices, book.over.state(), book.fills.state(), book.lifts.state())
+    state = _State(VERSION, accounts, prices, book.over.state(), book.fills.state(), book.lifts.state(), book.closed)
     return msgspec.msgpack.encode(state)
 
 
@@ -88,6 +89,7 @@ def load(book: Book, data: bytes, now_ms: int, *, market: bool = True) -> None:
 def _fill(book: Book, state: _State, best_rank: int) -> None:
     for known, names in ((book.over, state.over), (book.fills, state.fills), (book.lifts, state.lifts)):
         known.load(names)
+    book.closed.update(state.closed)
     for symbol, (price, rank) in state.prices.items():
         book.price(symbol, int(price), min(rank, best_rank))
     for name, kept in state.accounts.items():

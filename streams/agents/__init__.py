@@ -121,6 +121,18 @@ async def _pretrade(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _dashboard(context: AgentContext) -> Running:
+    from streams.agents.dashboard import build
+
+    return await build(context)
+
+
+async def _notify(context: AgentContext) -> Running:
+    from streams.agents.notify import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -134,4 +146,6 @@ AGENTS = {
     "results": _results,
     "ledger": _ledger,
     "pretrade": _pretrade,
+    "dashboard": _dashboard,
+    "notify": _notify,
 }

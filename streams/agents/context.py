@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from streams import codec
 from streams.agents.solo import Solo
 from streams.errors import ServerError, ShellError
+from streams.readiness import ReadyLimits
 from streams.security import faust_credentials
 from streams.snapshots import open_store
 from streams.topics import create_missing, topic_ids, topics_by_other_keys
+from streams.web.access import WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
+    from streams.rules.follow import Follower
 
 #: What every agent writes to.
 OUTPUT_TOPICS = (codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE)
@@ -85,6 +88,7 @@ class WorkerOptions:
         cache_url: of the cache, for the agent that writes to it.
         markets: file of the paper exchange's markets; None: the packaged ones.
         limits: file of the pre-trade check's limits; None: the packaged ones.
+        targets: file of where alerts go, of the agent notify; None: nowhere.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
@@ -92,7 +96,9 @@ class WorkerOptions:
         custody: of a custody agent; None: no such agent is asked for.
         ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
+        statements: folder below which statements of what is owed are published, for the dashboard; None: it shows none.
         group: prefix of the agents' consumer groups.
+        live_rules: whether rules of the topic are run too; ``deployed``: reads them, made by the worker.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
         silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
@@ -102,6 +108,7 @@ class WorkerOptions:
         broker_timeout_s: the worker gives up on a broker that has been silent for so long.
         stall_timeout_s: a worker that stands still for so long while events come is ended (see :class:`Watchdog`).
         session_timeout_s, fetch_max_wait_ms: see :class:`BatchApp`.
+        web: where the web server listens, if there is one; ready: when the worker is.
     """
 
     agents: Sequence[str]
@@ -125,12 +132,18 @@ class WorkerOptions:
     cache_url: SecretStr | None = None
     markets: Path | None = None
     limits: Path | None = None
+    targets: Path | None = None
     rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     ledger: LedgerOptions | None = None
+    statements: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
+    live_rules: bool = False
+    deployed: Follower | None = None
+    web: WebOptions = field(default_factory=WebOptions)
+    ready: ReadyLimits = field(default_factory=ReadyLimits)
     stats: dict[str, AgentStats] = field(default_factory=dict)
 
     @property
@@ -154,6 +167,7 @@ class AgentContext:
         open_partition: OpenPartition,
         rules: Mapping[str, str],
         outputs: Sequence[str] = (),
+        before_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> Host:
         """The host of an agent, attached to a Faust app in the consumer group ``<group>-<agent>`` that is not started.
 
@@ -163,6 +177,7 @@ class AgentContext:
             open_partition: see :class:`Keeper`.
             rules: version by id of what its state depends on.
             outputs: topics that it writes to besides ``OUTPUT_TOPICS``.
+            before_restore: see :class:`Keeper`.
 
         Raises:
             ServerError: a topic does not exist.
@@ -185,7 +200,7 @@ class AgentContext:
         host = Host(
             agent,
             frozenset(inputs),
-            Keeper(agent, store, open_partition, ids, rules),
+            Keeper(agent, store, open_partition, ids, rules, before_restore),
             self.outbox,
             self.stats,
             flow=Flow(options.idle_timeout_s, options.silence_s, options.max_waiting),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,13 @@ class LedgerRunner:
         stats.commits += 1
         stats.dead_letters = sum(tally.refused.values())
         stats.duplicates["postings"] = tally.seen
+        stats.postings = Counter(
+            posted=tally.posted,
+            seen=tally.seen,
+            waiting=tally.waiting,
+            expired=tally.expired,
+            refused=stats.dead_letters,
+        )
 
     def _tell(self, loop: asyncio.AbstractEventLoop, letters: list[Message]) -> None:
         """From the thread that books: the letters are on Kafka when this returns."""

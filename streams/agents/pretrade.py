@@ -93,6 +93,11 @@ class Pretrade:
             await self._server.tell_health()
             await asyncio.sleep(_HEALTH_EVERY_S)
 
+    def unready(self) -> str | None:
+        """Why orders are not answered now; None: they are."""
+        fault = self._server.service.fault()
+        return None if fault is None else fault.reason
+
     def trouble(self) -> BaseException | None:
         """Nothing beside what ``run`` raises."""
         return self._feed.trouble()
@@ -168,7 +173,8 @@ async def build(context: AgentContext) -> Pretrade:
 
 
 def _topics(context: AgentContext, kinds: Sequence[str]) -> dict[str, str]:
-    streams, found = context.options.streams, {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
+    streams = context.options.streams
+    found = {codec.ALERTS: "alerts", codec.ALERT_STATES: "states", codec.ACTIONS: "actions"}
     for kind in kinds:
         if kind in found.values():
             continue

@@ -10,8 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from streams.agents.figures import RECORDS, Histogram, Latency
+from streams.agents.vitals import Rate
+from streams.rules.record import our_version
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+
+@dataclass(slots=True)
+class RuleStats:
+    """What a rule has done in this worker, over all its partitions.
+
+    Attributes:
+        mode: active, shadow, quarantined or disabled; ``reason``: of the quarantine; ``since_ms``: it is so.
+        origin: file or topic; ``stamp_ms``: time of the record of the rules topic that says so, 0 of a file's rule.
+        events: rows of its source that it was given; ``matches``: its alerts, and what was suppressed.
+        open: matches that have begun and are not decided; ``keys``: of which something is remembered.
+        busy_us: time spent in it, reckoned from a sample of the batches.
+    """
+
+    id: str
+    version: str
+    severity: str
+    mode: str = "active"
+    events: int = 0
+    matches: int = 0
+    alerts: int = 0
+    open: int = 0
+    keys: int = 0
+    busy_us: float = 0.0
+    reason: str | None = None
+    origin: str = "file"
+    stamp_ms: int = 0
+    since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"busy_us": round(self.busy_us)}
 
 
 @dataclass(slots=True)
@@ -37,6 +74,15 @@ class AgentStats:
         replica_lag_s: age of the ledger's replica, of several shards the oldest; infinite (null in the file) while nobody
             answers, None (not in the file) where nobody looks.
         snapshot_busy_s: seconds in which no event was processed because state was being copied.
+        snapshot_s: of copying and storing, each.
+        snapshot_age_s: by partition, since when something has changed that is not saved; 0 when nothing has.
+        rules: by id.
+        watermark_lag_ms: by topic/partition, how far event time is behind the clock; only where events are of now.
+        latency: of alerts, from the time of the record that decided them to the broker's acknowledgement.
+        batch_records: records of each batch.
+        dead_by_topic: of ``dead_letters``, those whose topic is known.
+        grids: by name, as ``Grid.summary`` has it.
+        postings: of the ledger, by what came of them.
     """
 
     state: str = "starting"
@@ -66,11 +112,26 @@ class AgentStats:
     lookups_changes: int = 0
     lookups_refused: int = 0
     replica_lag_s: float | None = None
+    snapshot_s: Histogram = field(default_factory=Histogram)
+    snapshot_age_s: dict[int, float] = field(default_factory=dict)
+    rules: dict[str, RuleStats] = field(default_factory=dict)
+    watermark_lag_ms: dict[str, int] = field(default_factory=dict)
+    latency: Latency = field(default_factory=Latency)
+    batch_records: Histogram = field(default_factory=lambda: Histogram(RECORDS))
+    dead_by_topic: Counter[str] = field(default_factory=Counter)
+    grids: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    postings: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def unsaved_s(self) -> float:
+        """The age of the oldest state that has changed and is not saved."""
+        return max(self.snapshot_age_s.values(), default=0.0)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "state": self.state,
+            "m1cep": our_version(),
             "ready": self.state == "ready",
             "assigned": self.assigned,
             "events": self.events.total(),
@@ -99,6 +160,7 @@ class AgentStats:
             "snapshot_failures": self.snapshot_failures,
             "snapshot_bytes": sum(self.snapshot_bytes.values()),
             "snapshot_busy_s": round(self.snapshot_busy_s, 3),
+            "unsaved_s": round(self.unsaved_s, 3),
             "lookups": self.lookups,
             "lookups_current": self.lookups_current,
             "lookups_changes": self.lookups_changes,
@@ -124,22 +186,18 @@ class StatsFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._started_s = time.time()
-        self._before: tuple[float, int] | None = None
+        self._rate = Rate()
 
     def write(self, agents: dict[str, AgentStats]) -> None:
         """Replace the file."""
         now_s = time.time()
         events = sum(stats.events.total() for stats in agents.values())
-        rate = 0.0
-        if self._before and now_s > self._before[0]:
-            rate = (events - self._before[1]) / (now_s - self._before[0])
-        self._before = (now_s, events)
         body = {
             "pid": os.getpid(),
             "time_s": round(now_s, 3),
             "uptime_s": round(now_s - self._started_s, 3),
             "ready": bool(agents) and all(stats.state == "ready" for stats in agents.values()),
-            "events_per_s": round(rate, 1),
+            "events_per_s": round(self._rate.of(events, now_s), 1),
             "agents": {name: stats.as_dict() for name, stats in agents.items()},
         }
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")

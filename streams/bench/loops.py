@@ -26,7 +26,7 @@ BUDGET_S = 20.0  # one measurement is broken off after so long
 
 
 class _Runs:
-    """Rows of one key: runs of new orders, each ended by a cancel that fits nothing, the last by one that fits."""
+    """Rows of one key: runs of new orders, each ended by a cancel that completes a match with all of them."""
 
     def __init__(self, rows: int) -> None:
         row = load_streams()["orders"].row_type
@@ -39,8 +39,7 @@ class _Runs:
         period = length + 1
         rows = self.new[: len(self.new) // period * period]
         for n in range(length, len(rows), period):
-            rows[n] = self._cancel(event_id=f"o{n}", qty=0.5, ts=n)
-        rows[-1] = self._cancel(event_id=f"o{len(rows) - 1}", qty=3.0, ts=len(rows) - 1)
+            rows[n] = self._cancel(event_id=f"o{n}", qty=3.0, ts=n)
         return rows
 
 
@@ -48,7 +47,7 @@ def length(setup: Setup) -> Section:
     """`A+ B` where A+ is 10, 100 ... 100 000 rows long."""
     runs = _Runs(max(setup.sizes.long_rows, max(setup.sizes.lengths) + 1))
     cases = {f"{n:,} rows": runs.of(n) for n in setup.sizes.lengths}
-    title = "one match of A+ B with AVG(A.qty), the engine alone: cost by the length of the run"
+    title = "matches of A+ B with AVG(A.qty), the engine alone: cost an event by the rows of a match"
     flat = most("longest_over_shortest", LONGEST_OVER_SHORTEST)
     return _cases("length", title, LONG_MATCH, cases, flat, setup)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def list_(
 
 @app.command(epilog="Example: m1cep topics tail m1cep.alerts.v1 --from-beginning --max 10")
 def tail(
-    topic: Annotated[str, typer.Argument(help="Name of the topic.")],
+    topic: Annotated[str, typer.Argument(help="Name of the topic.", autocompletion=complete.topics)],
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest record, not with the next one.")
     ] = False,
@@ -107,7 +108,7 @@ def tail(
 
     settings = load_settings()
     try:
-        for count, record in enumerate(_records(settings, topic, from_beginning=from_beginning), start=1):
+        for count, record in enumerate(read_records(settings, topic, from_beginning=from_beginning), start=1):
             typer.echo(orjson.dumps(as_object(record)) if as_json else _for_reading(record))
             if count == max_records:
                 return
@@ -118,7 +119,7 @@ def tail(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _records(settings: Settings, topic: str, *, from_beginning: bool) -> Iterator[ConsumerRecord]:
+def read_records(settings: Settings, topic: str, *, from_beginning: bool) -> Iterator[ConsumerRecord]:
     """The topic's records, for ever.
 
     Raises:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import completion as complete
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -24,9 +26,9 @@ _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
-_WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_RULES = frozenset({"risk", "rekey", "dashboard"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
-_WITHOUT_STREAMS = frozenset({"signer", "custody"})
+_WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -39,7 +41,9 @@ StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as on
 
 
 def worker(  # noqa: PLR0913, PLR0917 - the options of a command
-    agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
+    agents: Annotated[
+        str, typer.Option(help="Agents to run, separated by commas.", autocompletion=complete.agents)
+    ] = "risk",
     rules: Rules = None,
     streams: Streams = None,
     lookups: Lookups = None,
@@ -48,6 +52,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     limits: Annotated[
         Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
+    ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Where alerts go (TOML), of the agent notify; default: M1CEP_NOTIFY.")
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
@@ -74,9 +81,23 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Of the agent ledger: book on although records were deleted from the topics before they were booked."
         ),
     ] = False,
+    statements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which `m1cep ledger prove` publishes: what the agent dashboard shows of reserves."
+        ),
+    ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
+    web_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            help="Serve /metrics, /healthz and /readyz on this port; 0: any free one. Default: M1CEP_WEB_PORT, else not.",
+        ),
+    ] = None,
     stats_file: StatsFile = None,
     stats_every_ms: Annotated[int, typer.Option(min=10, help="How often --stats-file is rewritten.")] = 1000,
     idle_timeout_ms: Annotated[
@@ -103,6 +124,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")] = False,
 ) -> None:
     """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
 
@@ -116,14 +138,16 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     from streams.files import load_rules, load_streams
     from streams.gateways.access import venue_access
     from streams.logs import configure_logs
+    from streams.readiness import ready_limits
+    from streams.web.access import web_options
     from streams.worker import run_worker
 
     if log_level not in ("debug", "info", "warning", "error"):
         raise UsageError(f"--log-level expects debug, info, warning or error, got {log_level!r}")
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
-    settings = load_settings(lookups=lookups)
-    configure_logs(log_level)
+    settings = load_settings(lookups=lookups, web_port=web_port)
+    configure_logs(log_level, json=as_json or None)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)
@@ -134,11 +158,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             WorkerOptions(
                 agents=names,
                 rules=compiled,
+                live_rules=True,
                 streams=declared,
                 lookups=library,
                 cache_url=settings.cache_url,
                 markets=markets,
                 limits=limits,
+                targets=targets or settings.notify,
                 rpc_port=settings.rpc_port,
                 custody=_custody(
                     settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
@@ -146,10 +172,13 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 venue=venue_access(settings),
                 client=settings.client_settings(),
                 ledger=_ledger(settings, chart, pass_over_lost) if "ledger" in names else None,
+                statements=statements,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,
                 group=group,
+                web=web_options(settings),
+                ready=ready_limits(settings),
                 stats_file=stats_file,
                 stats_every_s=stats_every_ms / 1000,
                 idle_timeout_s=idle_timeout_ms / 1000,

@@ -53,6 +53,7 @@ from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
 from streams.custody.bookings import Bookings
+from streams.custody.counting import CHANGES, count
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
@@ -347,12 +348,14 @@ class CoordinatorMachine:
         return heard
 
     def _say(self, said: Propose | AskCommitment | AskShare | Status | Refused) -> None:
+        count("coordinator", said)
         body = encode(said).decode()
         name = said.request.id if isinstance(said, Propose) else said.request_id
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
         if isinstance(said, Status):
+            CHANGES.labels(said.state.value).inc()
             self._board.touch(name)
             self._desk.hear(said)
             if said.state.ended:

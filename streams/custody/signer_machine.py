@@ -8,6 +8,7 @@
     releases   coordinator   Status
     signer-N   signers       what is dealt to this one
     alerts, actions, accounts: the platform's own records, of whoever may write there
+    alert-states: reopened by whoever may write there, closed by people whom the policy names, with their signatures
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import bookings, policies, reserving, rites
 from streams.custody.ceremonies import Ceremonies
+from streams.custody.counting import count
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
 from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
 from streams.custody.owners import owner_address, owner_keys
-from streams.custody.platform import ACCOUNTS, PLATFORM, chains_by_asset, platform_fact
+from streams.custody.platform import ACCOUNTS, PLATFORM, chains_by_asset, facts_of_state, platform_fact
 from streams.custody.policies import newest_policy
 from streams.custody.reserving import Newest, ReserveSigner
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
@@ -62,7 +64,16 @@ _FORGET_EVERY_MS = 3_600_000
 
 def topics(number: int, *, audit: bool = False) -> tuple[str, ...]:
     """What a signer reads; with the audit log where the roster has a key for its heads."""
-    return (ROUNDS, RELEASES, signer_topic(number), codec.ALERTS, codec.ACTIONS, ACCOUNTS, *([LOG] if audit else []))
+    return (
+        ROUNDS,
+        RELEASES,
+        signer_topic(number),
+        codec.ALERTS,
+        codec.ALERT_STATES,
+        codec.ACTIONS,
+        ACCOUNTS,
+        *([LOG] if audit else []),
+    )
 
 
 class _State(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,6 +128,9 @@ class SignerMachine:
         try:
             if topic in PLATFORM:
                 return self._fact(platform_fact(topic, record, self._listed_chains))
+            if topic == codec.ALERT_STATES:
+                facts = facts_of_state(record, self._policy, self._clock_ms())
+                return [message for fact in facts for message in self._fact(fact)]
             sender, about = outside(record.value) or ("", "")
             if about in {"request", "head", reserving.ABOUT} and sender != COORDINATOR:
                 return []  # what signers say to the coordinator; to open all of it would take as long as to sign
@@ -288,6 +302,7 @@ class SignerMachine:
 
     def _say(self, answers: Sequence[Any]) -> list[Message]:
         for one in answers:
+            count("signer", one)
             if self._roster.audit is not None and isinstance(one, Share):
                 self._witness.gave(one.request_id, one.share, self._clock_ms())
         return [self._pen.write(ROUNDS, one.request_id, "request", encode(one).decode()) for one in answers]

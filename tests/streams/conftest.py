@@ -19,14 +19,14 @@ from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
-ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results")
+ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results", "closer", "notify")
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
 #: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
-PATIENCE = 4
+PATIENCE = 1
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}
@@ -149,22 +149,26 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
-@pytest.fixture
-def command_env(home):
-    """The environment of the commands that a test starts: no settings but the home folder."""
+def clean_env(home):
+    """The environment without settings but the home folder."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     return env | {PREFIX + "HOME": str(home), "NO_COLOR": "1", "COLUMNS": "200"}
 
 
 @pytest.fixture
-def m1cep(command_env, tmp_path):
-    """Runs ``m1cep ARGUMENTS`` to its end: ``m1cep("topics", "list", M1CEP_BROKER=...)``."""
+def command_env(home):
+    """The environment of the commands that a test starts: no settings but the home folder."""
+    return clean_env(home)
 
-    def run(*arguments, timeout_s=60, **env):
+
+def runner(env, folder):
+    """Runs ``m1cep ARGUMENTS`` to its end, in a folder."""
+
+    def run(*arguments, timeout_s=60, **more):
         return subprocess.run(
             [*M1CEP, *map(str, arguments)],
-            env=command_env | env,
-            cwd=tmp_path,
+            env=env | more,
+            cwd=folder,
             capture_output=True,
             text=True,
             timeout=timeout_s * PATIENCE,
@@ -172,6 +176,19 @@ def m1cep(command_env, tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def m1cep(command_env, tmp_path):
+    """Runs ``m1cep ARGUMENTS`` to its end: ``m1cep("topics", "list", M1CEP_BROKER=...)``."""
+    return runner(command_env, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def m1cep_of_module(tmp_path_factory):
+    """As ``m1cep``, for what several tests of a module look at."""
+    folder = tmp_path_factory.mktemp("commands")
+    return runner(clean_env(folder / "home"), folder)
 
 
 @pytest.fixture

@@ -154,6 +154,7 @@ def test_from_a_key_to_a_release_though_everybody_is_killed_once(custody, eventu
     assert "is broken at entry" in here.do("audit", file, code=1)
 
 
+@pytest.mark.embedded_only("it is about Safes; custody on Kafka is in tests/faults and with its grants")
 def test_a_safe_whose_owners_are_the_signers(custody, eventually, tmp_path):
     try:
         safe_code(tmp_path / "home" / "safe")

@@ -144,6 +144,7 @@ def test_what_the_commands_refuse(kafka, grids, m1cep, spec, tmp_path):
     assert (done.returncode, "there is or was a grid 'btc' already" in done.stderr) == (1, True)
 
 
+@pytest.mark.embedded_only("the way to a halt is the same on both; grids live on Kafka from command to command")
 def test_an_alert_with_the_action_halts_the_grids_of_the_account(kafka, grids, m1cep, spec, eventually, tmp_path):
     rules = tmp_path / "rules"
     rules.mkdir()

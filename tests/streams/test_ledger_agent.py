@@ -126,6 +126,7 @@ def test_vaults_are_booked_from_custodys_letters_and_forged_ones_are_not(postgre
     assert [json.loads(record.value)["reason"].partition(":")[0] for record in kafka.read(DEAD)] == ["bad_letter"]
 
 
+@pytest.mark.embedded_only("it is about the database")
 def test_without_a_database_or_a_ledger_in_it_the_agent_says_so(postgres, kafka, m1cep):
     worker = ("worker", "--agents", "ledger")
     said = m1cep(*worker, M1CEP_BROKER=kafka.address)

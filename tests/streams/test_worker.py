@@ -61,6 +61,7 @@ def test_what_waits_for_its_turn_and_open_patterns_outlive_a_stop(kafka, rule, w
     assert [(r["first_id"], r["last_id"]) for r in threes] == [(f"o{n}", f"o{n + 2}") for n in range(0, 99, 3)]
 
 
+@pytest.mark.embedded_only("it is about PostgreSQL")
 def test_open_patterns_outlive_a_kill_in_postgresql_and_its_password_is_nowhere(
     kafka, rule, worker, eventually, postgres, tmp_path
 ):

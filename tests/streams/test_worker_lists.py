@@ -53,6 +53,7 @@ def told(kafka, rule):
     return [a for a in map(json.loads, (r.value for r in records)) if a["rule"] == rule]
 
 
+@pytest.mark.embedded_only("it is about the cache")
 def test_a_killed_cache_stops_no_rule_and_what_is_declared_holds_until_it_is_back(
     kafka, cache, change, rule, worker, eventually
 ):
@@ -97,6 +98,7 @@ def test_a_killed_cache_stops_no_rule_and_what_is_declared_holds_until_it_is_bac
     assert running.end()[0] == 0
 
 
+@pytest.mark.embedded_only("it is about the cache")
 def test_without_cache_and_without_anything_known_it_does_not_start(kafka, cache, rule, worker):
     url = cache.url.get_secret_value()
     cache.stop()
@@ -107,6 +109,7 @@ def test_without_cache_and_without_anything_known_it_does_not_start(kafka, cache
     assert cache.url.get_secret_value().split(":")[2].split("@")[0] not in err
 
 
+@pytest.mark.embedded_only("it is about the cache")
 def test_a_parameter_that_rules_cannot_read_is_refused_told_and_changes_nothing_else(
     kafka, cache, change, rule, worker, eventually
 ):

@@ -9,6 +9,7 @@ records     records of the other topics as such events
 facts       accounts and vaults as a signer knows them
 decide      guards, then the first rule that matches
 approvals   what people sign: requests, changes of the policy
+closings    what people sign: that an alert is dealt with
 """
 
 from m1cep.custody.policy.approvals import Approval, ChangeApproval, change_policy, settle

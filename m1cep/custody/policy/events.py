@@ -71,10 +71,17 @@ class AlertRaised(_Event, frozen=True):
 
 
 class AlertClosed(_Event, frozen=True):
-    """A person has dealt with it. For good: the same alert does not open again."""
+    """A person has dealt with it: for good, unless it is reopened later."""
 
     alert_id: Name
     by: Name
+    time_ms: Millis
+
+
+class AlertReopened(_Event, frozen=True):
+    """It is not dealt with after all: it, and what it has brought upon the account, stand again until a later closing."""
+
+    alert_id: Name
     time_ms: Millis
 
 
@@ -94,7 +101,7 @@ class Held(_Event, frozen=True):
 
 
 class Lifted(_Event, frozen=True):
-    """An action is over, for good."""
+    """An action is over: for good, unless its alert is reopened later."""
 
     action_id: Name
     by: Name
@@ -190,6 +197,7 @@ class LockSettled(_Event, frozen=True):
 FactEvent: TypeAlias = (
     AlertRaised
     | AlertClosed
+    | AlertReopened
     | Held
     | Lifted
     | CredentialChanged

@@ -1,7 +1,7 @@
 """What a signer knows of accounts and vaults, built from events and nothing else.
 
-Events may come twice and in any order: for every thing there is a word that wins (closed over raised, the newest over older ones,
-released over reserved), so the same set of events gives the same facts.
+Events may come twice and in any order: for every thing there is a word that wins (closed over raised, the later of
+closed and reopened, the newest over older ones, released over reserved), so the same set of events gives the same facts.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import msgspec
 from m1cep.custody.policy.events import (
     AlertClosed,
     AlertRaised,
+    AlertReopened,
     Credential,
     CredentialChanged,
     DestinationListed,
@@ -43,7 +44,8 @@ class _State(msgspec.Struct):
 
     Attributes:
         alerts, holds: those that were raised and not closed.
-        closed: ids of alerts and of holds that are over, with the time of that.
+        closed: ids of alerts and of holds that are over, with the time of that; reopened: the same of alerts that are not over.
+        over: those that were raised and closed, which come back when they are reopened.
         credentials: by account and kind of change, when the last one was.
         listed: by account, chain and destination, the last change.
         spendings: by request.
@@ -55,6 +57,8 @@ class _State(msgspec.Struct):
     alerts: dict[str, AlertRaised] = {}
     holds: dict[str, Held] = {}
     closed: dict[str, int] = {}
+    reopened: dict[str, int] = {}
+    over: dict[str, AlertRaised | Held] = {}
     credentials: dict[str, dict[Credential, int]] = {}
     listed: dict[str, dict[str, DestinationListed]] = {}
     spendings: dict[str, Spending] = {}
@@ -86,15 +90,19 @@ class Facts:
         state = self._state
         match event:
             case AlertRaised():
-                self._open(state.alerts, "alert", event.alert_id, event)
+                self._raise("alert", event.alert_id, event)
             case AlertClosed():
                 _close(state.closed, f"alert {event.alert_id}", event.time_ms)
-                state.alerts.pop(event.alert_id, None)
+                self._place("alert", event.alert_id)
+            case AlertReopened():
+                _close(state.reopened, event.alert_id, event.time_ms)
+                self._place("alert", event.alert_id)
+                self._place("hold", event.alert_id)
             case Held():
-                self._open(state.holds, "hold", event.action_id, event)
+                self._raise("hold", event.action_id, event)
             case Lifted():
                 _close(state.closed, f"hold {event.action_id}", event.time_ms)
-                state.holds.pop(event.action_id, None)
+                self._place("hold", event.action_id)
             case CredentialChanged():
                 changes = state.credentials.setdefault(event.account, {})
                 changes[event.credential] = max(event.time_ms, changes.get(event.credential, 0))
@@ -112,9 +120,26 @@ class Facts:
             case LockSettled():
                 _close(state.settled, event.request_id, event.time_ms)
 
-    def _open(self, kept: dict[str, Any], thing: str, name: str, event: Any) -> None:
-        if f"{thing} {name}" not in self._state.closed:
-            _keep_larger(kept, name, event)
+    def _raise(self, thing: str, name: str, event: AlertRaised | Held) -> None:
+        key, standing = f"{thing} {name}", self._standing(thing)
+        if key in self._state.over:
+            _keep_larger(self._state.over, key, event)
+        else:
+            _keep_larger(standing, name, event)
+        self._place(thing, name)
+
+    def _place(self, thing: str, name: str) -> None:
+        """Put an alert or hold where it belongs: among those that stand, or those that are over."""
+        key, state, standing = f"{thing} {name}", self._state, self._standing(thing)
+        ended = state.closed.get(key)
+        if ended is not None and ended > state.reopened.get(name, -1):
+            if name in standing:
+                state.over[key] = standing.pop(name)
+        elif key in state.over:
+            standing[name] = state.over.pop(key)
+
+    def _standing(self, thing: str) -> dict[str, Any]:
+        return self._state.alerts if thing == "alert" else self._state.holds
 
     def _balance(self, event: VaultBalance) -> None:
         balances = self._state.balances
@@ -218,6 +243,13 @@ class Facts:
         state = self._state
         state.forgotten_ms = max(state.forgotten_ms, before_ms)
         state.closed = {key: ms for key, ms in state.closed.items() if ms >= before_ms}
+        # Of what stands it is kept however old it is: else an old closing that is said again would end it.
+        state.reopened = {
+            name: ms
+            for name, ms in state.reopened.items()
+            if ms >= before_ms or name in state.alerts or name in state.holds
+        }
+        state.over = {key: one for key, one in state.over.items() if key in state.closed}
         state.spendings = {
             key: one for key, one in state.spendings.items() if one.time_ms >= before_ms or one.spent is Spent.RESERVED
         }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from m1cep.custody.policy.reader import Node
 
-_KEYS = ("version", "summary", "people", "groups", "change", "refuse_alerts", "rules")
+_KEYS = ("version", "summary", "people", "groups", "change", "refuse_alerts", "close_alerts", "rules")
 _NEEDED = ("version", "people", "groups", "change", "rules")
 _RULE_KEYS = ("name", "when", "then", "group", "count", "reason")
 _PUBLIC_KEY = re.compile(r"([0-9a-f]{2}){32,65}")
@@ -48,6 +48,10 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
     change_fields = found["change"].fields(("group", "count"), ("group", "count"))
     change = _approvers(change_fields["group"], change_fields["count"], groups, least=2)
     least = found["refuse_alerts"].word(Severity) if "refuse_alerts" in found else Severity.CRITICAL
+    closers = None
+    if "close_alerts" in found:
+        closing = found["close_alerts"].fields(("group", "count"), ("group", "count"))
+        closers = _approvers(closing["group"], closing["count"], groups, least=1)
     return Policy(
         hash=sha256(content).hexdigest(),
         version=found["version"].whole(1),
@@ -55,6 +59,7 @@ def parse_policy(text: str, name: str = "policy") -> Policy:
         groups=groups,
         change=change,
         refuse_alerts=least,
+        close_alerts=closers,
         rules=_rules(found["rules"], groups),
         text=text,
     )

@@ -81,6 +81,7 @@ class Policy:
         groups: names of people by group.
         change: who has to approve of another policy; two at least.
         refuse_alerts: least severity of an open alert on the account for which a request is rejected.
+        close_alerts: who may close alerts, and how many of them it takes; None: nobody of the policy.
         rules: the first that matches decides; the last blocks what is left.
         text: the file.
     """
@@ -91,5 +92,6 @@ class Policy:
     groups: Mapping[str, tuple[str, ...]]
     change: Approvers
     refuse_alerts: Severity
+    close_alerts: Approvers | None
     rules: tuple[PolicyRule, ...]
     text: str

@@ -382,6 +382,67 @@ def test_an_accepted_order_is_rejected_when_asked_again_after_a_freeze(here):
     assert codes(world.check(buy("ann", "1", "1"))) == [Code.FROZEN]
 
 
+def state(of, to):
+    return raw(alert=of, rule="takeover", key={}, state=to, by="ann", time_ms=1)
+
+
+def rejected(world):
+    return codes(world.check(buy("ann", "1", "1"), dry_run=True))
+
+
+BOTH = [Code.FROZEN, Code.ALERT]
+
+
+def test_an_alert_refuses_orders_until_it_is_closed_and_again_when_it_is_reopened(here):
+    world = here()
+    for kind, record in (("actions", freeze("a1")), ("alerts", alert("a1", "critical", account="ann"))):
+        world.hear(kind, record)
+    for to in ("open", "acknowledged"):
+        world.hear("states", state("a1", to))
+        assert rejected(world) == BOTH
+    world.hear("states", state("a2", "closed"))  # another one
+    assert rejected(world) == BOTH
+    world.hear("states", state("a1", "closed"))
+    assert rejected(world) == []
+    world.hear("actions", freeze("a1"))  # once more, after its closing
+    world.hear("states", state("a1", "closed"))
+    assert rejected(world) == []
+    world.hear("states", state("a1", "open"))
+    assert rejected(world) == BOTH
+
+
+def test_a_closing_that_comes_before_its_alert_counts_and_survives_a_restart(here):
+    world = here()
+    world.hear("states", state("a1", "closed"))
+    world.hear("alerts", alert("a1", "critical", account="ann"))
+    assert rejected(world) == []
+    again = here()
+    snapshot.load(again.book, snapshot.dump(world.book), 0)
+    again.hear("actions", freeze("a1"))
+    assert rejected(again) == []
+    again.hear("states", state("a1", "open"))
+    assert rejected(again) == BOTH
+
+
+def test_what_stood_at_a_restart_can_be_closed_after_it(here):
+    world = here()
+    world.hear("actions", freeze("a1"))
+    again = here()
+    snapshot.load(again.book, snapshot.dump(world.book), 0)
+    assert rejected(again) == [Code.FROZEN]
+    again.hear("states", state("a1", "closed"))
+    assert rejected(again) == []
+
+
+def test_who_was_lifted_stays_so_though_the_alert_is_closed_and_reopened(here):
+    world = here()
+    world.hear("actions", freeze("a1"))
+    world.hear("actions", lift("a1"))
+    for to in ("closed", "open"):
+        world.hear("states", state("a1", to))
+        assert rejected(world) == []
+
+
 def test_an_account_names_only_so_many_alerts_and_stays_frozen_by_the_others(here):
     world = here()
     for n in range(MOST_ALERTS + 50):
@@ -451,6 +512,8 @@ def test_parameters_are_limits_by_account_and_count_as_soon_as_they_change(here)
         ("alerts", b'{"id":"a"}'),
         ("actions", raw(id="l", action="lift", account="ann")),
         ("actions", b"x" * (1 << 21)),
+        ("states", None),
+        ("states", state("a1", "gone")),
     ],
 )
 def test_a_record_that_does_not_fit_is_refused_and_changes_nothing(here, kind, record):

@@ -5,14 +5,19 @@ import json
 
 import msgspec
 import pytest
-from custodians import CHAINS, Custodians
+from custodians import CHAINS, POLICY, Custodians
 from nacl.signing import SigningKey
 
+from m1cep.alert_states import AlertState, Closing
+from m1cep.alert_states import State as AlertStateWord
 from m1cep.custody.chains.interface import state_to_json
 from m1cep.custody.frost import ED25519, several
 from m1cep.custody.frost.errors import EncodingError
+from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.signing import Commitment as SaidCommitment
 from m1cep.custody.frost.signing import SignatureShare
+from m1cep.custody.policy import parse_policy
+from m1cep.custody.policy.closings import closing_message
 from m1cep.custody.policy.events import AlertClosed, Lifted, Severity, Spending, Spent, VaultBalance
 from m1cep.custody.requests import State
 from m1cep.custody.requests.messages import (
@@ -31,7 +36,7 @@ from m1cep.custody.requests.messages import (
 from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.chains.local import open_local
-from streams.custody.mail import RELEASES, ROUNDS
+from streams.custody.mail import RELEASES, ROUNDS, Pen
 from streams.custody.roster import Vault
 from streams.custody.shares import GroupCrypto, signatures_of
 from streams.custody.signer_machine import ACCOUNTS, SignerMachine
@@ -329,6 +334,91 @@ def test_an_open_alert_of_the_platform_rejects_with_its_id_until_somebody_who_ma
     assert world.state(allowed) is State.SIGNED
 
 
+def with_closers(world, count=1):
+    """The policy lets officers close alerts, whose keys are here."""
+    pens = {name: Pen(name, Secret(bytes([n]) * 32)) for n, name in enumerate(("carol", "dave", "mallory"), 1)}
+    text = POLICY.replace("rules:", f"close_alerts: {{group: officers, count: {count}}}\nrules:")
+    for name, old in (("carol", "ca"), ("dave", "da")):
+        text = text.replace(old * 32, pens[name].verify_key.hex())
+    for number in world.numbers:
+        world.signer(number)._policy = parse_policy(text)
+    return pens
+
+
+def stated(world, state, *pens, alert="a7", time_ms=None, of="a7"):
+    """A record of an alert's state at signer 1, signed by some."""
+    time_ms = world.now_ms if time_ms is None else time_ms
+    words = [Closing(pen.sender, time_ms) for pen in pens]
+    signed = tuple(
+        Closing(pen.sender, time_ms, pen.sign(closing_message(of, word)).hex())
+        for pen, word in zip(pens, words, strict=True)
+    )
+    value = AlertState(
+        alert, "takeover", {"account": "alice"}, AlertStateWord(state), "somebody", time_ms, "", signed
+    ).to_json()
+    world.signer(1).take(codec.ALERT_STATES, 0, record(value))
+    return value
+
+
+@pytest.fixture
+def alarmed(world):
+    """Alice is frozen by an alert; is it so still?"""
+    hold = {"id": "a7", "action": "freeze_account", "account": "alice", "event_time_ms": 5}
+    world.signer(1).take(codec.ALERTS, 0, record(json.dumps(ALERT).encode()))
+    world.signer(1).take(codec.ACTIONS, 0, record(json.dumps(hold).encode()))
+
+    def so():
+        facts = world.signer(1).signer.facts
+        alerts, holds = facts.open_alerts("alice", Severity.LOW), facts.holds("alice")
+        assert len(alerts) == len(holds)
+        return bool(alerts)
+
+    return so
+
+
+def test_a_closing_that_nobody_signed_ends_nothing_at_a_signer_and_one_of_whom_the_policy_names_does(world, alarmed):
+    pens = with_closers(world)
+    for signers, changes in (
+        ((), {}),
+        ((pens["mallory"],), {}),  # whom the policy does not name
+        ((pens["carol"],), {"of": "a8"}),  # of another alert
+        ((pens["carol"],), {"time_ms": world.now_ms + 3_600_000}),  # so that no reopening could be later
+    ):
+        stated(world, "closed", *signers, **changes)
+        assert alarmed()
+    stated(world, "closed", pens["carol"])
+    assert not alarmed()
+
+
+def test_whoever_may_write_can_reopen_an_alert_and_the_old_closing_said_again_does_not_close_it(world, alarmed):
+    pens = with_closers(world)
+    closing = stated(world, "closed", pens["carol"])
+    world.now_ms += 10
+    stated(world, "open", time_ms=world.now_ms + 10**10)  # a time in the future is not taken at its word
+    assert alarmed()
+    world.signer(1).take(codec.ALERT_STATES, 0, record(closing))
+    assert alarmed()
+    world.now_ms += 10
+    stated(world, "closed", pens["carol"])
+    assert not alarmed()
+
+
+def test_a_closing_takes_as_many_people_as_the_policy_says(world, alarmed):
+    pens = with_closers(world, count=2)
+    stated(world, "closed", pens["carol"])
+    stated(world, "closed", pens["carol"], pens["carol"])
+    assert alarmed()
+    stated(world, "closed", pens["carol"], pens["dave"])
+    assert not alarmed()
+
+
+def test_where_the_policy_says_nothing_of_closing_nobody_closes(world, alarmed):
+    pens = with_closers(world)
+    world.signer(1)._policy = world.policy
+    stated(world, "closed", pens["carol"])
+    assert alarmed()
+
+
 def test_the_time_of_an_alert_is_that_of_its_event(world):
     machine = world.signer(1)
     for one, at in (
@@ -387,7 +477,7 @@ def test_an_asset_on_several_chains_is_whitelisted_on_none(tmp_path):
 def test_what_cannot_be_read_is_refused_and_the_signer_goes_on(world, value):
     machine = world.signer(1)
     before = machine.snapshot()
-    for topic in (ROUNDS, RELEASES, codec.ALERTS, codec.ACTIONS, ACCOUNTS):
+    for topic in (ROUNDS, RELEASES, codec.ALERTS, codec.ALERT_STATES, codec.ACTIONS, ACCOUNTS):
         assert machine.take(topic, 0, record(value)) == []
     assert machine.snapshot() == before
 

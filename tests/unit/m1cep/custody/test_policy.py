@@ -14,6 +14,7 @@ from m1cep.custody.policy import Approval, ChangeApproval, Facts, Verdict, chang
 from m1cep.custody.policy.events import (
     AlertClosed,
     AlertRaised,
+    AlertReopened,
     Credential,
     CredentialChanged,
     DestinationListed,
@@ -130,6 +131,9 @@ TABLE = [
     # alerts and holds
     ({}, (*GOOD, alert()), "reject", "alert"),
     ({}, (*GOOD, alert(), AlertClosed("a1", "bob", NOW)), "allow", "small"),
+    ({}, (*GOOD, alert(), AlertClosed("a1", "bob", NOW), AlertReopened("a1", NOW)), "reject", "alert"),
+    ({}, (*GOOD, alert(), AlertReopened("a1", NOW), AlertClosed("a1", "bob", NOW + 1)), "allow", "small"),
+    ({}, (*GOOD, hold(), Lifted("h1", "bob", NOW), AlertReopened("h1", NOW + 1)), "reject", "hold"),
     ({}, (*GOOD, alert(Severity.HIGH)), "approve", "watched"),
     ({}, (*GOOD, alert(Severity.MEDIUM)), "approve", "watched"),
     ({}, (*GOOD, alert(Severity.LOW)), "allow", "small"),
@@ -228,7 +232,8 @@ EVENTS = [
     listed(NOW - 5, on=False), listed(NOW - 5, event_id="e3"), spent("o", 7, Spent.RESERVED), spent("o", 7, Spent.RETURNED),
     spent("o", 7), spent("p", 7, Spent.RESERVED, NOW), CredentialChanged("c", "acme", Credential.PASSWORD, 7),
     CredentialChanged("d", "acme", Credential.PASSWORD, 9), balance("5"), balance("6"), STANDS, LockReturned("w-1", NOW),
-    LockReturned("w-1", NOW - 9), hold(HoldAction.HOLD),
+    LockReturned("w-1", NOW - 9), hold(HoldAction.HOLD), AlertReopened("a2", NOW - 3), AlertClosed("a2", "bob", NOW - 4),
+    AlertReopened("h1", NOW - 1), AlertReopened("a1", NOW - 7),
 ]  # fmt: skip
 
 
@@ -260,6 +265,29 @@ def test_an_alert_that_was_closed_is_forgotten_in_time_and_opens_again_when_it_i
     assert known.open_alerts("acme", Severity.INFO) == []
     known.forget(NOW - DAY + 1)
     known.apply(alert())
+    assert known.open_alerts("acme", Severity.INFO) == [alert()]
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("close_alerts: {group: officers, count: 9}", "only 3 people"),
+        ("close_alerts: {group: officers, count: 0}", "at least 1"),
+        ("close_alerts: {group: nobody, count: 1}", "no group"),
+        ("close_alerts: officers", "close_alerts"),
+    ],
+)
+def test_who_closes_alerts_is_a_group_that_can(line, says):
+    text = re.sub(r"^close_alerts:.*$", line, TEXT, flags=re.MULTILINE)
+    with pytest.raises(PolicyError, match=says):
+        parse_policy(text)
+    assert parse_policy(re.sub(r"^close_alerts:.*$", "", TEXT, flags=re.MULTILINE)).close_alerts is None
+
+
+def test_an_old_closing_that_is_said_again_does_not_end_what_was_reopened_long_ago():
+    known = facts(alert(), AlertClosed("a1", "bob", NOW - 3 * DAY), AlertReopened("a1", NOW - 2 * DAY))
+    known.forget(NOW - DAY)
+    known.apply(AlertClosed("a1", "bob", NOW - 3 * DAY))
     assert known.open_alerts("acme", Severity.INFO) == [alert()]
 
 
