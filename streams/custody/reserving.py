@@ -6,7 +6,7 @@ itself, signed by the signers' own key, that of the audit log.
 
 A key that releases money signs something else here. That is safe because what is signed is SHA-256 behind a tag of its own
 (``verify_balance.challenge_digest``) of words that each signer puts together: the 32 bytes of no transaction's digest (a taproot
-digest is SHA-256 behind another tag), and no Solana message (which has at least 68 bytes). Nobody hands a
+digest is SHA-256 behind another tag, an EVM vault's is Keccak), and no Solana message (which has at least 68 bytes). Nobody hands a
 signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key signs, is longer.
 """
 
@@ -42,7 +42,7 @@ ABOUT = "reserve"
 STATEMENT, LIABILITIES = "statement", "liabilities"
 #: How far a statement's moment may be ahead of a signer's clock.
 MOST_AHEAD_MS = 5_000
-_SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519})
+_SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519, Scheme.SECP256K1})
 
 
 class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -124,7 +124,7 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
     chain = chain_of(vault.chain)
     if chain.scheme not in _SCHEMES:
         raise CustodyError(
-            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin or solana"
+            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin, solana or evm"
         )
     names = (chain.asset.symbol, f"{chain.name}/{chain.asset.symbol}")
     if ask.asset not in names:
@@ -133,7 +133,7 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
     key = output_key(signing_public(public)) if bip340 else public.group
     address = chain.address(public.group)
     message = challenge_digest(bytes.fromhex(ask.statement), ask.epoch_ms, chain.name, ask.asset, address)
-    return Challenge("bip340" if bip340 else "ed25519", chain.name, address, key, message)
+    return Challenge(str(chain.scheme), chain.name, address, key, message)
 
 
 def _statement(public: PublicKeys, ask: ReserveAsk) -> Challenge:

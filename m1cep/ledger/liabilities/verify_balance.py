@@ -22,7 +22,8 @@ Its commitment       H(commitment tag, salt of the piece, account)
 Salt of a piece      HMAC(your salt, asset, number of the piece)
 A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
 
-H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement.
+H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement; those of
+vaults on EVM chains are FROST's on secp256k1 (RFC 9591), under the key that the contract at the address names (KEY_X, KEY_ODD).
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ AMOUNT_BYTES = 12  # of a piece
 SUM_BYTES = 16  # of a node: 2^32 pieces of the largest amount
 LEAF_FILE_BYTES = AMOUNT_BYTES + 32
 MOST_LEVELS = 32
+SIZES = {"ed25519": (32, 64), "bip340": (32, 64), "secp256k1": (33, 65)}  # bytes of a public key, of a signature
 
 
 class Untrue(Exception):  # noqa: N818 - what it says is not an error of the program: the proof does not hold
@@ -229,11 +231,12 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
             raise Untrue(f"the address {address} is counted twice")
         seen.add((chain, asset, address))
         scheme = member(place, "scheme", str)
-        public_key = hexadecimal(member(place, "public_key", str), 32, "public key")
+        key_size, signature_size = SIZES.get(scheme, (32, 64))
+        public_key = hexadecimal(member(place, "public_key", str), key_size, "public key")
         if address_of(chain, public_key) not in (address, None):
             raise Untrue(f"{address} is not the address of the key {public_key.hex()} on {chain}")
         challenge = challenge_digest(digest, statement["epoch_ms"], chain, asset, address)
-        value = hexadecimal(member(place, "signature", str), 64, "signature")
+        value = hexadecimal(member(place, "signature", str), signature_size, "signature")
         check_signature(scheme, public_key, challenge, value, f"the challenge of {address}")
         found[asset] = found.get(asset, 0) + number(member(place, "units", str), SUM_BYTES, f"units at {address}")
     return found
@@ -241,10 +244,10 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
 
 def check_signature(scheme: str, public_key: bytes, message: bytes, signature: bytes, what: str) -> None:
     """Whether the signature is the key's, of the message."""
-    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify}.get(scheme)
+    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify, "secp256k1": secp256k1_verify}.get(scheme)
     if verify is None:
-        raise Untrue(f"expected a signature of the scheme ed25519 or bip340, got {scheme!r:.40}")
-    if not verify(public_key, message, signature):
+        raise Untrue(f"expected a signature of the scheme ed25519, bip340 or secp256k1, got {scheme!r:.40}")
+    if (len(public_key), len(signature)) != SIZES[scheme] or not verify(public_key, message, signature):
         raise Untrue(f"{what} is not signed by {public_key.hex()}")
 
 
@@ -378,6 +381,32 @@ def bip340_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     inverse = pow(z, -1, K1_P)
     return x * inverse**2 % K1_P == r and y * inverse**3 % K1_P % 2 == 0
+
+
+def secp256k1_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """FROST(secp256k1, SHA-256), RFC 9591, 6.5: whether R = z*G - c*P."""
+    point = k1_point(int.from_bytes(public_key[1:], "big"))
+    z = int.from_bytes(signature[33:], "big")
+    if point is None or public_key[0] not in (2, 3) or z >= K1_N:
+        return False
+    if point[1] % 2 != public_key[0] % 2:
+        point = point[0], K1_P - point[1], 1
+    c = int.from_bytes(expanded(signature[:33] + public_key + message, b"FROST-secp256k1-SHA256-v1chal"), "big")
+    x, y, z_ = k1_two_products(z, K1_G, K1_N - c % K1_N, point)
+    if z_ == 0:
+        return False
+    inverse = pow(z_, -1, K1_P)
+    x, y = x * inverse**2 % K1_P, y * inverse**3 % K1_P
+    return bytes([2 + y % 2]) + x.to_bytes(32, "big") == signature[:33]
+
+
+def expanded(message: bytes, tag: bytes) -> bytes:
+    """48 bytes of expand_message_xmd with SHA-256, RFC 9380, 5.3.1."""
+    tag += bytes([len(tag)])
+    first = sha256(bytes(64) + message + (48).to_bytes(2, "big") + b"\0" + tag).digest()
+    one = sha256(first + b"\1" + tag).digest()
+    two = sha256(bytes(a ^ b for a, b in zip(first, one)) + b"\2" + tag).digest()
+    return (one + two)[:48]
 
 
 def k1_point(x: int) -> K1Point | None:

@@ -7,10 +7,14 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from custodyoffice import START_MS, Office, pen
+from custodyoffice import START_MS, Office, make_roster, pen
+from eth_utils import keccak
+from frostworld import dealt, seeded
 from typer.testing import CliRunner
 
+from m1cep.custody.frost import SECP256K1
 from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadCommitment, HeadShare, HeadUnable, decode, encode
+from m1cep.errors import CustodyError
 from m1cep.ledger.liabilities.verify_balance import (
     RESERVES_FORMAT,
     Untrue,
@@ -22,11 +26,11 @@ from streams.cli import custody_reserves
 from streams.cli.main import app
 from streams.custody import asks
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
-from streams.custody.reserving import ReserveAsk, encode_ask
+from streams.custody.reserving import ReserveAsk, challenge_of, encode_ask
 from streams.custody.view import View
 from streams.ledger.statements import Owed, publish
 
-NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL"}
+NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL", "evm": "ETH"}
 
 
 @pytest.fixture
@@ -231,13 +235,26 @@ def test_a_share_for_a_reserve_is_none_for_the_requests_machine(office):
     assert len(here.topics[ROUNDS]) == before + 2
 
 
-def test_vaults_whose_signatures_nobody_could_check_say_so(office):
+def test_a_vault_on_an_evm_chain_signs_with_the_key_that_its_contract_names(office):
     here = office(("evm",))
-    ask = ask_of(statement_at(here.now_ms), "evm")
-    here.post(letter_of(ask))
-    found = answer_to(here, ask)
-    assert not found.done
-    assert "expected bitcoin or solana" in found.reason
+    statement = statement_at(here.now_ms)
+    here.post(letter_of(ask_of(statement, "evm")))
+    stands = answer_to(here, ask_of(statement, "evm"))
+    assert check_reserves(statement, document(statement, stands)) == {"ETH": 7}
+    other = statement_at(statement["epoch_ms"], "2")
+    with pytest.raises(Untrue, match="not signed"):
+        check_reserves(other, document(other, stands))
+    key = bytes.fromhex(stands.key)
+    answers = [here.nodes["evm"].machine.ask(stands.address, keccak(name)[:4]) for name in (b"KEY_X()", b"KEY_ODD()")]
+    assert [int.from_bytes(one, "big") for one in answers] == [int.from_bytes(key[1:], "big"), key[0] - 2]
+
+
+def test_vaults_with_owners_say_that_there_is_no_key_of_theirs():
+    public = dealt(SECP256K1, 2, (1, 2, 3), seeded("owners"))[1].public
+    vaults = make_roster(("safe",)).vaults
+    ask = ask_of(statement_at(5), "safe")
+    with pytest.raises(CustodyError, match="expected bitcoin, solana or evm"):
+        challenge_of(vaults, public, ask)
 
 
 def test_a_challenge_is_behind_a_tag_that_no_transaction_has(office):
