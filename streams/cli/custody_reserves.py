@@ -78,6 +78,7 @@ def sign_statement(
     name: As,
     key: Key,
     custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
 ) -> None:
     """Have the signers' own key, that of the audit log, sign a statement made with `m1cep ledger prove --unsigned`.
 
@@ -100,8 +101,8 @@ def sign_statement(
         made = _answer(counter, pen, ask, "the signers do not sign this statement")
     if roster.audit.key and made.key != roster.audit.key:
         raise ShellError(f"it is signed by {made.key}, expected the key of {custody}: {roster.audit.key}")
-    attach(folder, made.scheme, made.key, made.signature)
-    typer.echo(f"the statement in {folder} is signed by the signers' group, key {made.key}")
+    document = attach(folder, made.scheme, made.key, made.signature)
+    say(document, f"the statement in {folder} is signed by the signers' group, key {made.key}", as_json)
 
 
 def _signed(counter: Counter, pen: Pen, ask: ReserveAsk, stands: VaultStands) -> dict[str, str]:

@@ -97,7 +97,9 @@ class ReserveDesk:
         if public is None:
             raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")
         if isinstance(public, OwnerKeys):
-            raise CustodyError(f"vault {ask.vault} has owners and no shared key: expected one on bitcoin, solana or evm")
+            raise CustodyError(
+                f"vault {ask.vault} has owners and no shared key: expected one on bitcoin, solana or evm"
+            )
         return public, challenge_of(self._vaults, public, ask)
 
     def hear(self, letter: Letter, now_ms: int) -> None:

@@ -6,8 +6,8 @@ itself, signed by the signers' own key, that of the audit log.
 
 A key that releases money signs something else here. That is safe because what is signed is SHA-256 behind a tag of its own
 (``verify_balance.challenge_digest``) of words that each signer puts together: the 32 bytes of no transaction's digest (a taproot
-digest is SHA-256 behind another tag, an EVM vault's is Keccak), and no Solana message (which has at least 68 bytes). Nobody hands a
-signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key signs, is longer.
+digest is SHA-256 behind another tag, an EVM vault's is Keccak), and no Solana message (which has at least 68 bytes). Nobody hands
+a signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key signs, is longer.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ Its commitment       H(commitment tag, salt of the piece, account)
 Salt of a piece      HMAC(your salt, asset, number of the piece)
 A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
 
-H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement; those of
-vaults on EVM chains are FROST's on secp256k1 (RFC 9591), under the key that the contract at the address names (KEY_X, KEY_ODD).
+H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement. Those
+of vaults on EVM chains are FROST's on secp256k1 (RFC 9591): ask the contract at the address for its key (KEY_X, KEY_ODD).
 """
 
 from __future__ import annotations
@@ -405,7 +405,8 @@ def expanded(message: bytes, tag: bytes) -> bytes:
     tag += bytes([len(tag)])
     first = sha256(bytes(64) + message + (48).to_bytes(2, "big") + b"\0" + tag).digest()
     one = sha256(first + b"\1" + tag).digest()
-    two = sha256(bytes(a ^ b for a, b in zip(first, one)) + b"\2" + tag).digest()
+    mixed = (int.from_bytes(first, "big") ^ int.from_bytes(one, "big")).to_bytes(32, "big")
+    two = sha256(mixed + b"\2" + tag).digest()
     return (one + two)[:48]
 
 

@@ -350,8 +350,9 @@ class TestStatements:
         monkeypatch.setattr(custody_reserves, "who", lambda *_: (here.roster, pen("bob")))
         monkeypatch.setattr(custody_reserves, "counter_for", lambda _roster: nullcontext(_Counter(here)))
         asked = ["custody", "sign-statement", "--from", str(tmp_path / "out"), "--as", "bob", "--key", "bob.key"]
-        done = CliRunner().invoke(app, asked)
+        done = CliRunner().invoke(app, [*asked, "--json"])
         assert done.exit_code == 0, done.exception
+        assert json.loads(done.stdout)["statement"] == statement
         signed = json.loads((tmp_path / "out" / "statement.json").read_bytes())
         assert check_signed(signed, here.roster.audit.key) == statement
 
