@@ -7,6 +7,7 @@ from dashboardworld import World
 from m1cep import compile_rule, parse_streams
 from streams.ledger.statements import owed_by_asset, publish
 from streams.web.dashboard.columns import Columns
+from streams.web.dashboard.documents import Documents
 from streams.web.dashboard.grids import MOST_FILLS, Grids
 from streams.web.dashboard.overview import BUCKETS, FORGOTTEN_MS, Overview
 from streams.web.dashboard.reserves import Reserves
@@ -141,8 +142,13 @@ def test_prices_are_of_the_grids_symbol_and_not_too_many():
     grids = Grids()
     grids.stands(b"g", standing())
     for ms in range(0, 5_000, 100):
-        for symbol in ("BTC-USD", "ETH-USD"):
-            event = {"type": "price", "time_ms": 1_000_000 + ms, "ticks": 10_000 + ms, "symbol": symbol}
+        for symbol in ("ETH-USD", "BTC-USD"):
+            event = {
+                "type": "price",
+                "time_ms": 1_000_000 + ms,
+                "ticks": 10_000 + (symbol == "BTC-USD") * ms,
+                "symbol": symbol,
+            }
             grids.hears(None, orjson.dumps(event))
     price = grids.plain()["grids"][0]["price"]
     assert price["t_ms"] == [1_000_000 + ms for ms in range(0, 5_000, 500)]
@@ -171,6 +177,16 @@ def test_what_makes_no_sense_is_left_out(topic, value):
     world.hear(topic, value, key="k")
     for name in world.board.documents.names:
         assert orjson.loads(world.board.documents.get(name))
+
+
+def test_a_document_that_cannot_be_made_is_shown_as_it_was():
+    made = iter((1, 2))
+    documents = Documents(lambda: next(clock))
+    clock = iter(range(0, 100, 10))
+    documents.add("one", lambda: {"n": next(made)}, 5.0)
+    seen = [documents.get("one") for _ in range(4)]
+    assert seen == [b'{"n":1}', b'{"n":2}', b'{"n":2}', b'{"n":2}']
+    assert documents.get("two") is None
 
 
 def test_statements_are_shown_newest_first_and_a_forged_one_as_such(tmp_path):
