@@ -67,6 +67,11 @@ def ready(vitals: Vitals, limits: ReadyLimits) -> list[Check]:
     """The conditions of ``/readyz``."""
     silent_s = vitals.broker_silent_s()
     checks = [*alive(vitals), _at_most("broker", silent_s, limits.broker_s, "s since its last answer")]
+    checks += [
+        Check(f"{agent.name}.answers", (reason := agent.unready()) is None, reason, None)
+        for agent in vitals.running
+        if hasattr(agent, "unready")
+    ]
     for name, stats in vitals.stats.items():
         checks.append(Check(f"{name}.state", stats.state == "ready", stats.state, "ready"))
         checks.append(_at_most(f"{name}.lag", sum(stats.lag.values()), limits.lag_events, "events"))

@@ -15,7 +15,7 @@ import signal
 import time
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import structlog
 from aiokafka.errors import KafkaError
@@ -34,6 +34,7 @@ from streams.status import StatusWriter
 
 if TYPE_CHECKING:
     from streams.agents import Running
+    from streams.cache.copies import Copies
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S = 4.0
 _STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
+_OF_RULES = frozenset({"risk", "rekey"})
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -54,7 +56,6 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
-    options = _with_helpers(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -81,7 +82,8 @@ class _Worker:
         self._stats = options.stats
         self._stats_file = StatsFile(options.stats_file) if options.stats_file else None
         self._running: list[Running] = []
-        self._vitals = Vitals(options.group, self._stats, self._running)
+        copies = cast("Copies", options.lookups) if hasattr(options.lookups, "invalidations") else None
+        self._vitals = Vitals(options.group, self._stats, self._running, copies=copies)
         self._status: StatusWriter | None = None
         self._failure: BaseException | None = None
         self._cluster = Cluster(None, {})
@@ -93,6 +95,7 @@ class _Worker:
         try:
             async with AsyncExitStack() as stack:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
+                await self._read_rules(stack)
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
                 await self._open_web(stack)
@@ -105,6 +108,23 @@ class _Worker:
         finally:
             self._write_stats()
         _log.info("worker.stopped", agents=list(self._options.agents))
+
+    async def _read_rules(self, stack: AsyncExitStack) -> None:
+        """What was deployed decides what agents read: it is read before they are built."""
+        options = self._options
+        if options.live_rules and not _OF_RULES.isdisjoint(options.agents):
+            options = await self._with_deployed(options, stack)
+        self._options = _with_helpers(options)
+        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
+
+    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack) -> WorkerOptions:
+        from streams.rules.book import Book
+        from streams.rules.follow import Follower
+
+        deployed = Follower(options.client, Book(options.rules, options.streams))
+        stack.push_async_callback(deployed.stop)
+        await deployed.start()
+        return replace(options, rules=deployed.book.rules, deployed=deployed)
 
     async def _build(self, outbox: Outbox) -> None:
         options = self._options

@@ -136,6 +136,12 @@ class Merge:
         """The stream will bring nothing more."""
         self._inputs[stream].ended = True
 
+    def begin_at(self, stream: str, other: Merge) -> None:
+        """The stream is as far as another merge has heard."""
+        ours, theirs = self._inputs[stream], other._inputs[stream]
+        ours.highest, ours.floor = max(ours.highest, theirs.highest), max(ours.floor, theirs.floor)
+        ours.idle, ours.ended = theirs.idle, theirs.ended
+
     def advance(self, time: int) -> None:
         """No stream will bring a row older than ``time``, which need not be a time that any has brought."""
         self.silent = max(self.silent, time)
@@ -145,6 +151,13 @@ class Merge:
         """The highest time that a stream has brought, or that was promised; None before the first."""
         newest = max(self.silent, *(i.highest for i in self._inputs.values()))
         return None if newest == START else newest
+
+    def watermark_of(self, stream: str) -> int | None:
+        """The time before which a stream brings nothing more that is not late; of an idle one, where the others are."""
+        source = self._inputs[stream]
+        own = max((i.highest for i in self._inputs.values()), default=START) if source.idle else source.watermark
+        reached = max(own, self.silent)
+        return None if reached in (START, END) or source.highest == START else reached
 
     def waiting(self, stream: str) -> int:
         """Rows of a stream that wait for others, which are behind it; 0 when it is itself one of those that all wait for.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from streams.agents.context import AgentContext
     from streams.agents.host import Host
+    from streams.agents.stats import AgentStats
     from streams.grid.log import Record as LogRecord
     from streams.transport import Batch, Record
 
@@ -84,6 +85,10 @@ class GridPartition(Timeless):
     def snapshot(self) -> bytes:
         """The grids."""
         return msgspec.msgpack.encode(self._fleet.snapshot())
+
+    def measure(self, _number: int, stats: AgentStats) -> None:
+        """How the grids stand."""
+        stats.grids |= {name: member.grid.summary() for name, member in self._fleet.members.items()}
 
     def _hear(self, batch: Batch, records: Any, outcome: Outcome) -> None:
         commands: dict[int, list[LogRecord]] = {}

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -19,6 +20,7 @@ from aiokafka.errors import GroupAuthorizationFailedError
 from faust.types import TP
 
 from streams.agents.acks import acknowledged
+from streams.agents.measures import alerts_left, measure_partitions
 from streams.errors import ServerError, ShellError
 from streams.snapshots import StoreError, SupersededError
 
@@ -163,8 +165,10 @@ class Host:
                     "topics: their partition counts differ or the group's members read different topics",
                     "give all input topics the same number of partitions and start workers with the same rules",
                 )
+        measure_partitions(self._owned, self.stats)  # what is given up has been counted
         for number in sorted(self._owned.keys() - numbers):
             del self._owned[number]
+            self.stats.snapshot_bytes.pop(number, None)
             _log.info("partition.dropped", agent=self.name, partition=number)
         for tp in self._assigned - ours:
             self._committed.pop(tp, None)
@@ -246,6 +250,9 @@ class Host:
         stats.batches += 1
         stats.records += len(batch.records)
         stats.largest_batch = max(stats.largest_batch, len(batch.records))
+        stats.batch_records.observe(len(batch.records))
+        if outcome.dead_letters:
+            stats.dead_by_topic[batch.topic] += outcome.dead_letters
         stats.events[batch.topic] += outcome.events
         stats.duplicates.update(outcome.duplicates)
         await self._send(owned, outcome)
@@ -260,7 +267,9 @@ class Host:
             stats.dead_letters += outcome.dead_letters
             stats.late.update(outcome.late)
             # Waits while the outbox is full: a slow sink makes us slow, not large.
-            owned.acks.add([await self._outbox.send(message) for message in outcome.messages])
+            owned.acks.add(sent := [await self._outbox.send(message) for message in outcome.messages])
+            if outcome.arrived_ms:
+                sent[-1].add_done_callback(partial(alerts_left, self.stats.latency, outcome.arrived_ms))
 
     @property
     def partitions(self) -> list[Partition]:
@@ -387,6 +396,7 @@ class Host:
     async def _store(
         self, number: int, owned: Owned, positions: dict[str, int], state: bytes, pending: Sequence[asyncio.Future[Any]]
     ) -> None:
+        started_s = time.monotonic()
         try:
             await acknowledged(pending)
             size = await self._keeper.save(number, owned.generation, positions, state)
@@ -401,8 +411,10 @@ class Host:
         except BaseException:
             owned.changed = True
             raise
+        owned.saved_s = started_s
         self.stats.snapshots += 1
         self.stats.snapshot_bytes[number] = size
+        self.stats.snapshot_s.observe(time.monotonic() - started_s)
         await self._commit({TP(topic, number): at for topic, at in positions.items()})
 
     async def _commit(self, positions: Mapping[TP, int]) -> None:
@@ -446,6 +458,7 @@ class Host:
             if end is not None and owned is not None and owned.partition is not None:
                 lag[f"{tp.topic}/{tp.partition}"] = max(0, end.offset - owned.partition.positions[tp.topic])
         stats.lag = lag
+        measure_partitions(self._owned, stats)
 
     # -- failures ------------------------------------------------------------------------------------------------
 

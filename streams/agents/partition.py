@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from streams.agents.outbox import Packet
+    from streams.agents.stats import AgentStats
     from streams.codec import Message
     from streams.transport import Batch, Record
 
@@ -24,6 +25,7 @@ class Outcome:
     Attributes:
         late: late events, by topic and reason.
         duplicates: repetitions of events, by topic.
+        arrived_ms: when the events that decided alerts arrived (epoch), as far as is known.
     """
 
     events: int = 0
@@ -32,6 +34,7 @@ class Outcome:
     late: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
     messages: list[Message | Packet] = field(default_factory=list)
+    arrived_ms: list[int] = field(default_factory=list)
 
     def refuse(self, about: codec.Source, reason: str, source: str) -> None:
         """A record that cannot be used goes to the dead letters."""
@@ -70,6 +73,9 @@ class Partition(Protocol):
     def snapshot(self) -> bytes:
         """The state as of ``positions``, which are not part of it."""
 
+    def measure(self, number: int, stats: AgentStats) -> None:
+        """Add to the counters that are not kept as things happen. Called about once a second, and when it is given up."""
+
 
 class Timeless:
     """The part of a :class:`Partition` for which event time and silence mean nothing."""
@@ -88,6 +94,9 @@ class Timeless:
     def waiting(self) -> Mapping[str, int]:
         """Nothing waits."""
         return {}
+
+    def measure(self, _number: int, _stats: AgentStats) -> None:
+        """Nothing is counted here."""
 
 
 def fresh_records(batch: Batch, position: int) -> Sequence[Record]:

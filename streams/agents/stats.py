@@ -12,8 +12,10 @@ import orjson
 
 from streams.agents.figures import RECORDS, Histogram, Latency
 from streams.agents.vitals import Rate
+from streams.rules.record import our_version
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -23,6 +25,7 @@ class RuleStats:
 
     Attributes:
         mode: active, shadow, quarantined or disabled; ``reason``: of the quarantine; ``since_ms``: it is so.
+        origin: file or topic; ``stamp_ms``: time of the record of the rules topic that says so, 0 of a file's rule.
         events: rows of its source that it was given; ``matches``: its alerts, and what was suppressed.
         open: matches that have begun and are not decided; ``keys``: of which something is remembered.
         busy_us: time spent in it, reckoned from a sample of the batches.
@@ -39,6 +42,8 @@ class RuleStats:
     keys: int = 0
     busy_us: float = 0.0
     reason: str | None = None
+    origin: str = "file"
+    stamp_ms: int = 0
     since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def as_dict(self) -> dict[str, Any]:
@@ -76,6 +81,8 @@ class AgentStats:
         latency: of alerts, from the time of the record that decided them to the broker's acknowledgement.
         batch_records: records of each batch.
         dead_by_topic: of ``dead_letters``, those whose topic is known.
+        grids: by name, as ``Grid.summary`` has it.
+        postings: of the ledger, by what came of them.
     """
 
     state: str = "starting"
@@ -112,6 +119,8 @@ class AgentStats:
     latency: Latency = field(default_factory=Latency)
     batch_records: Histogram = field(default_factory=lambda: Histogram(RECORDS))
     dead_by_topic: Counter[str] = field(default_factory=Counter)
+    grids: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    postings: Counter[str] = field(default_factory=Counter)
 
     @property
     def unsaved_s(self) -> float:
@@ -122,6 +131,7 @@ class AgentStats:
         """For JSON."""
         return {
             "state": self.state,
+            "m1cep": our_version(),
             "ready": self.state == "ready",
             "assigned": self.assigned,
             "events": self.events.total(),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from streams.agents import Running
     from streams.agents.stats import AgentStats
+    from streams.cache.copies import Copies
 
 _BEAT_S = 0.25
 _REMEMBERED_S = 10.0
@@ -29,6 +30,7 @@ class Vitals:
         started_ms: epoch.
         broker_s: the monotonic clock when the broker answered last; None: it never has.
         web: address of its web server, or None.
+        copies: of what is in the cache; None: there is no cache.
     """
 
     group: str
@@ -37,6 +39,7 @@ class Vitals:
     started_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
     broker_s: float | None = None
     web: str | None = None
+    copies: Copies | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
     _delays: deque[tuple[float, float]] = field(default_factory=deque)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
 
     from streams.status import StatusReader
 
@@ -112,7 +114,7 @@ def _rules(workers: Sequence[dict[str, Any]]) -> RenderableType:
     return table
 
 
-def _table(*columns: str) -> Any:
+def _table(*columns: str) -> Table:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -123,7 +125,7 @@ def _table(*columns: str) -> Any:
     return table
 
 
-def _plain(text: str) -> Any:
+def _plain(text: str) -> Text:
     """Text of others, which is no markup."""
     from rich.text import Text
 

@@ -29,6 +29,7 @@ from m1cep.custody.requests.messages import (
     Approved,
     AskCommitment,
     AskShare,
+    Broadcast,
     Confirmed,
     LockDone,
     LockPlaced,
@@ -52,6 +53,7 @@ from streams.custody.askdesk import AskDesk
 from streams.custody.auditing import AuditDesk
 from streams.custody.board import Board
 from streams.custody.bookings import Bookings
+from streams.custody.counting import CHANGES, count
 from streams.custody.hearing import word_of_person, word_of_signer
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.owners import OwnerKeys, owner_keys
@@ -187,6 +189,7 @@ class CoordinatorMachine:
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
+        self._bookings.forget(self._desk.may_be_undone)
         self._said += self._window.vaults(self._publics)
         self._said += self._reserves.tick(self._publics, now_ms)
         self._said += self._window.also("head", "head", self._audit.tick(now_ms))
@@ -312,6 +315,8 @@ class CoordinatorMachine:
                 if isinstance(said, Propose | AskCommitment | AskShare | Status | Refused):
                     self._say(said)
                 else:
+                    if isinstance(said, Broadcast):
+                        self._audit.flush()  # what is on a chain cannot be taken back: who wanted it must be on the disk
                     waiting.extend(self._settle(self._desk.carry_out(said)))
 
     def _settle(self, told: Iterable[Told]) -> list[Heard]:
@@ -343,12 +348,14 @@ class CoordinatorMachine:
         return heard
 
     def _say(self, said: Propose | AskCommitment | AskShare | Status | Refused) -> None:
+        count("coordinator", said)
         body = encode(said).decode()
         name = said.request.id if isinstance(said, Propose) else said.request_id
         if isinstance(said, Status | Refused):
             self._note("state" if isinstance(said, Status) else "refused", _plain(said))
             self._release(name, "request", body)
         if isinstance(said, Status):
+            CHANGES.labels(said.state.value).inc()
             self._board.touch(name)
             self._desk.hear(said)
             if said.state.ended:

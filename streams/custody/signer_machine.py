@@ -31,6 +31,7 @@ from m1cep.errors import CustodyError, EngineError
 from streams import codec
 from streams.custody import bookings, policies, reserving, rites
 from streams.custody.ceremonies import Ceremonies
+from streams.custody.counting import count
 from streams.custody.derive import chain_of
 from streams.custody.journal import NAME as JOURNAL
 from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outside, signer_topic
@@ -301,6 +302,7 @@ class SignerMachine:
 
     def _say(self, answers: Sequence[Any]) -> list[Message]:
         for one in answers:
+            count("signer", one)
             if self._roster.audit is not None and isinstance(one, Share):
                 self._witness.gave(one.request_id, one.share, self._clock_ms())
         return [self._pen.write(ROUNDS, one.request_id, "request", encode(one).decode()) for one in answers]

@@ -57,6 +57,6 @@ class Window:
         """Letters on their way; those to everybody about this are on the board as this thing."""
         found = list(said)
         for message in found:
-            if message.topic == RELEASES and f'"about":"{about}"'.encode() in message.value:
+            if message.topic == RELEASES and f'"about":"{about}"'.encode() in (message.value or b""):
                 self._board.put(thing, message)
         return found

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from streams.config import is_loopback
 from streams.errors import UsageError
-from streams.security import hide, secret_of
+from streams.logs import hide
+from streams.security import secret_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

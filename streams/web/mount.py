@@ -22,8 +22,10 @@ def has_pages(agents: Sequence[Running]) -> bool:
 def routes(vitals: Vitals, limits: ReadyLimits) -> Iterator[web.AbstractRouteDef]:
     """Everything to mount."""
     from streams.web.health import health_routes
+    from streams.web.metrics import metrics_routes
 
     yield from health_routes(vitals, limits)
+    yield from metrics_routes(vitals, limits)
     for agent in vitals.running:
         if hasattr(agent, "routes"):
             yield from agent.routes()

@@ -42,7 +42,6 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
-    "Server": "m1cep",
 }
 
 
@@ -180,3 +179,4 @@ async def _plainly(request: web.Request, handler: Handler) -> web.StreamResponse
 async def _add_headers(_: web.Request, response: web.StreamResponse) -> None:
     for name, value in _HEADERS.items():
         response.headers.setdefault(name, value)
+    response.headers["Server"] = "m1cep"  # which versions of what it is made of is nobody's business

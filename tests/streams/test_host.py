@@ -34,7 +34,10 @@ class SlowStore(FolderStore):
 
 
 def host_on(store):
-    keeper = Keeper("risk", store, lambda _, positions, __: SimpleNamespace(positions=positions), {TOPIC: "id"}, {})
+    def open_partition(_, positions, __):
+        return SimpleNamespace(positions=positions, measure=lambda *_: None)
+
+    keeper = Keeper("risk", store, open_partition, {TOPIC: "id"}, {})
     host = Host("risk", frozenset({TOPIC}), keeper, None, AgentStats(), SimpleNamespace(start=lambda _: None))
     host.app = SimpleNamespace(batch_consumer=SimpleNamespace(end_of=lambda _: None))
     return host
