@@ -73,28 +73,43 @@ def rules(*deployed):
     return view
 
 
+def record(text=SQL, *, mode="active", version="v2", **more):
+    about = {"rule": "big", "version": version, "text": text, "mode": mode, "by": "ann", "time_ms": 7}
+    return about | more
+
+
 def listed(view, overview=None):
     return {one["id"]: one for one in view.plain(overview or Overview(), 0)["rules"]}
 
 
 def test_a_deployed_rule_replaces_the_packaged_one_and_a_tombstone_brings_it_back():
-    record = {"mode": "active", "version": "v2", "text": SQL.replace("5", "9"), "by": "ann", "time_ms": 7, "note": "n"}
-    one = listed(rules(("big", record | {"before": [{"version": "v1", "by": "bob", "time_ms": 3}]})))["big"]
+    deployed = record(SQL.replace("5", "9"), before=[record(version="v1", time_ms=3)])
+    one = listed(rules(("big", deployed)))["big"]
     assert (one["origin"], one["version"], one["by"]) == ("topic", "v2", "ann")
     assert "q > 9" in one["sql"]
     assert [old["version"] for old in one["before"]] == ["v1"]
-    one = listed(rules(("big", record), ("big", None)))["big"]
+    one = listed(rules(("big", deployed), ("big", None)))["big"]
     assert (one["origin"], one["by"]) == ("packaged", None)
 
 
 def test_a_packaged_rule_that_is_only_switched_off_keeps_its_text():
-    one = listed(rules(("big", {"mode": "disabled", "version": None, "text": None, "by": "ann"})))["big"]
+    one = listed(rules(("big", record(None, mode="disabled"))))["big"]
     assert (one["mode"], one["origin"]) == ("disabled", "packaged")
     assert "q > 5" in one["sql"]
 
 
+def test_a_proposal_changes_nothing_and_is_shown_beside_what_is_in_force():
+    proposal = record(SQL.replace("5", "9"), mode="proposed", version="v3", by="bob", proposed_mode="active")
+    one = listed(rules(("big", proposal | {"before": [record(SQL.replace("5", "7"))]})))["big"]
+    assert (one["version"], one["mode"], one["by"]) == ("v2", "active", "ann")
+    assert "q > 7" in one["sql"]
+    assert (one["proposed"]["version"], one["proposed"]["by"]) == ("v3", "bob")
+    assert "q > 9" in one["proposed"]["text"]
+    assert listed(rules(("big", proposal)))["big"]["mode"] == "proposed"
+
+
 def test_a_rule_that_does_not_compile_here_is_shown_with_the_reason():
-    one = listed(rules(("odd", {"mode": "active", "text": "SELECT nothing FROM nowhere"})))["odd"]
+    one = listed(rules(("odd", record("SELECT nothing FROM nowhere", rule="odd"))))["odd"]
     assert one["sql"] == "SELECT nothing FROM nowhere"
     assert "nowhere" in one["reason"]
 
