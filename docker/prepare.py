@@ -36,7 +36,11 @@ KAFKA = tuple(
 )
 SIGNERS = (1, 2, 3)
 #: A signer trusts no network; keyfiles are opened with a passphrase of its own.
-CERTIFICATES = {"kafka": "DNS:kafka,DNS:localhost", "postgres": "DNS:postgres,DNS:postgres-replica", "valkey": "DNS:valkey"}
+CERTIFICATES = {
+    "kafka": "DNS:kafka,DNS:localhost",
+    "postgres": "DNS:postgres,DNS:postgres-replica",
+    "valkey": "DNS:valkey",
+}
 DAYS = "825"
 
 POLICY = """\
@@ -156,7 +160,9 @@ def certificates(folder: Path) -> None:
     ca, ca_key = folder / "ca.pem", folder / "ca.key"
     if not ca.exists():
         usage = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
-        openssl("req", "-x509", *new_key, "-days", DAYS, "-subj", "/CN=M1CEP trial authority", *usage, keyout=ca_key, out=ca)
+        openssl(
+            "req", "-x509", *new_key, "-days", DAYS, "-subj", "/CN=M1CEP trial authority", *usage, keyout=ca_key, out=ca
+        )
         ca_key.chmod(0o600)  # mounted nowhere
     for name, names in CERTIFICATES.items():
         certificate, key = folder / f"{name}.crt", folder / f"{name}.key"

@@ -38,6 +38,7 @@ def fault(words: list[str]) -> str:
     missing = [
         p.opts[0]
         for p in command.params
-        if p.required and (values.get(p.name) is None or values.get(p.name) == () or "UNSET" in repr(values.get(p.name)))
+        if p.required
+        and (values.get(p.name) is None or values.get(p.name) == () or "UNSET" in repr(values.get(p.name)))
     ]
     return f"{name} needs {', '.join(missing)}" if missing else ""

@@ -220,7 +220,9 @@ def dashboard(uid: str, title: str, rows: list[list[Panel]]) -> dict[str, Any]:
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
         "timezone": "utc",
-        "links": [{"type": "dashboards", "title": "M1CEP", "tags": ["m1cep"], "asDropdown": True, "includeVars": False}],
+        "links": [
+            {"type": "dashboards", "title": "M1CEP", "tags": ["m1cep"], "asDropdown": True, "includeVars": False}
+        ],
         "panels": panels,
     }
 
@@ -238,7 +240,12 @@ def _panel(panel: Panel) -> dict[str, Any]:
     if panel.kind == "timeseries":
         defaults["min"] = None if "pnl" in panel.lines[0][0] or "profit" in panel.lines[0][0] else 0
         style = "line" if panel.red_above is not None else "off"
-        defaults["custom"] = {"lineWidth": 1, "fillOpacity": 8, "showPoints": "never", "thresholdsStyle": {"mode": style}}
+        defaults["custom"] = {
+            "lineWidth": 1,
+            "fillOpacity": 8,
+            "showPoints": "never",
+            "thresholdsStyle": {"mode": style},
+        }
     table = panel.kind == "table"
     targets = [
         {
@@ -259,7 +266,9 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "datasource": SOURCE,
         "targets": targets,
         "fieldConfig": {"defaults": defaults, "overrides": []},
-        "options": {} if panel.kind != "stat" else {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background"},
+        "options": {}
+        if panel.kind != "stat"
+        else {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "background"},
     }
 
 

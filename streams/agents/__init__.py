@@ -121,6 +121,12 @@ async def _pretrade(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _dashboard(context: AgentContext) -> Running:
+    from streams.agents.dashboard import build
+
+    return await build(context)
+
+
 async def _notify(context: AgentContext) -> Running:
     from streams.agents.notify import build
 
@@ -140,5 +146,6 @@ AGENTS = {
     "results": _results,
     "ledger": _ledger,
     "pretrade": _pretrade,
+    "dashboard": _dashboard,
     "notify": _notify,
 }

@@ -16,7 +16,7 @@ from streams.topics import create_missing, topic_ids, topics_by_other_keys
 from streams.web.access import WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
+    from streams.rules.follow import Follower
 
 #: What every agent writes to.
 OUTPUT_TOPICS = (codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE)
@@ -95,7 +96,9 @@ class WorkerOptions:
         custody: of a custody agent; None: no such agent is asked for.
         ledger: what the ledger needs; None: no ledger is asked for.
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
+        statements: folder below which statements of what is owed are published, for the dashboard; None: it shows none.
         group: prefix of the agents' consumer groups.
+        live_rules: whether rules of the topic are run too; ``deployed``: reads them, made by the worker.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
         silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
@@ -134,8 +137,11 @@ class WorkerOptions:
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
     ledger: LedgerOptions | None = None
+    statements: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
+    live_rules: bool = False
+    deployed: Follower | None = None
     web: WebOptions = field(default_factory=WebOptions)
     ready: ReadyLimits = field(default_factory=ReadyLimits)
     stats: dict[str, AgentStats] = field(default_factory=dict)
@@ -161,6 +167,7 @@ class AgentContext:
         open_partition: OpenPartition,
         rules: Mapping[str, str],
         outputs: Sequence[str] = (),
+        before_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> Host:
         """The host of an agent, attached to a Faust app in the consumer group ``<group>-<agent>`` that is not started.
 
@@ -170,6 +177,7 @@ class AgentContext:
             open_partition: see :class:`Keeper`.
             rules: version by id of what its state depends on.
             outputs: topics that it writes to besides ``OUTPUT_TOPICS``.
+            before_restore: see :class:`Keeper`.
 
         Raises:
             ServerError: a topic does not exist.
@@ -192,7 +200,7 @@ class AgentContext:
         host = Host(
             agent,
             frozenset(inputs),
-            Keeper(agent, store, open_partition, ids, rules),
+            Keeper(agent, store, open_partition, ids, rules, before_restore),
             self.outbox,
             self.stats,
             flow=Flow(options.idle_timeout_s, options.silence_s, options.max_waiting),

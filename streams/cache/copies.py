@@ -73,7 +73,10 @@ class Copies:
         self.address = public_address(url)
         self._url = url
         self._wanted = frozenset(wanted)
-        self._base = {k: v for k, v in (base or Content()).entries.items() if k in self._wanted}
+        self._folder = dict((base or Content()).entries)
+        self._base = {k: v for k, v in self._folder.items() if k in self._wanted}
+        self._unread: frozenset[str] = frozenset()  # wanted since the thread has last looked
+        self._read_on = threading.Event()
         self._kept = kept
         self._grace_s = grace_s
         self._lock = threading.Lock()
@@ -130,6 +133,20 @@ class Copies:
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call ``tell``, from another thread, after each change."""
         self._listeners.append(tell)
+
+    def want(self, labels: Iterable[str]) -> None:
+        """See :class:`streams.cache.library.Library`."""
+        with self._lock:
+            more = frozenset(labels) - self._wanted
+            if not more:
+                return
+            self._wanted |= more
+            self._unread |= more
+            self._read_on.clear()
+        self._read_on.wait(_ANSWER_S)  # away: what the folder has is all there is for now
+        with self._lock:
+            self._base = {k: v for k, v in self._folder.items() if k in self._wanted}
+            self._set(replace(self._now, entries=self._base | self._known))
 
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
         """What was in force when these versions were; may wait for the cache.
@@ -235,12 +252,20 @@ class Copies:
                         labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
                         stale.clear()
                         self._refresh(client, self._wanted & labels)
+                    elif self._unread:
+                        self._read_more(client)
                     elif self._unsaved:
                         self._save()
                     self._answered()
             finally:
                 self._reading = False
                 connection.disconnect()
+
+    def _read_more(self, client: Redis) -> None:
+        with self._lock:
+            more, self._unread = self._unread, frozenset()
+        self._refresh(client, more)
+        self._read_on.set()
 
     def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
         """Read what is in force of these labels."""

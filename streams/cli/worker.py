@@ -26,7 +26,7 @@ _SESSION_LOCAL_S, _SESSION_S = 6.0, 20.0
 _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
-_WITH_RULES = frozenset({"risk", "rekey"})
+_WITH_RULES = frozenset({"risk", "rekey", "dashboard"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
 _WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
@@ -81,6 +81,12 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             help="Of the agent ledger: book on although records were deleted from the topics before they were booked."
         ),
     ] = False,
+    statements: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder below which `m1cep ledger prove` publishes: what the agent dashboard shows of reserves."
+        ),
+    ] = None,
     group: Annotated[
         str, typer.Option(help="Prefix of the consumer groups; workers of one group share the work.")
     ] = "m1cep",
@@ -152,6 +158,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             WorkerOptions(
                 agents=names,
                 rules=compiled,
+                live_rules=True,
                 streams=declared,
                 lookups=library,
                 cache_url=settings.cache_url,
@@ -165,6 +172,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 venue=venue_access(settings),
                 client=settings.client_settings(),
                 ledger=_ledger(settings, chart, pass_over_lost) if "ledger" in names else None,
+                statements=statements,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
                 allow_plaintext=settings.allow_plaintext,

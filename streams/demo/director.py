@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from streams.config import ACCESS, PREFIX
-from streams.demo import custody, dataset, grid, ledger, pretrade
+from streams.demo import custody, dataset, grid, ledger, pretrade, web
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
@@ -125,6 +125,7 @@ class Demo:
                 *self._start_custody(stack, settings, folder),
                 *self._start_pretrade(stack, settings, folder),
                 *self._start_ledger(stack, settings, folder),
+                self._start_page(stack, settings, folder),
             ]
             parts = [part for part in (self._pretrade, self._ledger) if part is not None]
             self._await(
@@ -229,6 +230,13 @@ class Demo:
         self._ledger = ledger.DemoLedger(settings, folder)
         roster = self._custody.roster_file if self._custody is not None else None
         return [self._ledger.start(stack, self._environment(settings.broker, folder), roster)]
+
+    def _start_page(self, stack: ExitStack, settings: Settings, folder: Path) -> Process:
+        roster = self._custody.roster_file if self._custody is not None else None
+        environment = self._environment(settings.broker, folder)
+        process, url = web.start(stack, settings, folder, environment, roster)
+        self._show.page(url)
+        return process
 
     def _end_ledger(self, servers: Sequence[Any]) -> None:
         """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time."""

@@ -30,6 +30,9 @@ class Show(Protocol):
     def phase(self, text: str) -> None:
         """What is being done now."""
 
+    def page(self, url: str) -> None:
+        """Where the web page is."""
+
     def note(self, text: str) -> None:
         """Something that happened beside the alerts."""
 
@@ -53,6 +56,9 @@ class JsonShow:
         if text != self._phase:
             print(f"m1cep demo: {text}", file=sys.stderr)
         self._phase = text
+
+    def page(self, url: str) -> None:
+        self.note(f"the dashboard is at {url}")
 
     def note(self, text: str) -> None:
         print(f"m1cep demo: {text}", file=sys.stderr)
@@ -79,6 +85,7 @@ class TableShow:
         self._live: Live | None = None
         self._phase = ""
         self._note = ""
+        self._url = ""
         self._drawn_s = 0.0
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, screen=False)
@@ -90,6 +97,11 @@ class TableShow:
         elif text != self._phase:
             print(f"m1cep demo: {text}", file=sys.stderr)
         self._phase = text
+
+    def page(self, url: str) -> None:
+        self._url = url
+        if self._live is None:
+            print(f"m1cep demo: the dashboard is at {url}", file=sys.stderr)
 
     def note(self, text: str) -> None:
         self._note = text
@@ -137,7 +149,8 @@ class TableShow:
         for alert in self._latest:
             table.add_row(*_cells(alert))
         title = f"M1CEP - {self._phase}"
-        parts = [Panel(facts, title=title, title_align="left", border_style="cyan")]
+        where = f"dashboard: {self._url}" if self._url else None
+        parts = [Panel(facts, title=title, title_align="left", subtitle=where, border_style="cyan")]
         if progress.grid.get("state"):
             parts.append(
                 Panel(_grid(progress.grid, self._note), title="grid", title_align="left", border_style="green")

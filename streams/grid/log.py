@@ -103,6 +103,12 @@ def status_message(member: Member, identity: str) -> codec.Message:
         "symbol": state.spec.market.symbol,
         "time_ms": state.now_ms,
         "requests": state.requests[-20:],
+        "start_ticks": state.books.start_ticks,
+        "levels": sorted({slot.ticks for slot in state.slots}),
+        "open_orders": [
+            {"id": one.id, "side": one.side.value, "ticks": one.ticks, "lots": one.lots, "filled": one.filled}
+            for one in member.grid.open_orders
+        ],
         "spec": wire.spec_plain(state.spec),
     }
     about = codec.headers(identity, "m1cep.grid.v1", "/m1cep/grid", None)

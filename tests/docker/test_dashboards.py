@@ -56,7 +56,9 @@ def served():
     for family in text_string_to_metric_families(text):
         names = [family.name]
         names = [f"{family.name}_total"] if family.type == "counter" else names
-        names = [f"{family.name}_{part}" for part in ("bucket", "sum", "count")] if family.type == "histogram" else names
+        names = (
+            [f"{family.name}_{part}" for part in ("bucket", "sum", "count")] if family.type == "histogram" else names
+        )
         for name in names:
             labels[name] = set()
         for sample in family.samples:
@@ -126,7 +128,9 @@ def test_an_alert_says_what_it_is_and_what_to_do(rule, served):
     assert anchor in anchors, f"{page} has no section {anchor}"
     # A label that the text names must be left after the expression has added up.
     parsed = promql_parser.parse(rule["expr"])
-    kept = grouped(parsed) if "by (" in rule["expr"] else set().union(*(served[n] for n, _ in selectors(parsed))) | ADDED
+    kept = (
+        grouped(parsed) if "by (" in rule["expr"] else set().union(*(served[n] for n, _ in selectors(parsed))) | ADDED
+    )
     named = set(re.findall(r"\$labels\.(\w+)", " ".join(rule["annotations"].values())))
     assert named <= kept
 

@@ -78,5 +78,11 @@ def test_users_have_their_passwords_and_their_grants_and_nobody_else_comes_in(m1
     stranger = m1cep("topics", "list", user="admin", M1CEP_SASL_PASSWORD_FILE=str(prepared / "kafka_reader"))
     assert stranger.returncode == 3
     assert "refuses user 'admin'" in stranger.stderr
-    plain = {"M1CEP_TLS": "false", "M1CEP_TLS_CA": "", "M1CEP_SASL": "", "M1CEP_SASL_USER": "", "M1CEP_SASL_PASSWORD_FILE": ""}
+    plain = {
+        "M1CEP_TLS": "false",
+        "M1CEP_TLS_CA": "",
+        "M1CEP_SASL": "",
+        "M1CEP_SASL_USER": "",
+        "M1CEP_SASL_PASSWORD_FILE": "",
+    }
     assert m1cep("topics", "list", user="admin", **plain).returncode == 3

@@ -26,7 +26,7 @@ M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.ex
 
 
 #: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
-PATIENCE = 4
+PATIENCE = 1
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}

@@ -25,7 +25,9 @@ def test_sql_blocks_are_rules_on_the_built_in_streams(block):
 
 
 def test_every_command_line_could_be_given():
-    wrong = [f"{where}: {found}" for where, words in commands() if (found := fault(words)) and not left_out(where, found)]
+    wrong = [
+        f"{where}: {found}" for where, words in commands() if (found := fault(words)) and not left_out(where, found)
+    ]
     assert wrong == []
 
 
