@@ -231,6 +231,8 @@ def diff(
 
     previous = desk.read_rules(load_settings()).records.get(rule)
     now = _text_in_force(rule, previous, rules)
+    before: str | None
+    after: str | None
     if file is not None:
         before, after = now, read_text(file)
     else:
