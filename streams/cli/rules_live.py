@@ -233,8 +233,6 @@ def diff(
     before: str | None
     after: str | None
     now = _text_in_force(rule, previous, rules)
-    before: str | None
-    after: str | None
     if file is not None:
         before, after = now, read_text(file)
     else:
