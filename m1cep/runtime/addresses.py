@@ -34,7 +34,7 @@ class Screened:
 
     def __contains__(self, text: str) -> bool:
         entries = self.entries
-        return text in entries or (text[:2] in _STARTS and normal_address(text) in entries)
+        return text in entries or (not text.islower() and normal_address(text) in entries)
 
 
 def screened(entries: AbstractSet[str]) -> AbstractSet[str] | Screened:
