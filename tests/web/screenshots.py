@@ -25,9 +25,9 @@ DEMO_S = 150
 PATIENCE_S = 240
 #: Picture, place, what must be drawn before it is taken, colours.
 PICTURES = (
+    ("grid", "#/grid", ".chart.price canvas", "dark"),
     ("alerts", "#/alerts/{alert}", ".timeline .dot", "dark"),
     ("overview", "#/overview", ".kpi", "dark"),
-    ("grid", "#/grid", ".chart.price canvas", "dark"),
     ("custody", "#/custody/{request}", ".answer", "light"),
     ("rules", "#/rules/{rule}", ".sql-keyword", "light"),
 )
@@ -63,8 +63,8 @@ def choose(url):
             requests = ask(url, "/api/custody").get("requests") or []
             stopped = [one["id"] for one in requests if one["status"] == "rejected"]
             grids = ask(url, "/api/grids").get("grids") or []
-            if alerts and len(stopped) > 1 and grids and len(grids[0]["fills"]) > 2:
-                return {"alert": alerts[0]["alert"]["id"], "rule": alerts[0]["alert"]["rule"], "request": stopped[0]}
+            if alerts and len(stopped) > 1 and grids and len(grids[0]["fills"]) > 2 and len(grids[0]["orders"]) > 4:
+                return {"alert": alerts[0]["alert"]["id"], "rule": "layering", "request": stopped[0]}
         except OSError:
             pass
         time.sleep(2)

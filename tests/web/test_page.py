@@ -6,6 +6,7 @@ import pytest
 
 from web.browser import chromium, why_not
 from web.pageserver import PageServer
+from web.sample_server import sample
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -201,6 +202,54 @@ def test_an_alert_leaves_the_list_of_open_ones_when_it_is_closed_and_the_next_is
     page.wait_for_selector(f"[data-key='{gone}'].is-closed")
     page.keyboard.press("Escape")
     page.wait_for_selector(f"[data-key='{gone}']", state="detached")
+
+
+def test_a_rule_in_quarantine_comes_first_with_its_reason_and_its_versions_are_compared(server, look):
+    page = live(look(f"{server.url}/#/rules"))
+    page.wait_for_selector(ROWS)
+    rules = sample("rules")["rules"]
+    bad = next(one for one in rules if one["id"] == "spoofing")
+    before = {
+        "version": "1.0",
+        "by": "ann",
+        "time_ms": 1777689660621,
+        "mode": "active",
+        "text": bad["sql"].replace("WITHIN", "SOON"),
+    }
+    bad |= {"mode": "quarantined", "reason": "division by <zero> in line 7", "before": [before]}
+    next(one for one in rules if one["id"] == "dusting")["mode"] = "shadow"
+    server.tell("rules", {"rules": rules})
+    page.wait_for_selector("[data-key=spoofing] .chip:text('quarantined')")
+    assert ids(page)[0] == "spoofing"
+    assert "division by <zero>" in page.inner_text("[data-key=spoofing]")
+    assert page.is_visible("[data-key=dusting] .chip:text('shadow')")
+    page.click("[data-key=spoofing]")
+    page.click(".versions button")
+    changed = page.eval_on_selector_all(
+        ".diff .line:not(.same)", "lines => lines.map(line => [line.className, line.textContent.trim()])"
+    )
+    assert {kind for kind, _ in changed} == {"line added", "line removed"}
+    assert any("SOON" in text for _, text in changed)
+
+
+def test_a_signer_that_waits_and_a_reason_that_names_an_alert_are_seen(server, look):
+    page = live(look(f"{server.url}/#/custody"))
+    page.wait_for_selector(ROWS)
+    document = sample("custody")
+    one = document["requests"][0]
+    alert = server.server.alerts[0]["alert"]["id"]
+    one |= {"status": "approving", "reason": "", "reasons": []}
+    one["answers"][0] |= {"answer": None, "word": "wait", "reasons": ["needs 1 of officers"]}
+    one["answers"][1] |= {"answer": "approve", "word": "accept", "reasons": []}
+    one["answers"][2] |= {"reasons": [f"account x is under freeze_account because of alert {alert}"]}
+    server.tell("custody", document)
+    page.wait_for_selector(f"[data-key='{one['id']}'] .chip:text('approving')")
+    page.click(f"[data-key='{one['id']}']")
+    assert page.is_visible(".answer .chip:text('waits')")
+    assert page.get_attribute(".detail .progress", "aria-label") == "1 of 2 needed, 1 refused"
+    page.click(".answer a")
+    page.wait_for_selector(".detail .timeline")
+    assert alert in page.url
 
 
 def test_thousands_of_alerts_do_not_fill_the_page_nor_move_what_is_read(server, look):

@@ -34,7 +34,7 @@ export function showKeys() {
   const dialog = h("dialog", { "aria-labelledby": "keys-title", class: "keys" });
   const box = h("input", { type: "checkbox", id: "keys-on", onchange: () => enable(box.checked) });
   box.checked = enabled();
-  put(dialog, h("header", null, h("h1", { id: "keys-title", class: "grow" }, "Keys"), h("button", { type: "button", class: "ghost", autofocus: true, onclick: () => dialog.close() }, "×", h("span", { class: "quiet" }, "Close"))),
+  put(dialog, h("header", null, h("h1", { id: "keys-title", class: "grow" }, "Keys"), h("button", { type: "button", class: "ghost", autofocus: true, onclick: () => dialog.close() }, "×", h("span", { class: "unseen" }, "Close"))),
     h("div", { class: "key-columns" }, view.length ? h("section", null, h("h2", null, "Here"), rows(view)) : null, h("section", null, h("h2", null, "Everywhere"), rows(page))),
     h("label", { class: "check" }, box, " Single keys are shortcuts (turn off for speech input)"));
   dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });

@@ -38,7 +38,7 @@ export class PriceChart {
     this.dress();
     if (fresh) this.chart.timeScale().fitContent();
     const last = grid.price.p.at(-1);
-    this.place.setAttribute("aria-label", `Price of ${grid.symbol}${last === undefined ? "" : `, last ${decimal(String(last))}`}; ${grid.levels.length} levels from ${decimal(grid.lower)} to ${decimal(grid.upper)}; ${grid.orders.length} open orders`);
+    this.place.setAttribute("aria-label", `Price of ${grid.symbol}${last === undefined ? "" : `, last ${decimal(String(last))}`}; ${grid.levels.length} levels${grid.lower ? ` from ${decimal(grid.lower)} to ${decimal(grid.upper)}` : ""}; ${grid.orders.length} open orders`);
   }
 
   span(info) {
@@ -55,7 +55,7 @@ export class PriceChart {
       grid: { vertLines: line, horzLines: { visible: false } }, rightPriceScale: { borderColor: colour("line") }, timeScale: { borderColor: colour("line") },
       crosshair: { vertLine: { color: colour("dim"), labelBackgroundColor: colour("line-strong") }, horzLine: { color: colour("dim"), labelBackgroundColor: colour("line-strong") } },
     });
-    const precision = Math.max(0, ...this.grid.levels.map((level) => (String(level).split(".")[1] ?? "").length));
+    const precision = Math.max(0, ...[this.grid.mark, ...this.grid.levels].map((level) => (String(level ?? "").split(".")[1] ?? "").length));
     this.series.applyOptions({ color: colour("accent"), priceFormat: { type: "price", precision, minMove: 10 ** -precision } });
     for (const each of this.lines) this.series.removePriceLine(each);
     const taken = new Set(this.grid.orders.map(({ price }) => Number(price)));

@@ -39,7 +39,7 @@ export class AlertDetail {
   }
 
   head(document) {
-    const leave = h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: this.close }, "×", h("span", { class: "quiet" }, "Close the detail"));
+    const leave = h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: this.close }, "×", h("span", { class: "unseen" }, "Close the detail"));
     if (!document) return h("header", { class: "detail-head" }, h("h1", { class: "grow" }, "Alert"), leave);
     const { alert, rule } = document;
     return h("header", { class: "detail-head" },

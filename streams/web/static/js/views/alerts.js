@@ -46,7 +46,7 @@ export class View {
     this.blank = h("div", { hidden: true });
     this.side = h("div", { class: "side", hidden: true });
     this.split = h("div", { class: "split" }, h("div", { class: "main" }, h("div", { class: "columns alert", "aria-hidden": "true" }, COLUMNS.map((name) => h("span", null, name))), this.body, this.blank), this.side);
-    root.append(h("div", { class: "view alerts" }, h("div", { class: "bar" }, h("h1", { class: "quiet" }, "Alerts"), this.filters.element, this.total), this.split));
+    root.append(h("div", { class: "view alerts" }, h("div", { class: "bar" }, h("h1", { class: "unseen" }, "Alerts"), this.filters.element, this.total), this.split));
     this.list.element.addEventListener("scroll", () => this.count());
     this.unfollow = connection.follow(({ state }) => (state === "live" && this.error ? this.feed.load() : this.draw()));
     this.seen = 0;
@@ -57,7 +57,10 @@ export class View {
     if (filter !== this.filter) {
       this.filter = filter;
       this.filters.show(query);
-      this.feed.load(query).then(() => { this.loaded = true; });
+      this.feed.load(query).then(() => {
+        this.draw();
+        if (this.detail) this.list.chooseKey(this.detail.id);
+      });
     }
     this.openDetail(id);
   }

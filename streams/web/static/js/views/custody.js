@@ -5,7 +5,7 @@ import { h, put, say } from "../dom.js";
 import { ago, brief, clock, count, decimal, moment, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { List, empty } from "../list.js";
-import { go } from "../router.js";
+import { address, go } from "../router.js";
 
 export const title = "Custody";
 
@@ -26,9 +26,12 @@ function paint(row, request) {
 const describe = (request) => `${request.id}, ${amount(request)}, ${request.status}, ${given(request)} of ${request.m} signers, asked ${ago(request.created_ms)}`;
 const fact = (name, value, kind = "") => h("div", null, h("dt", null, name), h("dd", { class: kind }, value));
 
+/** A reason; alerts that it names lead to them. */
+const told = (reason) => reason.split(/\b([0-9a-f]{32})\b/).map((part, at) => (at % 2 ? h("a", { href: address({ view: "alerts", id: part }), title: part }, brief(part)) : part));
+
 function answer({ signer, answer: said, word, rule, reasons, time_ms: ms }) {
   const [text, tone] = ANSWERS[said] ?? [word === "wait" ? "waits" : "no answer", "quiet"];
-  return h("li", { class: "answer" }, h("b", null, `Signer ${signer}`), badges.chip(text, tone), h("p", null, rule ? h("span", { class: "dim" }, `policy ${rule}${reasons.length ? ": " : ""}`) : null, reasons.join("; ")),
+  return h("li", { class: "answer" }, h("b", null, `Signer ${signer}`), badges.chip(text, tone), h("p", null, rule ? h("span", { class: "dim" }, `policy ${rule}${reasons.length ? ": " : ""}`) : null, told(reasons.join("; "))),
     ms ? h("time", { class: "mono dim", title: timeTitle(ms) }, clock(ms, true)) : h("span"));
 }
 
@@ -40,9 +43,9 @@ function steps(status) {
 export function detail(request, close) {
   const reasons = request.reasons.filter((reason) => !/^signer \d/.test(reason)); // the signers say theirs below
   return h("article", { class: "detail", "aria-label": `Request ${request.id}` }, h("div", { class: "detail-content" },
-    h("header", { class: "detail-head" }, badges.chip(request.status, TONES[request.status] ?? "quiet"), h("h1", { class: "grow cut" }, request.id), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: close }, "×", h("span", { class: "quiet" }, "Close the detail"))),
+    h("header", { class: "detail-head" }, badges.chip(request.status, TONES[request.status] ?? "quiet"), h("h1", { class: "grow cut" }, request.id), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: close }, "×", h("span", { class: "unseen" }, "Close the detail"))),
     h("p", { class: "summary" }, h("b", null, amount(request)), ` from vault ${request.vault} on ${request.chain}`), steps(request.status),
-    reasons.map((reason) => h("p", { class: `note ${TONES[request.status] === "good" ? "" : "warn"}` }, reason)),
+    reasons.map((reason) => h("p", { class: `note ${TONES[request.status] === "good" ? "" : "warn"}` }, told(reason))),
     h("section", { class: "block" }, h("h2", null, `Signers: ${given(request)} of ${request.m} needed, ${request.n} in all`), h("div", null, badges.progress(given(request), refused(request), request.m, request.n)), h("ul", { class: "answers" }, request.answers.map(answer))),
     h("dl", { class: "pairs-list" }, fact("to", request.to, "mono long"), request.kind ? fact("kind", request.kind) : null, request.requester ? fact("asked by", request.requester) : null, fact("asked", `${moment(request.created_ms)} UTC`),
       request.expires_ms ? fact("expires", `${moment(request.expires_ms)} UTC`) : null, fact("confirmations", request.confirmations === null || request.confirmations === undefined ? "none yet" : String(request.confirmations)),

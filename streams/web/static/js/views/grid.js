@@ -48,7 +48,7 @@ export class View {
       h("div", { class: "stack" }, panel(h("h2", null, "Price"), this.price.element), panel(h("h2", null, "Profit and loss"), this.equity.element)),
       h("div", { class: "stack" }, panel(this.ordersTitle, this.orders.element), panel(this.fillsTitle, this.fills.element)));
     this.blank = h("div");
-    this.page = h("div", { class: "view page" }, h("h1", { class: "quiet" }, "Grid"), this.bar, this.books, this.body, this.blank);
+    this.page = h("div", { class: "view page" }, h("h1", { class: "unseen" }, "Grid"), this.bar, this.books, this.body, this.blank);
     root.append(this.page);
     this.id = null;
     this.stop = documents.grids.follow(() => this.draw());
@@ -92,7 +92,7 @@ export class View {
     this.mark = mark;
     const names = grids.length > 1 ? h("select", { "aria-label": "Grid", onchange: (event) => go({ view: "grid", id: event.target.value }) }, grids.map((each) => h("option", { value: each.grid, selected: each === grid }, each.grid))) : h("strong", null, grid.grid);
     put(this.bar, names, h("strong", null, grid.symbol), badges.chip(grid.state, GOOD.includes(grid.state) ? "good" : QUIET.includes(grid.state) ? "quiet" : "warn"), grid.reason ? h("span", null, grid.reason) : null,
-      this.fact("generation", count(grid.generation)), grid.mark ? this.fact("price", decimal(grid.mark)) : null, this.fact("range", `${decimal(grid.lower)} – ${decimal(grid.upper)}`), grid.venue ? this.fact("venue", grid.venue) : null);
+      this.fact("generation", count(grid.generation)), grid.mark ? this.fact("price", decimal(grid.mark)) : null, grid.lower ? this.fact("range", `${decimal(grid.lower)} – ${decimal(grid.upper)}`) : null, grid.venue ? this.fact("venue", grid.venue) : null);
   }
 
   fact(name, value) {

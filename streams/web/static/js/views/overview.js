@@ -51,7 +51,7 @@ export class View {
     this.workers = h("tbody");
     this.nobody = h("div", { class: "fill", hidden: true });
     const panel = (name, note, ...content) => h("section", { class: "panel" }, h("header", null, h("h2", null, name), h("span", { class: "dim" }, note)), content);
-    root.append(h("div", { class: "view page" }, h("h1", { class: "quiet" }, "Overview"), h("dl", { class: "kpis" }, [...this.kpis.values()]),
+    root.append(h("div", { class: "view page" }, h("h1", { class: "unseen" }, "Overview"), h("dl", { class: "kpis" }, [...this.kpis.values()]),
       panel("Alerts by rule", "each ten seconds, last hour", this.rules.element),
       h("div", { class: "charts" }, PLOTS.map(([name], at) => panel(name, "last 15 min", this.plots[at].element))),
       panel("Workers", "", h("div", { class: "scroll fill", tabindex: 0, role: "region", "aria-label": "Workers" }, h("table", null, h("thead", null, h("tr", null,

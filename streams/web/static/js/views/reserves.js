@@ -56,7 +56,7 @@ export class View {
   show() {}
 
   draw({ statements }) {
-    const heading = h("h1", { class: "quiet" }, "Reserves");
+    const heading = h("h1", { class: "unseen" }, "Reserves");
     if (!statements?.length) put(this.page, heading, empty("No statement of reserves yet", "A statement sums up what is owed to every customer under one signed root. Make one:", h("code", null, "m1cep ledger prove --help")));
     else put(this.page, heading, latest(statements[0]), before(statements));
   }

@@ -18,7 +18,7 @@ const ORDERS = {
 const COLUMNS = [["Severity"], ["Rule"], ["Mode"], ["Finds", "second"], ["Alerts/h", "num"], ["Per M events", "num second"], ["Cost", "num"], ["Open", "num second"]];
 
 const mode = (name) => badges.chip(...(MODES[name] ?? [name, "quiet"]));
-const cost = (us) => (us === null || us === undefined ? "–" : `${us.toFixed(2)} µs`);
+const cost = (us) => (us === null || us === undefined ? "–" : `${us < 100 ? us.toFixed(2) : count(us)} µs`);
 const perMillion = ({ matches, events }) => (events ? number((matches / events) * 1e6, 3) : "–");
 
 /** A counter of the workers; none where no worker has told of the rule. */
@@ -54,7 +54,7 @@ class Detail {
     const given = Object.entries(params ?? {});
     const where = { packaged: "came with this version", file: "from a file of the worker", topic: "deployed" }[origin] ?? origin;
     put(this.element, h("div", { class: "detail-content" },
-      h("header", { class: "detail-head" }, badges.severity(severity ?? "info"), h("h1", { class: "grow cut" }, id), mode(rule.mode), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: this.close }, "×", h("span", { class: "quiet" }, "Close the detail"))),
+      h("header", { class: "detail-head" }, badges.severity(severity ?? "info"), h("h1", { class: "grow cut" }, id), mode(rule.mode), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: this.close }, "×", h("span", { class: "unseen" }, "Close the detail"))),
       h("p", { class: "summary" }, summary),
       reason ? h("p", { class: "note warn" }, h("b", null, rule.mode === "quarantined" ? "In quarantine: " : "Problem: "), reason) : null,
       h("p", { class: "grid-bar" }, h("span", null, h("span", { class: "dim" }, "version "), h("b", { class: "mono" }, version)), h("span", { class: "dim" }, where, by ? ` by ${by}` : null, approver ? `, approved by ${approver}` : null, ms ? h("time", { title: timeTitle(ms) }, `, ${moment(ms)} UTC`) : null),
@@ -82,7 +82,7 @@ class Detail {
       } }, "Compare") : null;
       return h("tr", null, h("td", { class: "mono" }, old.version), h("td", null, old.mode ? mode(old.mode) : ""), h("td", null, old.by ?? ""), h("td", { class: "mono", title: timeTitle(old.time_ms) }, moment(old.time_ms)), h("td", null, button));
     });
-    return h("section", { class: "block versions" }, h("h2", null, "Versions before"), h("table", null, h("thead", null, h("tr", null, ["Version", "Mode", "By", "Time UTC", ""].map((name) => h("th", { scope: "col" }, name || h("span", { class: "quiet" }, "Difference"))))), h("tbody", null, rows)));
+    return h("section", { class: "block versions" }, h("h2", null, "Versions before"), h("table", null, h("thead", null, h("tr", null, ["Version", "Mode", "By", "Time UTC", ""].map((name) => h("th", { scope: "col" }, name || h("span", { class: "unseen" }, "Difference"))))), h("tbody", null, rows)));
   }
 }
 
