@@ -54,10 +54,7 @@ const tell = (name) => (state) => {
 const alertStream = new Stream("/events", ({ event, data, id }) => {
   if (event === "reset") arrivals.set({ reset: true });
   else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
-}, (state) => {
-  if (state === "live" && alertStream.last === null) arrivals.set({ reset: true }); // what came before it was open is not known
-  tell("events")(state);
-});
+}, tell("events"));
 
 const documentStream = new Stream("/live", ({ event, data }) => {
   lastDocumentMs = Date.now();
@@ -73,10 +70,9 @@ export async function refresh(name) {
   return value;
 }
 
-/** Hear alerts from `position` on, which came with a page of them; only the first call counts. */
+/** Hear alerts; from `position` on, which came with a page of them, if none was heard yet. */
 export function hearAlerts(position = null) {
-  if (alertStream.wanted) return;
-  alertStream.last = position;
+  alertStream.last ??= position;
   alertStream.open();
 }
 
