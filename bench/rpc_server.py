@@ -46,7 +46,7 @@ async def _serve() -> None:
     gc.collect()  # as the worker does, see streams/worker.py
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
-    freshness = Freshness(max_age_ms=1_000, confirm_within_ms=0)
+    freshness = Freshness(max_age_ms=1_000, quiet_ms=0)
     server = RiskServer(RiskService(checker, freshness, lambda: None, Counter()), 0)
     methods = {"Call": grpc.unary_unary_rpc_method_handler(_empty)}
     server.add(grpc.method_handlers_generic_handler("bench.Empty", methods))

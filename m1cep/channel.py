@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.view import view_converters
@@ -14,7 +15,7 @@ from m1cep.runtime.merge import Merge
 from m1cep.snapshot import fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from m1cep.codegen.view import Convert
     from m1cep.model.stream import Stream
@@ -24,6 +25,17 @@ if TYPE_CHECKING:
     from m1cep.runtime.outcome import Hit
 
 _WORTH_AN_INDEX = 3  # rules on one source from which an index of each batch pays for itself
+
+
+@dataclass
+class Oversight:
+    """How an engine looks after its rules.
+
+    Attributes:
+        failures: gets what a rule fails with, which then runs no more while the others go on; None: the failure is raised.
+    """
+
+    failures: list[RuleFailure] | None = None
 
 
 class Running:
@@ -76,8 +88,9 @@ class Running:
 class Channel:
     """The rules on one source (a stream or a view), and the merge that orders its rows."""
 
-    def __init__(self, index: int, source: Stream, inputs: Sequence[Stream]) -> None:
+    def __init__(self, index: int, source: Stream, inputs: Sequence[Stream], oversight: Oversight) -> None:
         self.index = index
+        self._oversight = oversight
         self.source = source
         self.inputs = inputs
         self.merge = Merge(inputs, source.time_attr)
@@ -114,6 +127,7 @@ class Channel:
         rows, watermark = self.merge.release()
         batch = Batch(rows, self.position)
         alone = len(self.rules) < _WORTH_AN_INDEX
+        failed: list[Running] = []
         since_ns = 0 if clock_ns is None else clock_ns()
         for running in self.rules:
             hits: list[Hit] = []
@@ -121,8 +135,9 @@ class Channel:
                 if rows:
                     running.operator.feed(batch, hits, alone=alone)
                 running.operator.advance(watermark, hits)
-            except Exception as error:
-                raise running.failure(error) from error
+            except Exception as error:  # noqa: BLE001 - whatever a rule fails with
+                self._note(running, error)
+                failed.append(running)
             if hits:
                 self._collect(running, hits, out)
             if clock_ns is not None:
@@ -131,6 +146,8 @@ class Channel:
                 running.timed_rows += len(rows)
                 since_ns = now_ns
         self.position += len(rows)
+        if failed:
+            self.rules = [running for running in self.rules if running not in failed]
 
     def finish(self, out: list[tuple[Any, ...]]) -> None:
         """Let everything go and close what is open."""
@@ -141,19 +158,45 @@ class Channel:
             hits: list[Hit] = []
             try:
                 running.operator.finish(hits)
-            except Exception as error:
-                raise running.failure(error) from error
+            except Exception as error:  # noqa: BLE001 - as in ``run``
+                self._note(running, error)
             self._collect(running, hits, out)
+
+    def _note(self, running: Running, error: Exception) -> None:
+        """A rule has failed: end with it, or go on without it."""
+        failure = running.failure(error)
+        if self._oversight.failures is None:
+            raise failure from error
+        failure.__cause__ = error
+        self._oversight.failures.append(failure)
 
     def state(self) -> Any:
         """Where the merge stands, and the rows that wait in it."""
-        sources = [self.source, *self.inputs] if self.source.is_view else [self.source]
-        return [self.source.name, fingerprint(sources), self.position, self.merge.state()]
+        return [self.source.name, self._fingerprint(), self.position, self.merge.state()]
+
+    def _fingerprint(self) -> str:
+        return fingerprint([self.source, *self.inputs] if self.source.is_view else [self.source])
 
     def load(self, state: Any) -> None:
         """The reverse."""
         _, _, self.position, merge = state
         self.merge.load(merge, self.source.row_type)
+
+    # -- when other rules take the places of some
+
+    def reads_like(self, other: Channel) -> bool:
+        """Whether both read events alike, so that the rules of the one may go on in the other."""
+        return self._fingerprint() == other._fingerprint()
+
+    def begin_at(self, stream: str, others: Iterable[Channel]) -> None:
+        """A stream is as far as other channels, which read it before, have heard; nothing that waits there comes here."""
+        for other in others:
+            self.merge.begin_at(stream, other.merge)
+
+    def silent_in(self, other: Channel) -> int:
+        """Up to when somebody has promised that nothing older comes, in the unit of another channel."""
+        silent = self.merge.silent
+        return silent if self._unit_us == other._unit_us else silent * self._unit_us // other._unit_us
 
     def _collect(self, running: Running, hits: list[Hit], out: list[tuple[Any, ...]]) -> None:
         index, of_rule = self.index, running.index

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from m1cep.channel import Channel, Running
+from m1cep.channel import Oversight
 from m1cep.errors import EngineError
-from m1cep.runtime.lookups import FixedLookups, bound
+from m1cep.layout import Layout
+from m1cep.runtime.lookups import FixedLookups
 from m1cep.runtime.seen import Seen
 from m1cep.snapshot import check_rules, decode, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
+    from m1cep.channel import Channel, Running
+    from m1cep.errors import RuleFailure
     from m1cep.model.alert import Alert
     from m1cep.model.stream import Stream
     from m1cep.rule import Rule
@@ -71,6 +74,8 @@ class Engine:
     Args:
         rules: what to run.
         lookups: lists and parameters for IN_LIST, PARAM and ``:name``; looked at before each batch for a new revision.
+        isolate: a rule that fails on an event runs no more, the others go on; see ``take_failures``. Else the failure is raised.
+        known: names of base streams that may be pushed although no rule knows of them.
         seen: an event that is a repetition (by ``event_id``, or by its contents where it has none) of one of the last ``seen``
             different events of its stream is dropped and counted, whatever its time; 0 looks for none.
 
@@ -84,63 +89,72 @@ class Engine:
         EngineError: two rules have one id, or declare one stream differently; a list or parameter is not there.
     """
 
-    def __init__(self, rules: Iterable[Rule], lookups: Lookups | None = None, seen: int = 0) -> None:
-        self._rules = tuple(rules)
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        lookups: Lookups | None = None,
+        seen: int = 0,
+        *,
+        isolate: bool = False,
+        known: Iterable[str] = (),
+    ) -> None:
+        self._oversight = Oversight([] if isolate else None)
+        self._layout = Layout(rules, self._oversight, known)
         self._lookups: Lookups = FixedLookups() if lookups is None else lookups
         self._revision: int | None = None
-        self._streams: dict[str, Stream] = {}
-        self._known: set[str] = set()
-        self._channels: dict[str, Channel] = {}
-        self._by_input: dict[str, list[Channel]] = {}
         self._late: list[Late] = []
+        self._window = seen
         self.events = 0
         self.late_events = 0
         self.duplicates = 0
+        self._seen = {name: Seen(stream, seen) for name, stream in self._layout.streams.items()} if seen else {}
         self.clock_ns: Callable[[], int] | None = None
-        ids: set[str] = set()
-        for index, rule in enumerate(self._rules):
-            if rule.id in ids:
-                raise EngineError(
-                    f"expected rules with different ids, got {rule.id!r} twice: give one another id in its front matter"
-                )
-            ids.add(rule.id)
-            self._add(rule, index)
-        self._seen = {name: Seen(stream, seen) for name, stream in self._streams.items()} if seen else {}
         self._look_up()
-
-    def _add(self, rule: Rule, index: int) -> None:
-        self._known.update(rule.known_streams)
-        channel = self._channels.get(rule.source.name)
-        if channel is None:
-            channel = self._channels[rule.source.name] = Channel(len(self._channels), rule.source, rule.inputs)
-            for stream in rule.inputs:
-                if self._streams.setdefault(stream.name, stream) != stream:
-                    raise EngineError(
-                        f"stream {stream.name!r} is declared differently by two rules: compile all with the same streams"
-                    )
-                self._by_input.setdefault(stream.name, []).append(channel)
-        channel.rules.append(Running(rule, index))
 
     def _look_up(self) -> None:
         """Give the rules lists and parameters as they are now. Between batches only: within one they do not change."""
         revision = self._lookups.revision
-        if revision == self._revision:
-            return
-        running = [r for c in self._channels.values() for r in c.rules if r.looks_up]
-        values = [bound(r.rule.needs, self._lookups) for r in running]  # all of them before any is changed
-        for r, found in zip(running, values, strict=True):
-            r.look_up(found, self._lookups)
-        self._revision = revision
+        if revision != self._revision:
+            self._layout.look_up(self._lookups)
+            self._revision = revision
+
+    def replace(self, rules: Iterable[Rule]) -> None:
+        """Go on with other rules. Those that run already, in the same version, go on where they stand; the others begin empty.
+
+        What waits for its turn by event time is given to the new rules of the same source too. Between batches only.
+
+        Args:
+            rules: all that are to run from now on.
+
+        Raises:
+            EngineError: as for a new engine; then nothing has changed.
+        """
+        layout = Layout(rules, self._oversight)
+        layout.look_up(self._lookups)
+        layout.take_over(self._layout)
+        self._layout = layout
+        self._revision = None
+        self._look_up()
+        if self._window:
+            kept = {name: seen for name, seen in self._seen.items() if name in layout.streams}
+            self._seen = {name: kept.get(name) or Seen(s, self._window) for name, s in layout.streams.items()}
+
+    def take_failures(self) -> list[RuleFailure]:
+        """What rules have failed with since the last call. They run no more, and are not in snapshots."""
+        if not self._oversight.failures:
+            return []
+        failures, self._oversight.failures = self._oversight.failures, []
+        return failures
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """The rules that run."""
-        return self._rules
+        return self._layout.rules
 
     @property
     def inputs(self) -> frozenset[str]:
         """Names of the base streams that are read."""
-        return frozenset(self._streams)
+        return frozenset(self._layout.streams)
 
     def push(self, stream: str, events: Iterable[Mapping[str, Any] | bytes | str]) -> list[Alert]:
         """Take events of a stream in, and give the alerts that are decided by now.
@@ -173,7 +187,7 @@ class Engine:
         self.events += len(rows)
         out: list[tuple[Any, ...]] = []
         late: dict[int, LateRow] = {}
-        for channel in self._by_input[stream]:
+        for channel in self._layout.by_input[stream]:
             for row in channel.take(stream, rows):
                 late.setdefault(row.index, row)
             channel.run(out, self.clock_ns)
@@ -191,7 +205,7 @@ class Engine:
 
     def wake(self, stream: str) -> None:
         """The stream is no longer idle: events of it may be about to be pushed, perhaps after those of others."""
-        for channel in self._by_input.get(stream, ()):
+        for channel in self._layout.by_input.get(stream, ()):
             channel.merge.wake(stream)
 
     def reach(self, stream: str, time: int) -> list[Alert]:
@@ -214,7 +228,7 @@ class Engine:
         """
         self._look_up()
         out: list[tuple[Any, ...]] = []
-        for channel in self._channels.values():
+        for channel in self._layout.channels.values():
             channel.advance(time_us)
             channel.run(out, self.clock_ns)
         return self._alerts(out)
@@ -222,14 +236,14 @@ class Engine:
     @property
     def newest_us(self) -> int | None:
         """The highest event time that came or was promised (epoch, microseconds); None before the first."""
-        return max((c.newest_us for c in self._channels.values() if c.newest_us is not None), default=None)
+        return max((c.newest_us for c in self._layout.channels.values() if c.newest_us is not None), default=None)
 
     def watermark_us(self, stream: str) -> int | None:
         """Up to where the rules know that a stream has come (epoch, microseconds); None before its first event.
 
         For an idle stream that is where the others are.
         """
-        found = [c.watermark_us(stream) for c in self._by_input.get(stream, ())]
+        found = [c.watermark_us(stream) for c in self._layout.by_input.get(stream, ())]
         known = [time_us for time_us in found if time_us is not None]
         return min(known) if known else None
 
@@ -239,13 +253,13 @@ class Engine:
         It is 0 for a stream that others wait for: at least one that is not idle always is such, so a reader who leaves streams
         with many waiting rows unread for a while still gets on.
         """
-        return max((c.merge.waiting(stream) for c in self._by_input.get(stream, ())), default=0)
+        return max((c.merge.waiting(stream) for c in self._layout.by_input.get(stream, ())), default=0)
 
     def finish(self) -> list[Alert]:
         """End of input: everything that waits goes to the rules; complete matches are reported, open ones dropped."""
         self._look_up()
         out: list[tuple[Any, ...]] = []
-        for channel in self._channels.values():
+        for channel in self._layout.channels.values():
             channel.finish(out)
         return self._alerts(out)
 
@@ -256,18 +270,25 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Everything that the engine remembers. Late events that were not taken yet are not part of it."""
-        sources = [channel.state() for channel in self._channels.values()]
+        sources = [channel.state() for channel in self._layout.channels.values()]
         rules = [
             [running.rule.id, running.rule.version, channel.source.name, running.alerts, running.operator.state()]
-            for channel in self._channels.values()
-            for running in channel.rules
+            for channel, running in self._running()
         ]
         counts = [self.events, self.late_events, self.duplicates]
         return encode([counts, sources, rules, {name: seen.state() for name, seen in self._seen.items()}])
 
     @classmethod
     def restore(
-        cls, rules: Iterable[Rule], blob: bytes, *, changed: bool = False, lookups: Lookups | None = None, seen: int = 0
+        cls,
+        rules: Iterable[Rule],
+        blob: bytes,
+        *,
+        changed: bool = False,
+        lookups: Lookups | None = None,
+        seen: int = 0,
+        isolate: bool = False,
+        known: Iterable[str] = (),
     ) -> Engine:
         """An engine that goes on where ``snapshot`` was taken.
 
@@ -277,11 +298,13 @@ class Engine:
             changed: also take a snapshot of other rules: those that are the same go on, the others begin empty.
             lookups: as for a new engine; a snapshot holds none.
             seen: as for a new engine; it may be another number than then.
+            isolate: as for a new engine.
+            known: as for a new engine.
 
         Raises:
             EngineError: the bytes are no snapshot, or it is of other rules or differently declared streams.
         """
-        engine = cls(rules, lookups, seen)
+        engine = cls(rules, lookups, seen, isolate=isolate, known=known)
         (engine.events, engine.late_events, engine.duplicates), sources, saved, remembered = decode(blob)
         for name in engine._seen.keys() & remembered.keys():
             engine._seen[name].load(remembered[name])
@@ -289,7 +312,7 @@ class Engine:
             check_rules(engine.rules, {rule_id: version for rule_id, version, *_ in saved})
         same: set[str] = set()
         for state in sources:
-            channel = engine._channels.get(state[0])
+            channel = engine._layout.channels.get(state[0])
             if channel is None:
                 continue
             if channel.state()[1] == state[1]:
@@ -298,7 +321,7 @@ class Engine:
             elif not changed:
                 raise EngineError(f"the snapshot was taken with another declaration of {state[0]!r}")
         states = {(rule_id, version): rest for rule_id, version, *rest in saved}
-        for channel in engine._channels.values():
+        for channel in engine._layout.channels.values():
             for running in channel.rules:
                 found = states.get((running.rule.id, running.rule.version))
                 if found is not None and found[0] in same:
@@ -322,14 +345,14 @@ class Engine:
         ]
 
     def _running(self) -> Iterator[tuple[Channel, Running]]:
-        return ((channel, running) for channel in self._channels.values() for running in channel.rules)
+        return ((channel, running) for channel in self._layout.channels.values() for running in channel.rules)
 
     def _each(self, stream: str, act: Any) -> list[Alert]:
         if self._stream(stream) is None:
             return []
         self._look_up()
         out: list[tuple[Any, ...]] = []
-        for channel in self._by_input[stream]:
+        for channel in self._layout.by_input[stream]:
             act(channel)
             channel.run(out, self.clock_ns)
         return self._alerts(out)
@@ -340,9 +363,9 @@ class Engine:
 
     def _stream(self, name: str) -> Stream | None:
         """The stream, or None when it exists and no rule reads it."""
-        stream = self._streams.get(name)
-        if stream is None and name not in self._known:
-            raise EngineError(f"there is no stream {name!r}: expected one of {', '.join(sorted(self._known))}")
+        stream = self._layout.streams.get(name)
+        if stream is None and name not in self._layout.known:
+            raise EngineError(f"there is no stream {name!r}: expected one of {', '.join(sorted(self._layout.known))}")
         return stream
 
 

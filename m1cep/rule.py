@@ -131,6 +131,7 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
     try:
         matter = front_matter(source)
         plan, fixed = plan_statement(source, matter, streams)
+        _check_action(matter.action, plan, source)
         rule_id = matter.id or _id_from(name) or f"rule-{version}"
         if isinstance(plan, JoinPlan):
             stream = join_source(streams[plan.left.stream], streams[plan.right.stream])
@@ -143,6 +144,17 @@ def compile_rule(sql_text: str, streams: Mapping[str, Stream], name: str = "") -
     inputs = tuple(streams[n] for n in stream.inputs)
     known = frozenset(s.name for s in streams.values() if not s.is_view)
     return Rule(rule_id, version, matter, sql_text, plan, module, stream, inputs, known, needs, start)
+
+
+def _check_action(action: str, plan: Plan, source: SourceText) -> None:
+    """An action names its account by the alert's key: without one it would be carried out on nobody."""
+    key = [column.name for column in plan.key]
+    if action in {"freeze_account", "hold_withdrawal"} and "account" not in key:
+        raise RuleError(
+            f"action: {action} needs the column account in the rule's key, which is {', '.join(key) or '(none)'}",
+            source,
+            hint="PARTITION BY account, or GROUP BY it in a window; or leave the action out",
+        )
 
 
 def _id_from(name: str) -> str:

@@ -22,6 +22,7 @@ ALERT_STATES = "m1cep.alert-states.v1"
 ACTIONS = "m1cep.actions.v1"
 DEAD_LETTERS = "m1cep.dead-letters.v1"
 LATE = "m1cep.late.v1"
+SHADOW = "m1cep.shadow-alerts.v1"  # alerts of rules that are tried out: nobody acts on them
 STATUS = "m1cep.status.v1"
 
 #: The largest record that Kafka takes by default.
@@ -65,6 +66,11 @@ def alert_message(alert: Alert, event_time_ms: int, source: str) -> Message:
     if len(value) + len(key) > MAX_VALUE_BYTES - _FRAME_BYTES:
         return _oversized_alert(alert, value, source)
     return Message(ALERTS, key, value, headers(alert.id, "m1cep.alert.v1", source, _time(event_time_ms)))
+
+
+def shadowed(alert: Message) -> Message:
+    """The alert as that of a rule which is tried out: to a topic of its own."""
+    return alert._replace(topic=SHADOW) if alert.topic == ALERTS else alert
 
 
 def action_message(alert: Alert, action: str, event_time_ms: int, source: str) -> Message:

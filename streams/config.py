@@ -119,6 +119,7 @@ class Settings(BaseSettings):
         state_url: of a PostgreSQL that keeps the engine's snapshots in place of ``state_dir``.
         signer_passphrase, signer_passphrase_file: of a custody signer's keyfile; the passphrase, or a file that holds it.
         lookups: folder of lists and parameters; None means the packaged ones.
+        notify: file of where alerts go (TOML), of the agent notify.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0 is any free one.
         web_port: of the worker's web server; None: 8080 or the next free one, and only where an agent has pages; 0: any one.
         web_host: where it listens; anywhere but on this machine it needs a token.
@@ -166,6 +167,7 @@ class Settings(BaseSettings):
     signer_passphrase: SecretStr | None = None
     signer_passphrase_file: Folder | None = None
     lookups: Folder | None = None
+    notify: Folder | None = None
     rpc_port: Annotated[int, Field(ge=0, le=65535)] = 50061
     web_port: Annotated[int, Field(ge=0, le=65535)] | None = None
     web_host: str = "127.0.0.1"

@@ -68,6 +68,7 @@ BUILT_IN = (
     Topic("m1cep.accounts.v1", "account", _kept(7), is_input=True),
     Topic("m1cep.market.v1", "symbol", _kept(7), is_input=True),
     Topic(codec.ALERTS, "the rule's partition key"),
+    Topic(codec.SHADOW, "the rule's partition key", _kept(7)),
     Topic(codec.ALERT_STATES, "alert id", _COMPACTED, partitions=1),
     Topic("m1cep.actions.v1", "account", is_input=True),
     Topic(codec.LATE),

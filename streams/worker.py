@@ -42,6 +42,7 @@ _log = structlog.get_logger(__name__)
 _STOP_TIMEOUT_S = 4.0
 _STOP_AFTER_FAILURE_S = 1.0
 _PROBE_EVERY_S = 1.0
+_OF_RULES = frozenset({"risk", "rekey"})
 
 
 def run_worker(options: WorkerOptions) -> None:
@@ -55,7 +56,6 @@ def run_worker(options: WorkerOptions) -> None:
             raise UsageError(f"there is no agent {name!r}", f"agents are: {', '.join(sorted(AGENTS))}")
     if not options.agents or len(set(options.agents)) < len(options.agents):
         raise UsageError("expected at least one agent, and each once", f"agents are: {', '.join(sorted(AGENTS))}")
-    options = _with_helpers(options)
     _quiet_libraries()
     _calm_collector()
     try:
@@ -95,6 +95,7 @@ class _Worker:
         try:
             async with AsyncExitStack() as stack:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
+                await self._read_rules(stack)
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
                 await self._open_web(stack)
@@ -107,6 +108,23 @@ class _Worker:
         finally:
             self._write_stats()
         _log.info("worker.stopped", agents=list(self._options.agents))
+
+    async def _read_rules(self, stack: AsyncExitStack) -> None:
+        """What was deployed decides what agents read: it is read before they are built."""
+        options = self._options
+        if options.live_rules and not _OF_RULES.isdisjoint(options.agents):
+            options = await self._with_deployed(options, stack)
+        self._options = _with_helpers(options)
+        self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
+
+    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack) -> WorkerOptions:
+        from streams.rules.book import Book
+        from streams.rules.follow import Follower
+
+        deployed = Follower(options.client, Book(options.rules, options.streams))
+        stack.push_async_callback(deployed.stop)
+        await deployed.start()
+        return replace(options, rules=deployed.book.rules, deployed=deployed)
 
     async def _build(self, outbox: Outbox) -> None:
         options = self._options

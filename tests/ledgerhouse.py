@@ -94,8 +94,9 @@ class Database:
     def readers(self):
         return connections.readers(self.settings)
 
-    def shards(self, chart=CHART):
-        found = [Shard(connect, chart, number, readers(chart)) for number, connect in enumerate(self.writers)]
+    def shards(self, chart=CHART, remake=None):
+        remake = remake or readers(chart)
+        found = [Shard(connect, chart, number, remake) for number, connect in enumerate(self.writers)]
         for shard in found:
             register_assets(shard.connection, dict(chart.decimals))
         return found
@@ -155,8 +156,8 @@ class Keeper:
 
     def __init__(self, database, topic, chart=CHART, **options):
         self.topic, self.letters = topic, []
-        makers = {name: partial(make, chart=chart) for name, make in MAKERS.items()}
-        self.shards = database.shards(chart)
+        makers = {name: partial(make, chart=chart) for name, make in options.pop("makers", MAKERS).items()}
+        self.shards = database.shards(chart, lambda record: makers[record.topic](record.value))
         tell = options.pop("tell", self.letters.extend)
         self.books = Bookkeeper(self.shards, makers, topic.places, tell, now_ms=lambda: START_MS * 2, **options)
 
@@ -173,4 +174,5 @@ class Keeper:
         return [json.loads(letter.value)["reason"].partition(":")[0] for letter in self.letters]
 
     def close(self):
-        self.books.close()
+        for shard in self.shards:
+            shard.disconnect()

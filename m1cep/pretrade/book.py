@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 REMEMBERED = 100_000
 #: So many alerts that are closed are remembered, with what they had brought upon accounts.
 MOST_CLOSED = 100_000
+#: So many notes of what is waited for, before those that are settled are looked for and thrown away.
+MOST_SETTLING = 10_000
 #: An account names so many of its alerts; whatever comes beyond them is one entry.
 MOST_ALERTS = 100
 BEYOND = "*"
@@ -49,9 +51,10 @@ class Book:
         #: By alert that is closed: account, what it was (a freeze or not), rule.
         self.closed: dict[str, list[tuple[str, bool, str]]] = {}
         self._stands: dict[str, set[str]] = {}  # accounts by alert
-        self.reserved = 0  # orders accepted here and not announced yet
         self._waiting: deque[tuple[int, str, str]] = deque()
         self._settling: deque[tuple[int, str, str]] = deque()
+        self._silent: deque[tuple[int, str]] = deque()  # accounts of which only the rate of their orders is left
+        self._most_settling = MOST_SETTLING
 
     # -- what the topics tell
 
@@ -62,7 +65,6 @@ class Book:
         self.price(order.symbol, order.price, 0)
         known, before = self._known(account, order.id, order.symbol, order.side)
         if not known.announced:
-            self.reserved -= known.size is not None
             known.size, known.price, known.announced = order.qty, order.price, True
         else:
             known.size = max(known.size or 0, order.qty)
@@ -105,7 +107,7 @@ class Book:
             if not rank and not market.rank:
                 market.price = max(price, market.price or 0)
             elif rank >= market.rank:
-                market.price, market.rank = price, rank
+                market.price, market.rank, market.given = price, rank, False
 
     def froze(self, account: str, alert_id: str, rule: str) -> None:
         """An action of a rule froze an account; stands until it is lifted or its alert closed."""
@@ -158,7 +160,6 @@ class Book:
         known = Order(order.symbol, order.side, order.qty, order.price)
         known.until_ms = now_ms + self.rules.confirm_within_ms
         account.orders[order.id] = known
-        self.reserved += 1
         self._waiting.append((known.until_ms, order.account, order.id))
         self._changed(order.account, order.id, known, 0)
 
@@ -177,7 +178,7 @@ class Book:
     def unheard(self, symbol: str) -> Market:
         """A symbol of which nothing was heard yet."""
         first = self.rules.first_prices.get(symbol)
-        return Market(first, -1 if first is None else 1, self.rules.rate(symbol))
+        return Market(first, -1 if first is None else 1, self.rules.rate(symbol), given=first is not None)
 
     def is_over(self, account: str, order_id: str) -> bool:
         """Whether it is one of the last orders of which nothing more can come."""
@@ -200,6 +201,11 @@ class Book:
                 if known is not None and known.until_ms == until_ms:
                     self._drop(account, order_id, known)
                     gone += 1
+        while self._silent and self._silent[0][0] <= read_until_ms:
+            name = self._silent.popleft()[1]
+            silent = self.accounts.get(name)
+            if silent is not None and silent.nothing and silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
+                del self.accounts[name]
         return gone
 
     def expect_again(self, now_ms: int) -> None:
@@ -259,6 +265,10 @@ class Book:
     def _settle_by(self, order: Order, account: str, order_id: str, now_ms: int) -> None:
         order.until_ms = now_ms + self.rules.settle_within_ms
         self._settling.append((order.until_ms, account, order_id))
+        if len(self._settling) > self._most_settling:  # a long history is read, and most of it has settled already
+            waiting = ((due, known) for due in self._settling if (known := self.known(due[1], due[2])) is not None)
+            self._settling = deque(due for due, known in waiting if known.until_ms == due[0])
+            self._most_settling = max(MOST_SETTLING, 2 * len(self._settling))
 
     def _changed(self, account: str, order_id: str, order: Order, before: int, moved: int = 0) -> None:
         """Bring the sums up to date after an order has changed, of which so much was open before."""
@@ -288,14 +298,15 @@ class Book:
 
     def _drop(self, account: str, order_id: str, order: Order) -> None:
         before = order.open
-        self.reserved -= order.size is not None and not order.announced
         if order.left is not None:  # it is over; one that was only filled may still be announced
             self.over.add(_key(account, order_id))
         order.size = None  # nothing of it is open
         self._changed(account, order_id, order, before)
         found = self.accounts[account]
         del found.orders[order_id]
-        if not (found.orders or found.holdings or found.frozen or found.alerts or found.margin):
+        if found.nothing and found.accepted_ms:
+            self._silent.append((found.accepted_ms[-1] + self.rules.window_ms, account))
+        elif found.nothing:
             del self.accounts[account]
 
 

@@ -37,7 +37,17 @@ class Checker:
         self._lookups = lookups
         self.in_force = InForce(rules, lookups)
 
-    def check(self, order: NewOrder, now_ms: int, *, dry_run: bool = False) -> tuple[Reason, ...]:
+    def limits(self, order: NewOrder) -> Limits:
+        """What counts for the order now, for ``check`` of a batch: when this fails of one of its orders, none is counted yet.
+
+        Raises:
+            PretradeError: a parameter is not a limit.
+        """
+        return self.in_force.of(order.account, order.symbol)
+
+    def check(
+        self, order: NewOrder, now_ms: int, *, dry_run: bool = False, limits: Limits | None = None
+    ) -> tuple[Reason, ...]:
         """The reasons to reject an order; without one it is accepted and from now on counted.
 
         The same order asked about again is accepted again and counted once.
@@ -46,6 +56,7 @@ class Checker:
             order: the order.
             now_ms: for the limit on the rate.
             dry_run: do not count it.
+            limits: from ``limits``, where it was called before.
 
         Raises:
             PretradeError: a parameter is not a limit.
@@ -62,7 +73,8 @@ class Checker:
             if not (reasons or again or dry_run):
                 self.book.renew(order, now_ms)
             return tuple(reasons) + again
-        limits = self.in_force.of(order.account, order.symbol)
+        if limits is None:
+            limits = self.limits(order)
         market = self.book.markets.get(order.symbol) or self.book.unheard(order.symbol)
         self._order(order, limits, market, reasons)
         self._account(order, account, limits, now_ms, reasons)

@@ -79,6 +79,11 @@ class Account:
     alerts: dict[str, str] = field(default_factory=dict)
     margin: tuple[int, str, bool] | None = None
 
+    @property
+    def nothing(self) -> bool:
+        """Whether nothing is known of it but when orders were accepted."""
+        return not (self.orders or self.holdings or self.frozen or self.alerts or self.margin)
+
 
 @dataclass(slots=True)
 class Market:
@@ -89,9 +94,11 @@ class Market:
         rank: which of these: 2, 1, 0; -1: there is no price.
         rate: of its quote currency, see ``Rules.rate``.
         total: the sum of the accounts' worst positions, in units.
+        given: the price is the limits' first one; nobody was heard to name one.
     """
 
     price: int | None = None
     rank: int = -1
     rate: int | None = None
     total: int = 0
+    given: bool = False

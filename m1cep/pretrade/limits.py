@@ -122,6 +122,13 @@ class Rules:
     confirm_within_ms: int = 2_000
     settle_within_ms: int = 60_000
 
+    @property
+    def quiet_ms(self) -> int:
+        """So long after a start nothing may be decided: what a process before this one has accepted counts until then."""
+        limits = (self.default, *self.accounts.values(), *self.symbols.values())
+        rated = "orders_per_window" in self.parameters or any(x.orders_per_window is not None for x in limits)
+        return max(self.confirm_within_ms, self.window_ms if rated else 0)
+
     def rate(self, symbol: str) -> int | None:
         """What a unit of the symbol's quote currency is worth, in 10^-6 of ``currency``; None: that is not known."""
         quote = self.quotes.get(symbol) or symbol.replace("/", "-").rpartition("-")[2]

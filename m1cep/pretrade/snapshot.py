@@ -57,13 +57,21 @@ def dump(book: Book) -> bytes:
         ]
         positions = {symbol: str(holding.position) for symbol, holding in account.holdings.items() if holding.position}
         accounts[name] = _Account(orders, positions, account.frozen, account.alerts, account.margin)
-    prices = {symbol: (str(m.price), m.rank) for symbol, m in book.markets.items() if m.price is not None}
+    prices = {
+        symbol: (str(m.price), m.rank) for symbol, m in book.markets.items() if m.price is not None and not m.given
+    }
     state = _State(VERSION, accounts, prices, book.over.state(), book.fills.state(), book.lifts.state(), book.closed)
     return msgspec.msgpack.encode(state)
 
 
-def load(book: Book, data: bytes, now_ms: int) -> None:
+def load(book: Book, data: bytes, now_ms: int, *, market: bool = True) -> None:
     """Put what ``dump`` gave into a fresh book.
+
+    Args:
+        book: fresh.
+        data: from ``dump``.
+        now_ms: the caller's clock.
+        market: whether the market's trades will be heard; if not, a price of one gives way to those of fills.
 
     Raises:
         PretradeError: it is no such state, or one of another version.
@@ -72,18 +80,18 @@ def load(book: Book, data: bytes, now_ms: int) -> None:
         version: Any = msgspec.msgpack.decode(data)["version"]
         if version != VERSION:
             raise PretradeError(f"expected a state of version {VERSION}, got version {version!r}")
-        _fill(book, msgspec.msgpack.decode(data, type=_State))
+        _fill(book, msgspec.msgpack.decode(data, type=_State), 2 if market else 1)
     except (msgspec.MsgspecError, KeyError, TypeError, ValueError) as error:
         raise PretradeError(f"expected a state of the pre-trade check: {error}") from None
     book.expect_again(now_ms)
 
 
-def _fill(book: Book, state: _State) -> None:
+def _fill(book: Book, state: _State, best_rank: int) -> None:
     for known, names in ((book.over, state.over), (book.fills, state.fills), (book.lifts, state.lifts)):
         known.load(names)
     book.closed.update(state.closed)
     for symbol, (price, rank) in state.prices.items():
-        book.price(symbol, int(price), rank)
+        book.price(symbol, int(price), min(rank, best_rank))
     for name, kept in state.accounts.items():
         for symbol, position in kept.positions.items():
             book.put_back_position(name, symbol, int(position))

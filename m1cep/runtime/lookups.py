@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from m1cep.errors import EngineError
 from m1cep.model.parameter import fitted
+from m1cep.runtime.addresses import normal_address, screened
 from m1cep.runtime.versions import ListVersion, value_version
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class FixedLookups:
         FixedLookups(lists={"sanctions": ["0xbad"]}, params={"max_notional": Parameter(1e5, {"a1": 5.0})})
 
     Args:
-        lists: entries by list name.
+        lists: entries by list name; addresses whose letters' case means nothing are kept in small letters.
         params: a Parameter or a plain value (the same for all keys) by parameter name.
         rules: values for ``:name`` by rule id and name.
     """
@@ -75,7 +76,9 @@ class FixedLookups:
         params: Mapping[str, Any] | None = None,
         rules: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
-        self._lists = {name: frozenset(map(str, entries)) for name, entries in (lists or {}).items()}
+        self._lists = {
+            name: frozenset(normal_address(str(e)) for e in entries) for name, entries in (lists or {}).items()
+        }
         self._params = {n: p if isinstance(p, Parameter) else Parameter(p) for n, p in (params or {}).items()}
         self._rules = {rule: dict(values) for rule, values in (rules or {}).items()}
         self._versions: dict[str, str] | None = None
@@ -182,7 +185,7 @@ def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
             entries = _members(needs, binding.name, lookups)
             if needs.closed(lookups):
                 entries = _EVERYTHING if binding.kind == "list" else _NOTHING
-            found[name] = entries
+            found[name] = None if entries is None else screened(entries)
         else:
             found[name] = _parameter(needs, binding, lookups)
     return found

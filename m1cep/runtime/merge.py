@@ -136,6 +136,12 @@ class Merge:
         """The stream will bring nothing more."""
         self._inputs[stream].ended = True
 
+    def begin_at(self, stream: str, other: Merge) -> None:
+        """The stream is as far as another merge has heard."""
+        ours, theirs = self._inputs[stream], other._inputs[stream]
+        ours.highest, ours.floor = max(ours.highest, theirs.highest), max(ours.floor, theirs.floor)
+        ours.idle, ours.ended = theirs.idle, theirs.ended
+
     def advance(self, time: int) -> None:
         """No stream will bring a row older than ``time``, which need not be a time that any has brought."""
         self.silent = max(self.silent, time)

@@ -127,6 +127,12 @@ async def _dashboard(context: AgentContext) -> Running:
     return await build(context)
 
 
+async def _notify(context: AgentContext) -> Running:
+    from streams.agents.notify import build
+
+    return await build(context)
+
+
 #: What ``m1cep worker --agents`` knows. Builders import their agent when called, so that listing them costs nothing.
 AGENTS = {
     "risk": _risk,
@@ -141,4 +147,5 @@ AGENTS = {
     "ledger": _ledger,
     "pretrade": _pretrade,
     "dashboard": _dashboard,
+    "notify": _notify,
 }

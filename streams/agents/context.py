@@ -16,7 +16,7 @@ from streams.topics import create_missing, topic_ids, topics_by_other_keys
 from streams.web.access import WebOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pydantic import SecretStr
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streams.cache.library import Still
     from streams.gateways.access import VenueAccess
     from streams.rekey import Rekeyed
+    from streams.rules.follow import Follower
 
 #: What every agent writes to.
 OUTPUT_TOPICS = (codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE)
@@ -66,12 +67,14 @@ class LedgerOptions:
     Attributes:
         databases: address of each shard's primary, as the role that writes.
         chart: file of the chart of accounts; None: the packaged one.
+        pass_over_lost: book on although the topics no longer have records that were not booked.
         replicas: of each shard's replica, as the role that reads, to say how far it is behind; empty: nobody looks.
     """
 
     databases: Sequence[str] = field(repr=False)
     chart: Path | None = None
     replicas: Sequence[str] = field(default=(), repr=False)
+    pass_over_lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class WorkerOptions:
         cache_url: of the cache, for the agent that writes to it.
         markets: file of the paper exchange's markets; None: the packaged ones.
         limits: file of the pre-trade check's limits; None: the packaged ones.
+        targets: file of where alerts go, of the agent notify; None: nowhere.
         rpc_port: of the pre-trade check, on 127.0.0.1; 0: any free one.
         venue: where grids trade for real; None: nowhere.
         client: settings of Kafka clients, with ``bootstrap_servers`` as host:port.
@@ -94,6 +98,7 @@ class WorkerOptions:
         state_url: PostgreSQL for the snapshots instead of the folder; ``allow_plaintext`` permits one elsewhere without TLS.
         statements: folder below which statements of what is owed are published, for the dashboard; None: it shows none.
         group: prefix of the agents' consumer groups.
+        live_rules: whether rules of the topic are run too; ``deployed``: reads them, made by the worker.
         stats_file: rewritten every ``stats_every_s``, or None.
         idle_timeout_s: a topic silent for so long no longer holds back others.
         silence_s: event time goes on in a silent partition, so far behind the clock; 0: it stands still.
@@ -127,6 +132,7 @@ class WorkerOptions:
     cache_url: SecretStr | None = None
     markets: Path | None = None
     limits: Path | None = None
+    targets: Path | None = None
     rpc_port: int = 0
     custody: CustodyOptions | None = None
     venue: VenueAccess | None = None
@@ -134,6 +140,8 @@ class WorkerOptions:
     statements: Path | None = None
     state_url: SecretStr | None = None
     allow_plaintext: bool = False
+    live_rules: bool = False
+    deployed: Follower | None = None
     web: WebOptions = field(default_factory=WebOptions)
     ready: ReadyLimits = field(default_factory=ReadyLimits)
     stats: dict[str, AgentStats] = field(default_factory=dict)
@@ -159,6 +167,7 @@ class AgentContext:
         open_partition: OpenPartition,
         rules: Mapping[str, str],
         outputs: Sequence[str] = (),
+        before_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> Host:
         """The host of an agent, attached to a Faust app in the consumer group ``<group>-<agent>`` that is not started.
 
@@ -168,6 +177,7 @@ class AgentContext:
             open_partition: see :class:`Keeper`.
             rules: version by id of what its state depends on.
             outputs: topics that it writes to besides ``OUTPUT_TOPICS``.
+            before_restore: see :class:`Keeper`.
 
         Raises:
             ServerError: a topic does not exist.
@@ -190,7 +200,7 @@ class AgentContext:
         host = Host(
             agent,
             frozenset(inputs),
-            Keeper(agent, store, open_partition, ids, rules),
+            Keeper(agent, store, open_partition, ids, rules, before_restore),
             self.outbox,
             self.stats,
             flow=Flow(options.idle_timeout_s, options.silence_s, options.max_waiting),

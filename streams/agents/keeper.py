@@ -23,7 +23,7 @@ from streams.errors import ShellError
 from streams.snapshots import PartitionSnapshot, SnapshotError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from streams.agents.partition import Partition
     from streams.snapshots import SnapshotStore
@@ -62,6 +62,7 @@ class Keeper:
         open_partition: makes the state of a partition; raises EngineError when a snapshot's state cannot go on.
         topics: the id of each input topic on this cluster.
         rules: version by id of the rules that run.
+        before_restore: awaited when a partition is claimed, before its snapshot is taken up.
     """
 
     def __init__(
@@ -71,7 +72,9 @@ class Keeper:
         open_partition: OpenPartition,
         topics: Mapping[str, str],
         rules: Mapping[str, str],
+        before_restore: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        self._before_restore = before_restore
         self._agent = agent
         self._store = store
         self._topics = dict(topics)
@@ -90,6 +93,8 @@ class Keeper:
             if owned.generation == generation:
                 return owned
             _log.warning("partition.superseded", agent=self._agent, partition=number, reason="another worker had it")
+        if self._before_restore is not None:
+            await self._before_restore()
         return Owned(generation, await self._load(number))
 
     async def save(self, number: int, generation: int, positions: Mapping[str, int], state: bytes) -> int:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 
 from m1cep.ledger.events import account_postings, fill_postings
 from streams import codec
 from streams.agents.acks import acknowledged
 from streams.database import Heartbeat, ReplicaWatch
-from streams.errors import ServerError, UsageError
+from streams.errors import ServerError, ShellError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
 from streams.ledger.connections import connect_writer
@@ -136,11 +137,12 @@ class LedgerRunner:
         self._watches = watches  # of what readers read, for the counters
         self._positions: dict[TopicPartition, int] = {}
         self._books = Bookkeeper(shards, readers, places, lambda letters: self._tell(loop, letters))
+        self._pass_over = context.options.ledger is not None and context.options.ledger.pass_over_lost
         self._consumer = AIOKafkaConsumer(
             **for_aiokafka(context.options.client),
             client_id=f"m1cep-{NAME}",
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # what retention has deleted unread is not to be passed over in silence
             isolation_level="read_committed",  # what was never committed never happened, for rules and for books
             fetch_max_wait_ms=context.options.fetch_max_wait_ms,
             metadata_max_age_ms=60_000,
@@ -152,6 +154,7 @@ class LedgerRunner:
         Raises:
             ServerError: a database was away for too long, or a topic is gone.
             MovedError: another agent books the same topics.
+            ShellError: records were deleted before they were booked.
         """
         await self._consumer.start()
         self._positions = await asyncio.to_thread(self._books.open)
@@ -163,13 +166,23 @@ class LedgerRunner:
         self._stats.state = "ready"
         _log.info("worker.ready", agent=NAME, topics=sorted(self.topics))
         while True:
-            found = await self._consumer.getmany(timeout_ms=_TICK_MS, max_records=_MOST_RECORDS)
+            found = await self._heard()
             if not found:
                 continue
             started_s = time.perf_counter()
             await asyncio.to_thread(self._books.book, found, self._behind(found))
             self._stats.busy_s += time.perf_counter() - started_s
             self._count(found)
+
+    async def _heard(self) -> Mapping[TopicPartition, list[Any]]:
+        try:
+            found: Mapping[TopicPartition, list[Any]] = await self._consumer.getmany(
+                timeout_ms=_TICK_MS, max_records=_MOST_RECORDS
+            )
+        except OffsetOutOfRangeError as error:
+            places = {tp: (self._positions.get(tp, at), None) for tp, at in error.args[0].items()}
+            raise _lost(places) from error
+        return found
 
     def _behind(self, found: Mapping[TopicPartition, list[Any]]) -> set[TopicPartition]:
         """Partitions of which there is more to read than this, or of which nobody has said yet how far they go."""
@@ -179,15 +192,12 @@ class LedgerRunner:
 
     async def _seek(self) -> None:
         tps = sorted(self._positions)
+        starts = starting_points(
+            self._positions, await self._consumer.beginning_offsets(tps), pass_over=self._pass_over
+        )
         self._consumer.assign(tps)
-        begins = await self._consumer.beginning_offsets(tps)
-        for tp in tps:
-            if self._positions[tp] < begins[tp]:
-                lost = [self._positions[tp], begins[tp]]
-                _log.error(
-                    "records.lost", topic=tp.topic, partition=tp.partition, offsets=lost, reason="deleted by retention"
-                )
-            self._consumer.seek(tp, max(self._positions[tp], begins[tp]))
+        for tp, at in starts.items():
+            self._consumer.seek(tp, at)
         self._stats.assigned = [f"{tp.topic}/{tp.partition}" for tp in tps]
 
     def _count(self, found: Mapping[TopicPartition, list[Any]]) -> None:
@@ -248,3 +258,35 @@ class LedgerRunner:
     async def stop(self) -> None:
         """Let go of the broker."""
         await self._consumer.stop()
+
+
+def starting_points(
+    positions: Mapping[TopicPartition, int], begins: Mapping[TopicPartition, int], *, pass_over: bool
+) -> dict[TopicPartition, int]:
+    """Where to read on.
+
+    Args:
+        positions: how far each partition is booked.
+        begins: the first offset that each still has.
+        pass_over: book on although records are gone.
+
+    Raises:
+        ShellError: records were deleted before they were booked.
+    """
+    lost = {tp: (at, begins[tp]) for tp, at in sorted(positions.items()) if at < begins[tp]}
+    if lost and not pass_over:
+        raise _lost(lost)
+    for tp, (at, begin) in lost.items():
+        _log.error("records.lost", topic=tp.topic, partition=tp.partition, offsets=[at, begin])
+    return {tp: max(at, begins[tp]) for tp, at in positions.items()}
+
+
+def _lost(places: Mapping[TopicPartition, tuple[int, int | None]]) -> ShellError:
+    where = ", ".join(
+        f"{tp.topic}/{tp.partition} from offset {at}" + (f" to {begin}" if begin is not None else "")
+        for tp, (at, begin) in places.items()
+    )
+    return ShellError(
+        f"records were deleted before they were booked: {where}",
+        "keep the topics for longer than the ledger may be away; with --pass-over-lost it books on without them",
+    )

@@ -12,9 +12,10 @@ from m1cep.pretrade import Book, Checker
 from m1cep.pretrade.records import KINDS
 from streams import codec
 from streams.errors import UsageError
+from streams.snapshots import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
     from faust.types import TP
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from streams.agents.context import AgentContext
     from streams.agents.solo import Solo
     from streams.agents.stats import AgentStats
-    from streams.rpc.freshness import Fault
+    from streams.rpc.freshness import Fault, Lease
     from streams.rpc.limits import LimitsFile
     from streams.rpc.server import RiskServer
 
@@ -36,6 +37,9 @@ _MOST_RECORDS = 100
 #: Of each partition of the market at the first start: prices before are of no use.
 _MARKET_TAIL = 10_000
 _HEALTH_EVERY_S = 0.05
+#: How often to ask whether another process has taken over, and for how long the answer counts.
+_CONFIRM_EVERY_S = 0.5
+_LEASE_MS = 2_000
 _GRACE_S = 1.0
 
 
@@ -45,12 +49,13 @@ class Pretrade:
     Args:
         feed: reads the topics.
         server: answers.
+        lease: told for how long answers may be given.
     """
 
     name = NAME
 
-    def __init__(self, feed: Solo, server: RiskServer) -> None:
-        self._feed, self._server = feed, server
+    def __init__(self, feed: Solo, server: RiskServer, lease: Lease) -> None:
+        self._feed, self._server, self._lease = feed, server, lease
         self.failed: asyncio.Future[None] = feed.failed
 
     @property
@@ -69,10 +74,12 @@ class Pretrade:
         Raises:
             UsageError: the port is taken.
             ShellError: the state cannot be used.
+            SupersededError: another process has taken over.
         """
         await self._server.start()
         _log.info("rpc.listening", port=self._server.port)
-        tasks = [asyncio.create_task(self._tell_health()), asyncio.create_task(self._feed.run())]
+        work = (self._tell_health(), self._feed.run(), keep_lease(self._feed.confirm, self._lease))
+        tasks = [asyncio.create_task(one) for one in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -118,6 +125,24 @@ class Pretrade:
         await self._feed.stop()
 
 
+async def keep_lease(confirm: Callable[[], Awaitable[bool]], lease: Lease) -> None:
+    """Ask for ever whether the state still is ours.
+
+    Raises:
+        SupersededError: it is not.
+    """
+    from streams.rpc.service import now_ms
+
+    while True:
+        asked_ms = now_ms()
+        try:
+            if await confirm():
+                lease.confirmed(asked_ms)
+        except StoreError as error:  # answers end with the lease, and begin again when the store is back
+            _log.warning("pretrade.not_confirmed", reason=str(error))
+        await asyncio.sleep(_CONFIRM_EVERY_S)
+
+
 async def build(context: AgentContext) -> Pretrade:
     """The agent.
 
@@ -126,7 +151,7 @@ async def build(context: AgentContext) -> Pretrade:
         ServerError: a topic is missing.
     """
     from streams.rpc.feed import Feed
-    from streams.rpc.freshness import Freshness
+    from streams.rpc.freshness import Freshness, Lease
     from streams.rpc.limits import load_limits
     from streams.rpc.server import RiskServer
     from streams.rpc.service import RiskService
@@ -137,14 +162,14 @@ async def build(context: AgentContext) -> Pretrade:
     _check_lookups(file, lookups)
     topics = _topics(context, [kind for kind in KINDS if kind != "market" or file.feed.market])
     book = Book(rules)
-    freshness = Freshness(file.feed.max_age_ms, rules.confirm_within_ms)
+    freshness, lease = Freshness(file.feed.max_age_ms, rules.quiet_ms), Lease(_LEASE_MS)
     feed = Feed(book, topics, freshness, stats)
-    service = RiskService(Checker(rules, book, lookups), freshness, _trouble(file, lookups), stats.answers)
+    service = RiskService(Checker(rules, book, lookups), freshness, _trouble(file, lookups, lease), stats.answers)
     tail = {topic: _MARKET_TAIL for topic, kind in topics.items() if kind == "market"}
     solo = await context.new_solo(
         NAME, feed, topics, looked=feed.looked, save_every_s=_SAVE_EVERY_S, most_records=_MOST_RECORDS, tail=tail
     )
-    return Pretrade(solo, RiskServer(service, options.rpc_port))
+    return Pretrade(solo, RiskServer(service, options.rpc_port), lease)
 
 
 def _topics(context: AgentContext, kinds: Sequence[str]) -> dict[str, str]:
@@ -173,12 +198,13 @@ def _check_lookups(file: LimitsFile, lookups: Lookups) -> None:
             raise UsageError(f"the limits name the parameter {name!r}, which there is not", "make it, or take it out")
 
 
-def _trouble(file: LimitsFile, lookups: Lookups) -> Callable[[], Fault | None]:
+def _trouble(file: LimitsFile, lookups: Lookups, lease: Lease) -> Callable[[], Fault | None]:
     from streams.rpc.freshness import Fault, Kind
+    from streams.rpc.service import now_ms
 
     lists = file.lists
     used = bool(lists.refuse_accounts or lists.refuse_symbols or lists.allow_symbols or file.parameters)
     if not used or lists.when_away == "last_known":
-        return lambda: None
+        return lambda: lease.fault(now_ms())
     away = Fault(Kind.DOWN, "the cache that lists and parameters come from is away")
-    return lambda: None if getattr(lookups, "current", True) else away
+    return lambda: lease.fault(now_ms()) or (None if lookups.current else away)

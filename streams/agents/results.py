@@ -54,6 +54,10 @@ class ResultsPartition(Timeless):
         self.positions[batch.topic] = max(position, batch.next)
         return Outcome(events=len(records))
 
+    def waiting(self) -> Mapping[str, int]:
+        """What the cache has not taken: a topic is not read on while there is too much of it."""
+        return dict.fromkeys(self.positions, self.results.unwritten)
+
     def snapshot(self) -> bytes:
         """As of the positions."""
         return self.results.state()
@@ -94,8 +98,8 @@ async def _write_for_ever(host: Host, client: Any) -> None:
             if bool(failed) is not away:
                 away = bool(failed)
                 _log.log(40 if away else 20, "results.cache", state="away" if away else "back", reason=failed)
+            results.wrote(all_of_it=not failed)
             if failed:
-                results.changes.put_back(changes)
                 break
 
 

@@ -6,9 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import structlog
 from faust.types import TP
 
-from m1cep import Engine, RuleFailure
+from m1cep import Engine
 from streams import codec
 from streams.agents.arrivals import Arrivals
 from streams.agents.lanes import LaneReader, Step
@@ -16,20 +17,25 @@ from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
 from streams.agents.measures import watermark_lag_ms
 from streams.agents.partition import Outcome, fresh_records, source_of
-from streams.agents.stats import AgentStats, RuleStats
+from streams.agents.quarantine import Quarantine
+from streams.agents.ruler import Ruler
 from streams.agents.tally import RuleTally
-from streams.cache.content import Content, Pinned, usable
+from streams.cache.content import Content, Pinned, usable, with_more
 from streams.cache.library import as_library
 from streams.errors import ShellError
 from streams.rekey import all_rekeyed, over_lanes, read_directly
+from streams.rules.book import Book, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from m1cep import Alert, Stream
+    from m1cep import Alert, RuleFailure, Stream
     from streams.agents.context import AgentContext
     from streams.agents.host import Host
+    from streams.agents.stats import AgentStats
     from streams.transport import Batch, Record
+
+_log = structlog.get_logger(__name__)
 
 _SOURCE = "/m1cep/risk"
 #: Rules are told of time in silence at most so often, by event time.
@@ -47,6 +53,7 @@ class RiskPartition:
         streams: the stream of each topic that is read as it is.
         lanes: the readers of re-keyed topics; their state is that of the positions.
         live: see :class:`Partition`.
+        number: of the partition; ``quarantine``: what has failed in it.
         lookups: the engine's; they change when ``adopt`` says so, and their versions are part of the state.
     """
 
@@ -59,8 +66,13 @@ class RiskPartition:
         *,
         live: bool = False,
         lookups: Pinned | None = None,
+        number: int = 0,
+        quarantine: Quarantine | None = None,
     ) -> None:
         self.positions = dict(positions)
+        self.number = number
+        self.quarantine = Quarantine(number) if quarantine is None else quarantine
+        self.rules_revision = 0
         self._engine = engine
         self._tally, self._arrivals = RuleTally(engine), Arrivals()
         self._lookups = Pinned(Content()) if lookups is None else lookups
@@ -79,30 +91,24 @@ class RiskPartition:
         # An event may be as much behind as its stream declares, and be in time.
         read = [*streams.values(), *(reader.source for reader in self._lanes.values())]
         self._delay_us = max(s.delay if s.time_unit == "us" else s.delay * 1000 for s in read)
-        self._us = frozenset(rule.id for rule in engine.rules if rule.source.time_unit == "us")
-        self._actions = {rule.id: rule.action for rule in engine.rules if rule.action != "alert"}
+        self._stand([Standing(rule.id, rule.version, "active", rule) for rule in engine.rules])
         self._wake()  # what a snapshot says of silence was long ago
 
     def take(self, batch: Batch) -> Outcome:
         """Decode the batch's records that are new and push them.
 
         Raises:
-            ShellError: records are missing between the last batch and this one, or a rule fails.
+            ShellError: records are missing between the last batch and this one.
         """
         position = self.positions[batch.topic]
         records = fresh_records(batch, position)
         outcome = Outcome()
         if records:
             self._tally.time_batch()
-            try:
-                if batch.topic in self._lanes:
-                    self._push_lanes(self._lanes[batch.topic], records, outcome)
-                else:
-                    self._push(self._streams[batch.topic], records, lambda i: source_of(batch, records[i]), outcome)
-            except RuleFailure as failure:
-                first, last = records[0].offset, records[-1].offset
-                where = f"offsets {first} to {last} of {batch.topic} partition {batch.partition}"
-                raise _failed(failure, where) from failure
+            if batch.topic in self._lanes:
+                self._push_lanes(self._lanes[batch.topic], records, outcome)
+            else:
+                self._push(self._streams[batch.topic], records, lambda i: source_of(batch, records[i]), outcome)
             self._judge(records[-1].timestamp)
         self.positions[batch.topic] = max(position, batch.next)
         return outcome
@@ -117,7 +123,7 @@ class RiskPartition:
         """Let the merge by event time go on without waiting for ``topic``."""
         outcome = Outcome()
         if topic not in self._lanes:  # of these ``sources_end`` decides
-            self._go_on(topic, outcome, self._engine.idle, self._streams[topic].name)
+            self._add(self._engine.idle(self._streams[topic].name), outcome)
         return outcome
 
     def before_asking(self) -> None:
@@ -146,16 +152,16 @@ class RiskPartition:
             if self._idle:
                 return None
             self._idle = True
-            for topic, lane in silent:
-                self._go_on(topic, outcome, self._engine.idle, lane.name)
+            for _, lane in silent:
+                self._add(self._engine.idle(lane.name), outcome)
         elif self._asked_us is None or self._promised == (self._asked_us, silent):
             return None
         else:
             self._promised = self._asked_us, silent
-            for topic, lane in silent:
-                time = self._asked_us - SLACK_US
-                self._go_on(
-                    topic, outcome, self._engine.promise, lane.name, time if lane.time_unit == "us" else time // 1000
+            for _, lane in silent:
+                time_us = self._asked_us - SLACK_US
+                self._add(
+                    self._engine.promise(lane.name, time_us if lane.time_unit == "us" else time_us // 1000), outcome
                 )
         return outcome
 
@@ -168,10 +174,7 @@ class RiskPartition:
         newest_us = self._engine.newest_us
         if newest_us is None or time_us < newest_us + _STEP_US:
             return outcome
-        try:
-            self._add(self._engine.advance(time_us), outcome)
-        except RuleFailure as failure:
-            raise _failed(failure, f"the silence after offsets {self.positions}") from failure
+        self._add(self._engine.advance(time_us), outcome)
         return outcome
 
     @property
@@ -187,7 +190,7 @@ class RiskPartition:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
         lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
         pins = self._lookups.versions(), self._lookups.current
-        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins])
+        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins, self.quarantine.state()])
 
     def measure(self, number: int, stats: AgentStats) -> None:
         """See :class:`Partition`."""
@@ -214,12 +217,31 @@ class RiskPartition:
         """The lists and parameters in force here."""
         return self._lookups.content
 
-    def _go_on(self, topic: str, outcome: Outcome, tell: Callable[..., list[Alert]], *what: Any) -> None:
-        """Tell the engine something that lets rows go, and note the alerts."""
-        try:
-            self._add(tell(*what), outcome)
-        except RuleFailure as failure:
-            raise _failed(failure, f"events before offset {self.positions[topic]} of {topic}") from failure
+    # -- rules that change
+
+    def switch(self, standings: Mapping[str, Standing], revision: int, content: Content) -> Outcome:
+        """From the next event on, go on with these rules; what goes on is kept.
+
+        Args:
+            standings: all of them, by id.
+            revision: of them, for ``rules_revision``.
+            content: has the lists and parameters that were not needed until now.
+        """
+        outcome = Outcome()
+        self.quarantine.keep_to(standings.values())
+        self._lookups.set(with_more(self.judges_by, content))
+        running = [s for s in standings.values() if s.runs and not self.quarantine.holds(s)]
+        self._engine.replace([s.rule for s in running if s.rule is not None])
+        self._stand(running)
+        self.rules_revision = revision
+        return outcome
+
+    def _stand(self, running: Iterable[Standing]) -> None:
+        self._standings = {standing.id: standing for standing in running}
+        rules = [standing.rule for standing in running if standing.rule is not None]
+        self._us = frozenset(rule.id for rule in rules if rule.source.time_unit == "us")
+        self._actions = {rule.id: rule.action for rule in rules if rule.action != "alert"}
+        self._shadow = frozenset(standing.id for standing in running if standing.mode == "shadow")
 
     def _wake(self) -> None:
         self._untouched = self._idle = False
@@ -261,13 +283,26 @@ class RiskPartition:
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
             event_time_ms = alert.event_time // 1000 if alert.rule in self._us else alert.event_time
+            message = codec.alert_message(alert, event_time_ms, _SOURCE)
+            if alert.rule in self._shadow:
+                outcome.messages.append(codec.shadowed(message))
+                continue
             outcome.rules.append(alert.rule)
+            outcome.messages.append(message)
             arrived_ms = self._arrivals.of(event_time_ms * 1000)
             if arrived_ms is not None:
                 outcome.arrived_ms.append(arrived_ms)
-            outcome.messages.append(codec.alert_message(alert, event_time_ms, _SOURCE))
             if action := self._actions.get(alert.rule):
                 outcome.messages.append(codec.action_message(alert, action, event_time_ms, _SOURCE))
+        for failure in self._engine.take_failures():
+            self._quarantine(failure, outcome)
+
+    def _quarantine(self, failure: RuleFailure, outcome: Outcome) -> None:
+        time_ms = (self._engine.newest_us or 0) // 1000
+        alert = self.quarantine.take(failure, self._standings[failure.rule], time_ms)
+        _log.error("rule.quarantined", rule=failure.rule, partition=self.number, reason=alert.row["reason"])
+        outcome.rules.append(alert.rule)
+        outcome.messages.append(codec.alert_message(alert, time_ms, _SOURCE))
 
 
 def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:
@@ -282,19 +317,16 @@ def pins_in(state: bytes) -> tuple[dict[str, str], bool]:
     return (pins[0][0], pins[0][1]) if pins else ({}, True)
 
 
+def quarantine_in(state: bytes, number: int) -> Quarantine:
+    """Of a snapshot, the rules that had failed."""
+    *_, last = found = msgspec.msgpack.decode(state)
+    return Quarantine(number, last if len(found) > 4 else None)
+
+
 def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:
     """The record of the source, not the copy: repetitions of a letter about it have one id."""
     record, offset = step.records[index], step.offsets[index]
     return codec.Source(reader.source.topic, step.lane, offset, record.timestamp, record.key, record.value)
-
-
-def _failed(failure: RuleFailure, where: str) -> ShellError:
-    reason = str(failure).splitlines()[0]
-    line = "" if failure.line is None else f" (line {failure.line} of the rule)"
-    return ShellError(
-        f"{reason}{line}, on {where}",
-        "mend or remove the rule and start the worker again: nothing of these events is committed",
-    )
 
 
 async def build(context: AgentContext) -> Host:
@@ -309,38 +341,59 @@ async def build(context: AgentContext) -> Host:
     library = as_library(options.lookups)
     by_other_keys = all_rekeyed(options.rules)
     count = await context.make_topics(by_other_keys) if by_other_keys else 0
-    rules = tuple(over_lanes(rule, count) for rule in options.rules)
     lanes_of = {one.topic: one.lanes(count) for one in by_other_keys}
     direct = [options.streams[name] for name in sorted(read_directly(options.rules))]
     streams = {stream.topic: stream for stream in direct}
     if len(streams) < len(direct):
         names = ", ".join(stream.name for stream in direct)
         raise ShellError(f"two of the streams {names} have the same topic", "declare one stream for a topic")
+    topics = [*streams, *lanes_of]
+    known = [*(stream.name for stream in direct), *(lane.name for lanes in lanes_of.values() for lane in lanes)]
+    book = Book(options.rules) if options.deployed is None else options.deployed.book
+    ruler = Ruler(book, library, frozenset(topics), lambda rule: over_lanes(rule, count))
 
-    def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
+    def open_partition(number: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
         readers = {
             one.topic: LaneReader(
                 one.topic, one.stream, lanes_of[one.topic], state is None and positions[one.topic] > 0
             )
             for one in by_other_keys
         }
-        seen = options.seen
-        if state is None:
-            lookups = Pinned(library.now)
-            return RiskPartition(positions, Engine(rules, lookups, seen), streams, readers.values(), lookups=lookups)
-        blob, lanes, live = unpacked(state)
+        ruler.look()
+        blob, lanes, live = (None, {}, False) if state is None else unpacked(state)
+        quarantine = Quarantine(number) if state is None else quarantine_in(state, number)
+        quarantine.keep_to(ruler.standings.values())
+        rules = [s.rule for s in ruler.standings.values() if s.runs and s.rule and not quarantine.holds(s)]
         for topic in readers.keys() & lanes.keys():
             readers[topic].load(lanes[topic])
-        lookups = as_before(library, *pins_in(state))
-        engine = Engine.restore(rules, blob, changed=True, lookups=lookups, seen=seen)
-        partition = RiskPartition(positions, engine, streams, readers.values(), live=live, lookups=lookups)
-        partition.held_until_s = held_until_s()
+        lookups = Pinned(library.now) if state is None else as_before(library, *pins_in(state))
+        lookups.set(with_more(lookups.content, library.now))
+        more: dict[str, Any] = {"lookups": lookups, "seen": options.seen, "isolate": True, "known": known}
+        engine = Engine(rules, **more) if blob is None else Engine.restore(rules, blob, changed=True, **more)
+        partition = RiskPartition(
+            positions,
+            engine,
+            streams,
+            readers.values(),
+            live=live,
+            lookups=lookups,
+            number=number,
+            quarantine=quarantine,
+        )
+        partition.switch(ruler.standings, ruler.revision, library.now)
+        if state is not None:
+            partition.held_until_s = held_until_s()
         return partition
 
-    versions = {rule.id: rule.version for rule in rules}
-    context.stats.rules.update({rule.id: RuleStats(rule.id, rule.version, rule.severity) for rule in rules})
-    topics = [*streams, *(one.topic for one in by_other_keys)]
-    host = await context.new_host("risk", topics, open_partition, versions)
+    versions = {rule.id: rule.version for rule in options.rules}
+    if options.deployed is None:
+        host = await context.new_host("risk", topics, open_partition, versions)
+    else:
+        host = await context.new_host(
+            "risk", topics, open_partition, versions, (codec.SHADOW,), before_restore=options.deployed.catch_up
+        )
+        host.beside(ruler.follow(host, options.deployed))
+    ruler.tell(host.stats, ())
     host.beside(follow_library(host, library, context))
     if by_other_keys:
         sources = {one.stream.topic for one in by_other_keys}

@@ -97,6 +97,7 @@ class Solo:
         looked: told after each look at the topics how every partition stands.
         save_every_s: see ``SAVE_HEARD_S``; most_records: taken in at once.
         tail: topics of which a fresh machine hears only so many of each partition's last records.
+        changed: whether the machine has changed by itself, and is to be saved although nothing was heard.
     """
 
     def __init__(  # noqa: PLR0913 - three kinds of agents, each with needs of its own
@@ -115,9 +116,10 @@ class Solo:
         save_every_s: float = SAVE_HEARD_S,
         most_records: int = MOST_RECORDS,
         tail: Mapping[str, int] | None = None,
+        changed: Callable[[], bool] | None = None,
     ) -> None:
         self._looked, self._save_every_s, self._most_records = looked, save_every_s, most_records
-        self._tail = dict(tail or {})
+        self._tail, self._changed_itself = dict(tail or {}), changed or (lambda: False)
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
         self._positions: dict[TopicPartition, int] = {}
@@ -155,6 +157,7 @@ class Solo:
             self._unsent = self._hear(found)
             self.stats.busy_s += time.perf_counter() - started_s
             await self._tell_stands()
+            self._changed |= self._changed_itself()
             if self._unsent or (self._changed and time.monotonic() - self._saved_s > self._save_every_s):
                 await self._save()
             await self._send()
@@ -186,7 +189,7 @@ class Solo:
             # The consumer's word, not ours: it also goes past what is no record, such as the marks of transactions.
             self._looked(
                 {
-                    tp: Stand(await see.position(tp), see.highwater(tp), see.last_poll_timestamp(tp))
+                    tp: Stand(await see.position(tp), _end(see, tp), see.last_poll_timestamp(tp))
                     for see in self._consumers.values()
                     for tp in see.assignment()
                 }
@@ -275,9 +278,22 @@ class Solo:
             )
         fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
         ends = await consumer.end_offsets([tp for tp in fresh if tp.topic in self._tail])
+        # Where it began must be kept, or a crash before the first record would begin later still.
+        self._changed |= any(tp in ends for tp in fresh)
         for tp in fresh:
             back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
             self._positions[tp] = max(first.get(tp, 0), back)
+
+    async def confirm(self) -> bool:
+        """Ask where the state is kept whether it still is ours; False: it is not yet.
+
+        Raises:
+            SupersededError: another process has taken it over.
+            StoreError: nobody answers there.
+        """
+        if self._generation:
+            await asyncio.to_thread(self._store.check, _ONE, self._generation)
+        return bool(self._generation)
 
     # -- the worker's side
 
@@ -307,7 +323,9 @@ class Solo:
         self.stats.state = "stopping"
         if self._generation:
             try:
-                if self._changed or self._unsent:  # what was interrupted may not have been saved
+                if (
+                    self._changed or self._changed_itself() or self._unsent
+                ):  # what was interrupted may not have been saved
                     await self._save()
                 await self._send()
             except (SupersededError, snapshots.StoreError, KafkaError) as error:
@@ -330,9 +348,17 @@ def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaCon
         client_id=name,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
+        isolation_level="read_committed",  # what was never committed never happened
         fetch_max_wait_ms=wait_ms,
         metadata_max_age_ms=60_000,
     )
+
+
+def _end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
+    """The offset up to which there is something to read: behind it are only transactions that nobody has ended."""
+    end: int | None = consumer.highwater(tp)
+    stable: int | None = consumer.last_stable_offset(tp)
+    return end if end is None or stable is None or stable < 0 else min(end, stable)
 
 
 def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:

@@ -12,6 +12,7 @@ import orjson
 
 from streams.agents.figures import RECORDS, Histogram, Latency
 from streams.agents.vitals import Rate
+from streams.rules.record import our_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +25,7 @@ class RuleStats:
 
     Attributes:
         mode: active, shadow, quarantined or disabled; ``reason``: of the quarantine; ``since_ms``: it is so.
+        origin: file or topic; ``stamp_ms``: time of the record of the rules topic that says so, 0 of a file's rule.
         events: rows of its source that it was given; ``matches``: its alerts, and what was suppressed.
         open: matches that have begun and are not decided; ``keys``: of which something is remembered.
         busy_us: time spent in it, reckoned from a sample of the batches.
@@ -40,6 +42,8 @@ class RuleStats:
     keys: int = 0
     busy_us: float = 0.0
     reason: str | None = None
+    origin: str = "file"
+    stamp_ms: int = 0
     since_ms: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def as_dict(self) -> dict[str, Any]:
@@ -127,6 +131,7 @@ class AgentStats:
         """For JSON."""
         return {
             "state": self.state,
+            "m1cep": our_version(),
             "ready": self.state == "ready",
             "assigned": self.assigned,
             "events": self.events.total(),

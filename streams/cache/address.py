@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -45,7 +46,9 @@ def check_url(url: SecretStr, *, allow_plaintext: bool = False) -> None:
         host, _ = parts.hostname, parts.port  # reading the port checks it
     except ValueError:  # it quotes the text: nothing of it may be shown, nor chained
         raise UsageError("M1CEP_CACHE_URL is not the address of a cache", _FORM) from None
-    if parts.scheme not in {"redis", "rediss"} or not host:
+    # A / ? or # in a password ends the host too early: what is left of it would be shown as one.
+    whole = re.fullmatch(r"/?\d*", parts.path) and not parts.fragment and "@" not in parts.query
+    if parts.scheme not in {"redis", "rediss"} or not host or not whole:
         raise UsageError("M1CEP_CACHE_URL is not the address of a cache", _FORM)
     if parts.scheme == "redis" and not allow_plaintext and not is_loopback(host):
         raise UsageError(

@@ -108,6 +108,13 @@ def content_of(lookups: FixedLookups) -> Content:
     return Content(entries)
 
 
+def with_more(known: Content, content: Content) -> Content:
+    """What is known, and of ``content`` what is not known there."""
+    if content.entries.keys() <= known.entries.keys():
+        return known
+    return replace(known, entries={**content.entries, **known.entries})
+
+
 def wanted_by(rules: Iterable[Rule]) -> frozenset[str]:
     """The labels of all that rules may read."""
     found: set[str] = set()

@@ -44,6 +44,7 @@ _log = structlog.get_logger(__name__)
 _PING_EVERY_S = 0.5  # a connection that is silent for so long is asked whether it still is one
 _ANSWER_S = 2.0
 _BACKOFF_S = (0.05, 1.0)
+_LOOK_S = 0.05
 
 
 class LostError(ShellError):
@@ -72,7 +73,10 @@ class Copies:
         self.address = public_address(url)
         self._url = url
         self._wanted = frozenset(wanted)
-        self._base = {k: v for k, v in (base or Content()).entries.items() if k in self._wanted}
+        self._folder = dict((base or Content()).entries)
+        self._base = {k: v for k, v in self._folder.items() if k in self._wanted}
+        self._unread: frozenset[str] = frozenset()  # wanted since the thread has last looked
+        self._read_on = threading.Event()
         self._kept = kept
         self._grace_s = grace_s
         self._lock = threading.Lock()
@@ -85,6 +89,8 @@ class Copies:
         self._loaded = threading.Event()
         self._closing = threading.Event()
         self._answered_s = time.monotonic()
+        self._reading = False
+        self._read_s = 0.0  # when something of a long list came last
         self._thread = threading.Thread(target=self._run, name="m1cep-cache", daemon=True)
         self.invalidations = 0
         self.connections = 0
@@ -128,6 +134,20 @@ class Copies:
         """Call ``tell``, from another thread, after each change."""
         self._listeners.append(tell)
 
+    def want(self, labels: Iterable[str]) -> None:
+        """See :class:`streams.cache.library.Library`."""
+        with self._lock:
+            more = frozenset(labels) - self._wanted
+            if not more:
+                return
+            self._wanted |= more
+            self._unread |= more
+            self._read_on.clear()
+        self._read_on.wait(_ANSWER_S)  # away: what the folder has is all there is for now
+        with self._lock:
+            self._base = {k: v for k, v in self._folder.items() if k in self._wanted}
+            self._set(replace(self._now, entries=self._base | self._known))
+
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
         """What was in force when these versions were; may wait for the cache.
 
@@ -151,13 +171,16 @@ class Copies:
     def start(self, timeout_s: float = 5.0) -> Self:
         """Return when the cache was read; without it, on what was known last.
 
+        Args:
+            timeout_s: for the cache to answer. A first reading that has begun by then may take as long as it goes on.
+
         Raises:
             ServerError: there is neither.
         """
         last = self._kept.last(self._wanted) if self._kept else Content()
         self._known = dict(last.entries)  # the cache must still have them
         self._thread.start()
-        if self._loaded.wait(timeout_s):
+        if self._loaded.wait(timeout_s) or self._goes_on(timeout_s):
             return self
         if not last.entries:
             self.close()
@@ -167,6 +190,14 @@ class Copies:
             if not self._loaded.is_set():
                 self._set(Content(self._base | self._known, current=False))
         return self
+
+    def _goes_on(self, timeout_s: float) -> bool:
+        """Whether the reading that is under way comes to its end; waits as long as it does not stand still."""
+        connection = self.connections
+        while self._reading and self.connections == connection and time.monotonic() - self._read_s < timeout_s:
+            if self._loaded.wait(_LOOK_S):
+                return True
+        return self._loaded.is_set()
 
     def close(self) -> None:
         """Let go of the cache. What is known here stays."""
@@ -209,6 +240,7 @@ class Copies:
                 connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", keys.NOW)
                 connection.read_response()
                 self.connections += 1
+                self._reading, self._read_s = True, time.monotonic()
                 self._refresh(client, self._wanted)
                 while not self._closing.is_set():
                     if connection.can_read(timeout=_PING_EVERY_S):
@@ -220,11 +252,20 @@ class Copies:
                         labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
                         stale.clear()
                         self._refresh(client, self._wanted & labels)
+                    elif self._unread:
+                        self._read_more(client)
                     elif self._unsaved:
                         self._save()
                     self._answered()
             finally:
+                self._reading = False
                 connection.disconnect()
+
+    def _read_more(self, client: Redis) -> None:
+        with self._lock:
+            more, self._unread = self._unread, frozenset()
+        self._refresh(client, more)
+        self._read_on.set()
 
     def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
         """Read what is in force of these labels."""
@@ -293,9 +334,16 @@ class Copies:
                 if now.text == version:
                     self._summed[label] = now
                     return (known.value - gone if gone else known.value) | come, now
-        entries = frozenset(client.sscan_iter(key, count=PART))
-        self._summed[label] = whole = ListVersion(entries)
-        return entries, whole
+        entries: set[str] = set()
+        whole = ListVersion()
+        for entry in client.sscan_iter(key, count=PART):
+            if entry not in entries:  # one may come twice while the server rearranges the set
+                entries.add(entry)
+                whole.add(entry)
+                if whole.count % PART == 0:
+                    self._read_s = time.monotonic()
+        self._summed[label] = whole
+        return frozenset(entries), whole
 
     def _fetch_past(self, label: str, version: str) -> Entry | None:
         kind, _, name = label.partition(" ")

@@ -1,6 +1,6 @@
 """Lists and parameters on the disk, by version: known last where the cache is away at a start, and found again after a crash.
 
-<folder>/known.json             version by label of what was in force last
+<folder>/known.json             version by label of what was in force in the cache last
 <folder>/KIND/NAME/VERSION      one entry a line of a list, else JSON
 
 A file is trusted when its contents have the version that its name says.
@@ -36,11 +36,13 @@ class Kept:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, content: Content) -> None:
-        """Keep all of this, as what is known last."""
+    def save(self, content: Content, *, of_cache: bool = True) -> None:
+        """Keep all of this; ``of_cache``: as what the cache had last, which it must have again."""
         try:
             for label, entry in content.entries.items():
                 self._save(label, entry)
+            if not of_cache:
+                return
             known = orjson.dumps(self._known() | content.versions(), option=orjson.OPT_SORT_KEYS)
             durable.private_folder(self._folder)
             durable.replace(self._folder / "known.json", known)

@@ -29,6 +29,9 @@ class Library(Protocol):
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
         """What was in force when these versions were, and the labels of those that are nowhere any more."""
 
+    def want(self, labels: Iterable[str]) -> None:
+        """From now on have these too, as far as they are there; may wait for the cache, not for long."""
+
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call ``tell``, perhaps from another thread, after each change."""
 
@@ -39,14 +42,16 @@ class Still(Pinned):
     Args:
         content: in force.
         kept: where it is kept, for the time after a crash; None: nowhere.
+        more: what may be wanted later.
     """
 
-    def __init__(self, content: Content, kept: Kept | None = None) -> None:
+    def __init__(self, content: Content, kept: Kept | None = None, more: Content | None = None) -> None:
         super().__init__(content)
         self.now = content
+        self._more = Content() if more is None else more
         self._kept = kept
         if kept is not None:
-            kept.save(content)
+            kept.save(content, of_cache=False)
 
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
         """See :class:`Library`."""
@@ -62,8 +67,17 @@ class Still(Pinned):
                 found[label] = entry
         return Content(found, current=current), lost
 
+    def want(self, labels: Iterable[str]) -> None:
+        """See :class:`Library`."""
+        more = {label: self._more.entries[label] for label in labels if label in self._more.entries}
+        if found := {label: entry for label, entry in more.items() if label not in self.now.entries}:
+            self.now = Content({**self.now.entries, **found})
+            self.set(self.now)
+            if self._kept is not None:
+                self._kept.save(self.now)
+
     def on_change(self, tell: Callable[[], None]) -> None:
-        """It does not."""
+        """It does not, but for what is wanted later, which partitions take over by themselves."""
 
     def close(self) -> None:
         """Nothing is open."""
@@ -78,12 +92,13 @@ def as_library(lookups: Lookups | Library | None) -> Library:
     return cast("Library", lookups)
 
 
-def open_library(settings: Settings, wanted: Iterable[str]) -> Still | Copies:
+def open_library(settings: Settings, wanted: Iterable[str], *, keep: bool = True) -> Still | Copies:
     """The library of a worker; must be closed.
 
     Args:
         settings: with the folder, and the cache if there is one.
         wanted: labels of what is read, see ``wanted_by``.
+        keep: whether versions are written to the disk, for the time after a crash.
 
     Raises:
         UsageError: the folder or the cache's address is wrong.
@@ -93,8 +108,8 @@ def open_library(settings: Settings, wanted: Iterable[str]) -> Still | Copies:
     folder = content_of(load_lookups(settings.lookups))
     base = Content({label: entry for label, entry in folder.entries.items() if label in wanted})
     if settings.cache_url is None:
-        return Still(base, Kept(settings.state_dir / "lookups") if base.entries else None)
+        return Still(base, Kept(settings.state_dir / "lookups") if keep and base.entries else None, folder)
     from streams.cache.address import cache_url
     from streams.cache.copies import Copies
 
-    return Copies(cache_url(settings), wanted, base, Kept(settings.state_dir / "lookups")).start()
+    return Copies(cache_url(settings), wanted, folder, Kept(settings.state_dir / "lookups") if keep else None).start()

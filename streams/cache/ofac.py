@@ -29,8 +29,6 @@ _MARK = "Digital Currency Address -"
 _NULL = "-0-"
 _SDN, _ALT, _COMMENTS, _ADD = 12, 5, 2, 6  # columns
 _REMARKS = 1_000
-#: Their letters' case means nothing, and rules look for them in lower case.
-_CASELESS = re.compile(r"(?i)(0x[0-9a-f]{40}|bc1[0-9a-z]{8,87})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,6 @@ class BadRow:
 
     line: int
     reason: str
-
-
-def normal_address(text: str) -> str:
-    """The address as rules look for it."""
-    return text.lower() if _CASELESS.fullmatch(text) else text
 
 
 def csv_kind(file: BinaryIO) -> str:
@@ -114,7 +107,7 @@ def _sdn_row(row: list[str], line: int, comments: Mapping[int, str] | None) -> I
         return
     yield Item("name", row[1], line)
     for _currency, address in found:
-        yield Item("address", normal_address(address), line)
+        yield Item("address", address, line)
 
 
 def read_alt(lines: Iterable[str]) -> Iterator[Item | BadRow]:
@@ -201,7 +194,7 @@ class XmlReader:
         elif within == "sdnEntry":
             self._entry[tag] = text
         if tag == "id" and self._one.get("idType", "").startswith(_MARK):
-            self._add("address", normal_address(self._one.get("idNumber", "")))
+            self._add("address", self._one.get("idNumber", ""))
         elif tag == "aka":
             self._add("name", _full_name(self._one))
         elif tag == "sdnEntry":

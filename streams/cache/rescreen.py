@@ -14,8 +14,8 @@ import orjson
 from m1cep import Alert
 from m1cep.model.alert import AlertIds
 from m1cep.model.time import parse_rfc3339
+from m1cep.runtime.addresses import normal_address
 from streams.cache import keys
-from streams.cache.ofac import normal_address
 from streams.cache.store import PART
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def in_cache(client: Redis, entries: Iterable[str], on_entries: Callable[[int], 
         asked = [(what, entry) for entry in part for what in WHAT]
         pipe = client.pipeline(transaction=False)
         for what, entry in asked:
-            pipe.hgetall(keys.seen(what, entry))
+            pipe.hgetall(keys.seen(what, normal_address(entry) if what == "address" else entry))
         for (what, entry), found in zip(asked, pipe.execute(), strict=True):
             for account, raw in found.items():
                 about: dict[str, Any] = orjson.loads(raw)

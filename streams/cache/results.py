@@ -23,8 +23,8 @@ from m1cep.pretrade.amounts import DIGITS, text
 from m1cep.pretrade.book import Book
 from m1cep.pretrade.limits import Rules
 from m1cep.pretrade.records import Hearing
+from m1cep.runtime.addresses import normal_address
 from streams.cache import keys
-from streams.cache.ofac import normal_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,6 +94,7 @@ class Results:
         self._placed: dict[str, deque[tuple[int, float]]] = {}  # time in ms and value of new orders in the window
         self._as_of_ms: dict[str, int] = {}
         self.changes = Changes()
+        self._on_their_way = Changes()  # taken, and not said to be written
         self.unread = 0  # records that do not fit
 
     def hear(self, kind: str, value: bytes | None, record_ms: int) -> None:
@@ -149,9 +150,20 @@ class Results:
         self._book.lapse(read_until_ms)
 
     def take_changes(self) -> Changes:
-        """What is to be written since the last time."""
-        changes, self.changes = self.changes, Changes()
-        return changes
+        """What is to be written since the last time. It stays part of the state until ``wrote`` says how that went."""
+        self._on_their_way, self.changes = self.changes, Changes()
+        return self._on_their_way
+
+    def wrote(self, *, all_of_it: bool) -> None:
+        """How the changes that were taken last fared; those that were not written are to be written again."""
+        if not all_of_it:
+            self.changes.put_back(self._on_their_way)
+        self._on_their_way = Changes()
+
+    @property
+    def unwritten(self) -> int:
+        """How much has been heard that the cache does not have and nothing here remembers otherwise."""
+        return sum(len(c.seen) + sum(map(len, c.alerts.values())) for c in (self.changes, self._on_their_way))
 
     def fields(self, name: str) -> dict[str, Any]:
         """The hash of an account."""
@@ -190,8 +202,10 @@ class Results:
 
     def state(self) -> bytes:
         """All that must survive: also what was seen and is not written yet."""
-        seen = [[*key, about] for key, about in self.changes.seen.items()]
-        alerts = [[name, raw, at] for name, known in self.changes.alerts.items() for raw, at in known.items()]
+        unwritten = Changes(alerts=dict(self.changes.alerts), seen=self.changes.seen)
+        unwritten.put_back(self._on_their_way)
+        seen = [[*key, about] for key, about in unwritten.seen.items()]
+        alerts = [[name, raw, at] for name, known in unwritten.alerts.items() for raw, at in known.items()]
         placed = {name: list(values) for name, values in self._placed.items()}
         return msgspec.msgpack.encode([snapshot.dump(self._book), seen, alerts, placed, self._as_of_ms])
 

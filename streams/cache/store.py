@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis import RedisError, WatchError
 
+from m1cep.runtime.addresses import normal_address
 from m1cep.runtime.versions import ListVersion
 from streams.cache import keys
 from streams.cache.documents import encoded
@@ -62,7 +63,7 @@ class Published:
 
 
 def check_entry(entry: str) -> str:
-    """The entry of a list.
+    """The entry as a list has it: addresses whose letters' case means nothing in small letters.
 
     Raises:
         ValueError: it is none; says why.
@@ -73,7 +74,7 @@ def check_entry(entry: str) -> str:
         raise ValueError(f"expected at most {MAX_ENTRY} characters, got {len(entry)}")
     if not entry.isprintable():
         raise ValueError("expected printable characters, got " + repr(entry[:60]))
-    return entry
+    return normal_address(entry)
 
 
 class Store:
@@ -125,7 +126,13 @@ class Store:
             before = self.now("list", name)
             if accept is not None:
                 accept(0 if before is None else before["entries"], version.count)
-            self._switch(name, staging, version, before, note)
+            try:
+                self._switch(name, staging, version, before, note)
+            except WatchError:
+                raise ShellError(
+                    f"the list {name!r} that was being written is no longer whole in the cache",
+                    "nothing was changed; see that the cache evicts nothing (maxmemory-policy noeviction), and import again",
+                ) from None
         return Published(name, version.text, _version(before), version.count, repeated)
 
     def change_list(self, name: str, add: Iterable[str] = (), remove: Iterable[str] = (), note: str = "") -> Published:
@@ -136,7 +143,8 @@ class Store:
             ShellError: somebody else changes it all the time.
             ServerError: the cache failed; nothing has changed.
         """
-        added, removed = set(map(_checked, add)), set(map(_checked, remove))
+        gone = list(remove)
+        added, removed = set(map(_checked, add)), {*map(_checked, gone), *gone}  # also as an older version wrote it
         with _server_errors():
             for attempt in range(_ATTEMPTS):
                 time.sleep(secrets.randbelow(1 + attempt) / 200)  # two who wait alike would meet again
@@ -270,15 +278,20 @@ class Store:
         note: str,
         only_from: str = "",
     ) -> None:
-        """The written list takes the name; with ``only_from`` a WatchError when the list is no longer of that version."""
+        """The written list takes the name.
+
+        Raises:
+            WatchError: it is not there as it was written (it has expired, or was evicted); with ``only_from`` also when the
+                list is no longer of that version. Nothing has changed.
+        """
         key = keys.contents("list", name, version.text)
         record = {"version": version.text, "entries": version.count, "sum": version.state} | self._about(note)
         with self.client.pipeline(transaction=True) as pipe:
-            if only_from:
-                pipe.watch(keys.now("list", name))
-                if _version(self.now("list", name)) != only_from:
-                    raise WatchError
-                pipe.multi()
+            # A RENAME that fails would not keep the rest from happening.
+            pipe.watch(staging, *([keys.now("list", name)] if only_from else []))
+            if pipe.scard(staging) != version.count or (only_from and _version(self.now("list", name)) != only_from):
+                raise WatchError
+            pipe.multi()
             if version.count:
                 pipe.rename(staging, key)
                 pipe.persist(key)

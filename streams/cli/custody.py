@@ -21,6 +21,7 @@ from streams.cli.custody_common import (
     check_answered,
     counter_for,
     roster_of,
+    say,
     who,
 )
 from streams.errors import ShellError
@@ -57,11 +58,14 @@ _STYLES = {"confirmed": "green", "rejected": "bold red", "expired": "yellow", "c
 
 
 @app.command(epilog="Example: m1cep custody key alice.key")
-def key(file: Annotated[Path, typer.Argument(help="Where the key is kept; not there yet.")]) -> None:
+def key(
+    file: Annotated[Path, typer.Argument(help="Where the key is kept; not there yet.")], as_json: AsJson = False
+) -> None:
     """Make a key for a person or service and print its public key, for the policy or the roster."""
     from streams.custody.seeds import make_seed
 
-    typer.echo(make_seed(file).hex())
+    public = make_seed(file).hex()
+    say({"file": str(file), "public_key": public}, public, as_json)
 
 
 @app.command(epilog="Example: m1cep custody request alice-btc bcrt1q... 0.015 --as alice --key alice.key --wait 60")

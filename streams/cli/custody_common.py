@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli.output import AsJson, say
 from streams.errors import ServerError
 
 if TYPE_CHECKING:
@@ -20,8 +21,23 @@ if TYPE_CHECKING:
 RosterFile = Annotated[Path, typer.Option("--custody", help="Who is who (TOML).")]
 As = Annotated[str, typer.Option("--as", help="Your name in the policy, or among the roster's requesters.")]
 Key = Annotated[Path, typer.Option(help="Your key: m1cep custody key FILE makes one.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 VaultName = Annotated[str, typer.Argument(help="Of the vault, in the roster.")]
+
+__all__ = [
+    "ROSTER",
+    "WIDTH",
+    "As",
+    "AsJson",
+    "Key",
+    "RosterFile",
+    "VaultName",
+    "check_answered",
+    "counter_for",
+    "new_id",
+    "roster_of",
+    "say",
+    "who",
+]
 
 ROSTER = Path("custody.toml")
 WIDTH = 140  # at least: a file or a pipe has no width of its own

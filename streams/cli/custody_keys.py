@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 
+from streams.cli.output import AsJson, say
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ WordsPassphrase = Annotated[
 def identity(
     signer: Annotated[int, typer.Option(min=1, max=255, help="Its number in the roster.")],
     keyfile: Keyfile,
+    as_json: AsJson = False,
 ) -> None:
     """Make the keyfile of a new signer, and print the key that the roster needs. Of a keyfile that is there, print it again.
 
@@ -44,10 +47,15 @@ def identity(
     else:
         file = File.create(keyfile, signer, passphrase)
         file.close()
-    typer.echo(f'{signer} = "{file.identity().verify_key.hex()}"')
+    public = file.identity().verify_key.hex()
+    say({"signer": signer, "public_key": public}, f'{signer} = "{public}"', as_json)
 
 
-def owner(vault: Annotated[str, typer.Argument(help="A Safe, as the roster will name it.")], keyfile: Keyfile) -> None:
+def owner(
+    vault: Annotated[str, typer.Argument(help="A Safe, as the roster will name it.")],
+    keyfile: Keyfile,
+    as_json: AsJson = False,
+) -> None:
     """Print a signer's address as owner of a Safe, for the vault's owners in the roster.
 
     Example: m1cep custody owner alice-safe --keyfile signer-2.key
@@ -55,7 +63,8 @@ def owner(vault: Annotated[str, typer.Argument(help="A Safe, as the roster will 
     from streams.custody.owners import owner_address
 
     file = _open(keyfile)
-    typer.echo(f'{file.number} = "{owner_address(file.seed, vault)}"')
+    address = owner_address(file.seed, vault)
+    say({"signer": file.number, "address": address}, f'{file.number} = "{address}"', as_json)
 
 
 def backup(
@@ -68,6 +77,7 @@ def backup(
         str, typer.Option(help="So many lists of words give the share back, of so many that are made.")
     ] = "2 of 3",
     words_passphrase_file: WordsPassphrase = None,
+    as_json: AsJson = False,
 ) -> None:
     """Print a share as lists of words (SLIP-39), for paper. Whoever sees enough of them has the share.
 
@@ -89,6 +99,11 @@ def backup(
         durable.create(check, found.check.encode())
     except OSError as error:
         raise UsageError(f"--check {check} cannot be written: {error.strerror}", "it must not be there yet") from error
+    if as_json:
+        facts = {"vault": vault, "signer": held.share.identifier, "epoch": held.share.public.epoch}
+        more = {"needed": int(needed), "check": str(check), "words": [str(words) for words in found.words]}
+        typer.echo(orjson.dumps(facts | more))
+        return
     typer.echo(
         f"# vault {vault}, signer {held.share.identifier}, epoch {held.share.public.epoch}: {needed} of these {made} lists, and "
         f"{check.name}, give the share back"
@@ -102,17 +117,21 @@ def restore(
     check: Annotated[Path, typer.Option(help="What the backup said the words must fit.")],
     words: Annotated[Path | None, typer.Option(help="File with a list of words a line; default: typed in.")] = None,
     words_passphrase_file: WordsPassphrase = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put a share from lists of words into a signer's keyfile.
 
     The signer will not sign what was asked for before now: it may have done so, and not remember.
+
+    Example: m1cep custody restore --keyfile signer-2.key --check alice-btc-2.json --words words.txt
     """
     fits = _check(check)
     share = _from_words(fits, words, words_passphrase_file)
     file = _open(keyfile, to_read=False)
     with closing(file):
         file.restore(fits.vault, share, time.time_ns() // 1_000_000)
-    typer.echo(f"signer {share.identifier} has its share of vault {fits.vault} again, epoch {share.public.epoch}")
+    text = f"signer {share.identifier} has its share of vault {fits.vault} again, epoch {share.public.epoch}"
+    say({"signer": share.identifier, "vault": fits.vault, "epoch": share.public.epoch}, text, as_json)
 
 
 def recover(
@@ -127,10 +146,13 @@ def recover(
     check: Annotated[list[Path] | None, typer.Option(help="Of a backup as words. Repeat.")] = None,
     words: Annotated[list[Path] | None, typer.Option(help="Its lists, one a line: one file for each --check.")] = None,
     words_passphrase_file: WordsPassphrase = None,
+    as_json: AsJson = False,
 ) -> None:
     """Break-glass: put the whole key of a vault together from enough shares. Whoever has it has all that is in the vault.
 
     Do it on a machine without a network. The key is then no longer shared: send everything to a new vault, at once.
+
+    Example: m1cep custody recover alice-btc --out alice-btc.key --keyfile signer-1.key --keyfile signer-2.key
     """
     from streams import durable
     from streams.custody.backup import whole_key
@@ -154,6 +176,10 @@ def recover(
     except OSError as error:
         raise UsageError(f"--out {out} cannot be written: {error.strerror}") from error
     public = shares[0].public
+    if as_json:
+        facts = {"vault": vault, "suite": public.suite.name, "public_key": public.group.hex(), "file": str(out)}
+        typer.echo(orjson.dumps(facts))
+        return
     typer.echo(
         f"the key of vault {vault} ({public.suite.name}, public key {public.group.hex()}) is in {out}: a scalar, big-endian for "
         "secp256k1, little-endian for Ed25519 (not a seed); of taproot the internal key"

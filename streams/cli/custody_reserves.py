@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.custody_common import ROSTER, As, Key, RosterFile, check_answered, counter_for, new_id, who
+from streams.cli.custody_common import (
+    ROSTER,
+    As,
+    AsJson,
+    Key,
+    RosterFile,
+    check_answered,
+    counter_for,
+    new_id,
+    say,
+    who,
+)
 from streams.cli.proofs import Published, read_holdings, write_holdings
 from streams.errors import ShellError, UsageError
 
@@ -29,6 +40,7 @@ def attest(
     name: As,
     key: Key,
     custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
 ) -> None:
     """Have the keys of vaults sign that they stand for a statement, each by its signers; then run `m1cep ledger reserves`.
 
@@ -58,7 +70,7 @@ def attest(
         for row, ask, stands in asked:
             row.update(_signed(counter, pen, ask, stands))
             write_holdings(holdings, rows)  # what was signed is kept, whatever comes of the next
-            typer.echo(f"{ask.vault} has signed at {row['address']}")
+            say({"vault": ask.vault, "address": row["address"]}, f"{ask.vault} has signed at {row['address']}", as_json)
 
 
 def _signed(counter: Counter, pen: Pen, ask: ReserveAsk, stands: VaultStands) -> dict[str, str]:

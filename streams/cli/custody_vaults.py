@@ -21,6 +21,7 @@ from streams.cli.custody_common import (
     counter_for,
     new_id,
     roster_of,
+    say,
     who,
 )
 from streams.errors import ServerError, ShellError, UsageError
@@ -68,28 +69,28 @@ def vaults(custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     Console(width=max(Console().width, WIDTH)).print(table)
 
 
-def keygen(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+def keygen(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     """Make a vault's key: all its signers together, none of them ever has it whole.
 
     Example: m1cep custody keygen alice-btc --as bob --key bob.key
     """
-    _ceremony("keygen", vault, name, key, custody)
+    _ceremony("keygen", vault, name, key, custody, as_json=as_json)
 
 
-def refresh(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+def refresh(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     """Give the signers new shares of the same key, so that those that may have been stolen are worth nothing.
 
     Example: m1cep custody refresh alice-btc --as bob --key bob.key
     """
-    _ceremony("refresh", vault, name, key, custody)
+    _ceremony("refresh", vault, name, key, custody, as_json=as_json)
 
 
-def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+def reshare(vault: VaultName, name: As, key: Key, custody: RosterFile = ROSTER, as_json: AsJson = False) -> None:
     """Share the same key among the signers that the roster names now.
 
     Example: m1cep custody reshare alice-btc --as bob --key bob.key
     """
-    _ceremony("reshare", vault, name, key, custody)
+    _ceremony("reshare", vault, name, key, custody, as_json=as_json)
 
 
 def repair(
@@ -99,6 +100,7 @@ def repair(
     key: Key,
     custody: RosterFile = ROSTER,
     helpers: Annotated[str, typer.Option(help="Who helps, such as 1,3; default: the first who hold a share.")] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Give one signer its lost share again, out of those of others, who learn nothing of it. After a theft refresh instead.
 
@@ -108,10 +110,17 @@ def repair(
         chosen = tuple(int(one) for one in helpers.split(",") if one)
     except ValueError:
         raise UsageError(f"--helpers expects numbers of signers such as 1,3, got {helpers!r}") from None
-    _ceremony("repair", vault, name, key, custody, signer, chosen)
+    _ceremony("repair", vault, name, key, custody, signer, chosen, as_json=as_json)
 
 
-def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile = ROSTER) -> None:
+def fund(
+    vault: VaultName,
+    amount: Annotated[str, typer.Argument(help="Of the vault's asset, such as 0.5.")],
+    name: As,
+    key: Key,
+    custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
+) -> None:
     """Pay into a vault from the faucet of a local chain.
 
     Example: m1cep custody fund alice-btc 0.5 --as bob --key bob.key
@@ -120,7 +129,8 @@ def fund(vault: VaultName, amount: str, name: As, key: Key, custody: RosterFile 
 
     roster, pen = who(custody, name, key)
     with counter_for(roster) as counter:
-        typer.echo(_ask(counter, pen, AskFunds(new_id(), vault, amount)))
+        answer = _ask(counter, pen, AskFunds(new_id(), vault, amount))
+        say({"vault": vault, "amount": amount, "answer": answer}, answer, as_json)
 
 
 def audit(
@@ -147,7 +157,9 @@ def audit(
 
 
 def audit_copy(
-    file: Annotated[Path, typer.Argument(dir_okay=False, help="A new file for the log.")], custody: RosterFile = ROSTER
+    file: Annotated[Path, typer.Argument(dir_okay=False, help="A new file for the log.")],
+    custody: RosterFile = ROSTER,
+    as_json: AsJson = False,
 ) -> None:
     """Write the audit log as the signers have it from Kafka into a new file: where the coordinator's own is lost.
 
@@ -170,7 +182,7 @@ def audit_copy(
         durable.create(file, b"\n".join(lines) + b"\n")
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}", "it must not be there yet") from error
-    typer.echo(found.words())
+    typer.echo(orjson.dumps(found.plain()) if as_json else found.words())
 
 
 def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
@@ -183,7 +195,15 @@ def _ask(counter: Counter, pen: Pen, ask: Ask) -> str:
 
 
 def _ceremony(
-    kind: str, vault: str, name: str, key: Path, custody: Path, signer: int = 0, helpers: tuple[int, ...] = ()
+    kind: str,
+    vault: str,
+    name: str,
+    key: Path,
+    custody: Path,
+    signer: int = 0,
+    helpers: tuple[int, ...] = (),
+    *,
+    as_json: bool,
 ) -> None:
     from streams.custody.asks import AskCeremony
     from streams.custody.roster import AUDIT
@@ -191,7 +211,8 @@ def _ceremony(
     roster, pen = who(custody, name, key)
     with counter_for(roster) as counter:
         ask = AskCeremony(new_id(), kind, vault, signer, helpers)
-        typer.echo(_ask(counter, pen, ask))
+        answer = _ask(counter, pen, ask)
+        say({"vault": vault, "ceremony": kind, "state": "asked", "reason": answer}, answer, as_json)
         shown = ""
         deadline_s = time.monotonic() + _CEREMONY_S
         while time.monotonic() < deadline_s:
@@ -199,7 +220,8 @@ def _ceremony(
             stands = counter.view.ceremonies.get(ask.id)
             if stands is not None and stands.reason != shown:
                 shown = stands.reason
-                typer.echo(f"{stands.state}: {shown}")
+                facts = {"vault": vault, "ceremony": kind, "state": stands.state, "reason": shown}
+                say(facts, f"{stands.state}: {shown}", as_json)
             if stands is not None and stands.state == "failed":
                 raise ShellError(
                     f"the {kind} of {vault} came to nothing: {stands.reason}", "repeat it; nothing has changed"
@@ -209,10 +231,12 @@ def _ceremony(
             if stands is not None and stands.state == "done" and vault == AUDIT:
                 check_answered(counter.wait(lambda v: v.audit is not None))
                 assert counter.view.audit is not None
-                typer.echo(f'put this into everybody\'s roster, under [audit]: key = "{counter.view.audit.key}"')
+                text = f'put this into everybody\'s roster, under [audit]: key = "{counter.view.audit.key}"'
+                say({"vault": vault, "key": counter.view.audit.key}, text, as_json)
                 return
             if stands is not None and stands.state == "done" and counter.wait(lambda v: vault in v.vaults, 5):
-                typer.echo(f"{vault} receives at {counter.view.vaults[vault].address}")
+                address = counter.view.vaults[vault].address
+                say({"vault": vault, "address": address}, f"{vault} receives at {address}", as_json)
                 return
         raise ServerError(
             f"the {kind} of {vault} has not ended in {_CEREMONY_S:.0f} s", "m1cep custody vaults shows the outcome"

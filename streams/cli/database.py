@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from streams.embedded import EmbeddedDatabase
 
-app = typer.Typer(name="db", help="The embedded PostgreSQL: a primary for writing, a replica for reading.")
+app = typer.Typer(name="db")
 
 ANSWER_TIMEOUT_S = 90.0
 _URLS = {"M1CEP_DB_WRITE_URL": "write.url", "M1CEP_DB_READ_URL": "read.url", "M1CEP_DB_OWNER_URL": "owner.url"}
@@ -70,6 +70,8 @@ def promote(
     """Make the replica of a running `m1cep db` the primary. The other server follows it from then on.
 
     Of another PostgreSQL than ours: use what runs it (Patroni, the cloud's console, SELECT pg_promote()).
+
+    Example: m1cep db promote
     """
     from streams.config import load_settings
     from streams.durable import replace
@@ -99,14 +101,14 @@ def promote(
 
 
 @app.command()
-def roles() -> None:
+def roles(as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False) -> None:
     """Print what makes the roles and the database in a PostgreSQL of your own: for psql, as a superuser, on the primary.
 
     Example: m1cep db roles | psql postgresql://postgres@db-1.example.com/postgres
     """
     from streams.database.roles import script
 
-    typer.echo(script(), nl=False)
+    typer.echo(orjson.dumps({"sql": script()}) if as_json else script(), nl=as_json)
 
 
 def _promote_when_asked(database: EmbeddedDatabase, folder: Path) -> None:

@@ -50,7 +50,10 @@ def status(
     name: Annotated[str | None, typer.Argument(help="Of the grid; default: all.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show how the grids stand."""
+    """Show how the grids stand.
+
+    Example: m1cep grid status btc
+    """
     from streams.errors import ShellError
     from streams.grid.desk import standing
 
@@ -66,17 +69,26 @@ def status(
 
 
 def pause(name: Name, as_json: AsJson = False) -> None:
-    """Cancel a grid's orders and wait for resume."""
+    """Cancel a grid's orders and wait for resume.
+
+    Example: m1cep grid pause btc
+    """
     _ask(name, "pause", as_json=as_json)
 
 
 def resume(name: Name, as_json: AsJson = False) -> None:
-    """Go on after a pause or a halt, around the newest price."""
+    """Go on after a pause or a halt, around the newest price.
+
+    Example: m1cep grid resume btc
+    """
     _ask(name, "resume", as_json=as_json)
 
 
 def stop(name: Name, as_json: AsJson = False) -> None:
-    """Cancel a grid's orders, for good."""
+    """Cancel a grid's orders, for good.
+
+    Example: m1cep grid stop btc
+    """
     _ask(name, "stop", as_json=as_json)
 
 

@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from streams.cli import proofs
+from streams.cli.output import AsJson, say
 from streams.config import load_settings
 from streams.errors import ExitCode
 
@@ -27,17 +28,18 @@ app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args"
     proofs.verify
 )
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 Asset = Annotated[str | None, typer.Option(help="Only this asset, by its code in the chart.")]
 Kinds = "client, vault, omnibus, clearing or fees"
 _WIDTH = 120  # at least: a file or a pipe has no width of its own
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Make the ledger's schema in the databases of M1CEP_DB_OWNER_URL, or bring it up to date.
 
     Several databases, separated by spaces, are shards: always the same, in the same order.
+
+    Example: M1CEP_DB_OWNER_URL=postgresql://... m1cep ledger migrate
     """
     from streams.ledger.connections import owners
     from streams.ledger.schema import migrate as migrate_one
@@ -45,7 +47,8 @@ def migrate() -> None:
     shards = owners(load_settings())
     for number, connect in enumerate(shards):
         version = migrate_one(connect, number, len(shards))
-        typer.echo(f"shard {number} of {len(shards)}: the ledger's schema is version {version}")
+        text = f"shard {number} of {len(shards)}: the ledger's schema is version {version}"
+        say({"shard": number, "shards": len(shards), "version": version}, text, as_json)
 
 
 @app.command()
@@ -76,7 +79,10 @@ def statement(
     as_json: AsJson = False,
     max_age_s: proofs.MaxAge = proofs.DEFAULT_MAX_AGE_S,
 ) -> None:
-    """Show an account's history with the balance after each line, from the replica."""
+    """Show an account's history with the balance after each line, from the replica.
+
+    Example: m1cep ledger statement syn-0007 --asset BTC --limit 10
+    """
     from m1cep.model.time import to_rfc3339
     from streams.ledger import reports
 
@@ -89,7 +95,10 @@ def statement(
 
 @app.command()
 def check(as_json: AsJson = False, max_age_s: proofs.MaxAge = proofs.DEFAULT_MAX_AGE_S) -> None:
-    """Add up the whole history, on the replica: debits equal credits, balances and holds are what it says. Exit code 1: not."""
+    """Add up the whole history, on the replica: debits equal credits, balances and holds are what it says. Exit code 1: not.
+
+    Example: m1cep ledger check --json
+    """
     from streams.ledger import reports
 
     shards = _readers(max_age_s)

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
+from streams.cli.output import AsJson, say
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,9 +26,8 @@ app = typer.Typer(
 
 _SENT_WITHIN_S = 30.0
 
-Name = Annotated[str, typer.Argument(help="Of the list, as IN_LIST has it.")]
+Name = Annotated[str, typer.Argument(help="Of the list, as IN_LIST has it.", autocompletion=complete.lists)]
 Note = Annotated[str, typer.Option(help="For the history: why, or where from.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 
 
 @app.command("import", epilog="Example: m1cep lists import sanctions SDN.XML --take address")
@@ -86,11 +88,15 @@ def list_(as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: m1cep lists show sanctions > rules/lookups/lists/sanctions.txt")
-def show(name: Name, version: Annotated[str, typer.Option(help="An earlier one; see history.")] = "") -> None:
+def show(
+    name: Name,
+    version: Annotated[str, typer.Option(help="An earlier one; see history.")] = "",
+    as_json: AsJson = False,
+) -> None:
     """The entries, in no order: what a file lists/NAME.txt has, and of the same version there."""
     with store() as cache:
         for entry in cache.entries(name, version):
-            sys.stdout.write(entry + "\n")
+            sys.stdout.write((orjson.dumps(entry).decode() if as_json else entry) + "\n")
 
 
 @app.command(epilog="Example: m1cep lists add sanctions 0xbad... --note 'ticket 17'")
@@ -144,6 +150,7 @@ def rescreen(
         str, typer.Option(help="Ask for this beside each alert: freeze_account or hold_withdrawal.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the alerts and send none.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The last line, on stderr, as JSON too.")] = False,
 ) -> None:
     """Screen accounts and addresses that were seen before against a list as it is now: alerts for hits, also printed.
 
@@ -180,7 +187,9 @@ def rescreen(
                 alert = hit.alert(name, version, severity)
                 send(alert, action)
                 typer.echo(alert.to_json())
-    typer.echo(f"{name}, version {version}: {count} hits" + (f"; {bad} lines are no events" if bad else ""), err=True)
+    facts = {"list": name, "version": version, "hits": count, "no_events": bad}
+    text = f"{name}, version {version}: {count} hits" + (f"; {bad} lines are no events" if bad else "")
+    typer.echo(orjson.dumps(facts) if as_json else text, err=True)
     if bad and not count:
         raise ShellError(
             f"{bad} lines are no events of an account", "give files of newline-delimited JSON with account"
@@ -286,8 +295,3 @@ def _sentence(published: Published) -> str:
 def when(record: dict[str, Any]) -> str:
     """The time of a record of the history, in UTC."""
     return datetime.fromtimestamp(record["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def say(facts: dict[str, Any], text: str, as_json: bool) -> None:
-    """Print one line, as JSON or for people."""
-    typer.echo(orjson.dumps(facts) if as_json else text)

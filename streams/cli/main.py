@@ -11,17 +11,21 @@ from m1cep.errors import M1cepError, RuleError
 from streams.cli import (
     alerts,
     bench,
+    completion,
     custody,
     data,
     database,
     demo,
+    doctor,
     grid,
     ledger,
     lists,
+    notify,
     pretrade,
     produce,
     replay,
     rules,
+    schemas,
     servers,
     soak,
     status,
@@ -51,12 +55,16 @@ app.add_typer(topics.app, name="topics")
 app.add_typer(data.app, name="data")
 app.add_typer(grid.app, name="grid")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(notify.app, name="notify")
 app.add_typer(lists.app, name="lists")
 app.add_typer(values.params, name="params")
 app.add_typer(values.templates, name="templates")
 app.add_typer(custody.app, name="custody")
 app.add_typer(pretrade.app, name="pretrade")
 app.add_typer(ledger.app, name="ledger")
+app.command("completion")(completion.completion)
+app.command("doctor")(doctor.doctor)
+app.command("schemas")(schemas.schemas)
 app.command("bench")(bench.bench)
 app.command("soak")(soak.soak)
 app.command("broker")(servers.broker)
@@ -83,6 +91,8 @@ def _root(
 
 def main() -> None:
     """Run ``m1cep``. Exit codes: 0 fine, 1 failed or a bad rule, 2 bad usage, 3 a server is missing, 4 no package index."""
+    if completion.ASKED in os.environ:  # by a shell, at Tab
+        completion.prepare()
     configure_logs()
     try:
         app()

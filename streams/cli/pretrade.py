@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli.output import say
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -50,7 +52,10 @@ def check(
 
 @app.command()
 def account(account: Account, address: Address = None, as_json: AsJson = False) -> None:
-    """Show what the service knows of an account."""
+    """Show what the service knows of an account.
+
+    Example: m1cep pretrade account alice --json
+    """
     from streams.rpc.client import RiskClient
 
     with RiskClient(_address(address)) as client:
@@ -82,6 +87,7 @@ def lift(
     account: Account,
     alert: Annotated[str, typer.Argument(help="Id of the alert that was dealt with.")],
     by: Annotated[str, typer.Option(help="Who has dealt with it.")],
+    as_json: AsJson = False,
 ) -> None:
     """Take back what an alert has brought upon an account, for good: it may trade again.
 
@@ -91,7 +97,8 @@ def lift(
     from streams.rpc import desk
 
     desk.lift(load_settings(), account, alert, by)
-    typer.echo(f"alert {alert} no longer stands against orders of {account}")
+    text = f"alert {alert} no longer stands against orders of {account}"
+    say({"alert": alert, "account": account, "by": by}, text, as_json)
 
 
 def _address(given: str | None) -> str:

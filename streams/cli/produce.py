@@ -12,6 +12,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.cli.progress import ProgressBar
 from streams.config import load_settings
 from streams.errors import UsageError
@@ -35,7 +36,7 @@ class _Line:
 
 
 def produce(
-    stream: Annotated[str, typer.Option(help="Name of the stream, as declared.")],
+    stream: Annotated[str, typer.Option(help="Name of the stream, as declared.", autocompletion=complete.streams)],
     file: Annotated[Path, typer.Option(help="JSON, one event a line; - is standard input.")] = Path("-"),
     streams: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Further streams: a file of CREATE TABLE.")

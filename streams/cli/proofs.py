@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli.output import AsJson, say
 from streams.config import load_settings
 
 if TYPE_CHECKING:
@@ -80,12 +81,17 @@ def sign(
     key: Annotated[str, typer.Option(help="The group's public key, 64 hexadecimal digits.")],
     signature: Annotated[str, typer.Option(help="Its signature of the statement's digest, 128 hexadecimal digits.")],
     scheme: Annotated[str, typer.Option(help="ed25519 or bip340.")] = "bip340",
+    as_json: AsJson = False,
 ) -> None:
-    """Put the signature of a group's key to a statement made with `prove --unsigned`."""
+    """Put the signature of a group's key to a statement made with `prove --unsigned`.
+
+    Example: m1cep ledger sign --from 2026-11-23 --key 9f2c... --signature 41ab...
+    """
     from streams.ledger.statements import attach
 
     attach(folder, scheme, key, signature)
-    typer.echo(f"the statement in {folder} is signed by {key.lower()}")
+    text = f"the statement in {folder} is signed by {key.lower()}"
+    say({"folder": str(folder), "key": key.lower(), "scheme": scheme}, text, as_json)
 
 
 def proof(
@@ -94,6 +100,9 @@ def proof(
     out: Annotated[
         Path | None, typer.Option(help="Folder for a file each, ACCOUNT.json. Default: stdout, one a line.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Name the files written, as JSON; proofs always are.")
+    ] = False,
 ) -> None:
     """Make the proofs that customers get. Each shows its customer's balances, and is for their eyes alone.
 
@@ -111,7 +120,10 @@ def proof(
             typer.echo(document)
         else:
             private_folder(out)
-            replace(out / f"{quote(user, safe='')}.json", document)
+            file = out / f"{quote(user, safe='')}.json"
+            replace(file, document)
+            if as_json:
+                typer.echo(orjson.dumps({"user": user, "file": str(file)}))
 
 
 def reserves(
@@ -122,10 +134,13 @@ def reserves(
         ),
     ],
     folder: Published,
+    as_json: AsJson = False,
 ) -> None:
     """Say what each address's key has to sign for a statement; with all signatures there, write reserves.json beside it.
 
     The challenge names the statement, chain, asset and address: it is no transaction, and of no use for another statement.
+
+    Example: m1cep ledger reserves holdings.csv --from 2026-11-23
     """
     from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, challenge_digest, statement_digest
     from streams.durable import replace
@@ -137,7 +152,8 @@ def reserves(
     missing = [row for row in rows if not row["signature"]]
     for row in missing:
         challenge = challenge_digest(digest, statement["epoch_ms"], row["chain"], row["asset"], row["address"])
-        typer.echo(f"{row['address']} ({row['scheme']}) signs {challenge.hex()}")
+        facts = {"address": row["address"], "scheme": row["scheme"], "challenge": challenge.hex()}
+        say(facts, f"{row['address']} ({row['scheme']}) signs {challenge.hex()}", as_json)
     if missing:
         return
     places = [{**row, "height": _whole(row, "height", holdings)} for row in rows]
@@ -146,7 +162,8 @@ def reserves(
     replace(folder / "reserves.json", orjson.dumps(document))
     (folder / "reserves.json").chmod(0o644)  # to be published
     for asset, units in sorted(found.items()):
-        typer.echo(f"{asset}: {units} units at addresses whose keys have signed")
+        text = f"{asset}: {units} units at addresses whose keys have signed"
+        say({"asset": asset, "units": str(units)}, text, as_json)
 
 
 def verify(context: typer.Context) -> None:

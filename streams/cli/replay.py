@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.config import load_settings
 from streams.errors import UsageError
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 _READ_BYTES = 131_072
 
 
-def replay(
+def replay(  # noqa: PLR0913, PLR0917 - the options of a command
     rules: Annotated[
         list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")
     ] = None,
@@ -31,7 +34,8 @@ def replay(
         Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
     ] = None,
     events: Annotated[
-        list[str] | None, typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.")
+        list[str] | None,
+        typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.", autocompletion=complete.stream_files),
     ] = None,
     out: Annotated[str, typer.Option(help="Where alerts go, one JSON object a line; - is stdout.")] = "-",
     dead_letters: Annotated[
@@ -48,6 +52,7 @@ def replay(
         ),
     ] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="A bad line ends the replay with exit code 1.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary on stderr as JSON; alerts always are.")] = False,
 ) -> None:
     """Run rules over recorded events and write the alerts.
 
@@ -75,7 +80,7 @@ def replay(
             strict=strict,
             seen=seen,
         )
-    _summary(counts)
+    print(_json_summary(counts) if as_json else _summary(counts), file=sys.stderr)
 
 
 def event_files(events: list[str] | None, declared: dict[str, Stream]) -> list[tuple[str, str]]:
@@ -144,9 +149,12 @@ def _progress(inputs: list[BinaryIO], stack: ExitStack) -> Callable[[int], None]
     return lambda count: bar.advance(task, count)
 
 
-def _summary(counts: Counts) -> None:
+def _json_summary(counts: Counts) -> str:
+    return orjson.dumps({"summary": asdict(counts)}).decode()
+
+
+def _summary(counts: Counts) -> str:
     rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.by_rule.items()))
     text = f"{counts.events} events, {counts.alerts} alerts" + (f" ({rules})" if rules else "")
     text += f", {counts.dead_letters} bad lines, {counts.late} late events"
-    text += f", {counts.duplicates} repetitions" if counts.duplicates else ""
-    print(text, file=sys.stderr)
+    return text + (f", {counts.duplicates} repetitions" if counts.duplicates else "")

@@ -1,4 +1,4 @@
-"""``m1cep rules``: check and explain; ``cli.flink`` has the export."""
+"""``m1cep rules``: check and explain; ``cli.flink`` has the export, ``cli.rules_live`` what is about running workers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import orjson
 import typer
 
 from m1cep.errors import RuleError
+from streams.cli import rules_live
 from streams.cli.flink import flink
+from streams.cli.rules_backtest import backtest
 from streams.errors import ExitCode, UsageError
 from streams.files import load_streams, rule_files
 
@@ -20,8 +22,19 @@ if TYPE_CHECKING:
     from m1cep import Rule, Stream
     from streams.whynot import Asked
 
-app = typer.Typer(help="Check, explain and list rules.", no_args_is_help=True)
+app = typer.Typer(help="Check, explain, try out and deploy rules.", no_args_is_help=True)
 app.command()(flink)
+app.command()(backtest)
+for command in (
+    rules_live.deploy,
+    rules_live.disable,
+    rules_live.enable,
+    rules_live.rollback,
+    rules_live.diff,
+    rules_live.approve,
+):
+    app.command()(command)
+app.command("list")(rules_live.list_)
 
 Rules = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")]
 Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
@@ -57,7 +70,8 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
         for row in table:
             sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
     else:
-        _print_table([row for row in table if "error" not in row])
+        if failed < len(table):
+            _print_table([row for row in table if "error" not in row])
         for row in table:
             if row.get("rekeyed"):
                 print(f"{row['id']} {row['rekeyed']}")
@@ -83,7 +97,7 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Show a rule's plan and the Python that it runs as; with events, what came near to a match and what was missing.
+    """Show a rule's plan and the Python that it runs as; with events, what came near to a match instead.
 
     Example: m1cep rules explain rules/account/structuring.sql --events accounts=accounts.ndjson --key account=a1
     """
@@ -110,8 +124,9 @@ def explain(
     console.print(compiled.summary, style="italic", highlight=False)
     for line in plan_lines(compiled):
         console.print(line, highlight=False, markup=False)
-    console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
-    if asked is not None:
+    if asked is None:
+        console.print(Syntax(compiled.module.text, "python", word_wrap=True, background_color="default"))
+    else:
         from streams.whynot import render
 
         render(asked, console, one=key is not None)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def list_(
 
 @app.command(epilog="Example: m1cep topics tail m1cep.alerts.v1 --from-beginning --max 10")
 def tail(
-    topic: Annotated[str, typer.Argument(help="Name of the topic.")],
+    topic: Annotated[str, typer.Argument(help="Name of the topic.", autocompletion=complete.topics)],
     from_beginning: Annotated[
         bool, typer.Option("--from-beginning", help="Start with the oldest record, not with the next one.")
     ] = False,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from streams.cli.lists import AsJson, Note, say, store, when
+from streams.cli.lists import Note, store, when
+from streams.cli.output import AsJson, say
 
 if TYPE_CHECKING:
     from streams.cache.store import Published, Store
@@ -88,10 +89,11 @@ def put_template(
 def show_template(
     name: Annotated[str, typer.Argument(help="Of the template.")],
     version: Annotated[str, typer.Option(help="An earlier one; see history.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="On one line.")] = False,
 ) -> None:
     """The document."""
     with store() as cache:
-        typer.echo(orjson.dumps(cache.value("template", name, version), option=orjson.OPT_INDENT_2))
+        typer.echo(orjson.dumps(cache.value("template", name, version), option=0 if as_json else orjson.OPT_INDENT_2))
 
 
 @templates.command("list", epilog="Example: m1cep templates list")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.cli import completion as complete
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -26,7 +28,7 @@ _FETCH_WAIT_LOCAL_MS, _FETCH_WAIT_MS = 20, 100
 #: Compiling the packaged rules takes as long as all the rest of a start; who reads no streams needs no declarations either.
 _WITH_RULES = frozenset({"risk", "rekey", "dashboard"})
 _WITH_LOOKUPS = frozenset({"risk", "pretrade"})
-_WITHOUT_STREAMS = frozenset({"signer", "custody"})
+_WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
@@ -39,7 +41,9 @@ StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as on
 
 
 def worker(  # noqa: PLR0913, PLR0917 - the options of a command
-    agents: Annotated[str, typer.Option(help="Agents to run, separated by commas.")] = "risk",
+    agents: Annotated[
+        str, typer.Option(help="Agents to run, separated by commas.", autocompletion=complete.agents)
+    ] = "risk",
     rules: Rules = None,
     streams: Streams = None,
     lookups: Lookups = None,
@@ -48,6 +52,9 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     limits: Annotated[
         Path | None, typer.Option(help="Limits of the pre-trade check (TOML); default: the packaged ones.")
+    ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="Where alerts go (TOML), of the agent notify; default: M1CEP_NOTIFY.")
     ] = None,
     custody: Annotated[
         Path | None, typer.Option(help="Custody's roster (TOML): for the agents signer and custody.")
@@ -68,6 +75,12 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     ] = None,
     chains: Annotated[str, typer.Option(help="Chains behind the agent custody: local, lost when it ends.")] = "local",
     chart: Annotated[Path | None, typer.Option(help="Chart of accounts (TOML), of the agent ledger.")] = None,
+    pass_over_lost: Annotated[
+        bool,
+        typer.Option(
+            help="Of the agent ledger: book on although records were deleted from the topics before they were booked."
+        ),
+    ] = False,
     statements: Annotated[
         Path | None,
         typer.Option(
@@ -111,6 +124,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    as_json: Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")] = False,
 ) -> None:
     """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
 
@@ -133,7 +147,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
     if stats_file is not None and not stats_file.absolute().parent.is_dir():
         raise UsageError(f"--stats-file: there is no folder {stats_file.absolute().parent}")
     settings = load_settings(lookups=lookups, web_port=web_port)
-    configure_logs(log_level)
+    configure_logs(log_level, json=as_json or None)
     names = [name.strip() for name in agents.split(",")]
     local = is_loopback(settings.broker_host)
     ruled = not _WITH_RULES.isdisjoint(names)
@@ -144,18 +158,20 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
             WorkerOptions(
                 agents=names,
                 rules=compiled,
+                live_rules=True,
                 streams=declared,
                 lookups=library,
                 cache_url=settings.cache_url,
                 markets=markets,
                 limits=limits,
+                targets=targets or settings.notify,
                 rpc_port=settings.rpc_port,
                 custody=_custody(
                     settings, names, custody, policy, signer, keyfile, (coordinator_key, chains_key, chains)
                 ),
                 venue=venue_access(settings),
                 client=settings.client_settings(),
-                ledger=_ledger(settings, chart) if "ledger" in names else None,
+                ledger=_ledger(settings, chart, pass_over_lost) if "ledger" in names else None,
                 statements=statements,
                 state_dir=settings.state_dir,
                 state_url=settings.state_url,
@@ -201,11 +217,12 @@ def _library(
         library.close()
 
 
-def _ledger(settings: Settings, chart: Path | None) -> LedgerOptions:
+def _ledger(settings: Settings, chart: Path | None, pass_over_lost: bool) -> LedgerOptions:
     from streams.agents.context import LedgerOptions
     from streams.ledger.connections import read_addresses, write_addresses
 
-    return LedgerOptions(write_addresses(settings), chart, read_addresses(settings) if settings.db_read_url else ())
+    replicas = read_addresses(settings) if settings.db_read_url else ()
+    return LedgerOptions(write_addresses(settings), chart, replicas, pass_over_lost)
 
 
 def _custody(

@@ -8,7 +8,7 @@ A head is signed some seconds after a request has ended, else every minute if th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -31,7 +31,9 @@ HEAD_EVERY_MS = 60_000
 AFTER_END_MS = 5_000  # so many requests that end at about the same time share a head that the group signs
 PUBLISH_EVERY_MS = 1_000
 _MOST_BYTES = 128 * 1024  # of entries in one letter
-_RESEND_MS = 10_000
+#: A signer that lacks entries gets so much of them at a time, and the more rarely the longer it gets no further with them.
+MOST_RESENT_BYTES = 1024 * 1024
+RESEND_MS, RESEND_MOST_MS = 10_000, 3_600_000
 
 
 class Kept(msgspec.Struct):
@@ -50,6 +52,14 @@ class Kept(msgspec.Struct):
     signed: SignedHead | None = None
 
 
+class _Resent(NamedTuple):
+    """When a signer got entries again, after which, and how long it waits for more."""
+
+    at_ms: int
+    after: int
+    wait_ms: int
+
+
 class AuditDesk:
     """Writes the log, sends it to the signers, has heads signed.
 
@@ -63,14 +73,13 @@ class AuditDesk:
         self._journal, self._pen, self._by_group = journal, pen, by_group
         self._public: PublicKeys | None = None
         self._kept = Kept()
-        self._sent_to = journal.head.seq  # entries up to here are on their way, or need not be sent
+        self._sent_to = journal.head.seq  # entries up to here are on their way; who lacks some of before says so
         self._unsent: list[bytes] = []
-        self._sent_ms = self._resent_ms = 0
+        self._sent_ms = 0
+        self._resent: dict[int, _Resent] = {}
         self._own_ms = self._own_seq = self._group_ms = 0
         self._own_due = self._group_due = False
         self._gathering: Gathering | None = None
-        if by_group:
-            self._send_from(0)
 
     def note(self, kind: str, body: dict[str, Any], now_ms: int) -> None:
         """The next entry."""
@@ -103,10 +112,7 @@ class AuditDesk:
         if letter.sender != signer_name(answer.signer):
             raise CustodyError(f"{letter.sender} speaks in the name of signer {answer.signer}")
         if isinstance(answer, HeadMissing):
-            if now_ms - self._resent_ms >= _RESEND_MS:
-                self._resent_ms = now_ms
-                self._journal.flush()
-                self._send_from(answer.after)
+            self._send_again(answer, now_ms)
         elif self._gathering is not None:
             self._gathering.hear(answer, now_ms)
 
@@ -165,9 +171,27 @@ class AuditDesk:
             size += len(line)
         return said
 
-    def _send_from(self, after: int) -> None:
-        self._unsent = self._journal.lines_after(after)
-        self._sent_ms = 0
+    def _send_again(self, missing: HeadMissing, now_ms: int) -> None:
+        before = self._resent.get(missing.signer)
+        if before is not None and now_ms - before.at_ms < before.wait_ms:
+            return
+        further = before is None or missing.after > before.after
+        wait_ms = RESEND_MS if before is None or further else min(2 * before.wait_ms, RESEND_MOST_MS)
+        self._resent[missing.signer] = _Resent(now_ms, missing.after, wait_ms)
+        self._journal.flush()
+        lines: list[str] = []
+        size = 0
+        for line in self._journal.lines_after(missing.after):
+            size += len(line)
+            if lines and size > MOST_RESENT_BYTES:
+                lines += self._unsent  # what is new is for everybody
+                break
+            lines.append(line)
+        self._unsent, self._sent_ms = lines, 0
+
+    def flush(self) -> None:
+        """All entries are on the disk."""
+        self._journal.flush()
 
     # -- to keep
 
@@ -195,7 +219,7 @@ class AuditDesk:
             )
         self._kept = found
         if self._by_group:
-            self._send_from(found.published)
+            self._unsent, self._sent_ms = self._journal.lines_after(found.published), 0
 
 
 def parse_head(text: str) -> Head:

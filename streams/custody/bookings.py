@@ -17,7 +17,7 @@ from streams.custody.derive import chain_of
 from streams.custody.mail import RELEASES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from m1cep.custody.policy.events import Spending
     from m1cep.custody.request import Request
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from streams.custody.roster import Vault
 
 ABOUT = "books"
-#: Bookings that are remembered: by them is known what a reorganisation undoes, and what was said.
-_REMEMBERED = 1_000
+#: Bookings that are remembered at least, to know what was said; releases that may be undone are, however many there are.
+REMEMBERED = 1_000
 _Id: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
@@ -110,6 +110,7 @@ class Bookings:
     def __init__(self, vaults: Mapping[str, Vault], pen: Pen) -> None:
         self._vaults, self._pen = vaults, pen
         self._newest: dict[str, Booking] = {}
+        self._most = REMEMBERED
 
     def deposit(
         self, vault: str, reference: str, units: int, now_ms: int, *, undone: bool = False
@@ -146,9 +147,21 @@ class Bookings:
         if booking.id in self._newest:
             return []
         self._newest[booking.id] = booking
-        while len(self._newest) > _REMEMBERED:
-            del self._newest[next(iter(self._newest))]
         return [write(self._pen, booking)]
+
+    def forget(self, may_be_undone: Callable[[str], bool]) -> None:
+        """Let go of the oldest; of a release that a reorganisation may undo it must be known what the vault paid.
+
+        Args:
+            may_be_undone: whether a request's release may be.
+        """
+        if len(self._newest) <= self._most:
+            return
+        over = len(self._newest) - REMEMBERED
+        for name, one in list(self._newest.items())[:over]:
+            if not (isinstance(one, PaidOut) and may_be_undone(one.request_id)):
+                del self._newest[name]
+        self._most = max(REMEMBERED, len(self._newest)) + REMEMBERED // 10
 
     def snapshot(self) -> Any:
         """Plain values."""

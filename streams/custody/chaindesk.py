@@ -116,6 +116,10 @@ class ChainDesk:
         """What the vault paid for a confirmed release beside its amount, in minor units."""
         return self._transfers.fee(request_id)
 
+    def may_be_undone(self, request_id: str) -> bool:
+        """Whether a release is looked at yet, because a reorganisation may undo it."""
+        return request_id in self._transfers.done or request_id in self._transfers.jobs
+
     def close(self) -> None:
         """Let go of the chains' software."""
         self._treasury.close()

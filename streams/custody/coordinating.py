@@ -29,6 +29,7 @@ from m1cep.custody.requests.messages import (
     Approved,
     AskCommitment,
     AskShare,
+    Broadcast,
     Confirmed,
     LockDone,
     LockPlaced,
@@ -188,6 +189,7 @@ class CoordinatorMachine:
         self._pass_time(now_ms, at_once=True)
         self._look_at_ceremonies(now_ms)
         self._hear_all(self._settle(self._desk.tick(now_ms)))
+        self._bookings.forget(self._desk.may_be_undone)
         self._said += self._window.vaults(self._publics)
         self._said += self._reserves.tick(self._publics, now_ms)
         self._said += self._window.also("head", "head", self._audit.tick(now_ms))
@@ -313,6 +315,8 @@ class CoordinatorMachine:
                 if isinstance(said, Propose | AskCommitment | AskShare | Status | Refused):
                     self._say(said)
                 else:
+                    if isinstance(said, Broadcast):
+                        self._audit.flush()  # what is on a chain cannot be taken back: who wanted it must be on the disk
                     waiting.extend(self._settle(self._desk.carry_out(said)))
 
     def _settle(self, told: Iterable[Told]) -> list[Heard]:

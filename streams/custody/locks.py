@@ -28,6 +28,11 @@ class Standing(StrEnum):
     PAID = "paid"  # whoever it was owed to has it
 
 
+_ENDED = frozenset({Standing.RETURNED, Standing.PAID})
+#: Locks that are over and are remembered; requests are forgotten long before so many others have come.
+MOST_ENDED = 10_000
+
+
 class Entry(msgspec.Struct):
     """One lock.
 
@@ -70,7 +75,7 @@ class LockBook(msgspec.Struct):
         """
         if self.standing(request.id) in {Standing.SETTLED, Standing.PAID}:
             raise CustodyError(f"the lock of request {request.id} was used up: it cannot be given back")
-        self.entries[request.id] = Entry(request.lock, Standing.RETURNED)
+        self._end(request.id, Entry(request.lock, Standing.RETURNED))
 
     def settle(self, request: Request, now_ms: int) -> None:
         """The release happened: the amount is owed.
@@ -120,9 +125,17 @@ class LockBook(msgspec.Struct):
         name, mark, _ = request_id.rpartition(PAYOUT)
         entry = self.entries.get(name)
         if mark and entry is not None and entry.standing is Standing.SETTLED:
-            entry.standing = Standing.PAID
+            self._end(name, Entry(entry.lock, Standing.PAID, entry.settled_ms))
             return entry.lock.vault if entry.lock else ""
         return ""
+
+    def _end(self, request_id: str, entry: Entry) -> None:
+        """Remember how it ended, behind those that ended before; of these only the last."""
+        self.entries.pop(request_id, None)
+        self.entries[request_id] = entry
+        ended = [name for name, one in self.entries.items() if one.standing in _ENDED]
+        for name in ended[:-MOST_ENDED]:
+            del self.entries[name]
 
     def set_aside(self, vault: str) -> int:
         """Minor units of the vault that nobody else may have."""

@@ -75,6 +75,7 @@ class EmbeddedDatabase:
         self._primary = LABELS[0]
         self._passwords: dict[str, str] = {}
         self._lock: IO[str] | None = None
+        self._made = False  # roles and grants too
         self._work = threading.RLock()
 
     @property
@@ -241,7 +242,6 @@ class EmbeddedDatabase:
         node = self.primary
         if node.alive():
             return
-        new = not node.data.exists()
         node.primary_port = None
         node.synchronous = self.replica.label if self.in_step else ""
         node.start()
@@ -249,9 +249,10 @@ class EmbeddedDatabase:
             ((follows,),) = admin.execute("SELECT pg_is_in_recovery()").fetchall()
         if follows:  # a promotion that was begun and not finished
             self._promote_node(node)
-        if new:
+        if not self._made:
             self._set_up()
         self._save()
+        self._made = True
 
     def _set_up(self) -> None:
         with self._admin(self.primary) as admin:
@@ -376,7 +377,8 @@ class EmbeddedDatabase:
             label: DatabaseNode(self.place / label, label, self._passwords, self.place, durable=self._durable)
             for label in LABELS
         }
-        if cluster.exists():
+        self._made = cluster.exists()  # written when they are
+        if self._made:
             kept = json.loads(cluster.read_text())
             self._primary, self.in_step, self.generation = kept["primary"], kept["in_step"], kept["generation"]
             for label, port in kept["ports"].items():

@@ -134,11 +134,6 @@ class Bookkeeper:
         """Do not wait for databases any more. From any thread."""
         self._stopped.set()
 
-    def close(self) -> None:
-        """Let go of connections."""
-        for shard in self._shards:
-            shard.disconnect()
-
     # -- a batch
 
     def _book(self, found: Mapping[TopicPartition, Sequence[Record]], behind: Collection[TopicPartition]) -> None:
@@ -158,7 +153,7 @@ class Bookkeeper:
                 batch.advance(moves)
                 fresh = [one.made for one in items if one.offset >= at[one.tp]]
                 booked = batch.post(fresh, self._time_ms - LATENESS_MS)
-                refused = [(one.item.record, one.error) for one in booked.refused]
+                refused = [(one.record, one.error) for one in booked.refused]
                 if shard is self._shards[0]:  # what makes no posting is nobody's: the first one counts it
                     refused += [one.made for one in bad if one.offset >= at[one.tp]]
                 if refused:
@@ -208,6 +203,7 @@ class Bookkeeper:
             {places[place]: at for place, at in shard.positions(self._places.values()).items()}
             for shard in self._shards
         ]
+        self._time_ms = max(self._time_ms, *(shard.time_ms() for shard in self._shards))
         return {tp: min(at[tp] for at in self._at) for tp in self._places}
 
     def _patiently(self, act: Callable[[], T]) -> T:

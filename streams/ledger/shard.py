@@ -65,9 +65,9 @@ class Item(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """What was not posted, and why."""
+    """A record of which something was not posted, and why."""
 
-    item: Item
+    record: Source
     error: LedgerError
 
 
@@ -119,6 +119,11 @@ class Shard:
             _columns(wanted),
         )
         return {Place(*row[:4]): row[4] for row in rows}
+
+    def time_ms(self) -> int:
+        """The event time that the books have come to (epoch, ms); 0: nothing is booked."""
+        ((found,),) = self.connection.execute("SELECT coalesce(max(time_ms), 0) FROM ledger.positions_v1").fetchall()
+        return int(found)
 
     @contextmanager
     def writing(self) -> Iterator[Batch]:
@@ -187,8 +192,9 @@ class Batch:
             items: of this shard, by time.
             time_ms: holds that expire by then end, what has waited for ``PATIENCE_MS`` by then is refused.
         """
-        waiting = self._waiting({item.posting.owner for item in items}, time_ms)
+        waiting, lost = self._waiting({item.posting.owner for item in items}, time_ms)
         fresh, seen, refused = _sifted(items, waiting)
+        refused += lost.values()
         all_items = {item.posting.id: item for item in (*waiting.values(), *fresh)}
         by_time = sorted((item.posting for item in all_items.values()), key=lambda posting: posting.time_ms)
         books = slices.load(self._connection, self._chart, by_time, time_ms)
@@ -202,22 +208,29 @@ class Batch:
         over = [(posting, error) for posting, error in tried.short if posting.time_ms <= time_ms - PATIENCE_MS]
         put_aside = [(posting, error) for posting, error in tried.short if posting.time_ms > time_ms - PATIENCE_MS]
         self._put_aside([(all_items[p.id], error) for p, error in put_aside if p.id not in waiting])
-        self._forget(waiting.keys() - {posting.id for posting, _ in put_aside})
-        refused += [Refused(all_items[posting.id], error) for posting, error in (*tried.refused, *over)]
+        self._forget(lost.keys() | (waiting.keys() - {posting.id for posting, _ in put_aside}))
+        refused += [Refused(all_items[posting.id].record, error) for posting, error in (*tried.refused, *over)]
         new = sum(posting.id not in waiting for posting, _ in put_aside)
         return Booked(len(tried.posted), seen + len(tried.seen), len(expired), new, refused)
 
     # -- what waits for funds
 
-    def _waiting(self, owners: Collection[str], time_ms: int) -> dict[str, Item]:
-        """What waits for these owners, and what has waited for too long; by id."""
+    def _waiting(self, owners: Collection[str], time_ms: int) -> tuple[dict[str, Item], dict[str, Refused]]:
+        """What waits for these owners, and what has waited for too long; by id. And what cannot be made of its record any more,
+        because the chart, the roster or what is read has changed since.
+        """
         rows = self._connection.execute(_WAITING, [list(owners), time_ms - PATIENCE_MS])
-        found = {}
+        found, lost = {}, {}
         for name, *record in rows:
             source = Source(*record)
-            made = self._remake(source)
-            found[name] = next(Item(posting, source) for posting in made if posting.id == name)
-        return found
+            try:
+                posting = next(one for one in self._remake(source) if one.id == name)
+            except (LedgerError, LookupError, StopIteration) as error:
+                why = str(error) if isinstance(error, LedgerError) else f"nothing here makes it of {_where(source)}"
+                lost[name] = Refused(source, LedgerError("not_remade", f"{name} has waited for funds, and now {why}"))
+            else:
+                found[name] = Item(posting, source)
+        return found, lost
 
     def _put_aside(self, short: Sequence[tuple[Item, LedgerError]]) -> None:
         if short:
@@ -254,7 +267,7 @@ def _sifted(items: Sequence[Item], waiting: Mapping[str, Item]) -> tuple[list[It
             error = LedgerError(
                 "id_reused", f"{item.posting.id} was posted before with other contents; a new event needs a new id"
             )
-            refused.append(Refused(item, error))
+            refused.append(Refused(item.record, error))
     return list(fresh.values()), seen, refused
 
 

@@ -3,15 +3,19 @@
 <home>/ledger/liabilities.secret     32 bytes, 0600: who has it can tell whose every leaf is
 <home>/ledger/liabilities.key        seed of an Ed25519 key, 0600; for platforms whose group does not sign
 <home>/ledger/last-statement         digest and moment of the newest statement
+<home>/ledger/next-statement         the same of one that is about to take its name, and what that is
 <published>/statement.json, ASSET.leaves, verify_balance.py
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import shutil
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -34,12 +38,12 @@ from streams.durable import create, private_folder, replace, sync_folder
 from streams.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 STATEMENT = "statement.json"
 VERIFIER = "verify_balance.py"
-_SECRET, _KEY, _LAST = "liabilities.secret", "liabilities.key", "last-statement"
+_SECRET, _KEY = "liabilities.secret", "liabilities.key"
+_LAST, _NEXT, _LOCK = "last-statement", "next-statement", "statements.lock"
 
 
 @dataclass(frozen=True)
@@ -99,9 +103,22 @@ def publish(
         The statement with its signature (``{"statement": ..., "signature": ...}``), without one if it was not signed.
 
     Raises:
-        UsageError: the folder is there, or the moment is not after the last one.
+        UsageError: the folder is there, or the moment is not after the last one, or another statement is being made.
         LedgerError: a balance that cannot be proven.
     """
+    with _alone(home):
+        return _publish(home, folder, epoch_ms, owed, sign=sign, progress=progress)
+
+
+def _publish(
+    home: Path,
+    folder: Path,
+    epoch_ms: int,
+    owed: Mapping[str, Owed],
+    *,
+    sign: bool,
+    progress: Callable[[float, str], None] | None,
+) -> dict[str, Any]:
     if folder.exists():
         raise UsageError(f"{folder} is there already", "give a folder that is not: a statement is never changed")
     previous, last_ms = _last(home)
@@ -121,9 +138,15 @@ def publish(
     document = signed_document(statement, own_signer(home)) if sign else {"statement": statement}
     (half / STATEMENT).write_bytes(orjson.dumps(document))
     shutil.copyfile(verify_balance.__file__, half / VERIFIER)
+    kept = {"digest": statement_digest(statement).hex(), "epoch_ms": epoch_ms}
+    # Ended in between, the next one finds out whether this one was published: two statements must not follow the same one.
+    replace(
+        home / "ledger" / _NEXT, orjson.dumps(kept | {"folder": str(folder.absolute()), "half": str(half.absolute())})
+    )
     half.replace(folder)
     sync_folder(folder.parent)
-    replace(home / "ledger" / _LAST, orjson.dumps({"digest": statement_digest(statement).hex(), "epoch_ms": epoch_ms}))
+    replace(home / "ledger" / _LAST, orjson.dumps(kept))
+    (home / "ledger" / _NEXT).unlink()
     return document
 
 
@@ -236,8 +259,47 @@ def _kept(path: Path, *, must_exist: bool = False) -> bytes:
     return path.read_bytes()
 
 
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """One statement at a time: two would both follow the one before."""
+    private_folder(home / "ledger")
+    with os.fdopen(os.open(home / "ledger" / _LOCK, os.O_RDWR | os.O_CREAT, 0o600), "r+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError("another statement is being made now", "wait for it, and make the next one") from None
+        yield
+
+
+def _finish(home: Path) -> None:
+    """What became of a statement that was about to be published when its maker was ended.
+
+    Raises:
+        UsageError: nobody knows.
+    """
+    path = home / "ledger" / _NEXT
+    try:
+        begun = orjson.loads(path.read_bytes())
+    except FileNotFoundError:
+        return
+    folder, half = Path(begun["folder"]), Path(begun["half"])
+    with suppress(UsageError):
+        if statement_digest(read_statement(folder)["statement"]).hex() == begun["digest"]:
+            replace(home / "ledger" / _LAST, orjson.dumps({name: begun[name] for name in ("digest", "epoch_ms")}))
+            path.unlink()
+            return
+    if not half.is_dir():
+        raise UsageError(
+            f"the statement of {begun['epoch_ms']} ms was perhaps published in {folder}, and is not there any more",
+            f"put it back; or remove {path} if nobody has ever seen it",
+        )
+    shutil.rmtree(half, ignore_errors=True)
+    path.unlink()
+
+
 def _last(home: Path) -> tuple[bytes | None, int]:
     """Digest and moment of the statement before."""
+    _finish(home)
     try:
         kept = orjson.loads((home / "ledger" / _LAST).read_bytes())
     except FileNotFoundError:

@@ -71,7 +71,7 @@ class Feed:
             EngineError: it cannot be used.
         """
         try:
-            snapshot.load(self._book, state, now_ms())
+            snapshot.load(self._book, state, now_ms(), market="market" in self._topics.values())
         except PretradeError as error:
             raise EngineError(str(error)) from error
         return ()

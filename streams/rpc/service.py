@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from m1cep.pretrade import Checker
+    from m1cep.pretrade import Checker, Limits
     from streams.rpc.freshness import Fault, Freshness
 
 _log = structlog.get_logger(__name__)
@@ -135,15 +135,16 @@ class RiskService(RiskServiceServicer):
             )
         try:
             asked = [(order_of(order), order.dry_run) for order in orders]  # all of them are understood, or none counts
-            return self._decided(asked)
+            limits = [self._checker.limits(order) for order, _ in asked]
+            return self._decided(asked, limits)
         except PretradeError as error:
             await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
-    def _decided(self, asked: Sequence[tuple[Any, bool]]) -> list[risk_pb2.Decision]:
+    def _decided(self, asked: Sequence[tuple[Any, bool]], limits: Sequence[Limits]) -> list[risk_pb2.Decision]:
         check, at_ms, found = self._checker.check, now_ms(), []
         rejected = 0
-        for order, dry_run in asked:
-            reasons = check(order, at_ms, dry_run=dry_run)
+        for (order, dry_run), its_limits in zip(asked, limits, strict=True):
+            reasons = check(order, at_ms, dry_run=dry_run, limits=its_limits)
             rejected += bool(reasons)
             found.append(decision_of(order.id, reasons))
         self._counts["rejected"] += rejected

@@ -67,6 +67,13 @@ class FolderStore:
         except OSError as error:
             raise self._failed("read", error) from error
 
+    def check(self, partition: int, generation: int) -> None:
+        """See :class:`SnapshotStore`."""
+        try:
+            _refuse_former_owner(self._folder / str(partition), generation)
+        except OSError as error:
+            raise self._failed("read", error) from error
+
     def save(self, partition: int, generation: int, data: bytes) -> None:
         """See :class:`SnapshotStore`."""
         folder = self._folder / str(partition)

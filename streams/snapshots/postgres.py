@@ -139,15 +139,18 @@ class PostgresStore:
             for (data,) in self._rows(_READ, names | {"sequence": sequence}):  # none: an owner has tidied up meanwhile
                 yield Saved(place, data)
 
+    def check(self, partition: int, generation: int) -> None:
+        """See :class:`SnapshotStore`."""
+        owner = [row[0] for row in self._rows(_OWNER, self._names | {"partition": partition})] or [0]
+        if owner[0] != generation:
+            raise _superseded(partition, owner[0], generation)
+
     def save(self, partition: int, generation: int, data: bytes) -> None:
         """See :class:`SnapshotStore`."""
         names = self._names | {"partition": partition}
         if not self._rows(_SAVE, names | {"generation": generation, "data": data, "kept": KEPT}):
             owner = [row[0] for row in self._rows(_OWNER, names)] or [0]
-            raise SupersededError(
-                f"partition {partition} belongs to another worker now (generation {owner[0]}, this one's is {generation})",
-                "nothing of it was saved; start the worker again if it is to take part",
-            )
+            raise _superseded(partition, owner[0], generation)
 
     def close(self) -> None:
         """See :class:`SnapshotStore`."""
@@ -202,3 +205,10 @@ class PostgresStore:
             f"snapshots in {self.where} cannot be read or written: {reason}",
             "see to the server and its permissions, or set M1CEP_STATE_URL to another",
         )
+
+
+def _superseded(partition: int, owner: int, generation: int) -> SupersededError:
+    return SupersededError(
+        f"partition {partition} belongs to another worker now (generation {owner}, this one's is {generation})",
+        "nothing of it was saved; start the worker again if it is to take part",
+    )

@@ -64,6 +64,14 @@ class SnapshotStore(Protocol):
             StoreError: it cannot be read.
         """
 
+    def check(self, partition: int, generation: int) -> None:
+        """Ask whether the partition still is that owner's.
+
+        Raises:
+            SupersededError: it was claimed by another.
+            StoreError: it cannot be read.
+        """
+
     def save(self, partition: int, generation: int, data: bytes) -> None:
         """Keep a snapshot, whole or not at all: it outlives a crash of this machine once the call returns.
 

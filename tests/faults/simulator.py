@@ -81,7 +81,7 @@ class Process:
 
     @property
     def options(self):
-        return SimpleNamespace(rules=self.world.rules, streams=self.world.streams, lookups=None, seen=50)
+        return SimpleNamespace(rules=self.world.rules, streams=self.world.streams, lookups=None, deployed=None, seen=50)
 
     def serve_batches(self, take):
         self._take = take

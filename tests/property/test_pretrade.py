@@ -91,7 +91,6 @@ def test_exposure_is_never_below_the_truth_whatever_comes_when_and_how_often(lif
             found = holding(book, account, symbol)
             parts = tuple(map(decimal, (found.position, found.buys, found.sells)))
             assert parts == truth.parts(account, symbol)
-    assert book.reserved == 0
     assert all(account.open == len(account.orders) for account in book.accounts.values())
     totals = {s: sum(a.holdings[s].worst for a in book.accounts.values() if s in a.holdings) for s in SYMBOLS}
     assert {s: book.markets[s].total for s in SYMBOLS if s in book.markets} == {

@@ -19,14 +19,14 @@ from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
-ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results")
+ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results", "closer", "notify")
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
 #: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
-PATIENCE = 4
+PATIENCE = 1
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}

@@ -14,10 +14,12 @@ from pydantic import SecretStr
 from redis import ResponseError
 
 from m1cep import FixedLookups, Parameter
+from streams.cache import copies as copies_module
 from streams.cache.address import open_client
 from streams.cache.content import Content, content_of
 from streams.cache.copies import Copies
 from streams.cache.kept import Kept
+from streams.cache.library import Still
 from streams.cache.store import Store
 from streams.embedded import EmbeddedCache
 from streams.embedded.ports import LOOPBACK
@@ -56,6 +58,13 @@ def version(entries):
 
 
 class TestStore:
+    def test_an_address_is_added_and_removed_however_it_is_written(self, store):
+        mixed = "0xD90e2f925DA726b50C4Ed8D0Fb90Ad053324F31b"
+        store.replace_list("bad", ["x"])
+        assert store.change_list("bad", add=[mixed]).version == version(["x", mixed])
+        assert set(store.entries("bad")) == {"x", mixed.lower()}
+        assert store.change_list("bad", remove=[mixed.upper()]).version == version(["x"])
+
     def test_a_list_has_the_version_that_a_file_with_these_entries_has(self, store):
         published = store.replace_list("bad", ["b", "a", "b"])
         assert (published.version, published.entries, published.repeated) == (version("ab"), 2, 1)
@@ -73,6 +82,26 @@ class TestStore:
             store.replace_list("bad", failing())
         assert list(store.entries("bad")) == ["a"]
         assert sorted(client.scan_iter()) == before
+
+    @pytest.mark.parametrize("lost_after", [1_500, 2_500])
+    def test_a_written_list_that_the_cache_has_lost_takes_no_name(self, store, client, lost_after):
+        """All of it, or its beginning: it expired or was evicted."""
+
+        def lose():
+            client.delete(*client.scan_iter(match="m1cep:staging:*"))
+
+        def entries():
+            for n in range(2_500):
+                if n == lost_after:
+                    lose()
+                yield str(n)
+
+        store.replace_list("bad", ["a"])
+        before = sorted(client.scan_iter())
+        with pytest.raises(ShellError, match="no longer whole in the cache"):
+            store.replace_list("bad", entries(), accept=lambda *_: lose() if lost_after == 2_500 else None)
+        assert list(store.entries("bad")) == ["a"]
+        assert [k for k in sorted(client.scan_iter()) if "staging" not in k] == before
 
     @pytest.mark.parametrize("entry", ["", " a", "a\n", "a\0b", "x" * 1001])
     def test_an_entry_that_rules_could_not_look_for_is_refused(self, store, entry):
@@ -245,6 +274,28 @@ class TestCopies:
         password = (tmp_path / "cache" / "password").read_text().strip()
         assert password
         assert password not in str(refusal.value)
+
+    def test_a_worker_that_had_its_lists_from_a_folder_goes_on_with_those_that_the_cache_does_not_have(
+        self, cache, store, tmp_path
+    ):
+        store.replace_list("bad", ["a"])
+        folder = content_of(FixedLookups({"bad": ["z"], "other": ["y"]}))
+        Still(folder, Kept(tmp_path))
+        with Copies(cache.url, self.WANTED, folder, Kept(tmp_path)).start() as copies:
+            assert (copies.members("bad"), copies.members("other"), copies.current) == ({"a"}, {"y"}, True)
+
+    def test_a_first_reading_may_take_longer_than_an_answer(self, cache, store, monkeypatch):
+        store.replace_list("bad", map(str, range(60)))
+
+        def slow_client(*args, **options):
+            found = open_client(*args, **options)
+            found.sscan_iter = lambda key, **_: (time.sleep(0.02) or entry for entry in found.smembers(key))
+            return found
+
+        monkeypatch.setattr(copies_module, "open_client", slow_client)
+        monkeypatch.setattr(copies_module, "PART", 1)
+        with Copies(cache.url, self.WANTED).start(timeout_s=0.4) as copies:
+            assert (len(copies.members("bad")), copies.current) == (60, True)
 
     def test_need_no_right_to_write(self, cache, store, client):
         """The grants of docs/cache.md."""

@@ -1,4 +1,4 @@
-"""The dashboard on a real broker: from an order to a browser, its events, a state that a person sets, a dashboard that was away."""
+"""The dashboard on a real broker: from an order to a browser, its events, its state, a dashboard that was away."""
 
 import json
 import urllib.request
@@ -66,7 +66,9 @@ def test_an_alert_reaches_a_browser_with_its_events_and_one_that_was_away_gets_w
     assert (alert["key"], alert["events"]) == ({"account": account}, ["o2"])
 
     detail = ask(f"{base}/api/alerts/{alert['id']}")
-    assert [(one["event_id"], one["stream"], one["row"]["qty"]) for one in detail["events"]] == [("o2", "orders", 500.0)]
+    assert [(one["event_id"], one["stream"], one["row"]["qty"]) for one in detail["events"]] == [
+        ("o2", "orders", 500.0)
+    ]
     assert detail["missing"] == []
     assert "qty > 100" in detail["rule"]["sql"]
 

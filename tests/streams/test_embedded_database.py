@@ -287,6 +287,22 @@ class TestUnsupervised:
                 writer.execute(f"INSERT INTO {name} VALUES (2)")
             assert numbers(again.primary, name) == numbers(again.replica, name) == [1, 2]
 
+    def test_one_whose_making_was_interrupted_is_finished_by_the_next_start(self, open_folder, monkeypatch):
+        folder = open_folder()
+
+        def killed(_self):
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as broken:
+            broken.setattr(EmbeddedDatabase, "_set_up", killed)
+            with pytest.raises(KeyboardInterrupt):
+                EmbeddedDatabase(folder, durable=False).start()
+        with EmbeddedDatabase(folder, durable=False) as again:
+            name = table(again, "after_all")
+            with to(again.write_url) as writer:
+                writer.execute(f"INSERT INTO {name} VALUES (1)")
+            assert readable(again.replica, name) == [1]
+
     def test_a_second_one_is_refused_and_passwords_are_for_their_owner_alone(self, pair, folder):
         with pytest.raises(ServerError, match="another process runs the embedded database in"):
             EmbeddedDatabase(folder, durable=False).start()

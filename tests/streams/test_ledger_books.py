@@ -1,5 +1,6 @@
 """The ledger's books in PostgreSQL: exactly once, whatever crashes; refusals; who may do what. No broker: records in memory."""
 
+import json
 import random
 from contextlib import contextmanager
 from decimal import Decimal
@@ -10,7 +11,8 @@ from ledgerhouse import ACCOUNTS, CHART, FILLS, MAKERS, Database, Keeper, Topic,
 from psycopg.errors import CheckViolation, ForeignKeyViolation, InsufficientPrivilege, UniqueViolation
 
 from m1cep.errors import LedgerError
-from m1cep.ledger import Books, Chart
+from m1cep.ledger import Books, Chart, parse_chart
+from m1cep.ledger.events import account_postings
 from streams.errors import ServerError, UsageError
 from streams.ledger import reports
 from streams.ledger.access import writes_that_succeed
@@ -149,6 +151,31 @@ def test_what_waits_for_too_long_is_a_dead_letter(database, topic, keeper):
     topic.add(ACCOUNTS, account_event(11 * 60_000, "deposit"))
     one.run()
     assert balances(database)["USD"] == ("100.00000000", "0.00000000")
+
+
+def test_what_waits_and_cannot_be_made_again_is_a_dead_letter_and_keeps_nobody_from_going_on(database, topic, keeper):
+    """Somebody took the asset out of the chart, or the topic out of what is read, while a posting waited for funds."""
+    topic.add(ACCOUNTS, account_event(0, "withdrawal", amount="5", asset="ETH"))
+    topic.add(FILLS, fill(1, account="alice", price="50000", qty="0.001", fee=None))
+    keeper().run()
+    assets = {"assets": {"USD": 8, "BTC": 8}, "accounts": {"overdraft": ["client/desk-*"]}}
+    again = keeper(chart=parse_chart(assets), makers={ACCOUNTS: account_postings})
+    topic.add(ACCOUNTS, account_event(2, "deposit"))
+    again.run()
+    reasons = sorted(json.loads(letter.value)["reason"] for letter in again.letters)
+    assert [reason.partition(":")[0] for reason in reasons] == ["not_remade", "not_remade"]
+    assert "accounts/a0 has waited for funds, and now" in reasons[0]
+    assert "ETH" in reasons[0]
+    assert "nothing here makes it of m1cep.fills.v1/0/0" in reasons[1]
+    assert balances(database)["USD"] == ("100.00000000", "0.00000000")
+    assert keeper().run().letters == []
+
+
+def test_a_restart_does_not_set_the_time_back(topic, keeper):
+    topic.add(FILLS, fill(11 * 60_000))
+    keeper().run()
+    topic.add(ACCOUNTS, account_event(0, "withdrawal", amount="5"))
+    assert keeper().run().reasons() == ["exceeds_credits"], "it has waited long enough"
 
 
 def test_a_long_backlog_of_one_topic_makes_nothing_give_up_for_which_another_has_the_money(database, topic, keeper):

@@ -3,6 +3,7 @@
 import csv
 import json
 import stat
+import time
 
 import pytest
 from ledgerhouse import ACCOUNTS, Database, Keeper, Topic, account_event
@@ -10,6 +11,8 @@ from typer.testing import CliRunner
 
 from m1cep.ledger.liabilities.verify_balance import base58, statement_digest
 from streams.cli.ledger import app
+from streams.ledger import statements
+from streams.ledger.statements import owed_by_asset
 
 nacl = pytest.importorskip("nacl.signing", reason="the extra custody is not installed")
 
@@ -90,6 +93,51 @@ def test_statements_follow_each_other_and_are_never_changed(published, ledger, t
     assert (
         second["assets"]["BTC"]["root"] != first["assets"]["BTC"]["root"]
     )  # the leaves are others, though the balances are not
+
+
+class Killed(BaseException):
+    """As kill -9: nothing is tidied up."""
+
+
+@pytest.mark.parametrize("ended_at", ["named", "begun", "written"])
+def test_a_statement_whose_maker_is_killed_at_any_moment_leaves_one_chain(
+    published, ledger, home, tmp_path, monkeypatch, ended_at
+):
+    first = json.loads((published[0] / "statement.json").read_bytes())["statement"]
+    balances = owed_by_asset([("ann", "BTC", 5, 8)])
+    whole = statements.replace
+
+    def killed(path, data):
+        if path.name == "last-statement" and ended_at == "named":
+            raise Killed
+        whole(path, data)
+        if (path.name, ended_at) in {("next-statement", "begun"), ("last-statement", "written")}:
+            raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(statements, "replace", killed)
+        with pytest.raises(Killed):
+            statements.publish(home, tmp_path / "half", time.time_ns() // 1_000_000, balances)
+    assert (tmp_path / "half").is_dir() is (ended_at != "begun")
+    done = ledger("prove", "--balances", tmp_path / "balances.csv", "--out", tmp_path / "next")
+    assert done.exit_code == 0, done.exception
+    before = first if ended_at == "begun" else statements.read_statement(tmp_path / "half")["statement"]
+    found = statements.read_statement(tmp_path / "next")["statement"]
+    assert found["previous"] == statement_digest(before).hex()
+    assert not (home / "ledger" / "next-statement").exists()
+
+
+def test_two_statements_are_not_made_at_once(ledger, home, tmp_path):
+    (tmp_path / "balances.csv").write_text(BALANCES)
+    refused = []
+
+    def meanwhile(*_):
+        refused.append(ledger("prove", "--balances", tmp_path / "balances.csv", "--out", tmp_path / "two"))
+
+    owed = owed_by_asset([("ann", "BTC", 5, 8)])
+    statements.publish(home, tmp_path / "one", time.time_ns() // 1_000_000, owed, progress=meanwhile)
+    assert "another statement is being made" in str(refused[0].exception)
+    assert not (tmp_path / "two").exists()
 
 
 def test_a_group_signs_elsewhere(ledger, tmp_path):

@@ -15,6 +15,7 @@ from streams.rpc.client import NoAnswer, RiskClient
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ACTIONS = "m1cep.actions.v1"
+STATES = "m1cep.alert-states.v1"
 
 
 def action(account, alert, **more):
@@ -73,6 +74,14 @@ def test_it_knows_what_the_topics_say_and_says_why_it_rejects(kafka, pretrade, e
     eventually(lambda: client.account_state("cid").standing and not client.account_state("bob").standing)
     assert not client.check("cid", "o6", "BTC-USD", "buy", "0.01").accepted
     assert client.check("bob", "o7", "BTC-USD", "buy", "0.01").accepted
+
+    said = {"alert": "alert-2", "rule": "account-takeover", "key": {}, "state": "closed", "by": "dora", "time_ms": 1}
+    kafka.send(STATES, said, key="alert")
+    eventually(lambda: not client.account_state("cid").standing)
+    assert client.check("cid", "o8", "BTC-USD", "buy", "0.01").accepted
+    kafka.send(STATES, said | {"state": "open", "time_ms": 2}, key="alert")
+    eventually(lambda: client.account_state("cid").standing)
+    assert not client.check("cid", "o9", "BTC-USD", "buy", "0.01").accepted
 
 
 class Load(threading.Thread):

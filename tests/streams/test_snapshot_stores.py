@@ -102,9 +102,12 @@ class TestOwners:
         former, owner = kind.open(), kind.open()
         old = former.claim(0)
         former.save(0, old, b"before")
+        former.check(0, old)
         owner.claim(0)
         with pytest.raises(SupersededError, match=rf"partition 0 belongs to another .*this one's is {old}\)"):
             former.save(0, old, b"zombie")
+        with pytest.raises(SupersededError, match=rf"partition 0 belongs to another .*this one's is {old}\)"):
+            former.check(0, old)
         assert loaded(owner) == [b"before"]
 
     def test_who_never_claimed_cannot_save(self, store):

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from m1cep import EngineError
 from streams import codec, snapshots
@@ -123,6 +123,25 @@ def test_it_hears_what_it_is_in_no_hurry_for_and_goes_on_there_too(kafka, solo):
     kafka.send(SLOW, b"slow 4", partition=0)
     assert solo(Counter(), heard(6), calm=[SLOW]).heard[5:] == ["slow 4"]
     assert solo(Counter(), lambda machine: machine.heard, calm=[SLOW, ASKED]).heard == [*machine.heard, "slow 4"]
+
+
+@pytest.mark.kafka_only  # the embedded broker has no transactions
+def test_what_was_never_committed_is_not_heard(kafka, solo):
+    async def main():
+        producer = AIOKafkaProducer(bootstrap_servers=kafka.address, transactional_id="solo-test")
+        await producer.start()
+        try:
+            await producer.begin_transaction()
+            await producer.send_and_wait(ASKED, b"aborted", partition=0)
+            await producer.abort_transaction()
+            async with producer.transaction():
+                await producer.send_and_wait(ASKED, b"committed", partition=0)
+        finally:
+            await producer.stop()
+
+    asyncio.run(main())
+    kafka.send(ASKED, b"last", partition=0)
+    assert solo(Counter(), heard(2)).heard == ["committed", "last"]
 
 
 def test_after_a_restart_it_goes_on_and_says_what_it_must_say_again(kafka, solo):

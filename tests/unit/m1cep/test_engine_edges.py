@@ -27,7 +27,7 @@ def event(n, **columns):
 
 
 def matcher(engine):
-    return engine._channels["s"].rules[0].operator
+    return engine._layout.channels["s"].rules[0].operator
 
 
 def test_a_value_written_twice_in_a_list_counts_once_however_many_rules_there_are():

@@ -339,3 +339,24 @@ class TestVersionsInAlerts:
         found += engine.push("s", events[2:])
         old, new = before.versions()["list bad"], after.versions()["list bad"]
         assert [(a.row["n"], a.lists["bad"]) for a in found] == [(0, old), (1, old), (2, new), (3, new)]
+
+
+class TestAddresses:
+    """Letters' case means nothing in some addresses, and everything in names of accounts."""
+
+    MIXED, SEGWIT = "0xD90e2f925DA726b50C4Ed8D0Fb90Ad053324F31b", "bc1qxy2kgdygjrsqtzq2n0yrf2493p83kkfjhx0wlh"
+    LISTED = FixedLookups({"l": [MIXED, SEGWIT, "Alice", "1AbC", "0xBad"]})
+
+    @pytest.mark.parametrize(
+        "who", [MIXED, MIXED.lower(), MIXED.upper(), SEGWIT, SEGWIT.upper(), "Alice", "1AbC", "0xBad"]
+    )
+    def test_an_address_is_found_however_it_is_written(self, who):
+        assert fires("SELECT k FROM s WHERE IN_LIST('l', who)", self.LISTED, who=who)
+        assert not fires("SELECT k FROM s WHERE NOT IN_LIST('l', who)", self.LISTED, who=who)
+
+    @pytest.mark.parametrize("who", ["alice", "1abc", "0xbad", MIXED[:-1], ""])
+    def test_what_is_no_such_address_is_found_only_as_it_is_written(self, who):
+        assert not fires("SELECT k FROM s WHERE IN_LIST('l', who)", self.LISTED, who=who)
+
+    def test_the_version_does_not_depend_on_how_addresses_are_written(self):
+        assert FixedLookups({"l": [self.MIXED]}).versions() == FixedLookups({"l": [self.MIXED.lower()]}).versions()

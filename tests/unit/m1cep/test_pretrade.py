@@ -8,6 +8,7 @@ from pretradeworld import buy, raw, sell, world
 from m1cep import FixedLookups
 from m1cep.errors import PretradeError
 from m1cep.pretrade import Code, Hearing, new_order, snapshot
+from m1cep.pretrade import book as book_module
 from m1cep.pretrade.amounts import MOST, decimal, of_decimal, text, units
 from m1cep.pretrade.book import BEYOND, MOST_ALERTS
 from m1cep.runtime.lookups import Parameter
@@ -231,7 +232,7 @@ def test_an_accepted_order_that_was_placed_differently_counts_as_it_was_placed(h
     assert not world.check(buy("ann", "1", "10"))
     world.hear("orders", event("new", "1", 4, side="sell"))
     holding = world.book.accounts["ann"].holdings["BTC-USD"]
-    assert (text(holding.buys), text(holding.sells), world.book.reserved) == ("0", "4", 0)
+    assert (text(holding.buys), text(holding.sells)) == ("0", "4")
 
 
 # -- what is let go of
@@ -254,6 +255,43 @@ def test_who_asks_again_has_as_long_again_to_place_it(here):
     assert world.book.lapse(2500) == 0
     assert codes(world.check(buy("ann", "2", "1"), 2600)) == [Code.SYMBOL_EXPOSURE]
     assert world.book.lapse(4000) == 1
+
+
+def test_orders_that_were_never_placed_count_for_the_rate_as_long_as_its_window(here):
+    world = here(default={"orders_per_window": 2}, confirm_within_ms=2000, window_ms=10_000)
+    assert not world.check(buy("ann", "1", "1"), 0)
+    assert not world.check(buy("ann", "2", "1"), 100)
+    assert world.book.lapse(2100) == 2
+    assert codes(world.check(buy("ann", "3", "1"), 9_999)) == [Code.RATE]
+    assert world.book.lapse(10_100) == 0
+    assert world.book.accounts == {}
+    assert not world.check(buy("ann", "3", "1"), 10_100)
+
+
+@pytest.mark.parametrize(
+    ("rules", "quiet_ms"),
+    [
+        ({}, 2_000),
+        ({"default": {"orders_per_window": 1}}, 9_000),
+        ({"accounts": {"ann": {"orders_per_window": 1}}}, 9_000),
+        ({"parameters": {"orders_per_window": "p"}}, 9_000),
+        ({"default": {"orders_per_window": 1}, "confirm_within_ms": 20_000}, 20_000),
+    ],
+)
+def test_after_a_start_nothing_is_decided_while_orders_accepted_before_count(here, rules, quiet_ms):
+    assert here(window_ms=9_000, **rules).book.rules.quiet_ms == quiet_ms
+
+
+def test_a_long_history_does_not_leave_notes_of_what_has_settled(here, monkeypatch):
+    monkeypatch.setattr(book_module, "MOST_SETTLING", 10)
+    world = here(settle_within_ms=5000)
+    world.hear("fills", fill("early", 1))
+    for n in range(100):
+        world.hear("orders", event("new", f"{n}", 2))
+        world.hear("orders", event("cancel", f"{n}", 1))
+        world.hear("fills", fill(f"{n}", 1, trade_id=f"t{n}"))
+    assert len(world.book._settling) <= 10
+    assert world.book.lapse(5000) == 1, "the early fill is still waited for"
 
 
 def test_an_announced_order_stays(here):
@@ -521,6 +559,29 @@ def test_state_comes_back_whole_but_for_what_was_only_accepted(here):
     assert ann.margin == (5, "m", True)
     assert again.book.lapse(74_999) == 0
     assert again.book.lapse(75_000) == 2, "what is waited for is waited for anew"
+
+
+def test_after_a_restart_the_limits_first_price_counts_as_they_are_then(here):
+    before = here(default={"price_band": "0.1"}, first_prices={"NEW-USD": units("50"), "OLD-USD": units("50")})
+    for symbol in ("NEW-USD", "OLD-USD"):
+        assert not before.check(buy("ann", f"{symbol}", "1", "50", symbol=symbol))
+        before.hear("orders", event("new", f"{symbol}", 1, symbol=symbol, price=50))
+    before.hear("fills", fill("x", 1, account="bob", symbol="OLD-USD", price=70))
+    again = here(default={"price_band": "0.1"}, first_prices={"NEW-USD": units("80"), "OLD-USD": units("80")})
+    snapshot.load(again.book, snapshot.dump(before.book), 0)
+    assert codes(again.check(buy("ann", "1", "1", "50", symbol="NEW-USD"))) == [Code.PRICE_BAND]
+    assert not again.check(buy("ann", "1", "1", "80", symbol="NEW-USD"))
+    assert codes(again.check(buy("ann", "2", "1", "80", symbol="OLD-USD"))) == [Code.PRICE_BAND], "one was heard"
+    assert not again.check(buy("ann", "2", "1", "70", symbol="OLD-USD"))
+
+
+@pytest.mark.parametrize(("market", "price"), [(True, "100"), (False, "300")])
+def test_without_the_market_a_price_from_there_gives_way_to_fills(here, market, price):
+    before = here()
+    again, _ = world()
+    snapshot.load(again, snapshot.dump(before.book), 0, market=market)
+    Hearing(again, None).hear("fills", fill("x", 1, price=300), 0)
+    assert text(again.markets["BTC-USD"].price) == price
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x80", b"\x81\xa7version\x02", b"\x81\xa7version\x01"])

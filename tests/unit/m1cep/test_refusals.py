@@ -41,6 +41,19 @@ def refused(text):
         ("/*\nid: x\nsummary: 2026-13-01\n*/\nSELECT account FROM orders", (1, 3), "not YAML: month must be", ""),
         ("/*\nid: x\nsuppress: 1e5 s\n*/\nSELECT account FROM orders", (3, 1), "expected a duration such as", ""),
         (f"/*\nid: x\nsuppress: {'9' * 400} s\n*/\nSELECT account FROM orders", (3, 1), "less than 292,000 years", ""),
+        (
+            "/*\naction: freeze_account\n*/\nSELECT symbol FROM market",
+            None,
+            "needs the column account in the rule's key, which is symbol",
+            "PARTITION BY account",
+        ),
+        (
+            "/*\naction: hold_withdrawal\n*/\n"
+            + MATCH.format("A", "").replace("PARTITION BY account", "PARTITION BY symbol"),
+            None,
+            "needs the column account in the rule's key, which is symbol",
+            "PARTITION BY account",
+        ),
         ("/*\nid: [x\n*/\nSELECT account FROM orders", None, "not YAML", ""),
         (MATCH.format("A B", ", C AS C.qty > 2"), (1, 109), "'C', which is not a variable", ""),
         (MATCH.format("A B", ", B AS D.qty > 2"), None, "'D' is not a variable", ""),

@@ -1,17 +1,19 @@
 """Heads of the audit log, signed by the signers' group: coordinator and signers over topics in memory."""
 
 import json
+from types import SimpleNamespace
 
 import msgspec
 import pytest
-from custodyoffice import Office, pen
+from custodyoffice import Office, key_of, pen
 
 from m1cep.custody.audit import AuditLog
-from m1cep.custody.heads.messages import AskHead, AskHeadShare, HeadShare, HeadUnable, decode, encode
+from m1cep.custody.heads.messages import AskHead, AskHeadShare, HeadMissing, HeadShare, HeadUnable, decode, encode
 from streams.custody import asks
+from streams.custody.auditing import AuditDesk
 from streams.custody.auditor import Auditor
-from streams.custody.journal import read_lines
-from streams.custody.mail import LOG, RELEASES, ROUNDS
+from streams.custody.journal import Journal, read_lines
+from streams.custody.mail import LOG, RELEASES, ROUNDS, open_letter
 from streams.custody.view import View
 
 
@@ -192,6 +194,65 @@ def test_entries_that_a_signer_missed_come_again_when_it_says_so(office):
     here.pass_time(120_000, 500)
     verdict = found(here)
     assert verdict.end.seq - verdict.group_to < 20
+
+
+class TestEntriesAgain:
+    """What a signer says that it lacks is sent again, within bounds: it may lie."""
+
+    @pytest.fixture
+    def desk(self, tmp_path):
+        journal = Journal(tmp_path / "audit.jsonl")
+        for n in range(40):
+            journal.append("heard", {"n": n, "padding": "x" * 60_000}, 5)
+        journal.flush()
+        yield AuditDesk(journal, pen("coordinator"), by_group=True)
+        journal.close()
+
+    def sent(self, desk, now_ms):
+        """Numbers of the entries that are published now."""
+        found = [open_letter(one.value, {"coordinator": key_of("coordinator")}) for one in desk.tick(now_ms)]
+        lines = [line for letter in found if letter.about == "log" for line in letter.body.split("\n")]
+        return [json.loads(line)["body"]["n"] for line in lines]
+
+    def lacks(self, desk, signer, after, now_ms):
+        body = encode(HeadMissing("custody", 1, signer, after))
+        desk.hear(SimpleNamespace(sender=f"signer-{signer}", body=body), now_ms)
+        return self.sent(desk, now_ms)
+
+    def test_a_coordinator_without_a_state_sends_nothing_that_nobody_lacks(self, desk):
+        assert self.sent(desk, 1_000) == []
+
+    def test_it_comes_in_parts_as_the_signer_gets_further(self, desk):
+        first = self.lacks(desk, 1, 0, 10_000)
+        assert first == list(range(17)), "a megabyte"
+        assert self.lacks(desk, 1, 17, 19_999) == []
+        assert self.lacks(desk, 1, 17, 20_000) == list(range(17, 34))
+        assert self.lacks(desk, 1, 34, 30_000) == list(range(34, 40))
+
+    def test_what_is_new_meanwhile_is_not_left_out(self, desk):
+        desk.note("heard", {"n": 40}, 5)
+        assert self.lacks(desk, 1, 0, 10_000) == [*range(17), 40]
+
+    def test_who_gets_no_further_waits_longer_each_time_and_nobody_waits_for_them(self, desk):
+        answered = [at_ms for at_ms in range(10_000, 610_000, 10_000) if self.lacks(desk, 1, 0, at_ms)]
+        assert answered == [10_000, 20_000, 40_000, 80_000, 160_000, 320_000]
+        assert self.lacks(desk, 2, 30, 610_001)
+
+
+def test_a_transaction_leaves_when_all_that_led_to_it_is_on_the_disk(office, monkeypatch):
+    here = office()
+    seen = []
+    node = here.nodes["solana"]
+    whole = node.broadcast
+
+    def broadcast(signed):
+        seen.append((len(read_lines(here.folder / "audit.jsonl")), here.journal.head.seq))
+        whole(signed)
+
+    monkeypatch.setattr(node, "broadcast", broadcast)
+    here.until(here.ask("solana"), "confirmed")
+    assert seen
+    assert all(on_disk == written for on_disk, written in seen)
 
 
 def test_the_audit_key_signs_no_release(office):

@@ -10,7 +10,7 @@ from m1cep.custody.audit import Head, verify
 from m1cep.custody.request import Kind, Lock, Request
 from m1cep.errors import CustodyError
 from streams.cli.main import app
-from streams.custody import asks
+from streams.custody import asks, locks
 from streams.custody.journal import NAME, Journal, read_lines
 from streams.custody.locks import LockBook, Standing
 from streams.custody.mail import RELEASES
@@ -58,6 +58,17 @@ class TestLocks:
         with pytest.raises(CustodyError, match="was returned"):
             book.place(request())
         assert book.standing("r1") is Standing.RETURNED
+
+    def test_of_those_that_are_over_the_last_are_remembered_and_all_that_stand(self, monkeypatch):
+        monkeypatch.setattr(locks, "MOST_ENDED", 3)
+        book = LockBook()
+        for number in range(10):
+            book.place(request(number))
+        for number in range(1, 9):
+            book.give_back(request(number))
+        book.give_back(request(6))  # again
+        assert set(book.entries) == {"r0", "r9", "r6", "r7", "r8"}
+        assert book.set_aside("w") == 10
 
 
 class TestJournal:

@@ -176,3 +176,22 @@ def test_a_release_that_was_undone_for_good_is_paid_back_with_its_fee(told):
     later.load(one.snapshot())
     said += later.spending(spent(Spent.RETURNED, 3), 0)
     assert books(*said) == 500
+
+
+def test_a_release_that_may_be_undone_is_remembered_however_many_others_there_are(told, monkeypatch):
+    monkeypatch.setattr(bookings, "REMEMBERED", 10)
+    one, books = told
+    one._most = 10
+    said = one.deposit("alice-bitcoin", "tx:0", 500, 1)
+    said += one.spending(spent(Spent.RELEASED, 2), 7)
+    for n in range(50):
+        one.deposit("alice-bitcoin", f"other:{n}", 1, 3)
+        one.forget(lambda request_id: request_id == "r")
+    assert len(one.snapshot()) <= 13
+    said += one.spending(spent(Spent.RETURNED, 4), 0)
+    assert books(*said) == 500
+    one.forget(lambda _: False)
+    for n in range(20):
+        one.deposit("alice-bitcoin", f"more:{n}", 1, 3)
+        one.forget(lambda _: False)
+    assert "paid/r" not in [kept["id"] for kept in one.snapshot()]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.cache.ofac import normal_address
+from m1cep.runtime.addresses import normal_address
 from streams.cache.reading import Reading
 from streams.errors import ShellError, UsageError
 
@@ -184,3 +184,11 @@ class TestOthers:
 )
 def test_letters_case_is_kept_where_it_means_something(address, normal):
     assert normal_address(address) == normal
+
+
+@pytest.mark.parametrize("form", ["text", "column"])
+def test_addresses_of_any_file_are_in_the_form_that_ofacs_are(files, form):
+    if form == "text":
+        assert read(files(l_txt=f"{ETH}\nAlice\n")) == [ETH.lower(), "Alice"]
+    else:
+        assert read(files(l_csv=f"who\n{ETH}\nAlice\n"), column="who") == [ETH.lower(), "Alice"]

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 pytest.importorskip("redis", reason="the extra cache is not installed")
 
+from streams.agents.ahead import Ahead
+from streams.agents.results import ResultsPartition
 from streams.cache import rescreen
 from streams.cache.results import LAST_ALERTS, Results, parts
 
@@ -109,10 +111,10 @@ def _freeze():
 
 def test_what_could_not_be_written_is_written_later_and_newer_counts_more():
     results = heard(deposit(1, "0xAB"), alert(1))
-    failed = results.take_changes()
+    results.take_changes()
     assert not results.changes
     heard(deposit(2, "0xAB", "b"), deposit(3, "0xAB"), *[alert(n) for n in range(2, LAST_ALERTS + 5)], results=results)
-    results.changes.put_back(failed)
+    results.wrote(all_of_it=False)
     seen = {
         key[2]: orjson.loads(about)["event_id"] for key, about in results.changes.seen.items() if key[0] == "address"
     }
@@ -120,6 +122,39 @@ def test_what_could_not_be_written_is_written_later_and_newer_counts_more():
     assert results.changes.accounts == {"a", "b"}
     times = sorted(results.changes.alerts["a"].values())
     assert (len(times), times[-1]) == (LAST_ALERTS, START_MS + LAST_ALERTS + 4)
+
+
+def test_what_is_on_its_way_to_the_cache_is_part_of_the_state():
+    results = heard(deposit(1, "0xAB"), alert(1))
+    results.take_changes()
+    heard(deposit(2, "0xAB", "b"), results=results)
+    after = Results()
+    after.load(results.state())
+    assert {(what, account) for what, _, account in after.changes.seen} == {
+        ("account", "a"), ("address", "a"), ("account", "b"), ("address", "b")
+    }  # fmt: skip
+    assert list(after.changes.alerts) == ["a"]
+    results.wrote(all_of_it=True)
+    after = Results()
+    after.load(results.state())
+    assert {account for _, _, account in after.changes.seen} == {"b"}
+
+
+def test_topics_are_held_back_by_what_the_cache_has_not_taken():
+    kinds = {"accounts.v1": "accounts", "alerts.v1": "alerts"}
+    partition = ResultsPartition(dict.fromkeys(kinds, 0), kinds, None)
+    for n in range(10):
+        heard(deposit(n, f"x{n}", f"acc{n}"), results=partition.results)
+    ahead = Ahead(limit=19)
+
+    def held_back():
+        return ahead.of(partition.waiting().items())
+
+    assert held_back() == set(kinds), "ten accounts and ten addresses"
+    partition.results.take_changes()
+    assert held_back(), "the cache has not said that it has them"
+    partition.results.wrote(all_of_it=True)
+    assert not held_back()
 
 
 def test_parts_are_the_whole():

@@ -1,5 +1,6 @@
 """The parts of the pre-trade service: the file of limits, how fresh knowledge is, the generated code."""
 
+import asyncio
 import importlib.util
 import runpy
 from pathlib import Path
@@ -7,11 +8,15 @@ from pathlib import Path
 import pytest
 
 from m1cep.pretrade.amounts import ONE, VALUE_DIGITS
+from streams.agents import pretrade
+from streams.agents.pretrade import keep_lease
 from streams.agents.solo import Stand
 from streams.errors import UsageError
 from streams.files import packaged_rules_dir
-from streams.rpc.freshness import Freshness, Kind
+from streams.rpc.freshness import Freshness, Kind, Lease
 from streams.rpc.limits import load_limits
+from streams.rpc.service import now_ms
+from streams.snapshots import FolderStore, StoreError, SupersededError
 
 ROOT = Path(__file__).parents[3]
 
@@ -94,7 +99,7 @@ class Feed:
     """Partitions 0 and 1, and a clock."""
 
     def __init__(self):
-        self.fresh = Freshness(max_age_ms=1000, confirm_within_ms=500)
+        self.fresh = Freshness(max_age_ms=1000, quiet_ms=500)
 
     def look(self, now_ms, *stands):
         self.fresh.look({n: Stand(*stand) for n, stand in enumerate(stands)}, now_ms)
@@ -116,18 +121,20 @@ def test_behind_the_topics_it_is_stale_and_without_the_broker_it_is_down():
     feed = Feed()
     feed.look(0, (3, 3, 1), (5, 5, 1))
     assert feed.look(1000, (3, 3, 2), (5, 5, 2)) is None
-    assert feed.fresh.age_ms(1000) == 0
     # The first goes on and is not keeping up.
-    assert feed.look(2000, (4, 9, 3), (5, 5, 3)) is None
-    assert feed.look(2001, (5, 20, 4), (5, 5, 4)) is Kind.STALE
+    feed.look(1001, (3, 3, 3), (5, 5, 3))
+    assert feed.fresh.age_ms(1001) == 1
+    assert feed.look(2000, (4, 9, 4), (5, 5, 4)) is None
+    assert feed.look(2001, (5, 20, 5), (5, 5, 5)) is Kind.STALE
     assert feed.fresh.age_ms(2001) == 1001
-    assert feed.look(2100, (20, 20, 5), (5, 5, 5)) is None
+    feed.look(2100, (20, 20, 5), (5, 5, 5))
+    assert feed.look(2100, (20, 20, 6), (5, 5, 6)) is None
     # Nobody answers any more.
-    assert feed.look(3100, (20, 20, 5), (5, 5, 5)) is None
-    assert feed.look(3101, (20, 20, 5), (5, 5, 5)) is Kind.DOWN
+    assert feed.look(3100, (20, 20, 6), (5, 5, 6)) is None
+    assert feed.look(3101, (20, 20, 6), (5, 5, 6)) is Kind.DOWN
     # It answers for one partition alone: nobody knows about the other.
-    assert feed.look(3200, (20, 20, 6), (5, 5, 5)) is Kind.DOWN
-    assert feed.look(3300, (20, 20, 7), (5, 5, 6)) is None
+    assert feed.look(3200, (20, 20, 7), (5, 5, 6)) is Kind.DOWN
+    assert feed.look(3300, (20, 20, 8), (5, 5, 7)) is None
 
 
 def test_what_is_read_is_known_as_of_the_partition_that_was_heard_longest_ago():
@@ -136,7 +143,53 @@ def test_what_is_read_is_known_as_of_the_partition_that_was_heard_longest_ago():
     feed.look(600, (3, 3, 2), (5, 5, 1))
     assert feed.fresh.read_until_ms == 0
     feed.look(700, (3, 3, 2), (5, 5, 2))
-    assert feed.fresh.read_until_ms == 600
+    feed.look(800, (3, 3, 3), (5, 5, 3))
+    assert feed.fresh.read_until_ms == 700
+
+
+def test_what_the_broker_said_before_we_stood_still_is_old():
+    feed = Feed()
+    feed.look(0, (3, 3, 1), (5, 5, 1))
+    assert feed.look(1000, (3, 3, 2), (5, 5, 2)) is None
+    # Ten seconds pass for others; the answers lay in our socket meanwhile.
+    assert feed.look(11_000, (3, 3, 3), (5, 5, 3)) is Kind.DOWN
+    assert feed.look(11_050, (3, 3, 4), (5, 5, 4)) is None
+    assert feed.fresh.age_ms(11_050) == 50
+
+
+def test_who_was_superseded_does_not_decide_for_longer_than_a_moment(tmp_path):
+    former, owner = FolderStore(tmp_path), FolderStore(tmp_path)
+    lease = Lease(max_age_ms=2_000)
+    assert lease.fault(0).kind is Kind.STALE
+    generation, since_ms = former.claim(0), now_ms()
+
+    async def confirm():
+        former.check(0, generation)
+        if lease.fault(now_ms()) is None:  # it was confirmed once, and may decide
+            owner.claim(0)
+        return True
+
+    with pytest.raises(SupersededError):
+        asyncio.run(asyncio.wait_for(keep_lease(confirm, lease), 60))
+    assert lease.fault(since_ms) is None
+    assert lease.fault(now_ms() + 2_001).kind is Kind.DOWN
+
+
+def test_while_nobody_says_whether_it_was_superseded_it_does_not_decide(monkeypatch):
+    monkeypatch.setattr(pretrade, "_CONFIRM_EVERY_S", 0.001)
+    lease, asked = Lease(max_age_ms=50), []
+
+    async def confirm():
+        asked.append(lease.fault(now_ms()))
+        if len(asked) > 3 and asked[-1] and asked[-1].kind is Kind.DOWN:
+            raise SupersededError("the end of the test")
+        if len(asked) == 1:
+            return True
+        raise StoreError("away")
+
+    with pytest.raises(SupersededError):
+        asyncio.run(asyncio.wait_for(keep_lease(confirm, lease), 60))
+    assert asked[1] is None
 
 
 # -- generated code

@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pretradeworld import world
 
+from m1cep import FixedLookups, Parameter
 from streams.rpc import server as server_module
 from streams.rpc.client import NoAnswer, RiskClient, order
 from streams.rpc.freshness import Fault, Kind
@@ -133,6 +134,23 @@ def test_what_is_not_an_order_is_refused_and_nothing_of_its_batch_counts(broken,
             assert said in details
             assert service.book.accounts == {}
             assert service.counts == {"refused": 1}
+
+    run(test())
+
+
+def test_a_parameter_that_is_no_limit_refuses_the_whole_batch():
+    async def test():
+        values = {"max_qty": Parameter(5, {"bob": "lots"})}
+        async with serving(lookups=FixedLookups(params=values), parameters={"order_qty": "max_qty"}) as (
+            service,
+            risk,
+            _,
+        ):
+            batch = risk_pb2.CheckBatchRequest(orders=[one(), order("bob", "o2", "BTC-USD", "buy", "1", "100")])
+            code, details = await status(risk.CheckBatch(batch))
+            assert code is grpc.StatusCode.INVALID_ARGUMENT
+            assert "limit order_qty: expected a number" in details
+            assert service.book.accounts == {}
 
     run(test())
 

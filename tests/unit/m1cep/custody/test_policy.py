@@ -268,6 +268,22 @@ def test_an_alert_that_was_closed_is_forgotten_in_time_and_opens_again_when_it_i
     assert known.open_alerts("acme", Severity.INFO) == [alert()]
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("close_alerts: {group: officers, count: 9}", "only 3 people"),
+        ("close_alerts: {group: officers, count: 0}", "at least 1"),
+        ("close_alerts: {group: nobody, count: 1}", "no group"),
+        ("close_alerts: officers", "close_alerts"),
+    ],
+)
+def test_who_closes_alerts_is_a_group_that_can(line, says):
+    text = re.sub(r"^close_alerts:.*$", line, TEXT, flags=re.MULTILINE)
+    with pytest.raises(PolicyError, match=says):
+        parse_policy(text)
+    assert parse_policy(re.sub(r"^close_alerts:.*$", "", TEXT, flags=re.MULTILINE)).close_alerts is None
+
+
 def test_an_old_closing_that_is_said_again_does_not_end_what_was_reopened_long_ago():
     known = facts(alert(), AlertClosed("a1", "bob", NOW - 3 * DAY), AlertReopened("a1", NOW - 2 * DAY))
     known.forget(NOW - DAY)

@@ -1,0 +1,151 @@
+"""Rules of a running worker: deployed, tried out, failing, switched off and brought back, while events flow."""
+
+import json
+import threading
+import time
+
+import pytest
+from streams_harness import BIG, ORDERS, order
+from typer.testing import CliRunner
+
+from streams.cli.rules import app
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ODD = "/*\nid: {id}\n*/\nSELECT account, event_id FROM orders WHERE qty = {qty}"
+#: There is nothing to skip to where B is missing.
+FAILS = """/*
+id: fails
+*/
+SELECT * FROM orders MATCH_RECOGNIZE (
+  PARTITION BY account ORDER BY ts MEASURES A.event_id AS e AFTER MATCH SKIP TO FIRST B
+  PATTERN (A B? C) DEFINE A AS qty = 3, B AS qty > 1000000, C AS qty = 5)"""
+
+
+class Flow(threading.Thread):
+    """Sends orders at a steady pace until it is told to stop: one in three is big."""
+
+    def __init__(self, kafka):
+        super().__init__(daemon=True)
+        self._kafka, self._over = kafka, threading.Event()
+        self.sent = []
+
+    def run(self):
+        n = 0
+        while not self._over.wait(0.05):
+            for _ in range(10):
+                event = order(n, account=f"acc-{n % 7}", qty=(101.0, 3.0, 5.0)[n % 3])
+                self._kafka.producer.send(ORDERS, json.dumps(event).encode(), key=event["account"].encode())
+                self.sent.append(event)
+                n += 1
+
+    def stop(self):
+        self._over.set()
+        self.join()
+        self._kafka.producer.flush()
+
+
+@pytest.fixture
+def rules_command(kafka, tmp_path, monkeypatch):
+    """Runs ``m1cep rules ...`` in this process, and gives its exit code, its JSON, and what it says of a failure."""
+    monkeypatch.setenv("M1CEP_BROKER", kafka.address)
+    monkeypatch.setenv("M1CEP_HOME", str(tmp_path / "home"))
+
+    def run(*arguments, text=None):
+        if text is not None:
+            file = tmp_path / "deployed.sql"
+            file.write_text(text)
+            arguments = (*arguments, str(file))
+        if arguments[0] in {"deploy", "disable", "enable", "rollback"}:
+            arguments = (*arguments, "--timeout", "120")
+        done = CliRunner().invoke(app, [*arguments, "--json"])
+        code = getattr(done.exception, "exit_code", done.exit_code)
+        return code, [json.loads(line) for line in done.stdout.splitlines()], str(done.exception)
+
+    return run
+
+
+def test_rules_come_and_go_while_events_flow_and_no_other_rule_misses_or_repeats_an_event(
+    kafka, rule, worker, rules_command, eventually
+):
+    running = worker(kafka, rule(BIG, "big"))
+    flow = Flow(kafka)
+    flow.start()
+    try:
+        for told in (
+            rules_command("deploy", text=ODD.format(id="odd", qty=3)),
+            rules_command("deploy", "--shadow", text=ODD.format(id="tried", qty=5)),
+            rules_command("deploy", text=ODD.format(id="odd", qty=5)),
+            rules_command("rollback", "odd"),
+        ):
+            assert told[0] == 0, told
+            assert told[1][0]["missing"] == []
+            assert all(after_ms < 60_000 for after_ms in told[1][0]["in_force_after_ms"].values())
+            assert len(told[1][0]["in_force_after_ms"]) == 1
+        rules_command("deploy", text=FAILS)
+        [failed] = eventually(lambda: [a for a in kafka.alerts() if a["rule"] == "m1cep-rule-quarantined"][:1], 60)
+        assert failed["row"]["rule"] == "fails"
+        assert failed["severity"] == "high"
+        assert "line" in failed["row"]["reason"]
+        code, [off], _ = rules_command("disable", "odd")
+        assert (code, off["missing"]) == (0, [])
+        time.sleep(0.5)  # some events without it
+    finally:
+        flow.stop()
+    eventually(lambda: running.stats["events"] == len(flow.sent), 60)
+    eventually(lambda: running.stats["unacknowledged"] == 0)
+
+    by_rule = {}
+    for alert in kafka.alerts():
+        by_rule.setdefault(alert["rule"], []).append(alert["events"][0])
+    assert sorted(by_rule["big"]) == sorted(e["event_id"] for e in flow.sent if e["qty"] > 100)
+    with_3 = {e["event_id"] for e in flow.sent if e["qty"] == 3}
+    with_5 = {e["event_id"] for e in flow.sent if e["qty"] == 5}
+    odd = by_rule["odd"]
+    assert len(odd) == len(set(odd))
+    assert set(odd) & with_3
+    assert set(odd) & with_5  # of the version between
+    assert set(odd) < with_3 | with_5
+    assert flow.sent[-2]["event_id"] not in odd
+    shadowed = [json.loads(r.value)["events"][0] for r in kafka.read("m1cep.shadow-alerts.v1")]
+    assert set(shadowed) < with_5
+    assert shadowed
+    assert "tried" not in by_rule
+
+    code, table, _ = rules_command("list")
+    stands = {row["id"]: row["mode"] for row in table}
+    assert code == 0
+    assert [stands[name] for name in ("big", "odd", "tried", "fails")] == [
+        "active",
+        "disabled",
+        "shadow",
+        "quarantined",
+    ]
+    assert running.end()[0] == 0
+
+
+def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
+    kafka, rule, worker, rules_command, eventually
+):
+    running = worker(kafka, rule(BIG, "big"))
+    assert rules_command("deploy", text=FAILS)[0] == 0
+    kafka.send(ORDERS, order(0, qty=3.0), order(1, qty=5.0), partition=0)
+    eventually(lambda: [a for a in kafka.alerts() if a["rule"] == "m1cep-rule-quarantined"])
+    assert rules_command("disable", "big")[0] == 0
+    assert running.end()[0] == 0
+
+    running = worker(kafka, rule(BIG, "big"))
+    kafka.send(ORDERS, order(3, qty=3.0), order(4, qty=5.0), order(6, qty=101.0), partition=0)
+    eventually(lambda: running.stats["events"] == 3)
+    assert [a["rule"] for a in kafka.alerts()] == ["m1cep-rule-quarantined"]
+    code, told, err = rules_command("deploy", text="/*\nid: big\n*/\nSELECT account FROM orders WHERE nothing > 1")
+    assert (code, told) == (1, [])
+    assert "^" in err  # a caret under what is wrong
+    code, told, err = rules_command("deploy", text=ODD.format(id="x", qty="3").replace("orders", "fills"))
+    assert (code, told) == (2, [])
+    assert "m1cep.fills.v1" in err
+    assert rules_command("enable", "big")[0] == 0
+    kafka.send(ORDERS, order(7, qty=101.0), partition=0)
+    [alert] = eventually(lambda: [a for a in kafka.alerts() if a["rule"] == "big"])
+    assert alert["row"]["qty"] == 101
+    assert running.end()[0] == 0

@@ -1,0 +1,21 @@
+"""Where the agent ledger reads on: what was deleted unread is not passed over in silence."""
+
+import pytest
+from aiokafka import TopicPartition
+
+from streams.agents.ledger import starting_points
+from streams.errors import ShellError
+
+A, B = TopicPartition("fills", 0), TopicPartition("fills", 1)
+
+
+def test_it_reads_on_where_the_books_end():
+    assert starting_points({A: 7, B: 0}, {A: 7, B: 0}, pass_over=False) == {A: 7, B: 0}
+    assert starting_points({A: 7, B: 3}, {A: 5, B: 0}, pass_over=False) == {A: 7, B: 3}
+
+
+def test_records_that_were_deleted_before_they_were_booked_stop_it_unless_they_are_to_be_passed_over():
+    with pytest.raises(ShellError, match="fills/0 from offset 7 to 9") as caught:
+        starting_points({A: 7, B: 3}, {A: 9, B: 3}, pass_over=False)
+    assert "--pass-over-lost" in caught.value.remedy
+    assert starting_points({A: 7, B: 3}, {A: 9, B: 3}, pass_over=True) == {A: 9, B: 3}
