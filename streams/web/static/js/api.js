@@ -10,7 +10,11 @@ export function onTokenNeeded(ask) {
 }
 
 const read = () => {
-  try { return sessionStorage.getItem(TOKEN); } catch { return null; }
+  try {
+    return sessionStorage.getItem(TOKEN);
+  } catch {
+    return null;
+  }
 };
 
 /** The headers that every request carries. */
@@ -24,7 +28,11 @@ export async function renewToken(used) {
   if (read() !== used && read()) return;
   asked ??= askForToken(Boolean(used)).then((token) => {
     asked = null;
-    try { if (token) sessionStorage.setItem(TOKEN, token); } catch { /* asked again on the next page */ }
+    try {
+      if (token) sessionStorage.setItem(TOKEN, token);
+    } catch {
+      /* asked again on the next page */
+    }
   });
   await asked;
 }

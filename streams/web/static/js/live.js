@@ -40,7 +40,13 @@ function judge() {
   const states = Object.values(heard);
   const never = lastDocumentMs === null;
   const old = !never && Date.now() - lastDocumentMs > STALE_MS && !document.hidden;
-  const state = states.includes("waiting") ? "waiting" : old ? "stale" : never || states.includes("connecting") ? "connecting" : "live";
+  const state = states.includes("waiting")
+    ? "waiting"
+    : old
+      ? "stale"
+      : never || states.includes("connecting")
+        ? "connecting"
+        : "live";
   if (state === connection.value.state) return;
   const sinceMs = never || state === "live" ? null : lastDocumentMs;
   connection.set({ state, sinceMs });
@@ -51,17 +57,25 @@ const tell = (name) => (state) => {
   judge();
 };
 
-const alertStream = new Stream("/events", ({ event, data, id }) => {
-  if (event === "reset") arrivals.set({ reset: true });
-  else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
-}, tell("events"));
+const alertStream = new Stream(
+  "/events",
+  ({ event, data, id }) => {
+    if (event === "reset") arrivals.set({ reset: true });
+    else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
+  },
+  tell("events"),
+);
 
-const documentStream = new Stream("/live", ({ event, data }) => {
-  lastDocumentMs = Date.now();
-  if (event === "states") arrivals.set({ record: JSON.parse(data) });
-  else documents[event]?.set(JSON.parse(data));
-  judge();
-}, tell("live"));
+const documentStream = new Stream(
+  "/live",
+  ({ event, data }) => {
+    lastDocumentMs = Date.now();
+    if (event === "states") arrivals.set({ record: JSON.parse(data) });
+    else documents[event]?.set(JSON.parse(data));
+    judge();
+  },
+  tell("live"),
+);
 
 /** Ask for a document now; the stream sends it again when it changes. */
 export async function refresh(name) {
@@ -81,7 +95,10 @@ export function start() {
   documentStream.open();
   setTimeout(hearAlerts, 3000);
   setInterval(judge, 1000);
-  addEventListener("online", () => { alertStream.hurry(); documentStream.hurry(); });
+  addEventListener("online", () => {
+    alertStream.hurry();
+    documentStream.hurry();
+  });
   document.addEventListener("visibilitychange", () => {
     if (lastDocumentMs !== null) lastDocumentMs = Date.now();
     if (document.hidden) {
