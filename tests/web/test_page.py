@@ -314,6 +314,12 @@ def test_versions_of_a_rule_are_compared_line_by_line(server, look):
     assert said == [["same", "a"], ["removed", "b"], ["added", "x"], ["same", "c"], ["added", "d"]]
 
 
+def test_a_curve_begins_anew_where_its_clock_went_back(server, look):
+    page = look(server.url)
+    said = page.evaluate("import('/static/js/views/grid.js').then(m => m.sinceRestart([[90, 95, 10, 11], [1, 2, 3, 4]]))")
+    assert said == [[10, 11], [3, 4]]
+
+
 def test_a_stream_of_events_is_read_whatever_the_cuts(server, look):
     page = look(server.url)
     said = page.evaluate("""async () => {

@@ -7,7 +7,7 @@ const PAGE = 200;
 const KEPT = 5000;
 
 /** The account that an alert is about, or an empty text. */
-export const accountOf = (alert) => String(alert.key?.account ?? alert.row?.account ?? "");
+const accountOf = (alert) => String(alert.key?.account ?? alert.row?.account ?? "");
 
 /** Whether an entry passes {severity: "critical,high", rule, account, state, q}; the server decides the same. */
 export function passes({ alert, state }, { severity, rule, account, state: wanted, q }) {

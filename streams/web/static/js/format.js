@@ -2,7 +2,7 @@
 
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const THIN = "\u2009";
-export const NONE = "–";
+const NONE = "–";
 
 const known = (value) => value !== null && value !== undefined && value !== "" && !Number.isNaN(value);
 
@@ -122,7 +122,7 @@ export function measure(name, value) {
 }
 
 /** A column's name for people: max_open_orders becomes "max open orders". */
-export const words = (name) => name.replaceAll("_", " ");
+const words = (name) => name.replaceAll("_", " ");
 
 /** The beginning of a long id. */
 export const brief = (id, length = 10) => (id && id.length > length + 2 ? `${id.slice(0, length)}…` : (id ?? NONE));

@@ -1,6 +1,6 @@
 // A list of any length of which only what is seen is in the page. One stop for Tab; the arrow keys, j and k choose, Enter opens.
 
-import { h, put } from "./dom.js";
+import { h } from "./dom.js";
 
 const SPARE = 8;
 let ids = 0;
@@ -190,6 +190,3 @@ export class List {
 /** What stands where a list is empty: what that means and what to do. */
 export const empty = (title, text, ...rest) =>
   h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), rest);
-
-/** Put an explanation in place of a list while it has nothing. */
-export const orEmpty = (place, has, shown, instead) => put(place, has ? shown : instead());

@@ -3,11 +3,11 @@
 import { get } from "./api.js";
 import { Stream } from "./sse.js";
 
-export const DOCUMENTS = ["overview", "rules", "grids", "custody", "reserves"];
+const DOCUMENTS = ["overview", "rules", "grids", "custody", "reserves"];
 const STALE_MS = 10_000; // the overview comes once a second
 
 /** A value that others can follow; without `kept` only what comes while they do. */
-export class Signal {
+class Signal {
   constructor(value = null, kept = true) {
     this.value = value;
     this.kept = kept;

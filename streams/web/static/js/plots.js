@@ -21,7 +21,7 @@ const hours = (_, ticks, _axis, _space, step) =>
   ticks.map((tick) => clock(tick * 1000, true).slice(0, step >= 60 ? 5 : 8));
 
 /** Sums of the series one upon the other: what a stacked chart draws. */
-export function stacked(columns) {
+function stacked(columns) {
   const [times, ...series] = columns;
   const sums = new Array(times.length).fill(0);
   return [times, ...series.map((values) => values.map((value, at) => (sums[at] += value ?? 0)))];

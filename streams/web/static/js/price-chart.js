@@ -9,7 +9,7 @@ const load = () =>
   (library ??= import("/static/vendor/lightweight-charts/lightweight-charts.standalone.production.mjs"));
 
 /** Points as the library wants them: whole seconds, each once, ascending. */
-export function points(timesMs, values) {
+function points(timesMs, values) {
   const bySecond = new Map();
   timesMs.forEach((ms, at) => bySecond.set(Math.floor(ms / 1000), Number(values[at])));
   return [...bySecond].sort(([a], [b]) => a - b).map(([time, value]) => ({ time, value }));

@@ -14,7 +14,7 @@ const TOKEN =
 const KINDS = ["comment", "string", "parameter", "number"];
 
 /** The text as nodes: strings and spans. */
-export function highlighted(text) {
+function highlighted(text) {
   return Array.from(text.matchAll(TOKEN), (match) => {
     const kind =
       KINDS.find((_, at) => match[at + 1] !== undefined) ??

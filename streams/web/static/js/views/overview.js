@@ -56,7 +56,7 @@ const PLOTS = [
 ];
 
 /** The busiest rules and the sum of the others, as columns of a stacked chart. */
-export function busiest({ t_s: times, rules }) {
+function busiest({ t_s: times, rules }) {
   const sums = Object.entries(rules)
     .map(([id, counts]) => [id, counts, counts.reduce((a, b) => a + b, 0)])
     .sort((a, b) => b[2] - a[2] || a[0].localeCompare(b[0]));
