@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from m1cep import Rule, Stream
     from streams.rules.record import Entry, RuleRecord
-    from streams.web.dashboard.overview import Overview
+    from streams.web.dashboard.overview import Overview, WorkerStatus
 
 MOST_RULES = 1_000
 #: Of several workers the gravest counts.
@@ -126,18 +126,17 @@ def _entry(one: Entry) -> dict[str, Any]:
     }
 
 
-def _told(workers: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _told(workers: Iterable[WorkerStatus]) -> dict[str, dict[str, Any]]:
     """What workers say of their rules, put together."""
     found: dict[str, dict[str, Any]] = {}
     for worker in workers:
-        for rule in worker.get("rules") or ():
-            known = found.setdefault(rule["id"], {"mode": "active", **dict.fromkeys(_COUNTED, 0)})
+        for rule in worker.rules:
+            known = found.setdefault(rule.id, {"mode": "active", **dict.fromkeys(_COUNTED, 0)})
             for name in _COUNTED:
-                known[name] += rule.get(name) or 0
-            known["version"], known["severity"] = rule.get("version"), rule.get("severity")
-            mode = rule.get("mode", "active")
-            if mode in _MODES and _MODES.index(mode) >= _MODES.index(known["mode"]):
-                known["mode"], known["reason"] = mode, rule.get("reason")
+                known[name] += getattr(rule, name) or 0
+            known["version"], known["severity"] = rule.version, rule.severity
+            if rule.mode in _MODES and _MODES.index(rule.mode) >= _MODES.index(known["mode"]):
+                known["mode"], known["reason"] = rule.mode, rule.reason
     return found
 
 

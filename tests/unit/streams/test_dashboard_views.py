@@ -183,6 +183,20 @@ def test_full_curves_become_coarser_and_keep_their_beginning():
     assert times == sorted(set(times))
 
 
+def test_a_status_that_does_not_fit_neither_shows_nor_stops_anything():
+    view = Overview()
+    view.status(b"good", status(100), 1_000)
+    for bad in (
+        {"events_per_s": "x"},
+        {"rules": [{"id": 5}]},
+        {"agents": {"risk": {"lag_total": "y"}}},
+        {"watermark_lag_ms": [1]},
+    ):
+        view.status(b"bad", orjson.dumps(orjson.loads(status(1)) | bad), 1_000)
+        view.tick(1_500)
+    assert [one["worker"] for one in view.plain(1_500)["workers"]] == ["good"]
+
+
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"5", b'{"type": "fill"}', b'{"spec": 5}', b"\xff", None])
 @pytest.mark.parametrize(
     "topic", ["m1cep.alerts.v1", "m1cep.status.v1", "m1cep.rules.v1", "m1cep.alert-states.v1", "m1cep.grids.v1"]
