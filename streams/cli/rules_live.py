@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from streams.rules.desk import Arrival
     from streams.rules.record import Entry, RuleRecord
 
-RuleId = Annotated[str, typer.Argument(help="Id of the rule.")]
+RuleId = Annotated[str, typer.Argument(help="Id of the rule.", autocompletion=complete.rules)]
 Files = Annotated[
     list[Path] | None,
     typer.Option(
