@@ -173,6 +173,15 @@ def test_filters_are_kept_in_the_address_and_hold_for_new_alerts(server, look):
     shows(page, "document.querySelectorAll('.list .row').length > 20")
 
 
+def test_a_link_to_an_alert_far_down_shows_it_and_its_place_in_the_list(server, look):
+    oldest = server.server.alerts[-1]["alert"]["id"]
+    page = live(look(f"{server.url}/#/alerts/{oldest}", height=400))
+    page.wait_for_selector(".detail .timeline")
+    assert page.locator(f"[data-key='{oldest}']").get_attribute("aria-selected") == "true"
+    page.wait_for_selector(f"[data-key='{oldest}']")
+    shows(page, "document.querySelector('.list').scrollTop > 100")
+
+
 def test_text_that_is_nowhere_says_what_to_do(server, look):
     page = live(look(server.url))
     page.keyboard.press("/")
@@ -316,7 +325,9 @@ def test_versions_of_a_rule_are_compared_line_by_line(server, look):
 
 def test_a_curve_begins_anew_where_its_clock_went_back(server, look):
     page = look(server.url)
-    said = page.evaluate("import('/static/js/views/grid.js').then(m => m.sinceRestart([[90, 95, 10, 11], [1, 2, 3, 4]]))")
+    said = page.evaluate(
+        "import('/static/js/views/grid.js').then(m => m.sinceRestart([[90, 95, 10, 11], [1, 2, 3, 4]]))"
+    )
     assert said == [[10, 11], [3, 4]]
 
 

@@ -149,6 +149,12 @@ export class List {
     }
   }
 
+  /** Choose the item of this id and bring it to the middle: where a link leads. */
+  reveal(key) {
+    this.chooseKey(key);
+    if (this.at >= 0) this.element.scrollTop = (this.at + 0.5) * this.height - this.element.clientHeight / 2;
+  }
+
   step(by) {
     this.choose(this.at < 0 ? Math.floor(this.element.scrollTop / this.height) : this.at + by);
   }

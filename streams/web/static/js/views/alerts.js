@@ -102,7 +102,7 @@ export class View {
       this.filters.show(query);
       this.feed.load(query).then(() => {
         this.draw();
-        if (this.detail) this.list.chooseKey(this.detail.id);
+        if (this.detail) this.list.reveal(this.detail.id);
       });
     }
     this.openDetail(id);
