@@ -132,6 +132,20 @@ class LateEvent(msgspec.Struct):
     note: str | None
 
 
+class GridOpenOrder(msgspec.Struct):
+    """An order of a grid that may be at the venue.
+
+    Attributes:
+        ticks: its price; lots: its quantity; filled: lots that are.
+    """
+
+    id: str
+    side: str
+    ticks: int
+    lots: int
+    filled: int
+
+
 class GridStatus(msgspec.Struct):
     """How a grid stands; the newest record of a grid counts.
 
@@ -156,6 +170,9 @@ class GridStatus(msgspec.Struct):
         unexplained: equity change less profit and floating: 0, or something is wrong.
         time_ms: its clock.
         requests: ids of the newest requests that it has carried out.
+        start_ticks: price at which its books begin; 0 before the first generation.
+        levels: of the present generation, in ticks.
+        open_orders: that may be at the venue.
         spec: what it was told to be.
     """
 
@@ -183,6 +200,9 @@ class GridStatus(msgspec.Struct):
     time_ms: int
     requests: list[str]
     spec: GridSpec
+    start_ticks: int = 0
+    levels: list[int] = []
+    open_orders: list[GridOpenOrder] = []
 
 
 class RuleFigures(msgspec.Struct):
