@@ -213,9 +213,10 @@ class TestChanges:
     def test_are_looked_for_by_revision_alone(self):
         lookups = Changing(FixedLookups({"bad": ["a"]}))
         engine = self.engine(lookups)
+        before = list(lookups.reads)
         for _ in range(5):
             engine.push("s", [row(who="a", x=6)])
-        assert lookups.reads == ["bad"]
+        assert lookups.reads == before != []
 
     def test_of_one_engine_are_none_of_anothers(self):
         rule = compiled(self.SQL, "params: {limit: 5.0}")
