@@ -133,7 +133,8 @@ class Binding:
 
     Attributes:
         kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``caseless``
-            (whether the list may have addresses whose letters' case means nothing), ``param`` (the value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
+            (whether the list may have addresses whose letters' case means nothing), ``param`` (the value for all keys),
+            ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
             rule's ``:name``).
         name: of the list, the parameter, or the rule's parameter.
         type: of the values; None for a list.
