@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streams.config import Settings
     from streams.rules.decide import Who
     from streams.rules.desk import Arrival
-    from streams.rules.record import Entry, RuleRecord
+    from streams.rules.record import RuleVersion, RuleRecord
 
 RuleId = Annotated[str, typer.Argument(help="Id of the rule.")]
 Files = Annotated[
@@ -403,7 +403,7 @@ def _check_lookups(settings: Settings, rule: Rule) -> None:
 
 
 def _text_in_force(rule: str, previous: RuleRecord | None, files: list[Path] | None) -> str | None:
-    entry: Entry | None = None if previous is None else previous.in_force
+    entry: RuleVersion | None = None if previous is None else previous.in_force
     return entry.text if entry is not None and entry.text is not None else _file_text(rule, files)
 
 

@@ -12,13 +12,13 @@ from streams import codec
 from streams.files import load_streams, packaged_rules_dir, read_text
 from streams.grid.log import COMMANDS, GRID_LOG, GRIDS, PAPER_LOG
 from streams.schemas.events import column_notes, event_schema
+from streams.rules.record import RuleRecord
 from streams.schemas.records import (
     Action,
     DeadLetter,
     GridStatus,
     LateEvent,
     Lift,
-    RuleRecord,
     Severity,
     WorkerStatus,
 )
@@ -125,12 +125,17 @@ def _of_rules() -> list[Channel]:
     alerts = _channel(codec.ALERTS, _BOTH, "What rules found. An alert may come twice: its id says so.", [
         (Alert, "m1cep.alert.v1"),
     ])  # fmt: skip
-    alerts.definitions["Alert"]["properties"]["severity"]["enum"] = list(get_args(Severity))
+    shadow = _channel(codec.SHADOW, _WRITTEN, "Alerts of rules that are tried out: nobody acts on them.", [
+        (Alert, "m1cep.alert.v1"),
+    ])  # fmt: skip
+    for channel in (alerts, shadow):
+        channel.definitions["Alert"]["properties"]["severity"]["enum"] = list(get_args(Severity))
     return [
         alerts,
         _channel(codec.ACTIONS, _BOTH, "What alerts ask others to do, and people who take that back.", [
             (Action, "m1cep.action.v1"), (Lift, "m1cep.action.v1"),
         ]),
+        shadow,
         _channel(codec.DEAD_LETTERS, _WRITTEN, "Records that could not be read or carried out.", [
             (DeadLetter, "m1cep.dead-letter.v1"),
         ]),

@@ -169,40 +169,6 @@ class GridStatus(msgspec.Struct):
     spec: GridSpec
 
 
-class RuleVersion(msgspec.Struct):
-    """A version of a rule that was in force before.
-
-    Attributes:
-        text: SQL with front matter; null: the packaged rule or that of a file.
-        time_ms: when it was deployed.
-        by: who deployed it.
-    """
-
-    rule: str
-    version: str
-    text: str | None
-    mode: Literal["active", "shadow", "disabled", "proposed"]
-    by: str
-    time_ms: int
-    note: str
-    approved_by: str | None
-    made_with: str
-
-
-class RuleRecord(RuleVersion):
-    """A rule as deployed; the newest record of a rule counts. It replaces the rule of the same id from a file.
-
-    Attributes:
-        text: SQL with front matter; null: a packaged rule, or one of a file, that is only switched off.
-        mode: shadow rules run and are not sent; proposed ones wait for a second person.
-        time_ms: when, in epoch milliseconds.
-        made_with: version of m1cep that wrote the record.
-        before: the last ten versions, newest first.
-    """
-
-    before: list[RuleVersion]
-
-
 class AlertState(msgspec.Struct):
     """Where an alert stands. An alert without a record is open; the newest record counts.
 
@@ -234,6 +200,8 @@ class RuleFigures(msgspec.Struct):
         busy_us: time spent in it, reckoned from samples.
         reason: of a quarantine.
         since_ms: since when it is in this mode.
+        origin: file or topic.
+        stamp_ms: time of the record of the rules topic that says so; 0 of a file's rule.
     """
 
     id: str
@@ -248,6 +216,8 @@ class RuleFigures(msgspec.Struct):
     busy_us: int
     reason: str | None
     since_ms: int
+    origin: Literal["file", "topic"] = "file"
+    stamp_ms: int = 0
 
 
 class Latency(msgspec.Struct):
