@@ -15,6 +15,7 @@ from streams.schemas.events import column_notes, event_schema
 from streams.rules.record import RuleRecord
 from streams.schemas.records import (
     Action,
+    AlertState,
     DeadLetter,
     GridStatus,
     LateEvent,
@@ -136,6 +137,7 @@ def _of_rules() -> list[Channel]:
             (Action, "m1cep.action.v1"), (Lift, "m1cep.action.v1"),
         ]),
         shadow,
+        _channel(codec.ALERT_STATES, _BOTH, "Where alerts stand.", [(AlertState, "m1cep.alert-state.v1")]),
         _channel(codec.DEAD_LETTERS, _WRITTEN, "Records that could not be read or carried out.", [
             (DeadLetter, "m1cep.dead-letter.v1"),
         ]),
