@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from streams.config import Settings
     from streams.rules.decide import Who
     from streams.rules.desk import Arrival
-    from streams.rules.record import RuleVersion, RuleRecord
+    from streams.rules.record import RuleRecord, RuleVersion
 
 RuleId = Annotated[str, typer.Argument(help="Id of the rule.")]
 Files = Annotated[

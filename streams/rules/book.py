@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from m1cep import Lookups, Rule, Stream
-    from streams.rules.record import RuleVersion, RuleRecord
+    from streams.rules.record import RuleRecord, RuleVersion
 
 
 @dataclass(frozen=True)

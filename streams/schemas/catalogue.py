@@ -11,8 +11,8 @@ from m1cep.model.alert import Alert
 from streams import codec
 from streams.files import load_streams, packaged_rules_dir, read_text
 from streams.grid.log import COMMANDS, GRID_LOG, GRIDS, PAPER_LOG
-from streams.schemas.events import column_notes, event_schema
 from streams.rules.record import RuleRecord
+from streams.schemas.events import column_notes, event_schema
 from streams.schemas.records import (
     Action,
     AlertState,
