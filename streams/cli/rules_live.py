@@ -297,7 +297,11 @@ def _change(
     settings = load_settings()
     base = _file_rule(rule, files, streams)
     previous = desk.read_rules(settings).records.get(rule)
-    record = decided(previous, None if base is None else base.version)
+    version = None if base is None else base.version
+    if version is None and previous is None:  # workers may have been started with other files than we know of
+        workers = desk.running_workers(settings, group)
+        version = next((told["version"] for one in workers for told in one["rules"] if told["id"] == rule), None)
+    record = decided(previous, version)
     _put(settings, record, group, timeout, wait=not no_wait, as_json=as_json)
 
 
