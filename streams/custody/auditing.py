@@ -179,7 +179,8 @@ class AuditDesk:
         wait_ms = RESEND_MS if before is None or further else min(2 * before.wait_ms, RESEND_MOST_MS)
         self._resent[missing.signer] = _Resent(now_ms, missing.after, wait_ms)
         self._journal.flush()
-        lines, size = [], 0
+        lines: list[str] = []
+        size = 0
         for line in self._journal.lines_after(missing.after):
             size += len(line)
             if lines and size > MOST_RESENT_BYTES:

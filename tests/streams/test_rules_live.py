@@ -32,7 +32,7 @@ class Flow(threading.Thread):
 
     def run(self):
         n = 0
-        while not self._over.wait(0.05):
+        while not self._over.wait(0.25):
             for _ in range(10):
                 event = order(n, account=f"acc-{n % 7}", qty=(101.0, 3.0, 5.0)[n % 3])
                 self._kafka.producer.send(ORDERS, json.dumps(event).encode(), key=event["account"].encode())
@@ -124,13 +124,14 @@ def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
     assert rules_command("deploy", text=FAILS)[0] == 0
     kafka.send(ORDERS, order(0, qty=3.0), order(1, qty=5.0), partition=0)
     eventually(lambda: [a for a in kafka.alerts() if a["rule"] == "m1cep-rule-quarantined"])
+    told = len(kafka.alerts())
     assert rules_command("disable", "big")[0] == 0
     assert running.end()[0] == 0
 
     running = worker(kafka, rule(BIG, "big"))
     kafka.send(ORDERS, order(3, qty=3.0), order(4, qty=5.0), order(6, qty=101.0), partition=0)
     eventually(lambda: running.stats["events"] == 3)
-    assert [a["rule"] for a in kafka.alerts()] == ["m1cep-rule-quarantined"]
+    assert len(kafka.alerts()) == told
     code, told, err = rules_command("deploy", text="/*\nid: big\n*/\nSELECT account FROM orders WHERE nothing > 1")
     assert (code, told) == (1, [])
     assert "^" in err  # a caret under what is wrong
