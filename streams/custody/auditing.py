@@ -179,7 +179,7 @@ class AuditDesk:
         wait_ms = RESEND_MS if before is None or further else min(2 * before.wait_ms, RESEND_MOST_MS)
         self._resent[missing.signer] = _Resent(now_ms, missing.after, wait_ms)
         self._journal.flush()
-        lines: list[str] = []
+        lines: list[bytes] = []
         size = 0
         for line in self._journal.lines_after(missing.after):
             size += len(line)
