@@ -230,8 +230,6 @@ def diff(
     from streams.rules import desk
 
     previous = desk.read_rules(load_settings()).records.get(rule)
-    before: str | None
-    after: str | None
     now = _text_in_force(rule, previous, rules)
     before: str | None
     after: str | None
