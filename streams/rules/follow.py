@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.errors import ServerError, ShellError
+from streams.errors import ShellError
 from streams.rules.record import RULES
 from streams.security import for_aiokafka
 
@@ -47,15 +47,12 @@ class Follower:
         )
 
     async def start(self) -> None:
-        """Connect, and read to the end.
+        """Connect, and read to the end. The topic must be there.
 
         Raises:
-            ServerError: there is no such topic.
             KafkaError: the broker does not answer.
         """
         await self._consumer.start()
-        if RULES not in await self._consumer.topics():
-            raise ServerError(f"the broker has no topic {RULES}", "make it: m1cep topics create")
         self._consumer.assign([_PART])
         await self._consumer.seek_to_beginning(_PART)
         await self.catch_up()

@@ -56,6 +56,7 @@ def test_without_its_topics_it_says_what_to_do(m1cep, rule, broker):
     file = streams.parent.parent / "streams.sql"
     file.write_text(text)
     rules = rule("SELECT qty FROM pay WHERE qty > 1", "pay")
+    create_topics(load_settings(broker=broker.address))
     done = m1cep("worker", "--rules", rules, "--streams", file, M1CEP_BROKER=broker.address)
     assert done.returncode == 3
     assert "has no topic no-such-topic" in done.stderr
