@@ -3,10 +3,10 @@
     python bench/deploy.py [--rate 20000] [--deploys 20] [--packaged] [--json]
 
 Processes: an embedded broker, a worker with a rule that alerts on every hundredth order (and the packaged rules, if asked for); a
-producer that sends orders at a steady rate. Rules are deployed one after another. Two times are taken of each, both from the moment before
-its record is sent: until the worker says that all its partitions run it, and until the first of its alerts is on the topic (the
-broker's clock, of the same machine). In the end the alerts of the other rule must be those of the orders that were sent, each
-once.
+producer that sends orders at a steady rate. Rules are deployed one after another. Two times are taken of each, both from the
+moment before its record is sent: until the worker says that all its partitions run it, and until the first of its alerts is on
+the topic (the broker's clock, of the same machine). In the end the alerts of the other rule must be those of the orders that
+were sent, each once.
 """
 
 from __future__ import annotations

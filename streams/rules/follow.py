@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _PART = TopicPartition(RULES, 0)
+_STOP_S = 2.0
 _MORE_MS = 50  # the embedded broker may name an end before the last batch: so long is waited for more
 
 
@@ -90,5 +91,8 @@ class Follower:
         return bool(found) or self.position > before
 
     async def stop(self) -> None:
-        """Let go of the broker."""
-        await self._consumer.stop()
+        """Let go of the broker, which may be gone."""
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_S)
+        if stopping.done() and not stopping.cancelled() and stopping.exception() is not None:
+            _log.debug("rules.stop_failed", error=repr(stopping.exception()))
