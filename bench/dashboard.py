@@ -4,8 +4,9 @@
 
 One embedded broker with orders in it. Each turn a worker of a new group reads them all; every second turn a dashboard runs
 beside it, with its clients: half on /events, half on /live, some of which never read, and come again when they are let go. The
-clients' own process is of the lowest priority: browsers are other people's machines. Per turn: events per second of the clock, and
-per second that the worker was on a processor (which other programs on the machine touch less). The ratio is that of the medians.
+clients' own process is of the lowest priority: browsers are other people's machines. Per turn: events per second of the clock,
+and per second that the worker was on a processor (which other programs on the machine touch less).
+The ratio is that of the medians.
 """
 
 from __future__ import annotations

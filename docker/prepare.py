@@ -30,9 +30,21 @@ VALKEY = {  # docs/cache.md: who judges only reads
     "m1cep-lists": "~m1cep:* +@read +@write +@connection +@transaction -@dangerous",
 }
 #: Kafka users, by the names of the roles in docs/security.md.
-KAFKA = tuple(
-    "admin producer worker reader grids exchange ledger pretrade results operator lifter requester auditor facts coordinator "
-    "signer-1 signer-2 signer-3 notify dashboard".split()
+KAFKA = (
+    *(
+        "admin",
+        "producer",
+        "worker",
+        "reader",
+        "grids",
+        "exchange",
+        "ledger",
+        "pretrade",
+        "results",
+        "notify",
+        "dashboard",
+    ),
+    *("operator", "lifter", "requester", "auditor", "facts", "coordinator", "signer-1", "signer-2", "signer-3"),
 )
 SIGNERS = (1, 2, 3)
 #: A signer trusts no network; keyfiles are opened with a passphrase of its own.

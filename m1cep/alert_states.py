@@ -18,6 +18,7 @@ from m1cep.errors import AlertStateError
 
 MAX_BYTES = 65_536
 MAX_NOTE = 1_000
+MAX_SIGNED = 50
 #: A record that claims to be from so much later than now has a wrong clock behind it; the next one need not be later still.
 CLOCKS_DIFFER_MS = 60_000
 
@@ -66,7 +67,7 @@ class AlertState(msgspec.Struct, frozen=True):
     by: Name
     time_ms: Millis
     note: Annotated[str, msgspec.Meta(max_length=MAX_NOTE)] = ""
-    signed: tuple[Closing, ...] = ()
+    signed: Annotated[tuple[Closing, ...], msgspec.Meta(max_length=MAX_SIGNED)] = ()
 
     def to_json(self) -> bytes:
         """The value of the record; without ``signed`` where nobody has signed."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import orjson
 import structlog
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from streams import codec
 from streams.agents.vitals import Rate
@@ -32,7 +32,7 @@ EVERY_S = 1.0
 GONE_AFTER_MS = 10_000
 _SOURCE = "/m1cep/worker"
 _AGAIN_AFTER_S = 30.0
-_ACK_TIMEOUT_S = 5.0
+_ACK_TIMEOUT_S = 3.0
 _READ_S = 5.0
 _TAIL = 2_000  # records in which every worker that lives has written one
 
@@ -75,17 +75,23 @@ class StatusWriter:
     async def run(self) -> None:
         """Once a second, for ever."""
         while True:
-            pause_s = EVERY_S
-            try:
-                if self._wrote or await self._may_write():
-                    await self._write(self._body())
-                    self._wrote = True
-                else:
-                    pause_s = _AGAIN_AFTER_S
-            except (KafkaError, ServerError, TimeoutError) as error:
-                _log.warning("status.not_written", topic=codec.STATUS, reason=str(error) or repr(error))
-                self._wrote, pause_s = False, _AGAIN_AFTER_S
+            pause_s = await self._tell()
             await asyncio.sleep(pause_s)
+
+    async def _tell(self) -> float:
+        """Write a record; seconds until the next one is due."""
+        try:
+            if not (self._wrote or await self._may_write()):
+                return _AGAIN_AFTER_S
+            await self._write(self._body())
+        except (KafkaError, ServerError, TimeoutError) as error:
+            denied = isinstance(error, ServerError | TopicAuthorizationFailedError)
+            if self._wrote or denied:  # once, not every second
+                _log.warning("status.not_written", topic=codec.STATUS, reason=str(error) or repr(error))
+            self._wrote = False
+            return _AGAIN_AFTER_S if denied else EVERY_S
+        self._wrote = True
+        return EVERY_S
 
     async def end(self) -> None:
         """A clean end: the worker is no longer there."""
@@ -96,7 +102,8 @@ class StatusWriter:
                 _log.debug("status.not_written", reason=repr(error))
 
     async def _may_write(self) -> bool:
-        found = await asyncio.wait_for(self._outbox.look([codec.STATUS]), _ACK_TIMEOUT_S)
+        async with asyncio.timeout(_ACK_TIMEOUT_S):
+            found = await self._outbox.look([codec.STATUS])
         if not found.partitions.get(codec.STATUS):
             _log.warning("status.no_topic", topic=codec.STATUS, remedy="m1cep topics create")
             return False
@@ -112,8 +119,9 @@ class StatusWriter:
     async def _write(self, value: bytes | None) -> None:
         key = self._vitals.key.encode()
         about = codec.headers(f"{self._vitals.key}/{time.time_ns()}", "m1cep.status.v1", _SOURCE, None)
-        written = await self._outbox.send(Message(codec.STATUS, key, value, about))
-        await asyncio.wait_for(asyncio.shield(written), _ACK_TIMEOUT_S)
+        async with asyncio.timeout(_ACK_TIMEOUT_S):  # a broker that is silent is watched for elsewhere
+            written = await self._outbox.send(Message(codec.STATUS, key, value, about))
+            await asyncio.shield(written)
 
 
 def newest(records: Iterable[tuple[bytes | None, bytes | None]], now_ms: int) -> list[dict[str, Any]]:

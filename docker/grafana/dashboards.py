@@ -54,6 +54,11 @@ def rate(metric: str, by: str, legend: str = "") -> tuple[str, str]:
     return f"sum by ({by}) (rate({metric}_total[$__rate_interval]))", legend or f"{{{{{by}}}}}"
 
 
+def ratio(part: str, whole: str) -> str:
+    """The one through the other."""
+    return f"{part} / {whole}"
+
+
 def quiet(expression: str) -> str:
     """0 where there is nothing to add up."""
     return f"({expression}) or vector(0)"
@@ -65,24 +70,52 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
         [
             [
                 Panel("Events a second", ((quiet("sum(rate(m1cep_events_total[1m]))"), ""),), "ops", "stat"),
-                Panel("Alerts in the last hour", ((quiet("sum(increase(m1cep_alerts_total[1h]))"), ""),), "short", "stat"),
-                Panel("Workers that are not ready", ((quiet("count(m1cep_worker_ready == 0)"), ""),), "short", "stat", 1),
-                Panel("Workers that do not answer", ((quiet('count(up{job="m1cep"} == 0)'), ""),), "short", "stat",
-                      about="Profiles that were not started count too."),
-                Panel("Dead letters in the last hour", ((quiet("sum(increase(m1cep_dead_letters_total[1h]))"), ""),), "short", "stat", 1),
-                Panel("Late events in the last hour", ((quiet("sum(increase(m1cep_late_events_total[1h]))"), ""),), "short", "stat"),
+                Panel(
+                    "Alerts in the last hour", ((quiet("sum(increase(m1cep_alerts_total[1h]))"), ""),), "short", "stat"
+                ),
+                Panel(
+                    "Workers that are not ready", ((quiet("count(m1cep_worker_ready == 0)"), ""),), "short", "stat", 1
+                ),
+                Panel(
+                    "Workers that do not answer",
+                    ((quiet('count(up{job="m1cep"} == 0)'), ""),),
+                    "short",
+                    "stat",
+                    about="Profiles that were not started count too.",
+                ),
+                Panel(
+                    "Dead letters in the last hour",
+                    ((quiet("sum(increase(m1cep_dead_letters_total[1h]))"), ""),),
+                    "short",
+                    "stat",
+                    1,
+                ),
+                Panel(
+                    "Late events in the last hour",
+                    ((quiet("sum(increase(m1cep_late_events_total[1h]))"), ""),),
+                    "short",
+                    "stat",
+                ),
             ],
             [
                 Panel("Events", (rate("m1cep_events", "topic"),), "ops"),
-                Panel("From record to acknowledged alert", p50_and_p99("m1cep_alert_latency_seconds"), "s", red_above=1),
+                Panel(
+                    "From record to acknowledged alert", p50_and_p99("m1cep_alert_latency_seconds"), "s", red_above=1
+                ),
             ],
             [
                 Panel("Alerts by rule", (rate("m1cep_alerts", "rule"),), "ops"),
-                Panel("Not processed yet", (("sum by (worker, agent) (m1cep_consumer_lag_records)", "{{worker}} {{agent}}"),), red_above=50_000),
+                Panel(
+                    "Not processed yet",
+                    (("sum by (worker, agent) (m1cep_consumer_lag_records)", "{{worker}} {{agent}}"),),
+                    red_above=50_000,
+                ),
             ],
             [
                 Panel("Ready", (("m1cep_worker_ready", "{{worker}}"),), about="1 while /readyz says yes."),
-                Panel("Conditions of /readyz", (("min by (worker, check) (m1cep_worker_check)", "{{worker}} {{check}}"),)),
+                Panel(
+                    "Conditions of /readyz", (("min by (worker, check) (m1cep_worker_check)", "{{worker}} {{check}}"),)
+                ),
             ],
         ],
     ),
@@ -90,7 +123,12 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
         "M1CEP: rules",
         [
             [
-                Panel("Rules now", (("m1cep_rule_info", ""),), kind="table", about="Mode and version of every rule, on every worker."),
+                Panel(
+                    "Rules now",
+                    (("m1cep_rule_info", ""),),
+                    kind="table",
+                    about="Mode and version of every rule, on every worker.",
+                ),
             ],
             [
                 Panel("Alerts", (rate("m1cep_alerts", "rule"),), "ops"),
@@ -100,11 +138,15 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
                 Panel("Cost: cores", (rate("m1cep_rule_busy_seconds", "rule"),), "short", red_above=0.5),
                 Panel(
                     "Cost of an event",
-                    ((
-                        "sum by (rule) (rate(m1cep_rule_busy_seconds_total[$__rate_interval]))"
-                        " / sum by (rule) (rate(m1cep_rule_events_total[$__rate_interval]))",
-                        "{{rule}}",
-                    ),),
+                    (
+                        (
+                            ratio(
+                                "sum by (rule) (rate(m1cep_rule_busy_seconds_total[$__rate_interval]))",
+                                "sum by (rule) (rate(m1cep_rule_events_total[$__rate_interval]))",
+                            ),
+                            "{{rule}}",
+                        ),
+                    ),
                     "s",
                 ),
             ],
@@ -113,10 +155,21 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
                 Panel("Keys that are remembered", (("sum by (rule) (m1cep_rule_keys)", "{{rule}}"),)),
             ],
             [
-                Panel("Quarantined", ((quiet('count(m1cep_rule_info{mode="quarantined"})'), "rules"),), "short", "stat", 1),
+                Panel(
+                    "Quarantined", ((quiet('count(m1cep_rule_info{mode="quarantined"})'), "rules"),), "short", "stat", 1
+                ),
                 Panel("In shadow", ((quiet('count(m1cep_rule_info{mode="shadow"})'), "rules"),), "short", "stat"),
-                Panel("Lists and parameters are current", (("min by (worker) (m1cep_lookups_current)", "{{worker}}"),), "short", "stat"),
-                Panel("Changes of lists taken over", (("sum by (worker) (rate(m1cep_lookups_changes_total[$__rate_interval]))", "{{worker}}"),), "ops"),
+                Panel(
+                    "Lists and parameters are current",
+                    (("min by (worker) (m1cep_lookups_current)", "{{worker}}"),),
+                    "short",
+                    "stat",
+                ),
+                Panel(
+                    "Changes of lists taken over",
+                    (("sum by (worker) (rate(m1cep_lookups_changes_total[$__rate_interval]))", "{{worker}}"),),
+                    "ops",
+                ),
             ],
         ],
     ),
@@ -124,12 +177,21 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
         "M1CEP: data plane",
         [
             [
-                Panel("Records not processed yet", (("sum by (topic, partition) (m1cep_consumer_lag_records)", "{{topic}}/{{partition}}"),), red_above=50_000),
-                Panel("Event time behind the clock", (("max by (topic) (m1cep_watermark_lag_seconds)", "{{topic}}"),), "s"),
+                Panel(
+                    "Records not processed yet",
+                    (("sum by (topic, partition) (m1cep_consumer_lag_records)", "{{topic}}/{{partition}}"),),
+                    red_above=50_000,
+                ),
+                Panel(
+                    "Event time behind the clock", (("max by (topic) (m1cep_watermark_lag_seconds)", "{{topic}}"),), "s"
+                ),
             ],
             [
                 Panel("Records in a batch", p50_and_p99("m1cep_batch_records", "agent")),
-                Panel("Most records at once", (("min by (worker, agent) (m1cep_batch_limit_records)", "{{worker}} {{agent}}"),)),
+                Panel(
+                    "Most records at once",
+                    (("min by (worker, agent) (m1cep_batch_limit_records)", "{{worker}} {{agent}}"),),
+                ),
                 Panel("Cores in decoding and rules", (rate("m1cep_busy_seconds", "worker"),), "short", red_above=0.9),
             ],
             [
@@ -138,28 +200,48 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
                 Panel("Repetitions dropped", (rate("m1cep_duplicate_events", "topic"),), "ops"),
             ],
             [
-                Panel("Age of what is not saved", (("max by (worker, agent) (m1cep_snapshot_age_seconds)", "{{worker}} {{agent}}"),), "s", red_above=60),
-                Panel("Size of a snapshot", (("sum by (worker, agent) (m1cep_snapshot_bytes)", "{{worker}} {{agent}}"),), "bytes"),
+                Panel(
+                    "Age of what is not saved",
+                    (("max by (worker, agent) (m1cep_snapshot_age_seconds)", "{{worker}} {{agent}}"),),
+                    "s",
+                    red_above=60,
+                ),
+                Panel(
+                    "Size of a snapshot",
+                    (("sum by (worker, agent) (m1cep_snapshot_bytes)", "{{worker}} {{agent}}"),),
+                    "bytes",
+                ),
                 Panel("Saving a snapshot", p50_and_p99("m1cep_snapshot_duration_seconds", "agent"), "s"),
                 Panel("Snapshots not taken", (rate("m1cep_snapshot_failures", "worker"),), "ops", red_above=0.001),
             ],
             [
                 Panel("Broker silent", (("m1cep_broker_silent_seconds", "{{worker}}"),), "s", red_above=5),
                 Panel("Event loop held up", (("m1cep_event_loop_delay_seconds", "{{worker}}"),), "s", red_above=1),
-                Panel("Messages not acknowledged", (("sum by (worker) (m1cep_unacknowledged_messages)", "{{worker}}"),)),
+                Panel(
+                    "Messages not acknowledged", (("sum by (worker) (m1cep_unacknowledged_messages)", "{{worker}}"),)
+                ),
                 Panel("Partitions held back", (("sum by (worker) (m1cep_held_back_partitions)", "{{worker}}"),)),
             ],
             [
                 Panel(
                     "Found in the cache",
-                    ((
-                        'sum by (worker) (rate(m1cep_cache_reads_total{result="hit"}[$__rate_interval]))'
-                        " / sum by (worker) (rate(m1cep_cache_reads_total[$__rate_interval]))",
-                        "{{worker}}",
-                    ),),
+                    (
+                        (
+                            ratio(
+                                'sum by (worker) (rate(m1cep_cache_reads_total{result="hit"}[$__rate_interval]))',
+                                "sum by (worker) (rate(m1cep_cache_reads_total[$__rate_interval]))",
+                            ),
+                            "{{worker}}",
+                        ),
+                    ),
                     "percentunit",
                 ),
-                Panel("The ledger's replica behind", (("max by (shard) (m1cep_replica_lag_seconds)", "shard {{shard}}"),), "s", red_above=10),
+                Panel(
+                    "The ledger's replica behind",
+                    (("max by (shard) (m1cep_replica_lag_seconds)", "shard {{shard}}"),),
+                    "s",
+                    red_above=10,
+                ),
                 Panel("Postings", (rate("m1cep_ledger_postings", "result"),), "ops"),
                 Panel("Answers of the pre-trade check", (rate("m1cep_pretrade_answers", "outcome"),), "ops"),
             ],
@@ -170,7 +252,13 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
         [
             [
                 Panel("State", (("max by (grid, state) (m1cep_grid_state)", "{{grid}} {{state}}"),), kind="table"),
-                Panel("The books cannot explain", (("max by (grid) (abs(m1cep_grid_unexplained))", "{{grid}}"),), "short", "stat", 0.000001),
+                Panel(
+                    "The books cannot explain",
+                    (("max by (grid) (abs(m1cep_grid_unexplained))", "{{grid}}"),),
+                    "short",
+                    "stat",
+                    0.000001,
+                ),
             ],
             [
                 Panel("Profit of completed pairs", (("max by (grid) (m1cep_grid_profit)", "{{grid}}"),)),
@@ -187,20 +275,60 @@ DASHBOARDS: dict[str, tuple[str, list[list[Panel]]]] = {
         "M1CEP: custody",
         [
             [
-                Panel("Signers and coordinator that are ready", (('m1cep_worker_ready{worker=~"signer-.*|coordinator"}', "{{worker}}"),), "short", "stat"),
-                Panel("Do not answer", ((quiet('count(up{worker=~"signer-.*|coordinator"} == 0)'), ""),), "short", "stat", 1),
+                Panel(
+                    "Signers and coordinator that are ready",
+                    (('m1cep_worker_ready{worker=~"signer-.*|coordinator"}', "{{worker}}"),),
+                    "short",
+                    "stat",
+                ),
+                Panel(
+                    "Do not answer",
+                    ((quiet('count(up{worker=~"signer-.*|coordinator"} == 0)'), ""),),
+                    "short",
+                    "stat",
+                    1,
+                ),
             ],
             [
-                Panel("Letters read", (('sum by (worker) (rate(m1cep_records_total{worker=~"signer-.*|coordinator"}[$__rate_interval]))', "{{worker}}"),), "ops"),
-                Panel("No letter of anybody known", (('sum by (worker) (rate(m1cep_dead_letters_total{worker=~"signer-.*|coordinator"}[$__rate_interval]))', "{{worker}}"),), "ops", red_above=0.001),
+                Panel(
+                    "Letters read",
+                    (
+                        (
+                            'sum by (worker) (rate(m1cep_records_total{worker=~"signer-.*|coordinator"}[$__rate_interval]))',
+                            "{{worker}}",
+                        ),
+                    ),
+                    "ops",
+                ),
+                Panel(
+                    "No letter of anybody known",
+                    (
+                        (
+                            'sum by (worker) (rate(m1cep_dead_letters_total{worker=~"signer-.*|coordinator"}[$__rate_interval]))',
+                            "{{worker}}",
+                        ),
+                    ),
+                    "ops",
+                    red_above=0.001,
+                ),
             ],
             [
-                Panel("Broker silent", (('m1cep_broker_silent_seconds{worker=~"signer-.*|coordinator"}', "{{worker}}"),), "s", red_above=5),
-                Panel("Event loop held up", (('m1cep_event_loop_delay_seconds{worker=~"signer-.*|coordinator"}', "{{worker}}"),), "s", red_above=1),
+                Panel(
+                    "Broker silent",
+                    (('m1cep_broker_silent_seconds{worker=~"signer-.*|coordinator"}', "{{worker}}"),),
+                    "s",
+                    red_above=5,
+                ),
+                Panel(
+                    "Event loop held up",
+                    (('m1cep_event_loop_delay_seconds{worker=~"signer-.*|coordinator"}', "{{worker}}"),),
+                    "s",
+                    red_above=1,
+                ),
             ],
         ],
     ),
-}  # fmt: skip
+}
 
 
 def dashboard(uid: str, title: str, rows: list[list[Panel]]) -> dict[str, Any]:

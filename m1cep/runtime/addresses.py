@@ -21,27 +21,19 @@ def normal_address(text: str) -> str:
     >>> normal_address("0xD90E2F925DA726B50C4ED8D0FB90AD053324F31B"), normal_address("1AbC"), normal_address("0xBad")
     ('0xd90e2f925da726b50c4ed8d0fb90ad053324f31b', '1AbC', '0xBad')
     """
-    return text.lower() if text[:2] in _STARTS and _CASELESS.fullmatch(text) else text
+    return text.lower() if is_caseless(text) else text
 
 
-class Screened:
-    """A list with such addresses: it has an address however its letters are written."""
-
-    __slots__ = ("entries",)
-
-    def __init__(self, entries: AbstractSet[str]) -> None:
-        self.entries = entries
-
-    def __contains__(self, text: str) -> bool:
-        entries = self.entries
-        return text in entries or (text[:2] in _STARTS and normal_address(text) in entries)
+def is_caseless(text: str) -> bool:
+    """Whether it is such an address, in whatever letters."""
+    return text[:2] in _STARTS and _CASELESS.fullmatch(text) is not None
 
 
-def screened(entries: AbstractSet[str]) -> AbstractSet[str] | Screened:
-    """What to look in: the list itself when no address of it could be written in another way, which costs nothing more."""
+def has_caseless(entries: AbstractSet[str]) -> bool:
+    """Whether a list may have such addresses; of what is no frozenset it is not looked up."""
     if not isinstance(entries, frozenset):
-        return Screened(entries)
+        return True
     found = _known.get(entries)
     if found is None:
-        found = _known[entries] = any(e[:2] in _STARTS and _CASELESS.fullmatch(e) is not None for e in entries)
-    return Screened(entries) if found else entries
+        found = _known[entries] = any(map(is_caseless, entries))
+    return found

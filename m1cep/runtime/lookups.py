@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from m1cep.errors import EngineError
 from m1cep.model.parameter import fitted
-from m1cep.runtime.addresses import normal_address, screened
+from m1cep.runtime.addresses import has_caseless, normal_address
 from m1cep.runtime.versions import ListVersion, value_version
 
 if TYPE_CHECKING:
@@ -123,13 +123,17 @@ _NOTHING: frozenset[str] = frozenset()
 UNAVAILABLE = "unavailable"
 
 
+#: Kinds of bindings that are about lists.
+LISTS = frozenset({"list", "cleared", "caseless"})
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A name of generated code whose value the engine supplies.
 
     Attributes:
-        kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``param`` (the
-            value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
+        kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``caseless``
+            (whether the list may have addresses whose letters' case means nothing), ``param`` (the value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
             rule's ``:name``).
         name: of the list, the parameter, or the rule's parameter.
         type: of the values; None for a list.
@@ -185,7 +189,10 @@ def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
             entries = _members(needs, binding.name, lookups)
             if needs.closed(lookups):
                 entries = _EVERYTHING if binding.kind == "list" else _NOTHING
-            found[name] = None if entries is None else screened(entries)
+            found[name] = entries
+        elif binding.kind == "caseless":
+            entries = _members(needs, binding.name, lookups)
+            found[name] = entries is not None and not needs.closed(lookups) and has_caseless(entries)
         else:
             found[name] = _parameter(needs, binding, lookups)
     return found
@@ -197,7 +204,7 @@ def deciding(needs: Needs, lookups: Lookups) -> tuple[dict[str, str], dict[str, 
     kinds: dict[str, set[str]] = {"list": set(), "param": set()}
     for binding in needs.bindings.values():
         if binding.kind != "value":
-            kinds["list" if binding.kind in {"list", "cleared"} else "param"].add(binding.name)
+            kinds["list" if binding.kind in LISTS else "param"].add(binding.name)
     lists = {name: versions[f"list {name}"] for name in sorted(kinds["list"]) if f"list {name}" in versions}
     if needs.closed(lookups):
         lists = dict.fromkeys(lists, UNAVAILABLE)

@@ -240,7 +240,8 @@ class LedgerRunner:
         """How far the books are behind the topics, and replicas behind the books."""
         if self._watches:
             self._stats.replica_lag_s = max(watch.lag_s() for watch in self._watches)
-        ends = {tp: self._consumer.highwater(tp) for tp in self._positions}
+        held = self._consumer.assignment()  # none until the books have said from where to read
+        ends = {tp: self._consumer.highwater(tp) for tp in self._positions if tp in held}
         self._stats.lag = {
             f"{tp.topic}/{tp.partition}": max(0, end - self._positions[tp]) for tp, end in ends.items() if end
         }

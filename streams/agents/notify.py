@@ -83,8 +83,8 @@ class Notify:
         return self._feed.positions()
 
     def measure(self) -> None:
-        """How many deliveries wait."""
-        self.stats.unacknowledged = self._machine.waiting
+        """What waits for each target."""
+        self.stats.undelivered = {name: len(queue.pending) for name, queue in self._machine.queues.items()}
         self._feed.measure()
 
     async def close(self) -> None:

@@ -277,7 +277,11 @@ class Solo:
                 "keep the topics for longer than the agent may be away; its state must be made anew",
             )
         fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
-        ends = await consumer.end_offsets([tp for tp in fresh if tp.topic in self._tail])
+        # Who was away for longer than the topic keeps records takes what is left; with a tail of some, no more than that.
+        skipping = [
+            tp for tp in fresh if tp.topic in self._tail and (tp not in self._positions or self._tail[tp.topic])
+        ]
+        ends = await consumer.end_offsets(skipping)
         # Where it began must be kept, or a crash before the first record would begin later still.
         self._changed |= any(tp in ends for tp in fresh)
         for tp in fresh:

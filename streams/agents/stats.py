@@ -61,6 +61,8 @@ class AgentStats:
         events: events taken, by topic; dead letters are not among them.
         alerts: alerts acknowledged or on their way, by rule.
         answers: of the pre-trade check, by outcome.
+        deliveries: of the agent notify, by target and outcome: delivered, failed (attempts), given_up.
+        undelivered: what waits for each of its targets.
         late: late events by topic and reason.
         duplicates: events that were seen before, by topic.
         held_back: topic/partition of what is not read now because its events wait for other topics.
@@ -121,6 +123,8 @@ class AgentStats:
     dead_by_topic: Counter[str] = field(default_factory=Counter)
     grids: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     postings: Counter[str] = field(default_factory=Counter)
+    deliveries: Counter[tuple[str, str]] = field(default_factory=Counter)
+    undelivered: dict[str, int] = field(default_factory=dict)
 
     @property
     def unsaved_s(self) -> float:
@@ -140,6 +144,8 @@ class AgentStats:
             "alerts_by_rule": dict(sorted(self.alerts.items())),
             "dead_letters": self.dead_letters,
             "answers": dict(sorted(self.answers.items())),
+            "deliveries": _nested(self.deliveries),
+            "undelivered": self.undelivered,
             "late": self.late.total(),
             "late_by_topic": _nested(self.late),
             "duplicates": self.duplicates.total(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from m1cep import EngineError, FixedLookups, Parameter
-from m1cep.runtime.lookups import bound
+from m1cep.runtime.lookups import LISTS, bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -123,7 +123,7 @@ def wanted_by(rules: Iterable[Rule]) -> frozenset[str]:
             found.add(f"rule {rule.id}")
         for binding in rule.needs.bindings.values():
             if binding.kind != "value":
-                found.add(f"{'list' if binding.kind in {'list', 'cleared'} else 'param'} {binding.name}")
+                found.add(f"{'list' if binding.kind in LISTS else 'param'} {binding.name}")
     return frozenset(found)
 
 

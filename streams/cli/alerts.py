@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Alerts, and where people stand with them.", no_args_is_help=True)
 
 Ids = Annotated[list[str], typer.Argument(help="Ids of the alerts.")]
-RuleName = Annotated[str | None, typer.Option(help="Only of this rule.")]
+RuleName = Annotated[str | None, typer.Option(help="Only of this rule.", autocompletion=complete.rules)]
 Severity = Annotated[str | None, typer.Option(help="Only those at least so grave: info, low, medium, high, critical.")]
 Account = Annotated[str | None, typer.Option(help="Only of this account.")]
 Note = Annotated[str, typer.Option(help="Why, for others.")]

@@ -49,6 +49,7 @@ for command in (
     custody_vaults.audit_copy,
     custody_policy.policy,
     custody_reserves.attest,
+    custody_reserves.sign_statement,
 ):
     app.command()(command)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli import completion as complete
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from streams.config import Settings
     from streams.rules.decide import Who
     from streams.rules.desk import Arrival
-    from streams.rules.record import RuleRecord, RuleVersion
+    from streams.rules.record import Entry, RuleRecord
 
-RuleId = Annotated[str, typer.Argument(help="Id of the rule.")]
+RuleId = Annotated[str, typer.Argument(help="Id of the rule.", autocompletion=complete.rules)]
 Files = Annotated[
     list[Path] | None,
     typer.Option(
@@ -88,7 +89,7 @@ def deploy(  # noqa: PLR0913, PLR0917 - the options of a command
     _check_lookups(settings, rule)
     record = decide.deployed(rule, previous, _who(by, note), shadow=shadow, approval=requires_approval)
     if not as_json:
-        _print_diff(_text_in_force(rule.id, previous, rules), rule.text)
+        _print_diff(_text_in_force(rule.id, previous, rules, streams), rule.text)
     _put(settings, record, group, timeout, wait=not (no_wait or requires_approval or at_restart), as_json=as_json)
 
 
@@ -120,7 +121,7 @@ def approve(  # noqa: PLR0913, PLR0917 - the options of a command
     compiled = _compiled(record.text or "", rule, load_streams(streams))
     decide.check_workers(compiled, desk.running_workers(settings, group))
     if not as_json:
-        _print_diff(_text_in_force(rule, previous, rules), record.text or "")
+        _print_diff(_text_in_force(rule, previous, rules, streams), record.text or "")
     _put(settings, record, group, timeout, wait=not no_wait, as_json=as_json)
 
 
@@ -406,14 +407,16 @@ def _check_lookups(settings: Settings, rule: Rule) -> None:
             library.close()
 
 
-def _text_in_force(rule: str, previous: RuleRecord | None, files: list[Path] | None) -> str | None:
-    entry: RuleVersion | None = None if previous is None else previous.in_force
-    return entry.text if entry is not None and entry.text is not None else _file_text(rule, files)
+def _text_in_force(
+    rule: str, previous: RuleRecord | None, files: list[Path] | None, streams: Path | None = None
+) -> str | None:
+    entry: Entry | None = None if previous is None else previous.in_force
+    return entry.text if entry is not None and entry.text is not None else _file_text(rule, files, streams)
 
 
-def _file_text(rule: str, files: list[Path] | None) -> str | None:
+def _file_text(rule: str, files: list[Path] | None, streams: Path | None = None) -> str | None:
     """The text of the rule with this id among files."""
-    found = _file_rule(rule, files, None)
+    found = _file_rule(rule, files, streams)
     return None if found is None else found.text
 
 

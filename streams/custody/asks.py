@@ -118,7 +118,7 @@ class ReserveStands(_Body, frozen=True):
     address: Name
     scheme: Name
     key: Name
-    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}\Z")]
+    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}([0-9a-f]{2})?\Z")]
     statement: Name
     epoch_ms: int
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from m1cep.custody.heads import Signing
-from m1cep.custody.heads.messages import Answer, AskReserve, decode, encode
+from m1cep.custody.heads.messages import MOST_LETTER, Answer, AskReserve, decode, encode
 from m1cep.errors import CustodyError
 from streams.custody import asks
 from streams.custody.derive import signing_public
 from streams.custody.mail import RELEASES, ROUNDS
 from streams.custody.owners import OwnerKeys
 from streams.custody.reserving import ABOUT, ReserveAsk, asked_by, challenge_of
-from streams.custody.roster import signer_name
+from streams.custody.roster import AUDIT, signer_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,6 +83,7 @@ class ReserveDesk:
             reason = f"vault {ask.vault} signs for another ask: ask again in a minute"
             return [self._answer(ask, asks.Answered(ask.id, False, reason))]
         try:
+            _check_length(sealed)
             self._check(ask, publics.get(ask.vault))
         except CustodyError as error:
             return [self._answer(ask, asks.Answered(ask.id, False, str(error)[:1_000]))]
@@ -91,12 +92,14 @@ class ReserveDesk:
 
     def _check(self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None) -> tuple[PublicKeys, Challenge]:
         """The key that signs, and what."""
-        if ask.vault not in self._vaults:
+        if ask.vault not in self._vaults and ask.vault != AUDIT:
             raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(self._vaults)) or 'none'}")
         if public is None:
             raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")
         if isinstance(public, OwnerKeys):
-            raise CustodyError(f"vault {ask.vault} has owners and no shared key: expected one on bitcoin or solana")
+            raise CustodyError(
+                f"vault {ask.vault} has owners and no shared key: expected one on bitcoin, solana or evm"
+            )
         return public, challenge_of(self._vaults, public, ask)
 
     def hear(self, letter: Letter, now_ms: int) -> None:
@@ -190,3 +193,8 @@ class ReserveDesk:
             self._kept = msgspec.convert(kept, Kept) if kept is not None else Kept()
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the state of reserves: {error}") from None
+
+
+def _check_length(sealed: str) -> None:
+    if len(sealed) > MOST_LETTER:
+        raise CustodyError(f"the letter has {len(sealed)} characters, signers take {MOST_LETTER}")

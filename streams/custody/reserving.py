@@ -1,16 +1,18 @@
-"""Reserves, shown: a vault's key signs that it stands for one statement of what is owed (docs/liabilities.md).
+"""Reserves, shown: a vault's key signs that it stands for one statement of what is owed (docs/liabilities.md). And the statement
+itself, signed by the signers' own key, that of the audit log.
 
     person ── letter: statement, vault ──▶ coordinator ── the same letter ──▶ signers, each of which looks whose it is,
     makes the challenge for itself, and gives its share of the signature
 
 A key that releases money signs something else here. That is safe because what is signed is SHA-256 behind a tag of its own
 (``verify_balance.challenge_digest``) of words that each signer puts together: the 32 bytes of no transaction's digest (a taproot
-digest is SHA-256 behind another tag), and no Solana message (which has at least 68 bytes). Nobody hands a signer 32 bytes.
+digest is SHA-256 behind another tag, an EVM vault's is Keccak), and no Solana message (which has at least 68 bytes). Nobody hands
+a signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key signs, is longer.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -20,9 +22,10 @@ from m1cep.custody.heads import Part
 from m1cep.custody.heads.messages import AskHeadShare, AskReserve, decode
 from m1cep.custody.request import Digest, Millis, Name  # noqa: TC001 - msgspec reads the annotations
 from m1cep.errors import CustodyError
-from m1cep.ledger.liabilities.verify_balance import challenge_digest
+from m1cep.ledger.liabilities.verify_balance import Untrue, challenge_digest, check_statement, statement_digest
 from streams.custody.derive import chain_of, signing_public
 from streams.custody.mail import open_letter
+from streams.custody.roster import AUDIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +38,11 @@ if TYPE_CHECKING:
     from streams.custody.roster import Vault
 
 ABOUT = "reserve"
+#: In the place of asset and address, and of the chain, where a statement itself is signed.
+STATEMENT, LIABILITIES = "statement", "liabilities"
 #: How far a statement's moment may be ahead of a signer's clock.
 MOST_AHEAD_MS = 5_000
-_SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519})
+_SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519, Scheme.SECP256K1})
 
 
 class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -47,7 +52,9 @@ class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
         id: given by whoever asks; said twice it counts once.
         statement: its digest.
         epoch_ms: its moment.
-        asset: as the statement names what the vault has: ``BTC`` or ``bitcoin:mainnet/BTC``.
+        asset: as the statement names what the vault has: ``BTC`` or ``bitcoin:mainnet/BTC``; ``statement`` for the statement
+            itself, the vault is ``audit`` then.
+        owed: the statement itself, where that is to be signed.
     """
 
     id: Name
@@ -55,6 +62,7 @@ class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fi
     asset: Name
     statement: Digest
     epoch_ms: Millis
+    owed: dict[str, Any] | None = None
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -108,13 +116,15 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
     Raises:
         CustodyError: there is no such vault, its key is of a kind that ``verify_balance.py`` cannot verify, or another asset's.
     """
+    if ask.vault == AUDIT:
+        return _statement(public, ask)
     vault = vaults.get(ask.vault)
     if vault is None:
         raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(vaults)) or 'none'}")
     chain = chain_of(vault.chain)
     if chain.scheme not in _SCHEMES:
         raise CustodyError(
-            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin or solana"
+            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin, solana or evm"
         )
     names = (chain.asset.symbol, f"{chain.name}/{chain.asset.symbol}")
     if ask.asset not in names:
@@ -123,7 +133,23 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
     key = output_key(signing_public(public)) if bip340 else public.group
     address = chain.address(public.group)
     message = challenge_digest(bytes.fromhex(ask.statement), ask.epoch_ms, chain.name, ask.asset, address)
-    return Challenge("bip340" if bip340 else "ed25519", chain.name, address, key, message)
+    return Challenge(str(chain.scheme), chain.name, address, key, message)
+
+
+def _statement(public: PublicKeys, ask: ReserveAsk) -> Challenge:
+    """The statement itself, as every verifier reads it."""
+    statement = ask.owed or {}
+    try:
+        check_statement(statement)
+        digest = statement_digest(statement)
+    except (Untrue, ValueError, RecursionError) as reason:
+        raise CustodyError(f"expected a statement of what is owed: {reason}") from None
+    named = (ask.statement, ask.epoch_ms, ask.asset)
+    if named != (digest.hex(), statement["epoch_ms"], STATEMENT):
+        raise CustodyError(
+            f"the statement is {digest.hex()} of {statement['epoch_ms']} ms, asked for was {ask.statement}"
+        )
+    return Challenge("ed25519", LIABILITIES, STATEMENT, public.group, digest)
 
 
 class ReserveSigner:
@@ -150,7 +176,7 @@ class ReserveSigner:
         asked = decode(text)
         if not isinstance(asked, AskReserve | AskHeadShare):
             raise CustodyError(f"the coordinator is nobody from whom a {type(asked).__name__} is expected")
-        if asked.log not in self._vaults:
+        if asked.log not in self._vaults and asked.log != AUDIT:
             raise CustodyError(f"there is no vault {asked.log:.80}")
         part = self._parts.setdefault(asked.log, Part(asked.log, self._keyfile.number, self._random))
         if isinstance(asked, AskHeadShare):
@@ -200,6 +226,8 @@ class ReserveSigner:
     def _share(self, vault: str) -> KeyShare | None:
         """That signs: of taproot keys the output key's."""
         held = self._keyfile.held.get(vault)
+        if held is not None and vault == AUDIT:
+            return held.share
         if held is None or vault not in self._vaults:
             return None
         bip340 = chain_of(self._vaults[vault].chain).scheme is Scheme.BIP340

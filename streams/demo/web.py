@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from streams.demo.ledger import statements_folder
 from streams.embedded.ports import any_free_port, free_port_from, is_free
 from streams.embedded.process import Process
 from streams.errors import UsageError
@@ -37,7 +38,7 @@ def start(
     port = _port(settings)
     process = Process("the dashboard", folder / "dashboard.log", grace_s=5.0)
     command = ["nice", "-n", "10", sys.executable, "-m", "streams.cli", "worker", "--agents", "dashboard"]
-    options = ["--statements", str(folder / "statements"), "--log-level", "warning"]
+    options = ["--statements", str(statements_folder(folder)), "--log-level", "warning"]
     custody = [] if roster is None else ["--custody", str(roster)]
     process.start([*command, *options, *custody], env={**environment, "M1CEP_WEB_PORT": str(port)})
     stack.enter_context(process)

@@ -22,7 +22,7 @@ from m1cep.errors import LedgerError
 from streams import codec
 from streams.errors import ServerError
 from streams.ledger.router import shard_of
-from streams.ledger.shard import Item, Move
+from streams.ledger.shard import Item, Move, Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -149,11 +149,11 @@ class Bookkeeper:
             ]
             if not moves:
                 continue
+            fresh, reused = self._own_ids(shard, [one.made for one in items if one.offset >= at[one.tp]])
             with shard.writing() as batch:
                 batch.advance(moves)
-                fresh = [one.made for one in items if one.offset >= at[one.tp]]
                 booked = batch.post(fresh, self._time_ms - LATENESS_MS)
-                refused = [(one.record, one.error) for one in booked.refused]
+                refused = [(one.record, one.error) for one in (*reused, *booked.refused)]
                 if shard is self._shards[0]:  # what makes no posting is nobody's: the first one counts it
                     refused += [one.made for one in bad if one.offset >= at[one.tp]]
                 if refused:
@@ -161,6 +161,24 @@ class Bookkeeper:
             for tp, records in found.items():
                 at[tp] = max(at[tp], records[-1].offset + 1)
             self.tally.add(booked, [error for _, error in refused])
+
+    def _own_ids(self, shard: Shard, items: list[Item]) -> tuple[list[Item], list[Refused]]:
+        """Items whose ids no other shard has used: of one database its index sees to that, of several nobody else does."""
+        names = {item.posting.id for item in items}
+        theirs = {name for other in self._shards if other is not shard for name in other.known(names)}
+        if not theirs:
+            return items, []
+        reused = [
+            Refused(
+                item.record,
+                LedgerError(
+                    "id_reused", f"{item.posting.id} was posted before for somebody else; a new event needs a new id"
+                ),
+            )
+            for item in items
+            if item.posting.id in theirs
+        ]
+        return [item for item in items if item.posting.id not in theirs], reused
 
     def _sorted(
         self, found: Mapping[TopicPartition, Sequence[Record]]

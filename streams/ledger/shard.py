@@ -120,6 +120,17 @@ class Shard:
         )
         return {Place(*row[:4]): row[4] for row in rows}
 
+    def known(self, names: Collection[str]) -> set[str]:
+        """Which of these ids have postings here, or wait."""
+        if not names:
+            return set()
+        rows = self.connection.execute(
+            "SELECT id FROM ledger.postings_v1 WHERE id = ANY(%(ids)s) "
+            "UNION SELECT id FROM ledger.waiting_v1 WHERE id = ANY(%(ids)s)",
+            {"ids": sorted(names)},
+        )
+        return {name for (name,) in rows}
+
     def time_ms(self) -> int:
         """The event time that the books have come to (epoch, ms); 0: nothing is booked."""
         ((found,),) = self.connection.execute("SELECT coalesce(max(time_ms), 0) FROM ledger.positions_v1").fetchall()

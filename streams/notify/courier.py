@@ -60,7 +60,11 @@ class Answer(NamedTuple):
 
 def new_session() -> aiohttp.ClientSession:
     """The HTTP client: no cookies, no redirects followed, proxies not taken from the environment."""
-    return aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=aiohttp.TCPConnector(limit=0))
+    return aiohttp.ClientSession(
+        cookie_jar=aiohttp.DummyCookieJar(),
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),  # each target has its own, for all of an attempt
+    )
 
 
 async def post(session: aiohttp.ClientSession, target: Target, deliveries: Sequence[Delivery], now_ms: int) -> Answer:
@@ -160,10 +164,10 @@ class Courier:
         self._machine.touched()
         if answer.arrived:
             queue.delivered(deliveries)
-            self._stats.answers[f"{name}.delivered"] += len(deliveries)
+            self._stats.deliveries[name, "delivered"] += len(deliveries)
         elif answer.refused:
             self._machine.bury(name, queue.refused(deliveries, answer.reason))
         else:
             queue.failed(deliveries, self._clock_ms(), answer.reason, answer.retry_after_ms)
-            self._stats.answers[f"{name}.failed"] += len(deliveries)
+            self._stats.deliveries[name, "failed"] += len(deliveries)
             _log.warning("notify.failed", target=name, deliveries=len(deliveries), reason=answer.reason)

@@ -126,7 +126,7 @@ class NotifyMachine:
         for one in dead:
             self._said.append(undelivered(target, one))
             self._stats.dead_letters += 1
-            self._stats.answers[f"{target}.given_up"] += 1
+            self._stats.deliveries[target, "given_up"] += 1
             _log.warning("notify.given_up", target=target, alert=one.delivery.alert, reason=one.reason)
 
     def touched(self) -> None:

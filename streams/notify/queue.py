@@ -82,7 +82,7 @@ class Queue:
         self._bytes = 0
         self._under_way: set[tuple[str, str]] = set()
         self._failures = 0  # in a row
-        self._pause_until_ms = 0
+        self._pause_until_ms = self._asked_until_ms = 0
 
     def add(self, delivery: Delivery) -> list[Dead]:
         """Take one more; what gives way to it."""
@@ -106,7 +106,7 @@ class Queue:
 
     def due(self, now_ms: int, most: int) -> list[Delivery]:
         """What to try now; it is under way until one of the methods below is called for it."""
-        if now_ms < self._pause_until_ms:
+        if now_ms < max(self._pause_until_ms, self._asked_until_ms):
             return []
         if self._failures:
             most = min(most, 1 - len(self._under_way))
@@ -141,7 +141,8 @@ class Queue:
         """
         if now_ms >= self._pause_until_ms:  # of several that were under way together the first counts
             self._failures += 1
-        self._pause_until_ms = now_ms + max(self._wait_ms(self._failures), retry_after_ms or 0)
+        self._pause_until_ms = now_ms + self._wait_ms(self._failures)
+        self._asked_until_ms = max(self._asked_until_ms, now_ms + (retry_after_ms or 0))
         for one in deliveries:
             one.attempts += 1
             one.reason = reason

@@ -62,7 +62,7 @@ class _Entry(BaseModel):
     rules: list[str] = ["*"]
     timeout_s: Annotated[float, Field(gt=0, le=300)] = 10.0
     give_up_after_s: Annotated[float, Field(gt=0, le=30 * 86_400)] = 86_400.0
-    queue: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    queue: Annotated[int, Field(ge=1, le=20_000)] = 2_000
     firing_for_s: Annotated[float, Field(ge=60)] = 86_400.0
     page: str | None = None
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from m1cep import Lookups, Rule, Stream
-    from streams.rules.record import RuleRecord, RuleVersion
+    from streams.rules.record import Entry, RuleRecord
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Book:
             return replace(found, mode="quarantined", reason=reason)
         return replace(found, rule=rule, version=rule.version)
 
-    def _compiled(self, entry: RuleVersion) -> tuple[Rule | None, str]:
+    def _compiled(self, entry: Entry) -> tuple[Rule | None, str]:
         """The rule, or why there is none."""
         base = self._base.get(entry.rule)
         if entry.text is None:

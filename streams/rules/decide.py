@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from streams.errors import ShellError, UsageError
 from streams.rules.book import not_read, topics_of
-from streams.rules.record import RuleVersion, following, is_newer, our_version
+from streams.rules.record import Entry, following, is_newer, our_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -128,7 +128,7 @@ def approved(rule_id: str, previous: RuleRecord | None, who: Who, version: str |
             f"{who.by} has proposed version {previous.version} of rule {rule_id}: another person must approve it"
         )
     mode = previous.proposed_mode or "active"
-    entry = RuleVersion(
+    entry = Entry(
         rule=rule_id,
         version=previous.version,
         text=previous.text,
@@ -142,8 +142,8 @@ def approved(rule_id: str, previous: RuleRecord | None, who: Who, version: str |
     return following(previous, entry)
 
 
-def _entry(rule_id: str, version: str, text: str | None, mode: Any, who: Who, proposed: Any = None) -> RuleVersion:
-    return RuleVersion(
+def _entry(rule_id: str, version: str, text: str | None, mode: Any, who: Who, proposed: Any = None) -> Entry:
+    return Entry(
         rule=rule_id,
         version=version,
         text=text,

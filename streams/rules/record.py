@@ -19,7 +19,7 @@ _MAX_BYTES = 900_000  # Kafka takes a megabyte by default
 Mode = Literal["active", "shadow", "disabled", "proposed"]
 
 
-class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody has decided about a rule.
 
     Attributes:
@@ -46,13 +46,13 @@ class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
     proposed_mode: Literal["active", "shadow"] | None = None
 
 
-class RuleRecord(RuleVersion, frozen=True, kw_only=True):
+class RuleRecord(Entry, frozen=True, kw_only=True):
     """An entry, and those before it, newest first."""
 
-    before: tuple[RuleVersion, ...] = ()
+    before: tuple[Entry, ...] = ()
 
     @property
-    def in_force(self) -> RuleVersion | None:
+    def in_force(self) -> Entry | None:
         """What holds now: a proposal changes nothing."""
         return next((one for one in (self, *self.before) if one.mode != "proposed"), None)
 
@@ -92,12 +92,12 @@ def parse(key: bytes | None, value: bytes) -> RuleRecord:
     return record
 
 
-def following(previous: RuleRecord | None, entry: RuleVersion) -> RuleRecord:
+def following(previous: RuleRecord | None, entry: Entry) -> RuleRecord:
     """The record of a new entry, which remembers those before it; among them always the one in force.
 
     Its time is later than that of the one before, whatever the clocks of two machines say.
     """
-    before: tuple[RuleVersion, ...] = ()
+    before: tuple[Entry, ...] = ()
     if previous is not None:
         entry = msgspec.structs.replace(entry, time_ms=max(entry.time_ms, previous.time_ms + 1))
         whole = (plain(previous), *previous.before)
@@ -108,9 +108,9 @@ def following(previous: RuleRecord | None, entry: RuleVersion) -> RuleRecord:
     return RuleRecord(**msgspec.structs.asdict(entry), before=before)
 
 
-def plain(entry: RuleVersion) -> RuleVersion:
+def plain(entry: Entry) -> Entry:
     """The entry without those before it."""
-    return RuleVersion(**{name: getattr(entry, name) for name in RuleVersion.__struct_fields__})
+    return Entry(**{name: getattr(entry, name) for name in Entry.__struct_fields__})
 
 
 @lru_cache(1)

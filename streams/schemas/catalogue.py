@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from m1cep.alert_states import AlertState
 from m1cep.grid import wire
 from m1cep.grid.machine import GridSpec
 from m1cep.model.alert import Alert
@@ -15,12 +16,12 @@ from streams.rules.record import RuleRecord
 from streams.schemas.events import column_notes, event_schema
 from streams.schemas.records import (
     Action,
-    AlertState,
     DeadLetter,
     GridStatus,
     LateEvent,
     Lift,
     Severity,
+    Undelivered,
     WorkerStatus,
 )
 from streams.schemas.structs import refer, schemas_of, tagged
@@ -123,23 +124,23 @@ def _channel(
 
 
 def _of_rules() -> list[Channel]:
-    alerts = _channel(codec.ALERTS, _BOTH, "What rules found. An alert may come twice: its id says so.", [
-        (Alert, "m1cep.alert.v1"),
-    ])  # fmt: skip
-    shadow = _channel(codec.SHADOW, _WRITTEN, "Alerts of rules that are tried out: nobody acts on them.", [
-        (Alert, "m1cep.alert.v1"),
-    ])  # fmt: skip
-    for channel in (alerts, shadow):
-        channel.definitions["Alert"]["properties"]["severity"]["enum"] = list(get_args(Severity))
+    alert = [(Alert, "m1cep.alert.v1")]
+    alerts = [
+        _channel(codec.ALERTS, _BOTH, "What rules found. An alert may come twice: its id says so.", alert),
+        _channel(codec.SHADOW, _WRITTEN, "What rules found that are only tried out: nobody acts on it.", alert),
+    ]
+    for one in alerts:
+        one.definitions["Alert"]["properties"]["severity"]["enum"] = list(get_args(Severity))
     return [
-        alerts,
+        *alerts,
+        _channel(codec.ALERT_STATES, _BOTH, "Where people stand with alerts; one without a record is open.", [
+            (AlertState, "m1cep.alert-state.v1"),
+        ], tombstones=True),
         _channel(codec.ACTIONS, _BOTH, "What alerts ask others to do, and people who take that back.", [
             (Action, "m1cep.action.v1"), (Lift, "m1cep.action.v1"),
         ]),
-        shadow,
-        _channel(codec.ALERT_STATES, _BOTH, "Where alerts stand.", [(AlertState, "m1cep.alert-state.v1")]),
         _channel(codec.DEAD_LETTERS, _WRITTEN, "Records that could not be read or carried out.", [
-            (DeadLetter, "m1cep.dead-letter.v1"),
+            (DeadLetter, "m1cep.dead-letter.v1"), (Undelivered, "m1cep.dead-letter.v1"),
         ]),
         _channel(codec.LATE, _WRITTEN, "Events that came too late to be judged.", [(LateEvent, "m1cep.late.v1")]),
         _channel("m1cep.rules.v1", _BOTH, "Rules that were deployed.", [(RuleRecord, "m1cep.rule.v1")], tombstones=True),

@@ -82,6 +82,22 @@ class DeadLetter(msgspec.Struct):
     note: str | None
 
 
+class Undelivered(DeadLetter):
+    """An alert, or its end, that a target of the agent notify would not take; `m1cep notify` sends it again.
+
+    Attributes:
+        target: its name.
+        alert: id of the alert.
+        what: alert or resolved.
+        event_time_ms: of the alert, in epoch milliseconds.
+    """
+
+    target: str
+    alert: str
+    what: Literal["alert", "resolved"]
+    event_time_ms: int
+
+
 class LateEvent(msgspec.Struct):
     """An event that came after the watermark had passed it.
 
@@ -116,6 +132,20 @@ class LateEvent(msgspec.Struct):
     note: str | None
 
 
+class GridOpenOrder(msgspec.Struct):
+    """An order of a grid that may be at the venue.
+
+    Attributes:
+        ticks: its price; lots: its quantity; filled: lots that are.
+    """
+
+    id: str
+    side: str
+    ticks: int
+    lots: int
+    filled: int
+
+
 class GridStatus(msgspec.Struct):
     """How a grid stands; the newest record of a grid counts.
 
@@ -140,6 +170,9 @@ class GridStatus(msgspec.Struct):
         unexplained: equity change less profit and floating: 0, or something is wrong.
         time_ms: its clock.
         requests: ids of the newest requests that it has carried out.
+        start_ticks: price at which its books begin; 0 before the first generation.
+        levels: of the present generation, in ticks.
+        open_orders: that may be at the venue.
         spec: what it was told to be.
     """
 
@@ -167,26 +200,9 @@ class GridStatus(msgspec.Struct):
     time_ms: int
     requests: list[str]
     spec: GridSpec
-
-
-class AlertState(msgspec.Struct):
-    """Where an alert stands. An alert without a record is open; the newest record counts.
-
-    Attributes:
-        alert: its id.
-        rule: id of the rule.
-        key: of the alert.
-        by: who said so.
-        time_ms: when, in epoch milliseconds.
-    """
-
-    alert: str
-    rule: str
-    key: dict[str, Any]
-    state: Literal["open", "acknowledged", "closed"]
-    by: str
-    time_ms: int
-    note: str
+    start_ticks: int = 0
+    levels: list[int] = []
+    open_orders: list[GridOpenOrder] = []
 
 
 class RuleFigures(msgspec.Struct):

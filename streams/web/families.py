@@ -79,6 +79,10 @@ def _late(stats: AgentStats) -> Samples:
     return [((topic, reason), count) for (topic, reason), count in stats.late.items()]
 
 
+def _deliveries(stats: AgentStats) -> Samples:
+    return [(label, count) for label, count in stats.deliveries.items()]
+
+
 def _modes(stats: AgentStats) -> Samples:
     return [((rule.id, rule.version, rule.severity, rule.mode), 1.0) for rule in stats.rules.values()]
 
@@ -131,6 +135,10 @@ FAMILIES = (
     Family("m1cep_snapshot_copy_seconds", "counter", "Time in which no event was processed because state was copied.", (),
            _one(lambda s: s.snapshot_busy_s)),
     Family("m1cep_pretrade_answers", "counter", "Answers of the pre-trade check.", ("outcome",), _by(lambda s: s.answers)),
+    Family("m1cep_notify_deliveries", "counter", "Alerts for targets: delivered, failed (attempts), given_up.",
+           ("target", "outcome"), _deliveries),
+    Family("m1cep_notify_waiting", "gauge", "Alerts that the target has not taken yet.", ("target",),
+           _by(lambda s: s.undelivered)),
     Family("m1cep_ledger_postings", "counter", "Records for the books: posted, seen, waiting, expired, refused.", ("result",),
            _by(lambda s: s.postings)),
     Family("m1cep_grid_state", "gauge", "1 for the state that the grid is in.", ("grid", "state"), _grid_states),

@@ -23,6 +23,12 @@ from streams.web.server import WebServer
 ALERTS = yaml.safe_load((DOCKER / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
 CONFIG = yaml.safe_load((DOCKER / "prometheus" / "prometheus.yml").read_text())
 DASHBOARDS = sorted((DOCKER / "grafana" / "dashboards").glob("*.json"))
+WRAPPERS = (
+    promql_parser.AggregateExpr,
+    promql_parser.ParenExpr,
+    promql_parser.UnaryExpr,
+    promql_parser.SubqueryExpr,
+)
 #: What Prometheus adds by itself, and by prometheus.yml.
 ADDED = {"job", "instance", "worker"}
 
@@ -84,9 +90,7 @@ def selectors(node):
     elif isinstance(node, promql_parser.Call):
         for argument in node.args:
             yield from selectors(argument)
-    elif isinstance(node, (promql_parser.AggregateExpr, promql_parser.ParenExpr, promql_parser.UnaryExpr)):
-        yield from selectors(node.expr)
-    elif isinstance(node, promql_parser.SubqueryExpr):
+    elif isinstance(node, WRAPPERS):
         yield from selectors(node.expr)
 
 

@@ -22,7 +22,7 @@ class ComposedKafka(KafkaServer):
         super().__init__(folder)
         self.listeners = {"PLAINTEXT": self.ports["9095"], "CONTROLLER": self.ports["9093"]}
 
-    def _properties(self, certificates, more):
+    def _properties(self, *_):
         text = (DOCKER / "kafka" / self.file).read_text()
         text = text.replace("/run/secrets/kafka_pem", str(self.secrets / "kafka.pem"))
         text = text.replace("/run/secrets/ca", str(self.secrets / "ca.pem"))

@@ -14,7 +14,7 @@ from streams.agents.ruler import Ruler
 from streams.cache.content import Content, Pinned
 from streams.cache.library import Still
 from streams.rules.book import Book
-from streams.rules.record import RuleVersion, following, our_version
+from streams.rules.record import Entry, following, our_version
 from streams.transport import Batch
 
 STABLE = {
@@ -78,7 +78,7 @@ class Worker:
 
     def decide(self, name, mode, text):
         previous = self.records.get(name)
-        entry = RuleVersion(
+        entry = Entry(
             rule=name, version=str(hash(text)), text=text, mode=mode, by="me", time_ms=1, made_with=our_version()
         )
         self.records[name] = following(previous, entry)

@@ -202,6 +202,7 @@ class TestCopies:
         with Copies(cache.url, self.WANTED, base).start() as copies:
             assert set(copies.versions()) == {"list bad", "list other"}
             assert (copies.members("bad"), copies.members("other")) == ({"a"}, {"y"})
+            assert (copies.hits, copies.misses) == (1, len(self.WANTED) - 1)
 
     def test_go_on_as_known_last_without_the_cache_and_are_current_after_it_is_back(self, tmp_path):
         server = EmbeddedCache(tmp_path / "cache").start()

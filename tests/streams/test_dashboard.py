@@ -1,4 +1,4 @@
-"""The dashboard on a real broker: from an order to a browser, its events, a state that a person sets, a dashboard that was away."""
+"""The dashboard on a real broker: from an order to a browser, its events, its state, a dashboard that was away."""
 
 import json
 import urllib.request

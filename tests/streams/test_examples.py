@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from schemaworld import check
 from streams_harness import ALERTS, BIG, DEAD, ORDERS
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -56,3 +57,9 @@ def test_orders_lead_to_an_alert_that_is_told_once_and_a_bad_one_to_a_dead_lette
     letter = json.loads(kafka.read(DEAD)[0].value)
     assert f"{ORDERS}[{letter['partition']}]@{letter['offset']} " in text
     assert "many" in text
+    for topic in (ORDERS, ALERTS, DEAD, "m1cep.status.v1"):
+        values = [record.value for record in kafka.read(topic) if record.value is not None]
+        assert values
+        for value in values:
+            if b"many" not in value or topic != ORDERS:
+                check(topic, value)

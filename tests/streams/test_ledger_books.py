@@ -456,8 +456,7 @@ def test_a_crash_between_two_shards_books_each_event_once(postgres, topic, keepe
         raise psycopg.OperationalError("connection refused")
 
     one.books.open()
-    one.shards[1].disconnect()
-    one.shards[1]._connect = refuses
+    one.shards[1].writing = refuses
     with pytest.raises(ServerError):
         one.books.book(topic.after(dict.fromkeys(topic.logs, 0)))
     first = reports.counts(database.readers[:1])["postings"]
@@ -465,6 +464,26 @@ def test_a_crash_between_two_shards_books_each_event_once(postgres, topic, keepe
     keeper(database=database).run()
     assert reports.counts(database.readers[:1])["postings"] == first
     assert postings(database) == 30
+    assert balanced(database)
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_id_that_was_used_on_another_shard_is_refused(postgres, topic, keeper, at_once):
+    database = Database(postgres, shards=2)
+    here, there = (next(name for name in clients(30) if shard_of(name, 2) == shard) for shard in (0, 1))
+    topic.add(FILLS, fill(1, account=there))
+    one = keeper(database=database)
+    if not at_once:
+        one.run()
+    topic.add(FILLS, fill(1, account=here), fill(2, account=here))
+    topic.add(ACCOUNTS, account_event(7, "withdrawal", account="carol"), account_event(7, "deposit", account=there))
+    one.run()
+    again = keeper(database=database).run()  # repetitions of what is booked are none
+    topic.add(FILLS, fill(1, account=there if not at_once else here), partition=1)
+    again.run()
+    assert one.reasons() == ["id_reused", "id_reused"]
+    assert again.letters == []
+    assert postings(database) == 2
     assert balanced(database)
 
 

@@ -68,6 +68,15 @@ class PageServer:
             self._do(hang_up())
         self._runner = None
 
+    def tell(self, name, document):
+        """Send a document to every page, as the dashboard does when one changed."""
+
+        def send():
+            for queue in self.server.streams:
+                queue.put_nowait((name, document))
+
+        self._loop.call_soon_threadsafe(send)
+
     def alert(self, **changes):
         """A new alert, the newest; gives its id."""
         self._number += 1

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -25,9 +26,9 @@ DEMO_S = 150
 PATIENCE_S = 240
 #: Picture, place, what must be drawn before it is taken, colours.
 PICTURES = (
+    ("grid", "#/grid", ".chart.price canvas", "dark"),
     ("alerts", "#/alerts/{alert}", ".timeline .dot", "dark"),
     ("overview", "#/overview", ".kpi", "dark"),
-    ("grid", "#/grid", ".chart.price canvas", "dark"),
     ("custody", "#/custody/{request}", ".answer", "light"),
     ("rules", "#/rules/{rule}", ".sql-keyword", "light"),
 )
@@ -43,13 +44,14 @@ def demo():
     """A demo of its own; gives where its dashboard is."""
     port = 18480
     command = [sys.executable, "-m", "streams.cli", "demo", "--seconds", str(DEMO_S), "--json"]
-    env = os.environ | {"M1CEP_WEB_PORT": str(port), "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        running.terminate()
-        running.wait(60)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
+        env = os.environ | {"M1CEP_WEB_PORT": str(port), "M1CEP_HOME": home, "PYTHONPATH": str(ROOT)}
+        running = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL)
+        try:
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            running.terminate()
+            running.wait(60)
 
 
 def choose(url):
@@ -63,10 +65,10 @@ def choose(url):
             requests = ask(url, "/api/custody").get("requests") or []
             stopped = [one["id"] for one in requests if one["status"] == "rejected"]
             grids = ask(url, "/api/grids").get("grids") or []
-            if alerts and len(stopped) > 1 and grids and len(grids[0]["fills"]) > 2:
-                return {"alert": alerts[0]["alert"]["id"], "rule": alerts[0]["alert"]["rule"], "request": stopped[0]}
-        except OSError:
-            pass
+            if alerts and len(stopped) > 1 and grids and len(grids[0]["fills"]) > 2 and len(grids[0]["orders"]) > 4:
+                return {"alert": alerts[0]["alert"]["id"], "rule": "layering", "request": stopped[0]}
+        except (OSError, ValueError):
+            pass  # it is still starting
         time.sleep(2)
     sys.exit("the demo showed no alert, request and fills in time")
 

@@ -6,6 +6,7 @@ import pytest
 
 from web.browser import chromium, why_not
 from web.pageserver import PageServer
+from web.sample_server import sample
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -113,6 +114,16 @@ def test_a_server_that_went_away_and_came_back_leaves_no_gap_and_no_double(serve
     assert page.inner_text("#connection") == "Live"
 
 
+def test_what_comes_before_the_first_alert_was_heard_is_not_missed_either(server, look):
+    page = live(look(f"{server.url}/#/overview", expected=["ERR_", "Failed to load"]))
+    page.click("nav a:text('Alerts')")
+    page.wait_for_selector(ROWS)
+    server.go()
+    missed = server.alert()
+    server.come()
+    page.wait_for_selector(f"[data-key='{missed}']")
+
+
 def test_a_position_that_the_server_forgot_reads_everything_anew(server, look):
     page = live(look(server.url, expected=["ERR_", "Failed to load"]))
     server.go()
@@ -162,6 +173,15 @@ def test_filters_are_kept_in_the_address_and_hold_for_new_alerts(server, look):
     shows(page, "document.querySelectorAll('.list .row').length > 20")
 
 
+def test_a_link_to_an_alert_far_down_shows_it_and_its_place_in_the_list(server, look):
+    oldest = server.server.alerts[-1]["alert"]["id"]
+    page = live(look(f"{server.url}/#/alerts/{oldest}", height=400))
+    page.wait_for_selector(".detail .timeline")
+    assert page.locator(f"[data-key='{oldest}']").get_attribute("aria-selected") == "true"
+    page.wait_for_selector(f"[data-key='{oldest}']")
+    shows(page, "document.querySelector('.list').scrollTop > 100")
+
+
 def test_text_that_is_nowhere_says_what_to_do(server, look):
     page = live(look(server.url))
     page.keyboard.press("/")
@@ -201,6 +221,54 @@ def test_an_alert_leaves_the_list_of_open_ones_when_it_is_closed_and_the_next_is
     page.wait_for_selector(f"[data-key='{gone}'].is-closed")
     page.keyboard.press("Escape")
     page.wait_for_selector(f"[data-key='{gone}']", state="detached")
+
+
+def test_a_rule_in_quarantine_comes_first_with_its_reason_and_its_versions_are_compared(server, look):
+    page = live(look(f"{server.url}/#/rules"))
+    page.wait_for_selector(ROWS)
+    rules = sample("rules")["rules"]
+    bad = next(one for one in rules if one["id"] == "spoofing")
+    before = {
+        "version": "1.0",
+        "by": "ann",
+        "time_ms": 1777689660621,
+        "mode": "active",
+        "text": bad["sql"].replace("WITHIN", "SOON"),
+    }
+    bad |= {"mode": "quarantined", "reason": "division by <zero> in line 7", "before": [before]}
+    next(one for one in rules if one["id"] == "dusting")["mode"] = "shadow"
+    server.tell("rules", {"rules": rules})
+    page.wait_for_selector("[data-key=spoofing] .chip:text('quarantined')")
+    assert ids(page)[0] == "spoofing"
+    assert "division by <zero>" in page.inner_text("[data-key=spoofing]")
+    assert page.locator("[data-key=dusting] .chip:text('shadow')").bounding_box()["width"] > 30
+    page.click("[data-key=spoofing]")
+    page.click(".versions button")
+    changed = page.eval_on_selector_all(
+        ".diff .line:not(.same)", "lines => lines.map(line => [line.className, line.textContent.trim()])"
+    )
+    assert {kind for kind, _ in changed} == {"line added", "line removed"}
+    assert any("SOON" in text for _, text in changed)
+
+
+def test_a_signer_that_waits_and_a_reason_that_names_an_alert_are_seen(server, look):
+    page = live(look(f"{server.url}/#/custody"))
+    page.wait_for_selector(ROWS)
+    document = sample("custody")
+    one = document["requests"][0]
+    alert = server.server.alerts[0]["alert"]["id"]
+    one |= {"status": "approving", "reason": "", "reasons": []}
+    one["answers"][0] |= {"answer": None, "word": "wait", "reasons": ["needs 1 of officers"]}
+    one["answers"][1] |= {"answer": "approve", "word": "accept", "reasons": []}
+    one["answers"][2] |= {"reasons": [f"account x is under freeze_account because of alert {alert}"]}
+    server.tell("custody", document)
+    page.wait_for_selector(f"[data-key='{one['id']}'] .chip:text('approving')")
+    page.click(f"[data-key='{one['id']}']")
+    assert page.locator(".answer .chip:text('waits')").bounding_box()["width"] > 30
+    assert page.get_attribute(".detail .progress", "aria-label") == "1 of 2 needed, 1 refused"
+    page.click(".answer a")
+    page.wait_for_selector(".detail .timeline")
+    assert alert in page.url
 
 
 def test_thousands_of_alerts_do_not_fill_the_page_nor_move_what_is_read(server, look):
@@ -253,6 +321,14 @@ def test_versions_of_a_rule_are_compared_line_by_line(server, look):
     page = look(server.url)
     said = page.evaluate("import('/static/js/sql.js').then(({ lineDiff }) => lineDiff('a\\nb\\nc', 'a\\nx\\nc\\nd'))")
     assert said == [["same", "a"], ["removed", "b"], ["added", "x"], ["same", "c"], ["added", "d"]]
+
+
+def test_a_curve_begins_anew_where_its_clock_went_back(server, look):
+    page = look(server.url)
+    said = page.evaluate(
+        "import('/static/js/views/grid.js').then(m => m.sinceRestart([[90, 95, 10, 11], [1, 2, 3, 4]]))"
+    )
+    assert said == [[10, 11], [3, 4]]
 
 
 def test_a_stream_of_events_is_read_whatever_the_cuts(server, look):

@@ -17,6 +17,8 @@ from m1cep.custody.request import Digest, Name  # noqa: TC001
 from m1cep.errors import CustodyError
 
 MAX_BYTES = 65_536
+#: Of a person's letter that goes along, in characters; as JSON in JSON each may become two.
+MOST_LETTER = 24_576
 
 Attempt: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**53 - 1)]
 Epoch: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31)]
@@ -56,7 +58,7 @@ class AskReserve(_Message, frozen=True):
 
     epoch: Epoch
     signers: tuple[SignerId, ...]
-    letter: Annotated[str, msgspec.Meta(max_length=8_192)]
+    letter: Annotated[str, msgspec.Meta(max_length=MOST_LETTER)]
 
 
 class HeadCommitment(_Message, frozen=True):

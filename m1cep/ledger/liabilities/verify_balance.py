@@ -22,7 +22,8 @@ Its commitment       H(commitment tag, salt of the piece, account)
 Salt of a piece      HMAC(your salt, asset, number of the piece)
 A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
 
-H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement.
+H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement. Those
+of vaults on EVM chains are FROST's on secp256k1 (RFC 9591): ask the contract at the address for its key (KEY_X, KEY_ODD).
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ AMOUNT_BYTES = 12  # of a piece
 SUM_BYTES = 16  # of a node: 2^32 pieces of the largest amount
 LEAF_FILE_BYTES = AMOUNT_BYTES + 32
 MOST_LEVELS = 32
+SIZES = {"ed25519": (32, 64), "bip340": (32, 64), "secp256k1": (33, 65)}  # bytes of a public key, of a signature
 
 
 class Untrue(Exception):  # noqa: N818 - what it says is not an error of the program: the proof does not hold
@@ -111,15 +113,7 @@ def check_signed(signed: Json, key: str | None) -> Object:
     """The statement, when it is well formed and signed, by ``key`` where one is given (hexadecimal)."""
     statement: Object = member(signed, "statement", dict)
     signature = member(signed, "signature", dict)
-    if member(statement, "format", str) != FORMAT:
-        raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
-    whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
-    for asset, facts in member(statement, "assets", dict).items():
-        number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
-        hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
-        leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
-        if leaves == 0 or leaves & (leaves - 1):
-            raise Untrue(f"expected a power of two of leaves of {asset}, got {leaves}")
+    check_statement(statement)
     public_key = hexadecimal(member(signature, "public_key", str), 32, "public key")
     if key is not None and hexadecimal(key, 32, "--key") != public_key:
         raise Untrue(f"the statement is signed by {public_key.hex()}, expected {key}")
@@ -131,6 +125,19 @@ def check_signed(signed: Json, key: str | None) -> Object:
         "the statement",
     )
     return statement
+
+
+def check_statement(statement: Object) -> None:
+    """Whether it is well formed."""
+    if member(statement, "format", str) != FORMAT:
+        raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
+    whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
+    for asset, facts in member(statement, "assets", dict).items():
+        number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
+        hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
+        leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
+        if leaves == 0 or leaves & (leaves - 1):
+            raise Untrue(f"expected a power of two of leaves of {asset}, got {leaves}")
 
 
 def check_proof(proof: Json, user: str, key: str | None) -> tuple[Object, dict[str, int]]:
@@ -224,11 +231,12 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
             raise Untrue(f"the address {address} is counted twice")
         seen.add((chain, asset, address))
         scheme = member(place, "scheme", str)
-        public_key = hexadecimal(member(place, "public_key", str), 32, "public key")
+        key_size, signature_size = SIZES.get(scheme, (32, 64))
+        public_key = hexadecimal(member(place, "public_key", str), key_size, "public key")
         if address_of(chain, public_key) not in (address, None):
             raise Untrue(f"{address} is not the address of the key {public_key.hex()} on {chain}")
         challenge = challenge_digest(digest, statement["epoch_ms"], chain, asset, address)
-        value = hexadecimal(member(place, "signature", str), 64, "signature")
+        value = hexadecimal(member(place, "signature", str), signature_size, "signature")
         check_signature(scheme, public_key, challenge, value, f"the challenge of {address}")
         found[asset] = found.get(asset, 0) + number(member(place, "units", str), SUM_BYTES, f"units at {address}")
     return found
@@ -236,10 +244,10 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
 
 def check_signature(scheme: str, public_key: bytes, message: bytes, signature: bytes, what: str) -> None:
     """Whether the signature is the key's, of the message."""
-    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify}.get(scheme)
+    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify, "secp256k1": secp256k1_verify}.get(scheme)
     if verify is None:
-        raise Untrue(f"expected a signature of the scheme ed25519 or bip340, got {scheme!r:.40}")
-    if not verify(public_key, message, signature):
+        raise Untrue(f"expected a signature of the scheme ed25519, bip340 or secp256k1, got {scheme!r:.40}")
+    if (len(public_key), len(signature)) != SIZES[scheme] or not verify(public_key, message, signature):
         raise Untrue(f"{what} is not signed by {public_key.hex()}")
 
 
@@ -373,6 +381,33 @@ def bip340_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
         return False
     inverse = pow(z, -1, K1_P)
     return x * inverse**2 % K1_P == r and y * inverse**3 % K1_P % 2 == 0
+
+
+def secp256k1_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """FROST(secp256k1, SHA-256), RFC 9591, 6.5: whether R = z*G - c*P."""
+    point = k1_point(int.from_bytes(public_key[1:], "big"))
+    z = int.from_bytes(signature[33:], "big")
+    if point is None or public_key[0] not in (2, 3) or z >= K1_N:
+        return False
+    if point[1] % 2 != public_key[0] % 2:
+        point = point[0], K1_P - point[1], 1
+    c = int.from_bytes(expanded(signature[:33] + public_key + message, b"FROST-secp256k1-SHA256-v1chal"), "big")
+    x, y, z_ = k1_two_products(z, K1_G, K1_N - c % K1_N, point)
+    if z_ == 0:
+        return False
+    inverse = pow(z_, -1, K1_P)
+    x, y = x * inverse**2 % K1_P, y * inverse**3 % K1_P
+    return bytes([2 + y % 2]) + x.to_bytes(32, "big") == signature[:33]
+
+
+def expanded(message: bytes, tag: bytes) -> bytes:
+    """48 bytes of expand_message_xmd with SHA-256, RFC 9380, 5.3.1."""
+    tag += bytes([len(tag)])
+    first = sha256(bytes(64) + message + (48).to_bytes(2, "big") + b"\0" + tag).digest()
+    one = sha256(first + b"\1" + tag).digest()
+    mixed = (int.from_bytes(first, "big") ^ int.from_bytes(one, "big")).to_bytes(32, "big")
+    two = sha256(mixed + b"\2" + tag).digest()
+    return (one + two)[:48]
 
 
 def k1_point(x: int) -> K1Point | None:

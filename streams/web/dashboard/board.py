@@ -12,7 +12,9 @@ import structlog
 from m1cep.alert_states import AlertStates
 from m1cep.errors import AlertStateError
 from streams.codec import ALERT_STATES, ALERTS, STATUS
+from streams.errors import ShellError
 from streams.grid.log import GRID_LOG, GRIDS
+from streams.rules.record import RULES
 from streams.web.dashboard.alerts import MOST_ALERTS, AlertStore
 from streams.web.dashboard.documents import Documents
 from streams.web.dashboard.feed import Source
@@ -20,7 +22,7 @@ from streams.web.dashboard.grids import Grids
 from streams.web.dashboard.hub import Hub
 from streams.web.dashboard.overview import Overview
 from streams.web.dashboard.reserves import Reserves
-from streams.web.dashboard.rules import RULES_TOPIC, Rules
+from streams.web.dashboard.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -93,7 +95,7 @@ class Board:
             Source(ALERTS, self._alert, MOST_ALERTS),
             Source(ALERT_STATES, self._state, _TAIL),
             Source(STATUS, lambda r: self.overview.status(r.key, r.value, r.timestamp), _STATUS_TAIL),
-            Source(RULES_TOPIC, lambda r: self.rules.take(r.key, r.value), _TAIL),
+            Source(RULES, self._rule, _TAIL),
             Source(GRIDS, lambda r: self.grids.stands(r.key, r.value), _LOG_TAIL),
             Source(GRID_LOG, lambda r: self.grids.hears(r.key, r.value), _LOG_TAIL),
         ]
@@ -129,6 +131,12 @@ class Board:
             self.overview.alert(found.rule, found.received_ms)
             if self.ready:
                 self.hub.alerts((found,))
+
+    def _rule(self, record: Any) -> None:
+        try:
+            self.rules.take(record.key, record.value)
+        except ShellError as error:
+            _log.warning("rule.refused", offset=record.offset, reason=str(error)[:300])
 
     def _state(self, record: Any) -> None:
         try:

@@ -30,7 +30,6 @@ class Custody:
         self._view = View(roster)
         self._answered_ms: dict[tuple[str, int, str], int] = {}
         self._txids: dict[str, str] = {}
-        self.changed = True
 
     @property
     def reserves(self) -> list[Any]:
@@ -42,7 +41,6 @@ class Custody:
         if value is None:
             return
         self._view.take(value)
-        self.changed = True
         requests = self._view.requests
         for seen in requests.values():
             if seen.status and (found := _TXID.match(seen.status.reason)):

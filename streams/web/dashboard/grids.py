@@ -35,13 +35,12 @@ class Grids:
 
     def __init__(self) -> None:
         self._grids: dict[str, _Grid] = {}
-        self.changed = True
 
     def stands(self, key: bytes | None, value: bytes | None) -> None:
         """A record of m1cep.grids.v1."""
         name = (key or b"").decode(errors="replace")
         if value is None:
-            self.changed = self._grids.pop(name, None) is not None or self.changed
+            self._grids.pop(name, None)
             return
         status = _parsed(value)
         try:
@@ -51,7 +50,7 @@ class Grids:
         except (LookupError, TypeError, ValueError, ArithmeticError):
             return  # nothing that can be shown
         grid = self._named(name)
-        grid.status, self.changed = status, True
+        grid.status = status
         grid.equity.add(grid.market_ms or status["time_ms"], *money, hold)
 
     def hears(self, key: bytes | None, value: bytes | None) -> None:
@@ -76,7 +75,7 @@ class Grids:
             time_ms = int(event["time_ms"])
             grid.market_ms = max(grid.market_ms, time_ms)
             if time_ms >= grid.priced_ms + _PRICE_EVERY_MS:
-                grid.priced_ms, self.changed = time_ms, True
+                grid.priced_ms = time_ms
                 grid.price.add(time_ms, float(event["ticks"] * _step(grid.status, "tick")))
 
     def _fill(self, name: str, event: dict[str, Any]) -> None:
@@ -93,7 +92,6 @@ class Grids:
         }
         if all(fill["id"] != known["id"] for known in grid.fills):  # a venue may say it twice
             grid.fills.append(fill)
-            self.changed = True
 
     def plain(self) -> dict[str, Any]:
         """The document ``grids``."""

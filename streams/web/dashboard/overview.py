@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import Any
 
-import orjson
+import msgspec
 
 from streams.web.dashboard.columns import Columns
 
@@ -19,11 +19,63 @@ _MINUTE_MS = 60_000
 _FIGURES = ("events_per_s", "latency_p50_ms", "latency_p99_ms", "watermark_lag_ms", "consumer_lag")
 
 
+class _Latency(msgspec.Struct):
+    p50: float
+    p99: float
+    count: int = 1
+
+
+class _Agent(msgspec.Struct):
+    state: str | None = None
+    lag_total: int = 0
+    dead_letters: int = 0
+    late: int = 0
+
+
+class RuleStatus(msgspec.Struct):
+    """A rule as a worker tells it; counters since the worker's start."""
+
+    id: str
+    version: str | None = None
+    severity: str | None = None
+    mode: str = "active"
+    events: int | None = 0
+    matches: int | None = 0
+    alerts: int | None = 0
+    open: int | None = 0
+    busy_us: float | None = 0
+    reason: str | None = None
+
+
+class WorkerStatus(msgspec.Struct):
+    """A worker's record (docs/metrics.md), as far as it is shown.
+
+    Attributes:
+        heard_ms: time stamp of the record.
+    """
+
+    agents: dict[str, _Agent]
+    worker: str = ""
+    host: str | None = None
+    pid: int | None = None
+    started_ms: int | None = None
+    ready: bool = False
+    events_per_s: float = 0.0
+    rules: list[RuleStatus] = []
+    watermark_lag_ms: dict[str, float | None] | None = None
+    alert_latency_ms: _Latency | None = None
+    web: str | None = None
+    heard_ms: int = 0
+
+
+_parse = msgspec.json.Decoder(WorkerStatus).decode
+
+
 class Overview:
     """Figures of now and of the last quarter of an hour; alerts by rule of the last hour."""
 
     def __init__(self) -> None:
-        self.workers: dict[str, dict[str, Any]] = {}
+        self.workers: dict[str, WorkerStatus] = {}
         self._history = Columns("t_s", *_FIGURES, most=HISTORY_S)
         self._buckets: dict[int, Counter[str]] = {}
         self._recent: deque[int] = deque(maxlen=100_000)
@@ -41,13 +93,12 @@ class Overview:
             self.workers.pop(name, None)
             return
         try:
-            said = orjson.loads(value)
-        except orjson.JSONDecodeError:
-            return
-        if not isinstance(said, dict) or not isinstance(said.get("agents"), dict):
-            return
+            said = _parse(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return  # what does not fit could not be shown
         if name in self.workers or len(self.workers) < MOST_WORKERS:
-            self.workers[name] = {"worker": name, "host": None, "pid": None, **said, "heard_ms": time_ms}
+            said.worker, said.heard_ms = name, time_ms
+            self.workers[name] = said
 
     def alert(self, rule: str, received_ms: int) -> None:
         """An alert was raised."""
@@ -60,7 +111,7 @@ class Overview:
 
     def tick(self, now_ms: int) -> None:
         """A second has passed: note the figures, forget who is gone."""
-        for name in [n for n, w in self.workers.items() if now_ms - w["heard_ms"] > FORGOTTEN_MS]:
+        for name in [n for n, w in self.workers.items() if now_ms - w.heard_ms > FORGOTTEN_MS]:
             del self.workers[name]
         now = self._now(now_ms)
         self._history.add(now_ms // 1000, *(now[name] for name in _FIGURES))
@@ -81,24 +132,22 @@ class Overview:
         return sum(counts[rule] for bucket, counts in self._buckets.items() if bucket > first)
 
     def _now(self, now_ms: int) -> dict[str, Any]:
-        here = [one for one in self.workers.values() if now_ms - one["heard_ms"] <= SILENT_MS]
-        agents = [agent for one in here for agent in one["agents"].values()]
-        latencies = [one["alert_latency_ms"] for one in here if one.get("alert_latency_ms")]
-        weights = sum(one.get("count", 1) for one in latencies)
-        lags = [ms for one in here for ms in (one.get("watermark_lag_ms") or {}).values() if ms is not None]
-        judging = [one for one in here if "risk" in one["agents"]]  # others read the same events once more
+        here = [one for one in self.workers.values() if now_ms - one.heard_ms <= SILENT_MS]
+        judging = [one for one in here if "risk" in one.agents]  # others read the same events once more
+        agents = [agent for one in here for agent in one.agents.values()]
+        latencies = [one.alert_latency_ms for one in here if one.alert_latency_ms is not None]
+        weights = sum(one.count for one in latencies)
+        lags = [ms for one in here for ms in (one.watermark_lag_ms or {}).values() if ms is not None]
         return {
-            "events_per_s": round(sum(one.get("events_per_s", 0) for one in judging), 1),
+            "events_per_s": round(sum(one.events_per_s for one in judging), 1),
             "alerts_per_min": sum(1 for ms in self._recent if ms > now_ms - _MINUTE_MS),
             # Of several workers: the mean of the medians by the number of their alerts, and the worst of the worst.
-            "latency_p50_ms": round(sum(one["p50"] * one.get("count", 1) for one in latencies) / weights, 1)
-            if weights
-            else None,
-            "latency_p99_ms": max((one["p99"] for one in latencies), default=None),
+            "latency_p50_ms": round(sum(one.p50 * one.count for one in latencies) / weights, 1) if weights else None,
+            "latency_p99_ms": max((one.p99 for one in latencies), default=None),
             "watermark_lag_ms": max(lags, default=None),
-            "consumer_lag": sum(agent.get("lag_total", 0) for agent in agents),
-            "dead_letters": sum(agent.get("dead_letters", 0) for agent in agents),
-            "late": sum(agent.get("late", 0) for agent in agents),
+            "consumer_lag": sum(agent.lag_total for agent in agents),
+            "dead_letters": sum(agent.dead_letters for agent in agents),
+            "late": sum(agent.late for agent in agents),
         }
 
     def _by_rule(self, now_ms: int) -> dict[str, Any]:
@@ -113,18 +162,17 @@ class Overview:
         }
 
 
-def _worker(one: dict[str, Any], now_ms: int) -> dict[str, Any]:
-    agents = one["agents"]
+def _worker(one: WorkerStatus, now_ms: int) -> dict[str, Any]:
     return {
-        "worker": one["worker"],
-        "host": one["host"],
-        "pid": one["pid"],
-        "agents": sorted(agents),
-        "ready": bool(one.get("ready")),
-        "states": {name: agent.get("state") for name, agent in agents.items()},
-        "events_per_s": one.get("events_per_s", 0),
-        "lag": sum(agent.get("lag_total", 0) for agent in agents.values()),
-        "started_ms": one.get("started_ms"),
-        "age_ms": max(0, now_ms - one["heard_ms"]),
-        "web": one.get("web"),
+        "worker": one.worker,
+        "host": one.host,
+        "pid": one.pid,
+        "agents": sorted(one.agents),
+        "ready": one.ready,
+        "states": {name: agent.state for name, agent in one.agents.items()},
+        "events_per_s": one.events_per_s,
+        "lag": sum(agent.lag_total for agent in one.agents.values()),
+        "started_ms": one.started_ms,
+        "age_ms": max(0, now_ms - one.heard_ms),
+        "web": one.web,
     }

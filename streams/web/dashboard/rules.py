@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from m1cep import compile_rule
 from m1cep.errors import RuleError
+from streams.rules.record import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from m1cep import Rule, Stream
-    from streams.web.dashboard.overview import Overview
+    from streams.rules.record import Entry, RuleRecord
+    from streams.web.dashboard.overview import Overview, WorkerStatus
 
-RULES_TOPIC = "m1cep.rules.v1"
 MOST_RULES = 1_000
 #: Of several workers the gravest counts.
 _MODES = ("active", "shadow", "proposed", "disabled", "quarantined")
@@ -33,27 +32,26 @@ class Rules:
     def __init__(self, given: Iterable[tuple[Rule, str]], streams: Mapping[str, Stream]) -> None:
         self._given = {rule.id: (rule, origin) for rule, origin in given}
         self._streams = streams
-        self._deployed: dict[str, dict[str, Any]] = {}
+        self._deployed: dict[str, RuleRecord] = {}
         self._facts: dict[str, dict[str, Any]] = {}  # of deployed texts, by rule
-        self.changed = True
 
     def take(self, key: bytes | None, value: bytes | None) -> None:
-        """A record of m1cep.rules.v1."""
+        """A record of m1cep.rules.v1.
+
+        Raises:
+            ShellError: it is none.
+        """
         name = (key or b"").decode(errors="replace")
-        self.changed = True
         if value is None:
             self._deployed.pop(name, None)
             self._facts.pop(name, None)
             return
-        try:
-            record = orjson.loads(value)
-            mode, text = record["mode"], record.get("text")
-        except (ValueError, LookupError, TypeError):
-            return
-        if mode not in _MODES or (name not in self._deployed and len(self._deployed) >= MOST_RULES):
+        record = parse(key, value)
+        if name not in self._deployed and len(self._deployed) >= MOST_RULES:
             return
         self._deployed[name] = record
-        self._facts[name] = self._facts_of(text, name) if isinstance(text, str) else {}
+        text = (record.in_force or record).text  # a proposal changes nothing; where it is all there is, it is shown
+        self._facts[name] = self._facts_of(text, name) if text is not None else {}
 
     def _facts_of(self, text: str, name: str) -> dict[str, Any]:
         try:
@@ -65,7 +63,7 @@ class Rules:
         """What an alert's detail shows of its rule, in the version in force; None: it is not known here."""
         deployed = self._deployed.get(rule)
         if deployed and self._facts.get(rule):
-            return {"id": rule, "version": deployed.get("version"), **self._facts[rule]}
+            return {"id": rule, "version": (deployed.in_force or deployed).version, **self._facts[rule]}
         if rule in self._given:
             found = self._given[rule][0]
             return {"id": rule, "version": found.version, **_facts(found)}
@@ -84,7 +82,8 @@ class Rules:
         return {"rules": [self._one(name, told.get(name, {}), overview, now_ms) for name in names]}
 
     def _one(self, name: str, told: Mapping[str, Any], overview: Overview, now_ms: int) -> dict[str, Any]:
-        deployed = self._deployed.get(name, {})
+        deployed = self._deployed.get(name)
+        entry = deployed and (deployed.in_force or deployed)
         about = self.about(name) or {"id": name, "version": told.get("version"), "sql": None, "params": {}}
         origin = "topic" if self._facts.get(name) else self._given[name][1] if name in self._given else "file"
         events = told.get("events")
@@ -95,13 +94,14 @@ class Rules:
             "summary": about.get("summary", ""),
             "source": about.get("source", ""),
             "action": about.get("action"),
-            "mode": told.get("mode") or deployed.get("mode") or "active",
+            "mode": told.get("mode") or (entry.mode if entry else "active"),
             "origin": origin,
             "running": bool(told),
-            "by": deployed.get("by"),
-            "note": deployed.get("note"),
-            "approved_by": deployed.get("approved_by"),
-            "time_ms": deployed.get("time_ms"),
+            "by": entry.by if entry else None,
+            "note": entry.note if entry else None,
+            "approved_by": entry.approved_by if entry else None,
+            "time_ms": entry.time_ms if entry else None,
+            "proposed": _entry(deployed) if deployed and deployed.mode == "proposed" else None,
             "sql": about["sql"],
             "params": about.get("params", {}),
             "events": events,
@@ -111,26 +111,32 @@ class Rules:
             "open": told.get("open"),
             "cost_us_per_event": round(told["busy_us"] / events, 3) if events and told.get("busy_us") else None,
             "reason": told.get("reason") or about.get("problem"),
-            "before": [
-                {one: old.get(one) for one in ("version", "by", "time_ms", "mode", "text")}
-                for old in deployed.get("before", ())
-                if isinstance(old, dict)
-            ],
+            "before": [_entry(one) for one in deployed.before if one is not entry] if deployed else [],
         }
 
 
-def _told(workers: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def _entry(one: Entry) -> dict[str, Any]:
+    return {
+        "version": one.version,
+        "by": one.by,
+        "time_ms": one.time_ms,
+        "mode": one.mode,
+        "note": one.note,
+        "text": one.text,
+    }
+
+
+def _told(workers: Iterable[WorkerStatus]) -> dict[str, dict[str, Any]]:
     """What workers say of their rules, put together."""
     found: dict[str, dict[str, Any]] = {}
     for worker in workers:
-        for rule in worker.get("rules") or ():
-            known = found.setdefault(rule["id"], {"mode": "active", **dict.fromkeys(_COUNTED, 0)})
+        for rule in worker.rules:
+            known = found.setdefault(rule.id, {"mode": "active", **dict.fromkeys(_COUNTED, 0)})
             for name in _COUNTED:
-                known[name] += rule.get(name) or 0
-            known["version"], known["severity"] = rule.get("version"), rule.get("severity")
-            mode = rule.get("mode", "active")
-            if mode in _MODES and _MODES.index(mode) >= _MODES.index(known["mode"]):
-                known["mode"], known["reason"] = mode, rule.get("reason")
+                known[name] += getattr(rule, name) or 0
+            known["version"], known["severity"] = rule.version, rule.severity
+            if rule.mode in _MODES and _MODES.index(rule.mode) >= _MODES.index(known["mode"]):
+                known["mode"], known["reason"] = rule.mode, rule.reason
     return found
 
 

@@ -37,6 +37,7 @@ STARTS = {
     "alerts tail",
     "notify",
 }
+NO_INDEX = {"PIP_INDEX_URL": "http://127.0.0.1:1/", "PIP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull, "M1CEP_UV": ""}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
 
 
@@ -142,12 +143,12 @@ class TestWrongInput:
         assert code == ExitCode.USAGE
         assert "no-such-option" in text
 
-    @pytest.mark.parametrize(("words", "param"), _typed("int", "float"))
+    @pytest.mark.parametrize(("words", "param"), list(_typed("int", "float")))
     def test_a_number_that_is_none_is_refused(self, words, param, run):
         given = ["many"] if param.param_type_name == "argument" else [param.opts[0], "many"]
         assert run(*words, *given)[0] == ExitCode.USAGE
 
-    @pytest.mark.parametrize(("words", "param"), _typed("Path"))
+    @pytest.mark.parametrize(("words", "param"), list(_typed("Path")))
     @pytest.mark.parametrize("wrong", ["missing/file", "folder", "garbage", "unclosed"])
     def test_a_file_that_is_of_no_use_gives_one_line(self, words, param, wrong, run):
         others = required(COMMANDS[words], but=param)
@@ -180,6 +181,8 @@ class TestExitCodes:
             (["topics", "list"], 3, "no Kafka broker answers at 127.0.0.1:1; start one"),
             (["lists", "list"], 2, "no cache is given"),
             (["no-such-command"], 2, "No such command"),
+            (["custody", "key", "empty"], 2, "is not there yet"),
+            (["data", "fetch", "bitstamp"], 4, "check the network and the index settings"),
         ],
     )
     def test_of_typical_failures(self, arguments, code, said, place):
@@ -187,7 +190,7 @@ class TestExitCodes:
         (place / "empty").touch()
         done = subprocess.run(
             [*M1CEP, *arguments],
-            env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "NO_COLOR": "1", "PYTHONPATH": str(ROOT), **NO_INDEX},
             capture_output=True,
             text=True,
             check=False,

@@ -7,20 +7,30 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from custodyoffice import Office, pen
+from custodyoffice import START_MS, Office, make_roster, pen
+from eth_utils import keccak
+from frostworld import dealt, seeded
 from typer.testing import CliRunner
 
+from m1cep.custody.frost import SECP256K1
 from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadCommitment, HeadShare, HeadUnable, decode, encode
-from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, Untrue, check_reserves, statement_digest
+from m1cep.errors import CustodyError
+from m1cep.ledger.liabilities.verify_balance import (
+    RESERVES_FORMAT,
+    Untrue,
+    check_reserves,
+    check_signed,
+    statement_digest,
+)
 from streams.cli import custody_reserves
 from streams.cli.main import app
 from streams.custody import asks
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
-from streams.custody.reserving import ReserveAsk, encode_ask
+from streams.custody.reserving import ReserveAsk, challenge_of, encode_ask
 from streams.custody.view import View
 from streams.ledger.statements import Owed, publish
 
-NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL"}
+NAMES = {"bitcoin": "bitcoin:regtest/BTC", "solana": "SOL", "evm": "ETH"}
 
 
 @pytest.fixture
@@ -225,13 +235,26 @@ def test_a_share_for_a_reserve_is_none_for_the_requests_machine(office):
     assert len(here.topics[ROUNDS]) == before + 2
 
 
-def test_vaults_whose_signatures_nobody_could_check_say_so(office):
+def test_a_vault_on_an_evm_chain_signs_with_the_key_that_its_contract_names(office):
     here = office(("evm",))
-    ask = ask_of(statement_at(here.now_ms), "evm")
-    here.post(letter_of(ask))
-    found = answer_to(here, ask)
-    assert not found.done
-    assert "expected bitcoin or solana" in found.reason
+    statement = statement_at(here.now_ms)
+    here.post(letter_of(ask_of(statement, "evm")))
+    stands = answer_to(here, ask_of(statement, "evm"))
+    assert check_reserves(statement, document(statement, stands)) == {"ETH": 7}
+    other = statement_at(statement["epoch_ms"], "2")
+    with pytest.raises(Untrue, match="not signed"):
+        check_reserves(other, document(other, stands))
+    key = bytes.fromhex(stands.key)
+    answers = [here.nodes["evm"].machine.ask(stands.address, keccak(name)[:4]) for name in (b"KEY_X()", b"KEY_ODD()")]
+    assert [int.from_bytes(one, "big") for one in answers] == [int.from_bytes(key[1:], "big"), key[0] - 2]
+
+
+def test_vaults_with_owners_say_that_there_is_no_key_of_theirs():
+    public = dealt(SECP256K1, 2, (1, 2, 3), seeded("owners"))[1].public
+    vaults = make_roster(("safe",)).vaults
+    ask = ask_of(statement_at(5), "safe")
+    with pytest.raises(CustodyError, match="expected bitcoin, solana or evm"):
+        challenge_of(vaults, public, ask)
 
 
 def test_a_challenge_is_behind_a_tag_that_no_transaction_has(office):
@@ -304,3 +327,69 @@ def test_the_commands_from_a_statement_to_reserves_that_anybody_verifies(office,
     assert "bitcoin:regtest/BTC: reserves 0.00000007, owed 0.00000005" in told.output
     again = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
     assert "without a signature" in str(again.exception)
+
+
+class TestStatements:
+    """The statement itself, signed by the signers' own key."""
+
+    @pytest.fixture
+    def here(self, office):
+        return office(("solana",), audit=True)
+
+    @pytest.fixture
+    def statement(self, here, tmp_path):
+        owed = {"SOL": Owed(9, {"ann": 5})}
+        return publish(tmp_path / "home", tmp_path / "out", here.now_ms, owed, sign=False)["statement"]
+
+    def ask(self, of, name="s-1", **changes):
+        digest = statement_digest(of).hex()
+        plain = {"id": name, "vault": "audit", "asset": "statement", "statement": digest, "owed": of}
+        return ReserveAsk(**{**plain, "epoch_ms": of["epoch_ms"], **changes})
+
+    def test_the_command_has_it_signed_so_that_customers_verify_it(self, here, statement, tmp_path, monkeypatch):
+        monkeypatch.setattr(custody_reserves, "who", lambda *_: (here.roster, pen("bob")))
+        monkeypatch.setattr(custody_reserves, "counter_for", lambda _roster: nullcontext(_Counter(here)))
+        asked = ["custody", "sign-statement", "--from", str(tmp_path / "out"), "--as", "bob", "--key", "bob.key"]
+        done = CliRunner().invoke(app, [*asked, "--json"])
+        assert done.exit_code == 0, done.exception
+        assert json.loads(done.stdout)["statement"] == statement
+        signed = json.loads((tmp_path / "out" / "statement.json").read_bytes())
+        assert check_signed(signed, here.roster.audit.key) == statement
+
+    def test_of_one_moment_one_is_signed(self, here, statement):
+        here.post(letter_of(self.ask(statement)))
+        first = answer_to(here, self.ask(statement))
+        assert first.key == here.roster.audit.key
+        other = {**statement, "previous": "0" * 64}
+        here.post(letter_of(self.ask(other, "s-2")))
+        assert f"stands for statement of statement {first.statement}" in answer_to(here, self.ask(other, "s-2")).reason
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"statement": "0" * 64}, "asked for was 0000"),
+            ({"epoch_ms": START_MS + 1_500}, "asked for was"),
+            ({"asset": "SOL"}, "asked for was"),
+            ({"owed": None}, "expected a statement of what is owed"),
+            (
+                {"owed": {"format": "m1cep-liabilities-1", "epoch_ms": 1, "assets": {"SOL": {"total": "-1"}}}},
+                "total of SOL",
+            ),
+        ],
+    )
+    def test_a_signer_signs_nothing_but_a_statement_that_it_has_read(self, here, statement, changes, reason):
+        signers_alone(here, letter_of(self.ask(statement, **changes)), log="audit")
+        assert {one.signer for one in said(here, HeadUnable)} == {1, 2}
+        assert [one.reason for one in said(here, HeadUnable) if reason not in one.reason] == []
+        assert said(here, HeadCommitment) == []
+
+    def test_the_key_of_a_vault_signs_no_statement(self, here, statement):
+        signers_alone(here, letter_of(self.ask(statement, vault="alice-solana")))
+        assert all("has SOL or solana:local/SOL" in one.reason for one in said(here, HeadUnable))
+        assert said(here, HeadCommitment) == []
+
+    def test_a_letter_that_no_signer_could_read_is_answered(self, here, statement):
+        assets = {f"COIN{n}": statement["assets"]["SOL"] for n in range(400)}
+        ask = self.ask({**statement, "assets": assets})
+        here.post(letter_of(ask))
+        assert "signers take 24576" in answer_to(here, ask).reason

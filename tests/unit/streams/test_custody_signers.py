@@ -396,6 +396,7 @@ def test_whoever_may_write_can_reopen_an_alert_and_the_old_closing_said_again_do
     world.now_ms += 10
     stated(world, "open", time_ms=world.now_ms + 10**10)  # a time in the future is not taken at its word
     assert alarmed()
+    world.now_ms += 10
     world.signer(1).take(codec.ALERT_STATES, 0, record(closing))
     assert alarmed()
     world.now_ms += 10

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from dashboardworld import NASTY, World, read_events
 
-from streams.web.dashboard import stream
+from streams.web.dashboard import hub, stream
 
 SAMPLES = Path(__file__).parents[2] / "web" / "samples"
 OURS = {"X-M1CEP": "1"}
@@ -228,13 +228,19 @@ def test_a_browser_that_vanishes_is_forgotten():
     assert run(scenario) == (2, 0)
 
 
-def test_a_browser_that_does_not_read_is_let_go_and_others_go_on(monkeypatch):
-    monkeypatch.setattr(stream, "WRITE_TIMEOUT_S", 0.3)
+@pytest.mark.parametrize(
+    ("timeout_s", "most_bytes"),
+    [(0.3, 1 << 40), (1e6, 200_000)],
+    ids=["takes nothing for some time", "is too far behind"],
+)
+def test_a_browser_that_does_not_read_is_let_go_and_others_go_on(monkeypatch, timeout_s, most_bytes):
+    monkeypatch.setattr(stream, "WRITE_TIMEOUT_S", timeout_s)
+    monkeypatch.setattr(hub, "MOST_FRAME_BYTES", most_bytes)
 
     async def scenario(world, client):
-        port = client._base_url.port
-        stuck = socket.create_connection(("127.0.0.1", port))
+        stuck = socket.socket()
         stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect(("127.0.0.1", client._base_url.port))
         stuck.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with client.get("/events") as answer:
             async with asyncio.timeout(10):
@@ -246,9 +252,9 @@ def test_a_browser_that_does_not_read_is_let_go_and_others_go_on(monkeypatch):
                 got += len(await read_events(answer, 1))
                 if len(world.board.hub) == 1:
                     break
-            others = len(world.board.hub)
+            left = len(world.board.hub)
         stuck.close()
-        return got, n + 1, others
+        return got, n + 1, left
 
     got, sent, left = run(scenario)
     assert got == sent

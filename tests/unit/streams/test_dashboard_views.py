@@ -7,6 +7,7 @@ from dashboardworld import World
 from m1cep import compile_rule, parse_streams
 from streams.ledger.statements import owed_by_asset, publish
 from streams.web.dashboard.columns import Columns
+from streams.web.dashboard.documents import Documents
 from streams.web.dashboard.grids import MOST_FILLS, Grids
 from streams.web.dashboard.overview import BUCKETS, FORGOTTEN_MS, Overview
 from streams.web.dashboard.reserves import Reserves
@@ -72,28 +73,43 @@ def rules(*deployed):
     return view
 
 
+def record(text=SQL, *, mode="active", version="v2", **more):
+    about = {"rule": "big", "version": version, "text": text, "mode": mode, "by": "ann", "time_ms": 7}
+    return about | more
+
+
 def listed(view, overview=None):
     return {one["id"]: one for one in view.plain(overview or Overview(), 0)["rules"]}
 
 
 def test_a_deployed_rule_replaces_the_packaged_one_and_a_tombstone_brings_it_back():
-    record = {"mode": "active", "version": "v2", "text": SQL.replace("5", "9"), "by": "ann", "time_ms": 7, "note": "n"}
-    one = listed(rules(("big", record | {"before": [{"version": "v1", "by": "bob", "time_ms": 3}]})))["big"]
+    deployed = record(SQL.replace("5", "9"), before=[record(version="v1", time_ms=3)])
+    one = listed(rules(("big", deployed)))["big"]
     assert (one["origin"], one["version"], one["by"]) == ("topic", "v2", "ann")
     assert "q > 9" in one["sql"]
     assert [old["version"] for old in one["before"]] == ["v1"]
-    one = listed(rules(("big", record), ("big", None)))["big"]
+    one = listed(rules(("big", deployed), ("big", None)))["big"]
     assert (one["origin"], one["by"]) == ("packaged", None)
 
 
 def test_a_packaged_rule_that_is_only_switched_off_keeps_its_text():
-    one = listed(rules(("big", {"mode": "disabled", "version": None, "text": None, "by": "ann"})))["big"]
+    one = listed(rules(("big", record(None, mode="disabled"))))["big"]
     assert (one["mode"], one["origin"]) == ("disabled", "packaged")
     assert "q > 5" in one["sql"]
 
 
+def test_a_proposal_changes_nothing_and_is_shown_beside_what_is_in_force():
+    proposal = record(SQL.replace("5", "9"), mode="proposed", version="v3", by="bob", proposed_mode="active")
+    one = listed(rules(("big", proposal | {"before": [record(SQL.replace("5", "7"))]})))["big"]
+    assert (one["version"], one["mode"], one["by"]) == ("v2", "active", "ann")
+    assert "q > 7" in one["sql"]
+    assert (one["proposed"]["version"], one["proposed"]["by"]) == ("v3", "bob")
+    assert "q > 9" in one["proposed"]["text"]
+    assert listed(rules(("big", proposal)))["big"]["mode"] == "proposed"
+
+
 def test_a_rule_that_does_not_compile_here_is_shown_with_the_reason():
-    one = listed(rules(("odd", {"mode": "active", "text": "SELECT nothing FROM nowhere"})))["odd"]
+    one = listed(rules(("odd", record("SELECT nothing FROM nowhere", rule="odd"))))["odd"]
     assert one["sql"] == "SELECT nothing FROM nowhere"
     assert "nowhere" in one["reason"]
 
@@ -141,8 +157,13 @@ def test_prices_are_of_the_grids_symbol_and_not_too_many():
     grids = Grids()
     grids.stands(b"g", standing())
     for ms in range(0, 5_000, 100):
-        for symbol in ("BTC-USD", "ETH-USD"):
-            event = {"type": "price", "time_ms": 1_000_000 + ms, "ticks": 10_000 + ms, "symbol": symbol}
+        for symbol in ("ETH-USD", "BTC-USD"):
+            event = {
+                "type": "price",
+                "time_ms": 1_000_000 + ms,
+                "ticks": 10_000 + (symbol == "BTC-USD") * ms,
+                "symbol": symbol,
+            }
             grids.hears(None, orjson.dumps(event))
     price = grids.plain()["grids"][0]["price"]
     assert price["t_ms"] == [1_000_000 + ms for ms in range(0, 5_000, 500)]
@@ -162,6 +183,20 @@ def test_full_curves_become_coarser_and_keep_their_beginning():
     assert times == sorted(set(times))
 
 
+def test_a_status_that_does_not_fit_neither_shows_nor_stops_anything():
+    view = Overview()
+    view.status(b"good", status(100), 1_000)
+    for bad in (
+        {"events_per_s": "x"},
+        {"rules": [{"id": 5}]},
+        {"agents": {"risk": {"lag_total": "y"}}},
+        {"watermark_lag_ms": [1]},
+    ):
+        view.status(b"bad", orjson.dumps(orjson.loads(status(1)) | bad), 1_000)
+        view.tick(1_500)
+    assert [one["worker"] for one in view.plain(1_500)["workers"]] == ["good"]
+
+
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"5", b'{"type": "fill"}', b'{"spec": 5}', b"\xff", None])
 @pytest.mark.parametrize(
     "topic", ["m1cep.alerts.v1", "m1cep.status.v1", "m1cep.rules.v1", "m1cep.alert-states.v1", "m1cep.grids.v1"]
@@ -171,6 +206,16 @@ def test_what_makes_no_sense_is_left_out(topic, value):
     world.hear(topic, value, key="k")
     for name in world.board.documents.names:
         assert orjson.loads(world.board.documents.get(name))
+
+
+def test_a_document_that_cannot_be_made_is_shown_as_it_was():
+    made = iter((1, 2))
+    documents = Documents(lambda: next(clock))
+    clock = iter(range(0, 100, 10))
+    documents.add("one", lambda: {"n": next(made)}, 5.0)
+    seen = [documents.get("one") for _ in range(4)]
+    assert seen == [b'{"n":1}', b'{"n":2}', b'{"n":2}', b'{"n":2}']
+    assert documents.get("two") is None
 
 
 def test_statements_are_shown_newest_first_and_a_forged_one_as_such(tmp_path):

@@ -1,9 +1,12 @@
 """Where the agent ledger reads on: what was deleted unread is not passed over in silence."""
 
-import pytest
-from aiokafka import TopicPartition
+import asyncio
 
-from streams.agents.ledger import starting_points
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.agents.ledger import LedgerRunner, starting_points
+from streams.agents.stats import AgentStats
 from streams.errors import ShellError
 
 A, B = TopicPartition("fills", 0), TopicPartition("fills", 1)
@@ -19,3 +22,16 @@ def test_records_that_were_deleted_before_they_were_booked_stop_it_unless_they_a
         starting_points({A: 7, B: 3}, {A: 9, B: 3}, pass_over=False)
     assert "--pass-over-lost" in caught.value.remedy
     assert starting_points({A: 7, B: 3}, {A: 9, B: 3}, pass_over=True) == {A: 9, B: 3}
+
+
+def test_nothing_is_measured_of_partitions_that_are_not_read_yet():
+    """The worker asks for the lag each second, also while the books still say from where to read."""
+
+    async def measured():
+        agent = object.__new__(LedgerRunner)
+        agent._watches, agent._positions, agent._stats = [], {A: 7}, AgentStats()
+        agent._consumer = AIOKafkaConsumer()  # not started, nothing assigned
+        agent.measure()
+        return agent._stats.lag
+
+    assert asyncio.run(measured()) == {}

@@ -5,9 +5,11 @@ import importlib
 import re
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import orjson
 import pytest
+from aiokafka.errors import KafkaTimeoutError
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -18,8 +20,9 @@ from streams.agents.measures import alerts_left
 from streams.agents.stats import AgentStats, RuleStats
 from streams.agents.tally import RuleTally
 from streams.agents.vitals import Vitals
+from streams.codec import STATUS
 from streams.readiness import ReadyLimits
-from streams.status import newest, status_of
+from streams.status import StatusWriter, newest, status_of
 from streams.web.metrics import WorkerCollector
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "metrics.md"
@@ -253,6 +256,37 @@ class TestStatus:
         assert record["alert_latency_ms"] == {"p50": 20.0, "p99": 20.0, "count": 1}
         (rule,) = record["rules"]
         assert {"id": "big", "mode": "active", "busy_us": 4_000_000, "reason": None}.items() <= rule.items()
+
+    def test_a_writer_bears_a_silent_broker_and_says_at_the_end_that_it_is_gone(self):
+        class Outbox:
+            there, answers, sent = {}, True, ()
+
+            async def look(self, topics):
+                return SimpleNamespace(partitions={topic: 1 for topic in topics if topic in self.there})
+
+            async def send(self, message):
+                if not self.answers:
+                    raise KafkaTimeoutError
+                self.sent = (*self.sent, message)
+                done = asyncio.get_running_loop().create_future()
+                done.set_result(None)
+                return done
+
+        async def run():
+            outbox = Outbox()
+            writer = StatusWriter(everything(), lambda: True, outbox)
+            pauses = [await writer._tell()]  # there is no such topic
+            await writer.end()
+            outbox.there = {STATUS: 1}
+            for outbox.answers in (True, False, True):
+                pauses.append(await writer._tell())
+            await writer.end()
+            return pauses, outbox.sent
+
+        pauses, sent = asyncio.run(run())
+        assert pauses == [30.0, 1.0, 1.0, 1.0]
+        assert [message.value is None for message in sent] == [False, False, True]
+        assert len({message.key for message in sent}) == 1
 
     def test_the_last_record_of_a_worker_counts_and_one_that_ended_is_gone(self):
         def of(worker, time_ms):

@@ -6,21 +6,29 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import orjson
 import pytest
 import yaml
+from custodians import Custodians
 from custodyoffice import Office
 from gridlogs import Topics
+from schemaworld import SCHEMAS, check
 from typer.testing import CliRunner
 
 from m1cep import Alert, Late, parse_streams
+from m1cep.alert_states import AlertState, Closing, State
 from streams import codec
 from streams.agents.stats import AgentStats, RuleStats
 from streams.agents.vitals import Vitals
+from streams.alerts.desk import state_message
 from streams.cli import app
 from streams.custody import asks
 from streams.files import load_rules, load_streams
-from streams.schemas import channels, compare, json_schema
+from streams.notify.letters import undelivered
+from streams.notify.queue import Dead, Delivery
+from streams.rules.record import Entry, following
+from streams.schemas import channels, compare
 from streams.schemas.compatible import breaks
 from streams.schemas.document import file_name
 from streams.status import status_of
@@ -29,23 +37,7 @@ from streams.topics import BUILT_IN
 ROOT = Path(__file__).parents[3]
 META = json.loads(gzip.decompress((ROOT / "tests/published/asyncapi/3.0.0.json.gz").read_bytes()))
 EVERY = {one.address: one for one in channels()}
-SCHEMAS = {address: json_schema(one) for address, one in EVERY.items()}
 DOCUMENT = yaml.safe_load((ROOT / "docs/asyncapi.yaml").read_text())
-
-
-def check(topic, value):
-    """Whether a record's value fits the topic's schema; of a letter the body too."""
-    schema = SCHEMAS[topic]
-    plain = json.loads(value)
-    jsonschema.Draft202012Validator(schema).validate(plain)
-    if topic.startswith("m1cep.custody."):
-        letter = schema["$defs"][f"{plain['about'].capitalize()}Letter"]
-        body = letter["properties"]["body"]
-        inner = jsonschema.Draft202012Validator(body["contentSchema"] | {"$defs": schema["$defs"]})
-        for line in plain["body"].splitlines():
-            inner.validate(json.loads(line))
-        return plain["about"]
-    return plain.get("type", "")
 
 
 class TestDocuments:
@@ -220,6 +212,29 @@ class TestRealRecords:
             jsonschema.validate({name: text.decode() for name, text in message.headers}, headers)
         assert {message.topic for message in rows} == {codec.ALERTS, codec.ACTIONS, codec.DEAD_LETTERS, codec.LATE}
 
+    def test_what_people_decide_about_rules_and_alerts_fits(self):
+        first = following(None, Entry(rule="r", version="v1", text="SELECT 1", mode="active", by="ann", time_ms=1))
+        second = following(first, Entry(rule="r", version="v1", text=None, mode="disabled", by="bob", time_ms=2))
+        proposed = following(
+            second,
+            Entry(rule="r", version="v2", text="", mode="proposed", proposed_mode="shadow", by="ann", time_ms=3),
+        )
+        for record in (first, second, proposed):
+            check("m1cep.rules.v1", record.to_json())
+        state = AlertState(
+            "1" * 32, "r", {"account": "a"}, State.CLOSED, "ann", 5, "seen to", (Closing("ann", 5, "ab"),)
+        )
+        for one in (state, msgspec.structs.replace(state, signed=(), state=State.OPEN)):
+            message = state_message(one)
+            check(message.topic, message.value)
+
+    def test_an_alert_that_could_not_be_sent_fits(self):
+        value = Alert("1" * 32, "r", "high", {"account": "a"}, {}, 5, []).to_json()
+        letter = undelivered("pager", Dead(Delivery("1" * 32, "alert", value, 5, 2, 17, 9), "it answers 500"))
+        check(letter.topic, letter.value)
+        one = SCHEMAS[codec.DEAD_LETTERS]
+        jsonschema.validate(json.loads(letter.value), one | {"anyOf": [{"$ref": "#/$defs/Undelivered"}]})
+
     def test_the_status_of_a_worker_fits(self):
         stats = AgentStats()
         stats.rules["r"] = RuleStats("r", "v1", "high", mode="quarantined", reason="it divides by zero")
@@ -260,6 +275,12 @@ class TestRealRecords:
         finally:
             office.close()
         assert {about for _, about in seen} >= {"request", "desk", "fact", "books", "audit", "log", "head", "standing"}
+
+    def test_every_letter_of_a_ceremony_fits(self, tmp_path):
+        world = Custodians(tmp_path, signers=3, threshold=2, vaults=("sol",))
+        world.new_key("sol")
+        topics = {message.topic for message in world.log if check(message.topic, message.value) == "ceremony"}
+        assert topics == {"m1cep.custody.rounds.v1", *(f"m1cep.custody.signer-{n}.v1" for n in (1, 2, 3))}
 
 
 def test_a_rule_that_asks_for_an_action_asks_for_one_that_the_schema_names():

@@ -7,7 +7,7 @@ const PAGE = 200;
 const KEPT = 5000;
 
 /** The account that an alert is about, or an empty text. */
-export const accountOf = (alert) => String(alert.key?.account ?? alert.row?.account ?? "");
+const accountOf = (alert) => String(alert.key?.account ?? alert.row?.account ?? "");
 
 /** Whether an entry passes {severity: "critical,high", rule, account, state, q}; the server decides the same. */
 export function passes({ alert, state }, { severity, rule, account, state: wanted, q }) {
@@ -21,7 +21,17 @@ export function passes({ alert, state }, { severity, rule, account, state: wante
 export class AlertFeed {
   /** @param {() => void} changed called at most once a frame, and @param {(error) => void} failed when a page cannot be had */
   constructor(changed, failed) {
-    Object.assign(this, { changed, failed, filter: {}, entries: [], byId: new Map(), next: null, loading: null, fresh: 0, total: null });
+    Object.assign(this, {
+      changed,
+      failed,
+      filter: {},
+      entries: [],
+      byId: new Map(),
+      next: null,
+      loading: null,
+      fresh: 0,
+      total: null,
+    });
     this.stop = arrivals.follow((arrival) => this.hear(arrival));
   }
 
@@ -74,8 +84,14 @@ export class AlertFeed {
   }
 
   hear(arrival) {
-    if (arrival.reset) { this.load(); return; }
-    if (this.loading) { this.waiting.push(arrival); return; }
+    if (arrival.reset) {
+      this.load();
+      return;
+    }
+    if (this.loading) {
+      this.waiting.push(arrival);
+      return;
+    }
     if (arrival.record) this.settle(arrival.record);
     if (arrival.alert) this.take(arrival.alert, arrival.position);
   }
@@ -110,7 +126,10 @@ export class AlertFeed {
 
   tell() {
     if (this.frame) return;
-    this.frame = setTimeout(() => { this.frame = 0; this.changed(); }, 60);
+    this.frame = setTimeout(() => {
+      this.frame = 0;
+      this.changed();
+    }, 60);
   }
 
   close() {

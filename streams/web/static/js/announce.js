@@ -12,7 +12,12 @@ function tellThem(region) {
   timer = 0;
   if (!waiting.length) return;
   const worst = waiting.reduce((a, b) => (RANK.indexOf(b.severity) > RANK.indexOf(a.severity) ? b : a));
-  say(region, waiting.length === 1 ? `New alert: ${worst.severity}, ${worst.rule}` : `${waiting.length} new alerts, the gravest ${worst.severity}: ${worst.rule}`);
+  say(
+    region,
+    waiting.length === 1
+      ? `New alert: ${worst.severity}, ${worst.rule}`
+      : `${waiting.length} new alerts, the gravest ${worst.severity}: ${worst.rule}`,
+  );
   waiting = [];
   timer = setTimeout(tellThem, EVERY_MS, region);
 }
@@ -34,5 +39,7 @@ export function toast(text) {
   say(box, text);
   box.hidden = false;
   clearTimeout(hide);
-  hide = setTimeout(() => { box.hidden = true; }, 6000);
+  hide = setTimeout(() => {
+    box.hidden = true;
+  }, 6000);
 }

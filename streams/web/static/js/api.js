@@ -10,27 +10,35 @@ export function onTokenNeeded(ask) {
 }
 
 const read = () => {
-  try { return sessionStorage.getItem(TOKEN); } catch { return null; }
+  try {
+    return sessionStorage.getItem(TOKEN);
+  } catch {
+    return null;
+  }
 };
 
 /** The headers that every request carries. */
-export function identity() {
+function identity() {
   const token = read();
   return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
 /** Ask for the token once, however many requests found that it is needed; `used` is the one that was refused. */
-export async function renewToken(used) {
+async function renewToken(used) {
   if (read() !== used && read()) return;
   asked ??= askForToken(Boolean(used)).then((token) => {
     asked = null;
-    try { if (token) sessionStorage.setItem(TOKEN, token); } catch { /* asked again on the next page */ }
+    try {
+      if (token) sessionStorage.setItem(TOKEN, token);
+    } catch {
+      /* asked again on the next page */
+    }
   });
   await asked;
 }
 
 /** What a server answered that was not what was asked for. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, error, remedy) {
     super(error);
     this.status = status;

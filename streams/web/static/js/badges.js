@@ -16,7 +16,16 @@ export const SEVERITIES = ["critical", "high", "medium", "low"];
 /** A severity: its shape, and its word. */
 export function severity(name) {
   const known = name in SHAPES ? name : "info";
-  return h("span", { class: `severity ${known}` }, svg("svg", { viewBox: "0 0 12 12", width: 11, height: 11, "aria-hidden": "true" }, svg("path", { d: SHAPES[known] })), h("span", { class: "word" }, name));
+  return h(
+    "span",
+    { class: `severity ${known}` },
+    svg(
+      "svg",
+      { viewBox: "0 0 12 12", width: 11, height: 11, "aria-hidden": "true" },
+      svg("path", { d: SHAPES[known] }),
+    ),
+    h("span", { class: "word" }, name),
+  );
 }
 
 /** What became of an alert. */
@@ -33,7 +42,19 @@ export function side(name) {
 
 /** m of n as segments: given, refused, still to come; a gap after the one that is enough. */
 export function progress(given, refused, needed, all) {
-  const parts = Array.from({ length: all }, (_, at) => h("i", { class: `${at < given ? "yes" : at >= all - refused ? "no" : ""} ${at === needed - 1 && needed < all ? "enough" : ""}` }));
-  return h("span", { class: "progress", role: "img", "aria-label": `${given} of ${needed} needed${refused ? `, ${refused} refused` : ""}` },
-    h("span", { class: "segments", "aria-hidden": "true" }, parts), h("span", { "aria-hidden": "true" }, `${Math.min(given, needed)}/${needed}`));
+  const parts = Array.from({ length: all }, (_, at) =>
+    h("i", {
+      class: `${at < given ? "yes" : at >= all - refused ? "no" : ""} ${at === needed - 1 && needed < all ? "enough" : ""}`,
+    }),
+  );
+  return h(
+    "span",
+    {
+      class: "progress",
+      role: "img",
+      "aria-label": `${given} of ${needed} needed${refused ? `, ${refused} refused` : ""}`,
+    },
+    h("span", { class: "segments", "aria-hidden": "true" }, parts),
+    h("span", { "aria-hidden": "true" }, `${Math.min(given, needed)}/${needed}`),
+  );
 }

@@ -2,7 +2,7 @@
 
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const THIN = "\u2009";
-export const NONE = "–";
+const NONE = "–";
 
 const known = (value) => value !== null && value !== undefined && value !== "" && !Number.isNaN(value);
 
@@ -15,14 +15,21 @@ export function number(value, digits = 4) {
   if (typeof value !== "number") return decimal(value);
   const size = Math.abs(value);
   if (size !== 0 && size < 1e-6) return value.toExponential(2);
-  return new Intl.NumberFormat("en-US", size >= 1000 ? { maximumFractionDigits: 2 } : { maximumSignificantDigits: digits }).format(value);
+  return new Intl.NumberFormat(
+    "en-US",
+    size >= 1000 ? { maximumFractionDigits: 2 } : { maximumSignificantDigits: digits },
+  ).format(value);
 }
 
 /** Large counts for narrow places: 12.3k, 4.5M. */
 export function short(value) {
   if (!known(value)) return NONE;
   const size = Math.abs(value);
-  for (const [unit, name] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  for (const [unit, name] of [
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ]) {
     if (size >= unit) return `${(value / unit).toFixed(size >= unit * 100 ? 0 : 1)}${name}`;
   }
   return size >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(1);
@@ -56,7 +63,9 @@ export function duration(ms) {
   if (size < 1000) return `${ms.toFixed(0)}${THIN}ms`;
   if (size < 60e3) return `${Number((ms / 1000).toFixed(1))}${THIN}s`;
   if (size < 3600e3) return `${Number((ms / 60e3).toFixed(1))}${THIN}min`;
-  return size < 86400e3 * 2 ? `${Number((ms / 3600e3).toFixed(1))}${THIN}h` : `${Number((ms / 86400e3).toFixed(1))}${THIN}d`;
+  return size < 86400e3 * 2
+    ? `${Number((ms / 3600e3).toFixed(1))}${THIN}h`
+    : `${Number((ms / 86400e3).toFixed(1))}${THIN}d`;
 }
 
 /** Epoch milliseconds of an event time, which is in its stream's unit: milli- or microseconds. */
@@ -113,14 +122,16 @@ export function measure(name, value) {
 }
 
 /** A column's name for people: max_open_orders becomes "max open orders". */
-export const words = (name) => name.replaceAll("_", " ");
+const words = (name) => name.replaceAll("_", " ");
 
 /** The beginning of a long id. */
-export const brief = (id, length = 10) => (id && id.length > length + 2 ? `${id.slice(0, length)}…` : id ?? NONE);
+export const brief = (id, length = 10) => (id && id.length > length + 2 ? `${id.slice(0, length)}…` : (id ?? NONE));
 
 const parts = (text) => {
   const match = /^([+-]?)(\d+)(?:\.(\d+))?$/.exec(String(text).trim());
-  return match ? { digits: BigInt(`${match[1] === "-" ? "-" : ""}${match[2]}${match[3] ?? ""}`), places: (match[3] ?? "").length } : null;
+  return match
+    ? { digits: BigInt(`${match[1] === "-" ? "-" : ""}${match[2]}${match[3] ?? ""}`), places: (match[3] ?? "").length }
+    : null;
 };
 
 /** The exact difference of two amounts that are text, as text; null where one is none. */
@@ -128,7 +139,8 @@ export function minus(a, b) {
   const [left, right] = [parts(a), parts(b)];
   if (!left || !right) return null;
   const places = Math.max(left.places, right.places);
-  const difference = left.digits * 10n ** BigInt(places - left.places) - right.digits * 10n ** BigInt(places - right.places);
+  const difference =
+    left.digits * 10n ** BigInt(places - left.places) - right.digits * 10n ** BigInt(places - right.places);
   const digits = String(difference < 0n ? -difference : difference).padStart(places + 1, "0");
   const text = places ? `${digits.slice(0, -places)}.${digits.slice(-places)}` : digits;
   return difference < 0n ? `-${text}` : text;

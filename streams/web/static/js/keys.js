@@ -10,12 +10,20 @@ let begun = "";
 let timer = 0;
 
 export const enabled = () => {
-  try { return localStorage.getItem(OFF) !== "off"; } catch { return true; }
+  try {
+    return localStorage.getItem(OFF) !== "off";
+  } catch {
+    return true;
+  }
 };
 
 /** Single-letter keys can be turned off: they get in the way of speech input. */
 export function enable(on) {
-  try { localStorage.setItem(OFF, on ? "on" : "off"); } catch { /* stays for this page */ }
+  try {
+    localStorage.setItem(OFF, on ? "on" : "off");
+  } catch {
+    /* stays for this page */
+  }
 }
 
 const table = (entries) => new Map(entries.map(([keys, what, run]) => [keys, { what, run }]));
@@ -24,7 +32,9 @@ const table = (entries) => new Map(entries.map(([keys, what, run]) => [keys, { w
 export const bindPage = (entries) => table(entries).forEach((value, key) => page.set(key, value));
 
 /** Keys of the view that is shown now; they replace the last view's. */
-export const bindView = (entries) => { view = table(entries); };
+export const bindView = (entries) => {
+  view = table(entries);
+};
 
 /** All keys with what they do: {page: [[keys, what]], view: [...]}. */
 export const listed = () => ({
@@ -50,7 +60,9 @@ function onKey(event) {
     found.run(event);
   } else if ([...view.keys(), ...page.keys()].some((each) => each.startsWith(`${keys} `))) {
     begun = keys;
-    timer = setTimeout(() => { begun = ""; }, SEQUENCE_MS);
+    timer = setTimeout(() => {
+      begun = "";
+    }, SEQUENCE_MS);
   }
 }
 

@@ -1,6 +1,6 @@
 // A list of any length of which only what is seen is in the page. One stop for Tab; the arrow keys, j and k choose, Enter opens.
 
-import { h, put } from "./dom.js";
+import { h } from "./dom.js";
 
 const SPARE = 8;
 let ids = 0;
@@ -19,10 +19,22 @@ export class List {
   constructor(options) {
     Object.assign(this, { more: () => {}, kind: "", ...options, items: [], chosen: null, rows: new Map() });
     this.sizer = h("div", { class: "sizer", role: "presentation" });
-    this.element = h("div", {
-      class: "list", role: "listbox", tabindex: 0, "aria-label": this.label, onscroll: () => this.draw(), onkeydown: (event) => this.onKey(event),
-      onclick: (event) => this.onClick(event), onfocus: () => { if (!this.chosen && this.items.length) this.choose(0); },
-    }, this.sizer);
+    this.element = h(
+      "div",
+      {
+        class: "list",
+        role: "listbox",
+        tabindex: 0,
+        "aria-label": this.label,
+        onscroll: () => this.draw(),
+        onkeydown: (event) => this.onKey(event),
+        onclick: (event) => this.onClick(event),
+        onfocus: () => {
+          if (!this.chosen && this.items.length) this.choose(0);
+        },
+      },
+      this.sizer,
+    );
     this.watcher = new ResizeObserver(() => this.draw(true));
     this.watcher.observe(this.element);
   }
@@ -33,7 +45,8 @@ export class List {
     this.items = [...items]; // a copy: the anchor is sought among what was shown
     this.index = new Map(items.map((item, at) => [this.key(item), at]));
     this.measure(); // first: a list that is still short cannot be scrolled far
-    if (anchor && this.index.has(anchor.key)) this.element.scrollTop = this.index.get(anchor.key) * this.height + anchor.offset;
+    if (anchor && this.index.has(anchor.key))
+      this.element.scrollTop = this.index.get(anchor.key) * this.height + anchor.offset;
     this.draw(true);
   }
 
@@ -50,7 +63,7 @@ export class List {
   }
 
   get at() {
-    return this.chosen === null ? -1 : this.index?.get(this.chosen) ?? -1;
+    return this.chosen === null ? -1 : (this.index?.get(this.chosen) ?? -1);
   }
 
   get item() {
@@ -70,11 +83,17 @@ export class List {
   draw(all = false) {
     this.measure();
     const first = Math.max(0, Math.floor(this.element.scrollTop / this.height) - SPARE);
-    const last = Math.min(this.items.length, Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + SPARE);
+    const last = Math.min(
+      this.items.length,
+      Math.ceil((this.element.scrollTop + this.element.clientHeight) / this.height) + SPARE,
+    );
     const wanted = new Set();
     for (let at = first; at < last; at += 1) wanted.add(this.key(this.items[at]));
     for (const [key, row] of this.rows) {
-      if (!wanted.has(key)) { row.remove(); this.rows.delete(key); }
+      if (!wanted.has(key)) {
+        row.remove();
+        this.rows.delete(key);
+      }
     }
     for (let at = first; at < last; at += 1) this.place(this.items[at], at, first, all);
     if (last === this.items.length && this.items.length) this.more();
@@ -130,6 +149,12 @@ export class List {
     }
   }
 
+  /** Choose the item of this id and bring it to the middle: where a link leads. */
+  reveal(key) {
+    this.chooseKey(key);
+    if (this.at >= 0) this.element.scrollTop = (this.at + 0.5) * this.height - this.element.clientHeight / 2;
+  }
+
   step(by) {
     this.choose(this.at < 0 ? Math.floor(this.element.scrollTop / this.height) : this.at + by);
   }
@@ -169,7 +194,5 @@ export class List {
 }
 
 /** What stands where a list is empty: what that means and what to do. */
-export const empty = (title, text, ...rest) => h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), rest);
-
-/** Put an explanation in place of a list while it has nothing. */
-export const orEmpty = (place, has, shown, instead) => put(place, has ? shown : instead());
+export const empty = (title, text, ...rest) =>
+  h("div", { class: "empty" }, h("p", { class: "empty-title" }, title), h("p", null, text), rest);

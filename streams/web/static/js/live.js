@@ -3,11 +3,11 @@
 import { get } from "./api.js";
 import { Stream } from "./sse.js";
 
-export const DOCUMENTS = ["overview", "rules", "grids", "custody", "reserves"];
+const DOCUMENTS = ["overview", "rules", "grids", "custody", "reserves"];
 const STALE_MS = 10_000; // the overview comes once a second
 
 /** A value that others can follow; without `kept` only what comes while they do. */
-export class Signal {
+class Signal {
   constructor(value = null, kept = true) {
     this.value = value;
     this.kept = kept;
@@ -40,7 +40,13 @@ function judge() {
   const states = Object.values(heard);
   const never = lastDocumentMs === null;
   const old = !never && Date.now() - lastDocumentMs > STALE_MS && !document.hidden;
-  const state = states.includes("waiting") ? "waiting" : old ? "stale" : never || states.includes("connecting") ? "connecting" : "live";
+  const state = states.includes("waiting")
+    ? "waiting"
+    : old
+      ? "stale"
+      : never || states.includes("connecting")
+        ? "connecting"
+        : "live";
   if (state === connection.value.state) return;
   const sinceMs = never || state === "live" ? null : lastDocumentMs;
   connection.set({ state, sinceMs });
@@ -51,20 +57,25 @@ const tell = (name) => (state) => {
   judge();
 };
 
-const alertStream = new Stream("/events", ({ event, data, id }) => {
-  if (event === "reset") arrivals.set({ reset: true });
-  else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
-}, (state) => {
-  if (state === "live" && alertStream.last === null) arrivals.set({ reset: true }); // what came before it was open is not known
-  tell("events")(state);
-});
+const alertStream = new Stream(
+  "/events",
+  ({ event, data, id }) => {
+    if (event === "reset") arrivals.set({ reset: true });
+    else if (event === "message") arrivals.set({ alert: JSON.parse(data), position: id });
+  },
+  tell("events"),
+);
 
-const documentStream = new Stream("/live", ({ event, data }) => {
-  lastDocumentMs = Date.now();
-  if (event === "states") arrivals.set({ record: JSON.parse(data) });
-  else documents[event]?.set(JSON.parse(data));
-  judge();
-}, tell("live"));
+const documentStream = new Stream(
+  "/live",
+  ({ event, data }) => {
+    lastDocumentMs = Date.now();
+    if (event === "states") arrivals.set({ record: JSON.parse(data) });
+    else documents[event]?.set(JSON.parse(data));
+    judge();
+  },
+  tell("live"),
+);
 
 /** Ask for a document now; the stream sends it again when it changes. */
 export async function refresh(name) {
@@ -73,10 +84,9 @@ export async function refresh(name) {
   return value;
 }
 
-/** Hear alerts from `position` on, which came with a page of them; only the first call counts. */
+/** Hear alerts; from `position` on, which came with a page of them, if none was heard yet. */
 export function hearAlerts(position = null) {
-  if (alertStream.wanted) return;
-  alertStream.last = position;
+  alertStream.last ??= position;
   alertStream.open();
 }
 
@@ -85,7 +95,10 @@ export function start() {
   documentStream.open();
   setTimeout(hearAlerts, 3000);
   setInterval(judge, 1000);
-  addEventListener("online", () => { alertStream.hurry(); documentStream.hurry(); });
+  addEventListener("online", () => {
+    alertStream.hurry();
+    documentStream.hurry();
+  });
   document.addEventListener("visibilitychange", () => {
     if (lastDocumentMs !== null) lastDocumentMs = Date.now();
     if (document.hidden) {

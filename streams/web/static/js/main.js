@@ -11,7 +11,12 @@ import { address, go, here } from "./router.js";
 import { current, onTheme, toggle } from "./theme.js";
 
 const VIEWS = [
-  ["alerts", "Alerts", "a"], ["overview", "Overview", "o"], ["grid", "Grid", "g"], ["custody", "Custody", "c"], ["reserves", "Reserves", "v"], ["rules", "Rules", "r"],
+  ["alerts", "Alerts", "a"],
+  ["overview", "Overview", "o"],
+  ["grid", "Grid", "g"],
+  ["custody", "Custody", "c"],
+  ["reserves", "Reserves", "v"],
+  ["rules", "Rules", "r"],
 ];
 const root = document.getElementById("view");
 let shown = null;
@@ -22,7 +27,10 @@ const links = new Map(VIEWS.map(([view, label]) => [view, h("a", { href: address
 
 async function show() {
   const place = here();
-  if (!links.has(place.view)) { go({ view: "alerts" }, { replace: true }); return; }
+  if (!links.has(place.view)) {
+    go({ view: "alerts" }, { replace: true });
+    return;
+  }
   const mine = ++turn;
   if (place.view !== name) {
     const { View, title } = await import(`./views/${place.view}.js`);
@@ -52,15 +60,30 @@ function drawConnection(place, { state, sinceMs }) {
   const since = `since ${clock(sinceMs, true)} UTC`;
   const waiting = sinceMs === null ? "No answer yet, trying again" : `Stale ${since}, reconnecting`;
   put(place, { live: "Live", connecting: "Connecting …", waiting, stale: `Stale ${since}` }[state]);
-  place.title = sinceMs === null ? "Alerts and figures arrive as they are made" : `What you see is as old as that\n${timeTitle(sinceMs)}`;
+  place.title =
+    sinceMs === null
+      ? "Alerts and figures arrive as they are made"
+      : `What you see is as old as that\n${timeTitle(sinceMs)}`;
   document.documentElement.dataset.connection = state;
 }
 
 function titleCount() {
   let unseen = 0;
-  const write = () => { document.title = document.title.replace(/^(\(\d+\) )?/, unseen ? `(${unseen}) ` : ""); };
-  arrivals.follow(({ alert }) => { if (alert && document.hidden && ["high", "critical"].includes(alert.severity)) { unseen += 1; write(); } });
-  document.addEventListener("visibilitychange", () => { if (!document.hidden) { unseen = 0; write(); } });
+  const write = () => {
+    document.title = document.title.replace(/^(\(\d+\) )?/, unseen ? `(${unseen}) ` : "");
+  };
+  arrivals.follow(({ alert }) => {
+    if (alert && document.hidden && ["high", "critical"].includes(alert.severity)) {
+      unseen += 1;
+      write();
+    }
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden) {
+      unseen = 0;
+      write();
+    }
+  });
 }
 
 function header() {
@@ -82,7 +105,11 @@ document.querySelector(".skip").addEventListener("click", (event) => {
   root.focus();
   shown?.focus?.();
 });
-bindPage([...VIEWS.map(([view, label, key]) => [`g ${key}`, label, () => visit(view)]), ["t", "Dark or light", toggle], ["?", "These keys", showKeys]]);
+bindPage([
+  ...VIEWS.map(([view, label, key]) => [`g ${key}`, label, () => visit(view)]),
+  ["t", "Dark or light", toggle],
+  ["?", "These keys", showKeys],
+]);
 onTokenNeeded(askToken);
 header();
 listen();

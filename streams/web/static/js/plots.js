@@ -5,15 +5,23 @@ import { clock } from "./format.js";
 import { colour, onTheme } from "./theme.js";
 
 let ready = null;
-const load = () => (ready ??= new Promise((done, failed) => {
-  document.head.append(h("script", { src: "/static/vendor/uplot/uPlot.iife.min.js", onload: () => done(globalThis.uPlot), onerror: () => failed(new Error("uPlot could not be loaded")) }));
-}));
+const load = () =>
+  (ready ??= new Promise((done, failed) => {
+    document.head.append(
+      h("script", {
+        src: "/static/vendor/uplot/uPlot.iife.min.js",
+        onload: () => done(globalThis.uPlot),
+        onerror: () => failed(new Error("uPlot could not be loaded")),
+      }),
+    );
+  }));
 
 const utc = (seconds) => new Date(seconds * 1000 + new Date(seconds * 1000).getTimezoneOffset() * 60_000);
-const hours = (_, ticks, _axis, _space, step) => ticks.map((tick) => clock(tick * 1000, true).slice(0, step >= 60 ? 5 : 8));
+const hours = (_, ticks, _axis, _space, step) =>
+  ticks.map((tick) => clock(tick * 1000, true).slice(0, step >= 60 ? 5 : 8));
 
 /** Sums of the series one upon the other: what a stacked chart draws. */
-export function stacked(columns) {
+function stacked(columns) {
   const [times, ...series] = columns;
   const sums = new Array(times.length).fill(0);
   return [times, ...series.map((values) => values.map((value, at) => (sums[at] += value ?? 0)))];
@@ -55,7 +63,9 @@ export class Plot {
   /** Columns as uPlot takes them: [seconds, values of the first series, ...]. */
   set(columns) {
     this.columns = columns;
-    this.nothing.hidden = columns.slice(1).some((values) => values.some((value) => value !== null && value !== undefined));
+    this.nothing.hidden = columns
+      .slice(1)
+      .some((values) => values.some((value) => value !== null && value !== undefined));
     if (this.chart) this.chart.setData(this.drawn());
     else this.build();
     this.drawLegend(null);
@@ -70,23 +80,65 @@ export class Plot {
   async build() {
     const Chart = await load();
     if (this.chart || !this.columns || this.closed || !this.place.clientWidth) return;
-    const axis = { stroke: colour("dim"), grid: { stroke: colour("line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
+    const axis = {
+      stroke: colour("dim"),
+      grid: { stroke: colour("line"), width: 1 },
+      ticks: { show: false },
+      font: "11px system-ui, sans-serif",
+    };
     const first = this.series[0].format;
     const tones = this.bars ? [...this.series].reverse() : this.series;
-    this.chart = new Chart({
-      ...this.extent(), tzDate: utc, legend: { show: false }, padding: [8, 8, 0, 0],
-      cursor: { y: false, points: { show: !this.bars }, drag: { x: true, y: false }, sync: this.sync ? { key: this.sync } : undefined },
-      scales: { x: { time: true, range: (_, low, high) => this.times(low, high) }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, size: 28, space: 76, values: hours }, { ...axis, size: 58, space: 32, values: (_, ticks) => ticks.map((tick) => (this.nothing.hidden ? first(tick) : "")) }],
-      series: [{}, ...tones.map((series) => this.stroke(Chart, series))],
-      hooks: { setCursor: [(chart) => this.drawLegend(chart.cursor.idx)] },
-    }, this.drawn(), this.place);
+    this.chart = new Chart(
+      {
+        ...this.extent(),
+        tzDate: utc,
+        legend: { show: false },
+        padding: [8, 8, 0, 0],
+        cursor: {
+          y: false,
+          points: { show: !this.bars },
+          drag: { x: true, y: false },
+          sync: this.sync ? { key: this.sync } : undefined,
+        },
+        scales: {
+          x: { time: true, range: (_, low, high) => this.times(low, high) },
+          y: { range: (_, low, high) => this.range(low, high) },
+        },
+        axes: [
+          { ...axis, size: 28, space: 76, values: hours },
+          {
+            ...axis,
+            size: 58,
+            space: 32,
+            values: (_, ticks) => ticks.map((tick) => (this.nothing.hidden ? first(tick) : "")),
+          },
+        ],
+        series: [{}, ...tones.map((series) => this.stroke(Chart, series))],
+        hooks: { setCursor: [(chart) => this.drawLegend(chart.cursor.idx)] },
+      },
+      this.drawn(),
+      this.place,
+    );
   }
 
   stroke(Chart, { tone, dash, fill }) {
     const ink = colour(tone);
-    if (this.bars) return { stroke: ink, fill: ink, width: 0, points: { show: false }, paths: Chart.paths.bars({ size: [0.9, 24], gap: 1 }) };
-    return { stroke: ink, width: 1.5, dash, fill: fill ? `${ink}22` : undefined, points: { show: this.columns[0].length < 3 }, spanGaps: true };
+    if (this.bars)
+      return {
+        stroke: ink,
+        fill: ink,
+        width: 0,
+        points: { show: false },
+        paths: Chart.paths.bars({ size: [0.9, 24], gap: 1 }),
+      };
+    return {
+      stroke: ink,
+      width: 1.5,
+      dash,
+      fill: fill ? `${ink}22` : undefined,
+      points: { show: this.columns[0].length < 3 },
+      spanGaps: true,
+    };
   }
 
   /** The time that is shown: at least `least` seconds, with room for a bar at each end. */
@@ -128,14 +180,21 @@ export class Plot {
       this.legendTheme = document.documentElement.dataset.theme;
       this.values = this.series.map(() => h("b"));
       this.time = h("span", { class: "at" });
-      put(this.legend, this.series.map(({ name, tone }, n) => {
-        const mark = h("i");
-        mark.style.background = colour(tone);
-        return h("span", null, mark, name, " ", this.values[n]);
-      }), this.time);
+      put(
+        this.legend,
+        this.series.map(({ name, tone }, n) => {
+          const mark = h("i");
+          mark.style.background = colour(tone);
+          return h("span", null, mark, name, " ", this.values[n]);
+        }),
+        this.time,
+      );
     }
     this.series.forEach(({ format }, n) => say(this.values[n], times.length ? format(this.columns[n + 1][at]) : "–"));
-    say(this.time, index === null || index === undefined || !times.length ? "" : `${clock(times[at] * 1000, true)} UTC`);
+    say(
+      this.time,
+      index === null || index === undefined || !times.length ? "" : `${clock(times[at] * 1000, true)} UTC`,
+    );
   }
 
   close() {

@@ -4,7 +4,11 @@
 export function here() {
   const [path, query = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [view, ...rest] = path.split("/");
-  return { view: view || "alerts", id: rest.length ? decodeURIComponent(rest.join("/")) : null, query: Object.fromEntries(new URLSearchParams(query)) };
+  return {
+    view: view || "alerts",
+    id: rest.length ? decodeURIComponent(rest.join("/")) : null,
+    query: Object.fromEntries(new URLSearchParams(query)),
+  };
 }
 
 /** The address of a place. */

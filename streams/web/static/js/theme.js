@@ -5,7 +5,11 @@ const SYSTEM = matchMedia("(prefers-color-scheme: light)");
 const followers = new Set();
 
 const kept = () => {
-  try { return localStorage.getItem(KEPT); } catch { return null; }
+  try {
+    return localStorage.getItem(KEPT);
+  } catch {
+    return null;
+  }
 };
 
 export const current = () => document.documentElement.dataset.theme;
@@ -18,7 +22,11 @@ function show(theme) {
 /** Change to the other colours and remember it. */
 export function toggle() {
   const next = current() === "dark" ? "light" : "dark";
-  try { localStorage.setItem(KEPT, next); } catch { /* for this page only */ }
+  try {
+    localStorage.setItem(KEPT, next);
+  } catch {
+    /* for this page only */
+  }
   show(next);
 }
 
@@ -31,4 +39,6 @@ export function onTheme(follow) {
 /** A colour of tokens.css by its name, as charts need it. */
 export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
-SYSTEM.addEventListener("change", () => { if (!kept()) show(SYSTEM.matches ? "light" : "dark"); });
+SYSTEM.addEventListener("change", () => {
+  if (!kept()) show(SYSTEM.matches ? "light" : "dark");
+});

@@ -4,22 +4,74 @@ import { SEVERITIES, severity } from "../badges.js";
 import { h, put } from "../dom.js";
 import { documents } from "../live.js";
 
-const STATES = [["", "any state"], ["open", "open"], ["acknowledged", "acknowledged"], ["closed", "closed"]];
+const STATES = [
+  ["", "any state"],
+  ["open", "open"],
+  ["acknowledged", "acknowledged"],
+  ["closed", "closed"],
+];
 const TYPING_MS = 250;
 
 export class Filters {
   /** @param {(filter: object) => void} changed hears the whole filter, empty parts left out */
   constructor(changed) {
     this.changed = changed;
-    this.severities = new Map(SEVERITIES.map((name) => [name, h("button", { type: "button", class: "switch", "aria-pressed": "false", onclick: () => this.flip(name) }, severity(name))]));
+    this.severities = new Map(
+      SEVERITIES.map((name) => [
+        name,
+        h(
+          "button",
+          { type: "button", class: "switch", "aria-pressed": "false", onclick: () => this.flip(name) },
+          severity(name),
+        ),
+      ]),
+    );
     this.rule = h("select", { "aria-label": "Rule", onchange: () => this.send() });
-    this.state = h("select", { "aria-label": "State", onchange: () => this.send() }, STATES.map(([value, text]) => h("option", { value }, text)));
-    this.account = h("input", { type: "search", class: "account", placeholder: "account", "aria-label": "Account, exactly", autocomplete: "off", spellcheck: "false", oninput: () => this.soon() });
-    this.q = h("input", { type: "search", class: "text", placeholder: "search  /", "aria-label": "Search in rule, key, measures and id", autocomplete: "off", spellcheck: "false", oninput: () => this.soon() });
+    this.state = h(
+      "select",
+      { "aria-label": "State", onchange: () => this.send() },
+      STATES.map(([value, text]) => h("option", { value }, text)),
+    );
+    this.account = h("input", {
+      type: "search",
+      class: "account",
+      placeholder: "account",
+      "aria-label": "Account, exactly",
+      autocomplete: "off",
+      spellcheck: "false",
+      oninput: () => this.soon(),
+    });
+    this.q = h("input", {
+      type: "search",
+      class: "text",
+      placeholder: "search  /",
+      "aria-label": "Search in rule, key, measures and id",
+      autocomplete: "off",
+      spellcheck: "false",
+      oninput: () => this.soon(),
+    });
     this.clear = h("button", { type: "button", class: "ghost", onclick: () => this.reset() }, "Clear");
-    this.more = h("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => this.expand(!this.element.classList.contains("all")) }, "More");
-    this.element = h("div", { class: "filters", role: "search", "aria-label": "Filter the alerts" },
-      h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]), this.q, this.more, this.account, this.rule, this.state, this.clear);
+    this.more = h(
+      "button",
+      {
+        type: "button",
+        class: "more",
+        "aria-expanded": "false",
+        onclick: () => this.expand(!this.element.classList.contains("all")),
+      },
+      "More",
+    );
+    this.element = h(
+      "div",
+      { class: "filters", role: "search", "aria-label": "Filter the alerts" },
+      h("div", { class: "switches", role: "group", "aria-label": "Severity" }, [...this.severities.values()]),
+      this.q,
+      this.more,
+      this.account,
+      this.rule,
+      this.state,
+      this.clear,
+    );
     for (const field of [this.q, this.account]) field.addEventListener("keydown", (event) => this.enter(event));
     this.names = [];
     this.offer([]);
@@ -32,7 +84,11 @@ export class Filters {
     const names = [...new Set([...ids, ...(chosen ? [chosen] : [])])].sort();
     if (names.join() === this.names.join() && this.rule.options.length) return;
     this.names = names;
-    put(this.rule, h("option", { value: "" }, "any rule"), names.map((id) => h("option", { value: id }, id)));
+    put(
+      this.rule,
+      h("option", { value: "" }, "any rule"),
+      names.map((id) => h("option", { value: id }, id)),
+    );
     this.rule.value = chosen ?? "";
   }
 
@@ -78,8 +134,16 @@ export class Filters {
   send() {
     clearTimeout(this.timer);
     this.wanted = this.rule.value;
-    const severities = [...this.severities].filter(([, button]) => button.getAttribute("aria-pressed") === "true").map(([name]) => name);
-    const filter = { severity: severities.join(","), rule: this.rule.value, account: this.account.value.trim(), state: this.state.value, q: this.q.value.trim() };
+    const severities = [...this.severities]
+      .filter(([, button]) => button.getAttribute("aria-pressed") === "true")
+      .map(([name]) => name);
+    const filter = {
+      severity: severities.join(","),
+      rule: this.rule.value,
+      account: this.account.value.trim(),
+      state: this.state.value,
+      q: this.q.value.trim(),
+    };
     this.changed(Object.fromEntries(Object.entries(filter).filter(([, value]) => value)));
   }
 

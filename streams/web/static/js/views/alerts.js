@@ -16,10 +16,13 @@ const COLUMNS = ["Severity", "Time UTC", "Rule", "Key", "Measures", "State"];
 const keyText = (alert) => Object.values(alert.key).join(" · ");
 
 function measures(alert) {
-  return Object.entries(alert.row).filter(([name, value]) => !(name in alert.key) && value !== null && value !== alert.event_time).slice(0, 6).map(([name, value]) => {
-    const [label, text] = measure(name, value);
-    return h("span", { class: "pair" }, h("span", { class: "dim" }, `${label} `), text);
-  });
+  return Object.entries(alert.row)
+    .filter(([name, value]) => !(name in alert.key) && value !== null && value !== alert.event_time)
+    .slice(0, 6)
+    .map(([name, value]) => {
+      const [label, text] = measure(name, value);
+      return h("span", { class: "pair" }, h("span", { class: "dim" }, `${label} `), text);
+    });
 }
 
 function paint(row, { alert, state }) {
@@ -28,25 +31,65 @@ function paint(row, { alert, state }) {
   row.dataset.painted = mark;
   row.className = `row alert ${alert.severity} is-${state}`;
   const atMs = epochMs(alert.event_time);
-  put(row, badges.severity(alert.severity), h("time", { class: "mono", title: timeTitle(atMs) }, clock(atMs)), h("span", { class: "rule cut" }, alert.rule),
-    h("span", { class: "key mono cut", title: keyText(alert) }, keyText(alert)), h("span", { class: "measures cut" }, measures(alert)), badges.state(state));
+  put(
+    row,
+    badges.severity(alert.severity),
+    h("time", { class: "mono", title: timeTitle(atMs) }, clock(atMs)),
+    h("span", { class: "rule cut" }, alert.rule),
+    h("span", { class: "key mono cut", title: keyText(alert) }, keyText(alert)),
+    h("span", { class: "measures cut" }, measures(alert)),
+    badges.state(state),
+  );
 }
 
-const describe = ({ alert, state }) => `${alert.severity}, ${alert.rule}, ${keyText(alert)}, ${clock(epochMs(alert.event_time), true)} UTC, ${state}`;
+const describe = ({ alert, state }) =>
+  `${alert.severity}, ${alert.rule}, ${keyText(alert)}, ${clock(epochMs(alert.event_time), true)} UTC, ${state}`;
 
 export class View {
   constructor(root) {
     this.filters = new Filters((query) => go({ view: "alerts", id: here().id, query }, { replace: true }));
-    this.list = new List({ label: "Alerts, newest first", key: (entry) => entry.alert.id, kind: "alert", paint, describe,
-      open: (entry) => go({ view: "alerts", id: entry.alert.id, query: here().query }), more: () => this.feed?.more() });
-    this.feed = new AlertFeed(() => this.draw(), (error) => this.fail(error));
+    this.list = new List({
+      label: "Alerts, newest first",
+      key: (entry) => entry.alert.id,
+      kind: "alert",
+      paint,
+      describe,
+      open: (entry) => go({ view: "alerts", id: entry.alert.id, query: here().query }),
+      more: () => this.feed?.more(),
+    });
+    this.feed = new AlertFeed(
+      () => this.draw(),
+      (error) => this.fail(error),
+    );
     this.total = h("span", { class: "dim total" });
     this.pill = h("button", { type: "button", class: "pill", hidden: true, onclick: () => this.top() });
     this.body = h("div", { class: "list-body" }, this.list.element, this.pill);
     this.blank = h("div", { hidden: true });
     this.side = h("div", { class: "side", hidden: true });
-    this.split = h("div", { class: "split" }, h("div", { class: "main" }, h("div", { class: "columns alert", "aria-hidden": "true" }, COLUMNS.map((name) => h("span", null, name))), this.body, this.blank), this.side);
-    root.append(h("div", { class: "view alerts" }, h("div", { class: "bar" }, h("h1", { class: "quiet" }, "Alerts"), this.filters.element, this.total), this.split));
+    this.split = h(
+      "div",
+      { class: "split" },
+      h(
+        "div",
+        { class: "main" },
+        h(
+          "div",
+          { class: "columns alert", "aria-hidden": "true" },
+          COLUMNS.map((name) => h("span", null, name)),
+        ),
+        this.body,
+        this.blank,
+      ),
+      this.side,
+    );
+    root.append(
+      h(
+        "div",
+        { class: "view alerts" },
+        h("div", { class: "bar" }, h("h1", { class: "unseen" }, "Alerts"), this.filters.element, this.total),
+        this.split,
+      ),
+    );
     this.list.element.addEventListener("scroll", () => this.count());
     this.unfollow = connection.follow(({ state }) => (state === "live" && this.error ? this.feed.load() : this.draw()));
     this.seen = 0;
@@ -57,7 +100,10 @@ export class View {
     if (filter !== this.filter) {
       this.filter = filter;
       this.filters.show(query);
-      this.feed.load(query).then(() => { this.loaded = true; });
+      this.feed.load(query).then(() => {
+        this.draw();
+        if (this.detail) this.list.reveal(this.detail.id);
+      });
     }
     this.openDetail(id);
   }
@@ -100,10 +146,26 @@ export class View {
   }
 
   why() {
-    if (this.error) return empty("The alerts could not be read", `${this.error.message}. ${this.error.remedy ?? ""}`, h("button", { type: "button", onclick: () => this.feed.load() }, "Try again"));
+    if (this.error)
+      return empty(
+        "The alerts could not be read",
+        `${this.error.message}. ${this.error.remedy ?? ""}`,
+        h("button", { type: "button", onclick: () => this.feed.load() }, "Try again"),
+      );
     if (this.feed.loading || !this.feed.entries) return empty("Reading alerts …", "");
-    if (Object.keys(here().query).length) return empty("No alert passes these filters", "New ones that do appear here at once.", h("button", { type: "button", onclick: () => this.filters.reset() }, "Clear the filters"));
-    return empty("No alerts yet", "They appear here the moment a rule matches. No worker running? Start one:", h("code", null, "m1cep worker --agents risk"), h("p", null, "or look at made-up trouble in real market data:"), h("code", null, "m1cep demo"));
+    if (Object.keys(here().query).length)
+      return empty(
+        "No alert passes these filters",
+        "New ones that do appear here at once.",
+        h("button", { type: "button", onclick: () => this.filters.reset() }, "Clear the filters"),
+      );
+    return empty(
+      "No alerts yet",
+      "They appear here the moment a rule matches. No worker running? Start one:",
+      h("code", null, "m1cep worker --agents risk"),
+      h("p", null, "or look at made-up trouble in real market data:"),
+      h("code", null, "m1cep demo"),
+    );
   }
 
   fail(error) {
@@ -121,14 +183,37 @@ export class View {
   }
 
   keys() {
-    return [...this.list.keys("alert"), ["/", "Search", () => { this.filters.q.focus(); this.filters.q.select(); }], [".", "Go to the newest", () => this.top()],
+    return [
+      ...this.list.keys("alert"),
+      [
+        "/",
+        "Search",
+        () => {
+          this.filters.q.focus();
+          this.filters.q.select();
+        },
+      ],
+      [".", "Go to the newest", () => this.top()],
       ["Escape", "Leave the field, close the detail", () => this.escape()],
-      ...(["a", "c", "o", "n"].map((key) => this.detailKey(key)))];
+      ...["a", "c", "o", "n"].map((key) => this.detailKey(key)),
+    ];
   }
 
   detailKey(key) {
-    const what = { a: "Acknowledge the open alert", c: "Close the open alert", o: "Reopen the open alert", n: "Write a note to the open alert" }[key];
-    return [key, what, () => this.detail?.keys().find(([name]) => name === key)[2]()];
+    const what = {
+      a: "Acknowledge the open alert",
+      c: "Close the open alert",
+      o: "Reopen the open alert",
+      n: "Write a note to the open alert",
+    }[key];
+    return [
+      key,
+      what,
+      () =>
+        this.detail
+          ?.keys()
+          .find(([name]) => name === key)[2](),
+    ];
   }
 
   escape() {
@@ -148,4 +233,3 @@ export class View {
     this.list.close();
   }
 }
-

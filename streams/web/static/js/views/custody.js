@@ -5,7 +5,7 @@ import { h, put, say } from "../dom.js";
 import { ago, brief, clock, count, decimal, moment, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { List, empty } from "../list.js";
-import { go } from "../router.js";
+import { address, go } from "../router.js";
 
 export const title = "Custody";
 
@@ -19,50 +19,172 @@ const refused = ({ answers }) => answers.filter(({ answer }) => answer === "reje
 const amount = ({ amount: text, asset }) => (/[A-Za-z]/.test(text) ? text : `${decimal(text)} ${asset}`);
 
 function paint(row, request) {
-  put(row, badges.chip(request.status, TONES[request.status] ?? "quiet"), badges.progress(given(request), refused(request), request.m, request.n), h("span", { class: "cut strong" }, request.id),
-    h("span", { class: "cut" }, amount(request)), h("span", { class: "cut mono dim second" }, request.to), h("time", { class: "mono dim second", title: timeTitle(request.created_ms) }, clock(request.created_ms, true)));
+  put(
+    row,
+    badges.chip(request.status, TONES[request.status] ?? "quiet"),
+    badges.progress(given(request), refused(request), request.m, request.n),
+    h("span", { class: "cut strong" }, request.id),
+    h("span", { class: "cut" }, amount(request)),
+    h("span", { class: "cut mono dim second" }, request.to),
+    h("time", { class: "mono dim second", title: timeTitle(request.created_ms) }, clock(request.created_ms, true)),
+  );
 }
 
-const describe = (request) => `${request.id}, ${amount(request)}, ${request.status}, ${given(request)} of ${request.m} signers, asked ${ago(request.created_ms)}`;
+const describe = (request) =>
+  `${request.id}, ${amount(request)}, ${request.status}, ${given(request)} of ${request.m} signers, asked ${ago(request.created_ms)}`;
 const fact = (name, value, kind = "") => h("div", null, h("dt", null, name), h("dd", { class: kind }, value));
+
+/** A reason; alerts that it names lead to them. */
+const told = (reason) =>
+  reason
+    .split(/\b([0-9a-f]{32})\b/)
+    .map((part, at) =>
+      at % 2 ? h("a", { href: address({ view: "alerts", id: part }), title: part }, brief(part)) : part,
+    );
 
 function answer({ signer, answer: said, word, rule, reasons, time_ms: ms }) {
   const [text, tone] = ANSWERS[said] ?? [word === "wait" ? "waits" : "no answer", "quiet"];
-  return h("li", { class: "answer" }, h("b", null, `Signer ${signer}`), badges.chip(text, tone), h("p", null, rule ? h("span", { class: "dim" }, `policy ${rule}${reasons.length ? ": " : ""}`) : null, reasons.join("; ")),
-    ms ? h("time", { class: "mono dim", title: timeTitle(ms) }, clock(ms, true)) : h("span"));
+  return h(
+    "li",
+    { class: "answer" },
+    h("b", null, `Signer ${signer}`),
+    badges.chip(text, tone),
+    h(
+      "p",
+      null,
+      rule ? h("span", { class: "dim" }, `policy ${rule}${reasons.length ? ": " : ""}`) : null,
+      told(reasons.join("; ")),
+    ),
+    ms ? h("time", { class: "mono dim", title: timeTitle(ms) }, clock(ms, true)) : h("span"),
+  );
 }
 
 function steps(status) {
   const at = STEPS.indexOf(status);
-  return at < 0 ? null : h("p", { class: "steps" }, STEPS.map((name, n) => [n ? " › " : "", n === at ? h("b", { "aria-current": "step" }, name) : name]));
+  return at < 0
+    ? null
+    : h(
+        "p",
+        { class: "steps" },
+        STEPS.map((name, n) => [n ? " › " : "", n === at ? h("b", { "aria-current": "step" }, name) : name]),
+      );
 }
 
 export function detail(request, close) {
   const reasons = request.reasons.filter((reason) => !/^signer \d/.test(reason)); // the signers say theirs below
-  return h("article", { class: "detail", "aria-label": `Request ${request.id}` }, h("div", { class: "detail-content" },
-    h("header", { class: "detail-head" }, badges.chip(request.status, TONES[request.status] ?? "quiet"), h("h1", { class: "grow cut" }, request.id), h("button", { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: close }, "×", h("span", { class: "quiet" }, "Close the detail"))),
-    h("p", { class: "summary" }, h("b", null, amount(request)), ` from vault ${request.vault} on ${request.chain}`), steps(request.status),
-    reasons.map((reason) => h("p", { class: `note ${TONES[request.status] === "good" ? "" : "warn"}` }, reason)),
-    h("section", { class: "block" }, h("h2", null, `Signers: ${given(request)} of ${request.m} needed, ${request.n} in all`), h("div", null, badges.progress(given(request), refused(request), request.m, request.n)), h("ul", { class: "answers" }, request.answers.map(answer))),
-    h("dl", { class: "pairs-list" }, fact("to", request.to, "mono long"), request.kind ? fact("kind", request.kind) : null, request.requester ? fact("asked by", request.requester) : null, fact("asked", `${moment(request.created_ms)} UTC`),
-      request.expires_ms ? fact("expires", `${moment(request.expires_ms)} UTC`) : null, fact("confirmations", request.confirmations === null || request.confirmations === undefined ? "none yet" : String(request.confirmations)),
-      request.txid ? fact("transaction", request.txid, "mono long") : null)));
+  return h(
+    "article",
+    { class: "detail", "aria-label": `Request ${request.id}` },
+    h(
+      "div",
+      { class: "detail-content" },
+      h(
+        "header",
+        { class: "detail-head" },
+        badges.chip(request.status, TONES[request.status] ?? "quiet"),
+        h("h1", { class: "grow cut" }, request.id),
+        h(
+          "button",
+          { type: "button", class: "ghost back", title: "Back to the list (Esc)", onclick: close },
+          "×",
+          h("span", { class: "unseen" }, "Close the detail"),
+        ),
+      ),
+      h("p", { class: "summary" }, h("b", null, amount(request)), ` from vault ${request.vault} on ${request.chain}`),
+      steps(request.status),
+      reasons.map((reason) =>
+        h("p", { class: `note ${TONES[request.status] === "good" ? "" : "warn"}` }, told(reason)),
+      ),
+      h(
+        "section",
+        { class: "block" },
+        h("h2", null, `Signers: ${given(request)} of ${request.m} needed, ${request.n} in all`),
+        h("div", null, badges.progress(given(request), refused(request), request.m, request.n)),
+        h("ul", { class: "answers" }, request.answers.map(answer)),
+      ),
+      h(
+        "dl",
+        { class: "pairs-list" },
+        fact("to", request.to, "mono long"),
+        request.kind ? fact("kind", request.kind) : null,
+        request.requester ? fact("asked by", request.requester) : null,
+        fact("asked", `${moment(request.created_ms)} UTC`),
+        request.expires_ms ? fact("expires", `${moment(request.expires_ms)} UTC`) : null,
+        fact(
+          "confirmations",
+          request.confirmations === null || request.confirmations === undefined
+            ? "none yet"
+            : String(request.confirmations),
+        ),
+        request.txid ? fact("transaction", request.txid, "mono long") : null,
+      ),
+    ),
+  );
 }
 
 export class View {
   constructor(root) {
-    this.list = new List({ label: "Custody requests, newest first", key: ({ id }) => id, kind: "request", paint, describe, open: ({ id }) => go({ view: "custody", id }) });
+    this.list = new List({
+      label: "Custody requests, newest first",
+      key: ({ id }) => id,
+      kind: "request",
+      paint,
+      describe,
+      open: ({ id }) => go({ view: "custody", id }),
+    });
     this.total = h("span", { class: "dim" });
     this.side = h("div", { class: "side", hidden: true });
     this.blank = h("div", { class: "grow" });
-    this.columns = h("div", { class: "columns request", "aria-hidden": "true" }, COLUMNS.map((name, at) => h("span", { class: at > 3 ? "second" : "" }, name)));
+    this.columns = h(
+      "div",
+      { class: "columns request", "aria-hidden": "true" },
+      COLUMNS.map((name, at) => h("span", { class: at > 3 ? "second" : "" }, name)),
+    );
     this.vaults = h("tbody");
-    this.vaultPanel = h("section", { class: "vaults" }, h("div", { class: "bar" }, h("h2", null, "Vaults")), h("div", { class: "scroll short", tabindex: 0, role: "region", "aria-label": "Vaults" }, h("table", null,
-      h("thead", null, h("tr", null, ["Vault", "Account", "Chain", "Signers"].map((name) => h("th", { scope: "col" }, name)), h("th", { scope: "col", class: "num" }, "Free"), h("th", { scope: "col" }, "Address"))), this.vaults)));
-    this.split = h("div", { class: "split" }, h("div", { class: "main" }, this.columns, this.list.element, this.blank, this.vaultPanel), this.side);
-    root.append(h("div", { class: "view" }, h("div", { class: "bar" }, h("h1", null, "Custody requests"), this.total), this.split));
+    this.vaultPanel = h(
+      "section",
+      { class: "vaults" },
+      h("div", { class: "bar" }, h("h2", null, "Vaults")),
+      h(
+        "div",
+        { class: "scroll short", tabindex: 0, role: "region", "aria-label": "Vaults" },
+        h(
+          "table",
+          null,
+          h(
+            "thead",
+            null,
+            h(
+              "tr",
+              null,
+              ["Vault", "Account", "Chain", "Signers"].map((name) => h("th", { scope: "col" }, name)),
+              h("th", { scope: "col", class: "num" }, "Free"),
+              h("th", { scope: "col" }, "Address"),
+            ),
+          ),
+          this.vaults,
+        ),
+      ),
+    );
+    this.split = h(
+      "div",
+      { class: "split" },
+      h("div", { class: "main" }, this.columns, this.list.element, this.blank, this.vaultPanel),
+      this.side,
+    );
+    root.append(
+      h(
+        "div",
+        { class: "view" },
+        h("div", { class: "bar" }, h("h1", null, "Custody requests"), this.total),
+        this.split,
+      ),
+    );
     this.stop = documents.custody.follow(() => this.draw());
-    refresh("custody").catch((error) => { this.error = error; this.draw(); });
+    refresh("custody").catch((error) => {
+      this.error = error;
+      this.draw();
+    });
   }
 
   show({ id }) {
@@ -83,10 +205,29 @@ export class View {
     for (const part of [this.list.element, this.columns]) part.hidden = !requests.length;
     this.blank.hidden = requests.length > 0;
     if (!requests.length) put(this.blank, this.why(value));
-    say(this.total, value ? `${count(requests.length)} in all, ${count(requests.filter(({ status }) => !(status in TONES)).length)} under way` : "");
+    say(
+      this.total,
+      value
+        ? `${count(requests.length)} in all, ${count(requests.filter(({ status }) => !(status in TONES)).length)} under way`
+        : "",
+    );
     const vaults = value?.vaults ?? [];
     this.vaultPanel.hidden = !vaults.length;
-    put(this.vaults, vaults.map((vault) => h("tr", null, h("td", { class: "strong" }, vault.vault), h("td", null, vault.account), h("td", null, vault.chain), h("td", null, `${vault.threshold} of ${vault.signers.length}`), h("td", { class: "num" }, vault.free), h("td", { class: "mono dim", title: vault.address }, brief(vault.address, 16)))));
+    put(
+      this.vaults,
+      vaults.map((vault) =>
+        h(
+          "tr",
+          null,
+          h("td", { class: "strong" }, vault.vault),
+          h("td", null, vault.account),
+          h("td", null, vault.chain),
+          h("td", null, `${vault.threshold} of ${vault.signers.length}`),
+          h("td", { class: "num" }, vault.free),
+          h("td", { class: "mono dim", title: vault.address }, brief(vault.address, 16)),
+        ),
+      ),
+    );
     const open = requests.find(({ id }) => id === this.id);
     this.side.hidden = !open;
     this.split.classList.toggle("open", Boolean(open));
@@ -99,11 +240,24 @@ export class View {
   why(value) {
     if (this.error) return empty("Custody could not be read", `${this.error.message}. ${this.error.remedy ?? ""}`);
     if (!value) return empty("Reading requests …", "");
-    return empty("No custody requests", "A withdrawal or cross-chain transfer appears here with the answer of every signer. Ask for one:", h("code", null, "m1cep custody request --help"));
+    return empty(
+      "No custody requests",
+      "A withdrawal or cross-chain transfer appears here with the answer of every signer. Ask for one:",
+      h("code", null, "m1cep custody request --help"),
+    );
   }
 
   keys() {
-    return [...this.list.keys("request"), ["Escape", "Close the detail", () => { if (this.id) this.shut(); }]];
+    return [
+      ...this.list.keys("request"),
+      [
+        "Escape",
+        "Close the detail",
+        () => {
+          if (this.id) this.shut();
+        },
+      ],
+    ];
   }
 
   focus() {

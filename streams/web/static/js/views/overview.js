@@ -22,15 +22,44 @@ const KPIS = [
 const MOST_RULES = 6;
 
 const PLOTS = [
-  ["Throughput", "events_per_s", [{ name: "events per second", column: "events_per_s", tone: "series-1", format: short, fill: true }]],
-  ["Alert latency", "latency", [{ name: "median", column: "latency_p50_ms", tone: "series-1", format: duration }, { name: "99th percentile", column: "latency_p99_ms", tone: "series-2", format: duration }]],
-  ["Watermark lag", "watermark", [{ name: "event time behind the clock", column: "watermark_lag_ms", tone: "series-1", format: duration, fill: true }]],
-  ["Consumer lag", "consumer", [{ name: "records not read yet", column: "consumer_lag", tone: "series-1", format: short, fill: true }]],
+  [
+    "Throughput",
+    "events_per_s",
+    [{ name: "events per second", column: "events_per_s", tone: "series-1", format: short, fill: true }],
+  ],
+  [
+    "Alert latency",
+    "latency",
+    [
+      { name: "median", column: "latency_p50_ms", tone: "series-1", format: duration },
+      { name: "99th percentile", column: "latency_p99_ms", tone: "series-2", format: duration },
+    ],
+  ],
+  [
+    "Watermark lag",
+    "watermark",
+    [
+      {
+        name: "event time behind the clock",
+        column: "watermark_lag_ms",
+        tone: "series-1",
+        format: duration,
+        fill: true,
+      },
+    ],
+  ],
+  [
+    "Consumer lag",
+    "consumer",
+    [{ name: "records not read yet", column: "consumer_lag", tone: "series-1", format: short, fill: true }],
+  ],
 ];
 
 /** The busiest rules and the sum of the others, as columns of a stacked chart. */
-export function busiest({ t_s: times, rules }) {
-  const sums = Object.entries(rules).map(([id, counts]) => [id, counts, counts.reduce((a, b) => a + b, 0)]).sort((a, b) => b[2] - a[2] || a[0].localeCompare(b[0]));
+function busiest({ t_s: times, rules }) {
+  const sums = Object.entries(rules)
+    .map(([id, counts]) => [id, counts, counts.reduce((a, b) => a + b, 0)])
+    .sort((a, b) => b[2] - a[2] || a[0].localeCompare(b[0]));
   const shown = sums.length === MOST_RULES + 1 ? sums.length : MOST_RULES;
   const top = sums.slice(0, shown);
   const rest = sums.slice(shown);
@@ -45,17 +74,67 @@ export function busiest({ t_s: times, rules }) {
 
 export class View {
   constructor(root) {
-    this.kpis = new Map(KPIS.map(([key, label]) => [key, h("div", { class: "kpi" }, h("dt", { class: "name" }, label), h("dd", { class: "value" }, "–"))]));
-    this.rules = new Plot({ label: "Alerts by rule, in steps of ten seconds", series: [], bars: true, step: 10, least: 180 });
+    this.kpis = new Map(
+      KPIS.map(([key, label]) => [
+        key,
+        h("div", { class: "kpi" }, h("dt", { class: "name" }, label), h("dd", { class: "value" }, "–")),
+      ]),
+    );
+    this.rules = new Plot({
+      label: "Alerts by rule, in steps of ten seconds",
+      series: [],
+      bars: true,
+      step: 10,
+      least: 180,
+    });
     this.plots = PLOTS.map(([name, , series]) => new Plot({ label: name, series, sync: "overview" }));
     this.workers = h("tbody");
     this.nobody = h("div", { class: "fill", hidden: true });
-    const panel = (name, note, ...content) => h("section", { class: "panel" }, h("header", null, h("h2", null, name), h("span", { class: "dim" }, note)), content);
-    root.append(h("div", { class: "view page" }, h("h1", { class: "quiet" }, "Overview"), h("dl", { class: "kpis" }, [...this.kpis.values()]),
-      panel("Alerts by rule", "each ten seconds, last hour", this.rules.element),
-      h("div", { class: "charts" }, PLOTS.map(([name], at) => panel(name, "last 15 min", this.plots[at].element))),
-      panel("Workers", "", h("div", { class: "scroll fill", tabindex: 0, role: "region", "aria-label": "Workers" }, h("table", null, h("thead", null, h("tr", null,
-        ["Worker", "State", "Agents"].map((name) => h("th", { scope: "col" }, name)), ["Events/s", "Lag", "Heard"].map((name) => h("th", { scope: "col", class: "num" }, name)))), this.workers)), this.nobody)));
+    const panel = (name, note, ...content) =>
+      h(
+        "section",
+        { class: "panel" },
+        h("header", null, h("h2", null, name), h("span", { class: "dim" }, note)),
+        content,
+      );
+    root.append(
+      h(
+        "div",
+        { class: "view page" },
+        h("h1", { class: "unseen" }, "Overview"),
+        h("dl", { class: "kpis" }, [...this.kpis.values()]),
+        panel("Alerts by rule", "each ten seconds, last hour", this.rules.element),
+        h(
+          "div",
+          { class: "charts" },
+          PLOTS.map(([name], at) => panel(name, "last 15 min", this.plots[at].element)),
+        ),
+        panel(
+          "Workers",
+          "",
+          h(
+            "div",
+            { class: "scroll fill", tabindex: 0, role: "region", "aria-label": "Workers" },
+            h(
+              "table",
+              null,
+              h(
+                "thead",
+                null,
+                h(
+                  "tr",
+                  null,
+                  ["Worker", "State", "Agents"].map((name) => h("th", { scope: "col" }, name)),
+                  ["Events/s", "Lag", "Heard"].map((name) => h("th", { scope: "col", class: "num" }, name)),
+                ),
+              ),
+              this.workers,
+            ),
+          ),
+          this.nobody,
+        ),
+      ),
+    );
     this.stop = documents.overview.follow((value) => this.draw(value));
     refresh("overview").catch(() => {});
   }
@@ -73,18 +152,49 @@ export class View {
       this.rules.become(series);
       if (series.length) this.rules.set(columns);
     }
-    if (history?.t_s.length) this.plots.forEach((plot, at) => plot.set([history.t_s, ...PLOTS[at][2].map(({ column }) => history[column])]));
+    if (history?.t_s.length)
+      this.plots.forEach((plot, at) => plot.set([history.t_s, ...PLOTS[at][2].map(({ column }) => history[column])]));
     this.drawWorkers(workers ?? [], timeMs);
   }
 
   drawWorkers(workers, timeMs) {
     this.nobody.hidden = workers.length > 0;
     this.workers.closest(".scroll").hidden = !workers.length;
-    if (!workers.length) { put(this.nobody, empty("No worker says anything", "A worker tells of itself once a second. Start one:", h("code", null, "m1cep worker --agents risk"))); return; }
-    put(this.workers, workers.map(({ worker, agents, ready, events_per_s: rate, lag, age_ms: ageMs, problem }) => h("tr", null,
-      h("td", { class: "mono" }, worker),
-      h("td", null, ageMs > 5000 ? badges.chip("silent", "bad") : ready ? badges.chip("ready", "good") : badges.chip("not ready", "warn"), problem ? ` ${problem}` : null),
-      h("td", null, agents.join(", ")), h("td", { class: "num" }, short(rate)), h("td", { class: "num" }, count(lag)), h("td", { class: "num dim" }, ago(timeMs - ageMs, timeMs)))));
+    if (!workers.length) {
+      put(
+        this.nobody,
+        empty(
+          "No worker says anything",
+          "A worker tells of itself once a second. Start one:",
+          h("code", null, "m1cep worker --agents risk"),
+        ),
+      );
+      return;
+    }
+    put(
+      this.workers,
+      workers.map(({ worker, agents, ready, events_per_s: rate, lag, age_ms: ageMs, problem }) =>
+        h(
+          "tr",
+          null,
+          h("td", { class: "mono" }, worker),
+          h(
+            "td",
+            null,
+            ageMs > 5000
+              ? badges.chip("silent", "bad")
+              : ready
+                ? badges.chip("ready", "good")
+                : badges.chip("not ready", "warn"),
+            problem ? ` ${problem}` : null,
+          ),
+          h("td", null, agents.join(", ")),
+          h("td", { class: "num" }, short(rate)),
+          h("td", { class: "num" }, count(lag)),
+          h("td", { class: "num dim" }, ago(timeMs - ageMs, timeMs)),
+        ),
+      ),
+    );
   }
 
   leave() {

@@ -8,8 +8,14 @@ import { empty } from "../list.js";
 
 export const title = "Reserves";
 
-const assetsOf = ({ total, reserves }) => [...new Set([...Object.keys(total ?? {}), ...Object.keys(reserves ?? {})])].sort();
-const signature = (ok) => (ok === null || ok === undefined ? badges.chip("not checked") : ok ? badges.chip("signature valid", "good") : badges.chip("signature wrong", "bad"));
+const assetsOf = ({ total, reserves }) =>
+  [...new Set([...Object.keys(total ?? {}), ...Object.keys(reserves ?? {})])].sort();
+const signature = (ok) =>
+  ok === null || ok === undefined
+    ? badges.chip("not checked")
+    : ok
+      ? badges.chip("signature valid", "good")
+      : badges.chip("signature wrong", "bad");
 
 function cover(share) {
   const fill = h("i");
@@ -21,28 +27,123 @@ function asset(name, { total, reserves }) {
   const [owed, held] = [total?.[name], reserves?.[name]];
   const over = held === undefined ? null : minus(held, owed ?? "0");
   const share = held !== undefined && Number(owed) > 0 ? Number(held) / Number(owed) : null;
-  return h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "num" }, decimal(owed)), h("td", { class: "num" }, held === undefined ? "not stated" : decimal(held)),
-    h("td", { class: `num ${over === null ? "" : Number(over) < 0 ? "loss" : "gain"}` }, over === null ? "–" : signed(over)),
-    h("td", null, share === null ? "–" : [cover(share), ` ${percent(share)}`, share < 1 ? h("b", { class: "loss" }, " not covered") : null]));
+  return h(
+    "tr",
+    null,
+    h("th", { scope: "row" }, name),
+    h("td", { class: "num" }, decimal(owed)),
+    h("td", { class: "num" }, held === undefined ? "not stated" : decimal(held)),
+    h(
+      "td",
+      { class: `num ${over === null ? "" : Number(over) < 0 ? "loss" : "gain"}` },
+      over === null ? "–" : signed(over),
+    ),
+    h(
+      "td",
+      null,
+      share === null
+        ? "–"
+        : [cover(share), ` ${percent(share)}`, share < 1 ? h("b", { class: "loss" }, " not covered") : null],
+    ),
+  );
 }
 
 function latest(statement) {
   const { time_ms: ms, name, root, customers, signature_ok: ok, reserves_problem: problem } = statement;
-  return h("section", { class: "panel" }, h("header", null, h("h2", null, "Latest statement"), name ? h("span", { class: "dim" }, name) : null), h("div", { class: "fill stack" },
-    h("div", null, h("span", { class: "dim" }, "Root of all balances"), h("span", { class: "root" }, root)),
-    h("p", { class: "grid-bar" }, signature(ok), h("time", { class: "dim", title: timeTitle(ms) }, `${moment(ms)} UTC`), customers === null || customers === undefined ? null : h("span", null, `${count(customers)} customers`)),
-    problem ? h("p", { class: "note warn" }, problem) : null,
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Totals against reserves" }, h("table", null, h("thead", null, h("tr", null, h("th", { scope: "col" }, "Asset"), ["Owed to customers", "Held in reserve", "Difference"].map((text) => h("th", { scope: "col", class: "num" }, text)), h("th", { scope: "col" }, "Covered"))),
-      h("tbody", null, assetsOf(statement).map((one) => asset(one, statement))))),
-    h("p", { class: "dim" }, "A customer checks that an own balance is in this root with the proof file: ", h("code", null, "m1cep ledger verify"), ", or the same program without installing anything.")));
+  return h(
+    "section",
+    { class: "panel" },
+    h("header", null, h("h2", null, "Latest statement"), name ? h("span", { class: "dim" }, name) : null),
+    h(
+      "div",
+      { class: "fill stack" },
+      h("div", null, h("span", { class: "dim" }, "Root of all balances"), h("span", { class: "root" }, root)),
+      h(
+        "p",
+        { class: "grid-bar" },
+        signature(ok),
+        h("time", { class: "dim", title: timeTitle(ms) }, `${moment(ms)} UTC`),
+        customers === null || customers === undefined ? null : h("span", null, `${count(customers)} customers`),
+      ),
+      problem ? h("p", { class: "note warn" }, problem) : null,
+      h(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": "Totals against reserves" },
+        h(
+          "table",
+          null,
+          h(
+            "thead",
+            null,
+            h(
+              "tr",
+              null,
+              h("th", { scope: "col" }, "Asset"),
+              ["Owed to customers", "Held in reserve", "Difference"].map((text) =>
+                h("th", { scope: "col", class: "num" }, text),
+              ),
+              h("th", { scope: "col" }, "Covered"),
+            ),
+          ),
+          h(
+            "tbody",
+            null,
+            assetsOf(statement).map((one) => asset(one, statement)),
+          ),
+        ),
+      ),
+      h(
+        "p",
+        { class: "dim" },
+        "A customer checks that an own balance is in this root with the proof file: ",
+        h("code", null, "m1cep ledger verify"),
+        ", or the same program without installing anything.",
+      ),
+    ),
+  );
 }
 
 function before(statements) {
   const assets = [...new Set(statements.flatMap(assetsOf))].sort();
-  return h("section", { class: "panel" }, h("header", null, h("h2", null, `Statements (${statements.length})`)), h("div", { class: "fill scroll", tabindex: 0, role: "region", "aria-label": "Statements" }, h("table", null,
-    h("thead", null, h("tr", null, ["Time UTC", "Root", "Signature"].map((text) => h("th", { scope: "col" }, text)), assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} owed`)), assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} held`)))),
-    h("tbody", null, statements.map((each) => h("tr", null, h("td", { class: "mono", title: timeTitle(each.time_ms) }, moment(each.time_ms)), h("td", { class: "mono", title: each.root }, brief(each.root, 16)), h("td", null, signature(each.signature_ok)),
-      assets.map((one) => h("td", { class: "num" }, decimal(each.total?.[one]))), assets.map((one) => h("td", { class: "num" }, decimal(each.reserves?.[one])))))))));
+  return h(
+    "section",
+    { class: "panel" },
+    h("header", null, h("h2", null, `Statements (${statements.length})`)),
+    h(
+      "div",
+      { class: "fill scroll", tabindex: 0, role: "region", "aria-label": "Statements" },
+      h(
+        "table",
+        null,
+        h(
+          "thead",
+          null,
+          h(
+            "tr",
+            null,
+            ["Time UTC", "Root", "Signature"].map((text) => h("th", { scope: "col" }, text)),
+            assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} owed`)),
+            assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} held`)),
+          ),
+        ),
+        h(
+          "tbody",
+          null,
+          statements.map((each) =>
+            h(
+              "tr",
+              null,
+              h("td", { class: "mono", title: timeTitle(each.time_ms) }, moment(each.time_ms)),
+              h("td", { class: "mono", title: each.root }, brief(each.root, 16)),
+              h("td", null, signature(each.signature_ok)),
+              assets.map((one) => h("td", { class: "num" }, decimal(each.total?.[one]))),
+              assets.map((one) => h("td", { class: "num" }, decimal(each.reserves?.[one]))),
+            ),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 export class View {
@@ -50,14 +151,25 @@ export class View {
     this.page = h("div", { class: "view page" });
     root.append(this.page);
     this.stop = documents.reserves.follow((value) => this.draw(value));
-    refresh("reserves").catch((error) => put(this.page, empty("The statements could not be read", `${error.message}. ${error.remedy ?? ""}`)));
+    refresh("reserves").catch((error) =>
+      put(this.page, empty("The statements could not be read", `${error.message}. ${error.remedy ?? ""}`)),
+    );
   }
 
   show() {}
 
   draw({ statements }) {
-    const heading = h("h1", { class: "quiet" }, "Reserves");
-    if (!statements?.length) put(this.page, heading, empty("No statement of reserves yet", "A statement sums up what is owed to every customer under one signed root. Make one:", h("code", null, "m1cep ledger prove --help")));
+    const heading = h("h1", { class: "unseen" }, "Reserves");
+    if (!statements?.length)
+      put(
+        this.page,
+        heading,
+        empty(
+          "No statement of reserves yet",
+          "A statement sums up what is owed to every customer under one signed root. Make one:",
+          h("code", null, "m1cep ledger prove --help"),
+        ),
+      );
     else put(this.page, heading, latest(statements[0]), before(statements));
   }
 

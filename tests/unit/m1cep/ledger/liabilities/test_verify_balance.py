@@ -272,6 +272,22 @@ class TestSignatures:
         )  # the same S once more around: malleable if accepted
         assert not verifier.ed25519_verify(key, message, signature[:32] + more.to_bytes(32, "little"))
 
+    def test_secp256k1_as_rfc_9591_publishes_it(self):
+        vector = json.loads((VECTORS.parent / "frost" / "secp256k1-vectors.json").read_text())
+        inputs, signature = vector["inputs"], bytes.fromhex(vector["final_output"]["sig"])
+        key, message = (bytes.fromhex(inputs[name]) for name in ("verifying_key_key", "message"))
+        assert verifier.secp256k1_verify(key, message, signature)
+        assert not verifier.secp256k1_verify(key, message + b"x", signature)
+        for at in (0, 1, 32, 33, 64):
+            damaged = bytes(byte ^ (n == at) for n, byte in enumerate(signature))
+            assert not verifier.secp256k1_verify(key, message, damaged)
+        assert not verifier.secp256k1_verify(bytes([key[0] ^ 1]) + key[1:], message, signature)
+        assert not verifier.secp256k1_verify(b"\x04" + key[1:], message, signature)
+        more = (int.from_bytes(signature[33:], "big") + verifier.K1_N).to_bytes(33, "big")[-32:]
+        assert not verifier.secp256k1_verify(key, message, signature[:33] + more)
+        with pytest.raises(Untrue):
+            verifier.check_signature("secp256k1", key, message, signature[:-1], "it")
+
     def test_keys_that_are_no_points_verify_nothing(self):
         for key in (
             b"\x02" + bytes(31),
