@@ -95,7 +95,7 @@ class _Worker:
         try:
             async with AsyncExitStack() as stack:
                 outbox = await stack.enter_async_context(Outbox(self._options.client, f"{self._options.group}-out"))
-                await self._read_rules(stack)
+                await self._read_rules(stack, outbox)
                 stack.push_async_callback(self._stop)
                 await self._build(outbox)
                 await self._open_web(stack)
@@ -109,18 +109,21 @@ class _Worker:
             self._write_stats()
         _log.info("worker.stopped", agents=list(self._options.agents))
 
-    async def _read_rules(self, stack: AsyncExitStack) -> None:
+    async def _read_rules(self, stack: AsyncExitStack, outbox: Outbox) -> None:
         """What was deployed decides what agents read: it is read before they are built."""
         options = self._options
         if options.live_rules and not _OF_RULES.isdisjoint(options.agents):
-            options = await self._with_deployed(options, stack)
+            options = await self._with_deployed(options, stack, outbox)
         self._options = _with_helpers(options)
         self._stats.update({name: AgentStats() for name in self._options.agents if name not in self._stats})
 
-    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack) -> WorkerOptions:
+    async def _with_deployed(self, options: WorkerOptions, stack: AsyncExitStack, outbox: Outbox) -> WorkerOptions:
         from streams.rules.book import Book
         from streams.rules.follow import Follower
+        from streams.rules.record import RULES
 
+        if not (await outbox.look([RULES])).partitions.get(RULES):
+            raise ServerError(f"the broker at {options.broker} has no topic {RULES}", "make it: m1cep topics create")
         deployed = Follower(options.client, Book(options.rules, options.streams))
         stack.push_async_callback(deployed.stop)
         await deployed.start()

@@ -231,9 +231,9 @@ def diff(
     from streams.rules import desk
 
     previous = desk.read_rules(load_settings()).records.get(rule)
+    now = _text_in_force(rule, previous, rules)
     before: str | None
     after: str | None
-    now = _text_in_force(rule, previous, rules)
     if file is not None:
         before, after = now, read_text(file)
     else:
@@ -298,7 +298,11 @@ def _change(
     settings = load_settings()
     base = _file_rule(rule, files, streams)
     previous = desk.read_rules(settings).records.get(rule)
-    record = decided(previous, None if base is None else base.version)
+    version = None if base is None else base.version
+    if version is None and previous is None:  # workers may have been started with other files than we know of
+        workers = desk.running_workers(settings, group)
+        version = next((told["version"] for one in workers for told in one["rules"] if told["id"] == rule), None)
+    record = decided(previous, version)
     _put(settings, record, group, timeout, wait=not no_wait, as_json=as_json)
 
 

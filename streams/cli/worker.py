@@ -128,7 +128,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
 ) -> None:
     """Read the input topics, run the rules, write alerts; until Ctrl-C or SIGTERM.
 
-    Exit code 0 after a signal, 1 when a rule fails, 3 when the broker is missing or lost.
+    Exit code 0 after a signal, 1 when it cannot go on, 3 when the broker is missing or lost.
 
     Example: m1cep worker --agents risk --rules my_rules/
     """

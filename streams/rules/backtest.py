@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from m1cep import Alert, Lookups, Rule, Stream
 
-_DAY_US = 86_400_000_000
+_DAY_US, _HOUR_US = 86_400_000_000, 3_600_000_000
 _IN_FORCE = "@in-force"  # no rule's id has such a sign
 _SEEN = 10_000  # repetitions are dropped as a worker does
 
@@ -62,6 +62,10 @@ class Report:
         """The span in days."""
         return self.span_us / _DAY_US
 
+    def _daily(self, alerts: int) -> float | None:
+        """Alerts a day; None of a span too short to say."""
+        return alerts / self.days if self.span_us >= _HOUR_US else None
+
     def rows(self, most: int = 10) -> list[dict[str, Any]]:
         """One dictionary a rule, for ``--json``; at most so many keys and examples."""
         return [self._row(name, found, most) for name, found in self.new.items()]
@@ -75,7 +79,7 @@ class Report:
             "dead_letters": self.counts.dead_letters,
             "days": self.days,
             "alerts": found.alerts,
-            "alerts_per_day": found.alerts / self.days if self.span_us else None,
+            "alerts_per_day": self._daily(found.alerts),
             "keys": [{"key": key, "alerts": count} for key, count in found.keys.most_common(most)],
             "different_keys": len(found.keys),
             "against": None,
@@ -85,7 +89,7 @@ class Report:
             row["against"] = {
                 "version": old.rule.version,
                 "alerts": old.alerts,
-                "alerts_per_day": old.alerts / self.days if self.span_us else None,
+                "alerts_per_day": self._daily(old.alerts),
                 "both": both.total(),
                 "only_new": found.alerts - both.total(),
                 "only_old": old.alerts - both.total(),

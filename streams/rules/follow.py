@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from streams.errors import ServerError, ShellError
+from streams.errors import ShellError
 from streams.rules.record import RULES
 from streams.security import for_aiokafka
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _PART = TopicPartition(RULES, 0)
+_STOP_S = 2.0
 _MORE_MS = 50  # the embedded broker may name an end before the last batch: so long is waited for more
 
 
@@ -47,15 +48,12 @@ class Follower:
         )
 
     async def start(self) -> None:
-        """Connect, and read to the end.
+        """Connect, and read to the end. The topic must be there.
 
         Raises:
-            ServerError: there is no such topic.
             KafkaError: the broker does not answer.
         """
         await self._consumer.start()
-        if RULES not in await self._consumer.topics():
-            raise ServerError(f"the broker has no topic {RULES}", "make it: m1cep topics create")
         self._consumer.assign([_PART])
         await self._consumer.seek_to_beginning(_PART)
         await self.catch_up()
@@ -93,5 +91,8 @@ class Follower:
         return bool(found) or self.position > before
 
     async def stop(self) -> None:
-        """Let go of the broker."""
-        await self._consumer.stop()
+        """Let go of the broker, which may be gone."""
+        stopping = asyncio.ensure_future(self._consumer.stop())
+        await asyncio.wait({stopping}, timeout=_STOP_S)
+        if stopping.done() and not stopping.cancelled() and stopping.exception() is not None:
+            _log.debug("rules.stop_failed", error=repr(stopping.exception()))

@@ -216,6 +216,8 @@ class RuleFigures(msgspec.Struct):
         busy_us: time spent in it, reckoned from samples.
         reason: of a quarantine.
         since_ms: since when it is in this mode.
+        origin: file or topic.
+        stamp_ms: time of the record of the rules topic that says so; 0 of a file's rule.
     """
 
     id: str
@@ -230,6 +232,8 @@ class RuleFigures(msgspec.Struct):
     busy_us: int
     reason: str | None
     since_ms: int
+    origin: Literal["file", "topic"] = "file"
+    stamp_ms: int = 0
 
 
 class Latency(msgspec.Struct):

@@ -7,7 +7,7 @@ die-at=STEP:N         kill -9 of itself when it comes to STEP for the Nth time
     not-renamed           a snapshot is on the disk, not under its name
     saved                 the snapshot is saved, nothing is committed
     committed             the positions are committed
-raise-at=EVENT            the rules fail on this event
+raise-at=EVENT            the engine fails on this event
 snapshot-every=SECONDS    how often to save
 session=SECONDS           the group's session time-out, also shorter than the command allows
 slow-sink=SECONDS         every request that writes to Kafka is held back for so long
@@ -125,27 +125,17 @@ _STEPS = {
 
 
 def _raise_at(event_id):
-    from m1cep.channel import Running
+    from m1cep import Engine
+    from streams.errors import ShellError
 
-    init = Running.__init__
+    push_rows = Engine.push_rows
 
-    class Failing:
-        def __init__(self, operator):
-            self.operator = operator
+    def failing(self, stream, rows):
+        if any(getattr(row, "event_id", None) == event_id for row in rows):
+            raise ShellError(f"as asked, at {event_id}")
+        return push_rows(self, stream, rows)
 
-        def feed(self, batch, hits, **options):
-            if any(getattr(row, "event_id", None) == event_id for row in batch.rows):
-                raise ZeroDivisionError(f"as asked, at {event_id}")
-            self.operator.feed(batch, hits, **options)
-
-        def __getattr__(self, name):
-            return getattr(self.operator, name)
-
-    def failing(self, *arguments):
-        init(self, *arguments)
-        self.operator = Failing(self.operator)
-
-    Running.__init__ = failing
+    Engine.push_rows = failing
 
 
 def _host_options(**fixed):

@@ -65,14 +65,14 @@ def test_killed_after_a_snapshot_with_alerts_still_on_their_way(kafka, workers, 
 
 
 def test_an_exception_at_a_record_ends_the_worker_and_loses_nothing(kafka, workers, finished):
-    """It says which rule and where, ends with 1, and the next one takes the same records again."""
+    """Not one of a rule, which is put aside: one of the engine. It ends with 1, and the next one takes the same records again."""
     records = load.make(16_000, 5).records
     event = next(orjson.loads(r.value)["event_id"] for r in records[9000:] if r.stream == "orders")
     kafka.send(records)
     worker = workers(sabotage=["snapshot-every=0.2", "session=1", f"raise-at={event}"], wait=False)
     assert worker.ended() == 1, worker.said()
     last = worker.said().strip().splitlines()[-1]
-    assert f"ZeroDivisionError: as asked, at {event}" in last
+    assert f"as asked, at {event}" in last
     assert "Traceback" not in worker.said()
     assert kafka.committed() < len(kafka.sent)
     finished(workers())

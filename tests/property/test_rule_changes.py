@@ -172,6 +172,7 @@ def test_what_the_steps_do_is_seen():
     assert [m.topic for m in worker.sent if json.loads(m.value)["rule"] == "x"][1:] == ["m1cep.shadow-alerts.v1"] * 4
     worker.save()
     worker.restore()
+    assert set(worker.partition.quarantine.failed) == {"y"}
     sent = len(worker.sent)
     worker.take(1)
     worker.decide("y", "active", VERSIONS[2])

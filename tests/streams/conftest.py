@@ -19,7 +19,19 @@ from streams.embedded import EmbeddedBroker, EmbeddedDatabase, EmbeddedPostgres
 from streams.topics import create_topics
 
 ROLES = ("admin", "producer", "worker", "reader", "operator", "grids", "exchange", "venue", "signer-1", "signer-2")
-ROLES += ("coordinator", "requester", "facts", "auditor", "ledger", "pretrade", "lifter", "results", "closer", "notify")
+ROLES += (
+    "coordinator",
+    "requester",
+    "facts",
+    "auditor",
+    "ledger",
+    "pretrade",
+    "lifter",
+    "results",
+    "closer",
+    "notify",
+    "analyst",
+)
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
 M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]

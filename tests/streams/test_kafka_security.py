@@ -435,7 +435,10 @@ class TestGrants:
 
     @pytest.mark.parametrize(
         "missing",
-        ["m1cep.orders.v1", "m1cep.alerts.v1", "m1cep.actions.v1", "m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"],
+        [
+            *("m1cep.orders.v1", "m1cep.rules.v1", "m1cep.shadow-alerts.v1", "m1cep.alerts.v1", "m1cep.actions.v1"),
+            *("m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"),
+        ],
     )
     def test_the_worker_has_no_grant_that_it_can_do_without(self, secure_kafka, as_user, worker, missing):
         """What it reads besides orders other rules read; what it cannot do ends it, with one line that names it."""
