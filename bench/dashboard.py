@@ -6,7 +6,7 @@ One embedded broker with orders in it. Each turn a worker of a new group reads t
 beside it, with its clients: half on /events, half on /live, some of which never read, and come again when they are let go. The
 clients' own process is of the lowest priority: browsers are other people's machines. Per turn: events per second of the clock,
 and per second that the worker was on a processor (which other programs on the machine touch less).
-The ratio is that of the medians.
+The ratio is the median of the turns' own: what disturbs the machine for longer disturbs both halves of a turn.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
             print(f"turn {number + 1}: {alone[-1]} / {watched[-1]} {told}", file=sys.stderr)
     ratios = {}
     for name in alone[0]:
-        ratios[name] = round(statistics.median(o[name] for o in watched) / statistics.median(o[name] for o in alone), 3)
+        turns = zip(watched, alone, strict=True)
+        ratios[name] = round(statistics.median(with_[name] / without[name] for with_, without in turns), 3)
     return {"alone": alone, "watched": watched, "ratio": ratios, "last": told}
 
 
