@@ -123,7 +123,7 @@ def check(text):
 
 
 def lookup_is_missing(binding):
-    if binding.kind == "list":
+    if binding.kind in {"list", "cleared", "caseless"}:
         return LOOKUPS.members(binding.name) is None
     return binding.kind != "value" and LOOKUPS.parameter(binding.name) is None
 
