@@ -129,6 +129,7 @@ class BatchConsumer(driver.Consumer):
         except Exception as error:
             await self.crash(error)  # aiokafka would log it and rebalance as if nothing had happened
             raise
+        self._thread.forget_places()
         await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:

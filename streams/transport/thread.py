@@ -112,7 +112,19 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         except OffsetOutOfRangeError as error:
             raise _out_of_range(error) from error
         # No await from here on: the position must be the one right after these records.
-        return {tp: self._as_batch(consumer, tp, found) for tp, found in fetched.items() if self._is_sought(tp)}
+        places = self._next  # the main thread may put another one there
+        return {
+            tp: [self._as_batch(consumer, tp, found, places)] if tp in places else found
+            for tp, found in fetched.items()
+            if tp in places or tp.topic not in self.app.batch_topics
+        }
+
+    def forget_places(self) -> None:
+        """The group rebalances: every partition that is ours afterwards is sought again, and what is read until then comes again.
+
+        Called from the main thread.
+        """
+        self._next = {}
 
     def _is_sought(self, tp: TopicPartition) -> bool:
         """Whether reading begins where we say. A fetch that is under way while the group rebalances may already bring records
@@ -120,13 +132,13 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """
         return tp in self._next or tp.topic not in self.app.batch_topics
 
-    def _as_batch(self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any]) -> list[Any]:
-        if tp.topic not in self.app.batch_topics:
-            return found
+    def _as_batch(
+        self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any], places: dict[TopicPartition, int]
+    ) -> Batch:
         position = consumer._subscription.subscription.assignment.state_value(tp).position
-        batch = Batch(tp.topic, tp.partition, self._epoch, self._next[tp], position, found)
-        self._next[tp] = position
-        return [batch]
+        batch = Batch(tp.topic, tp.partition, self._epoch, places[tp], position, found)
+        places[tp] = position
+        return batch
 
     async def committed(self) -> dict[TP, int | None]:
         """What the group has committed of the assigned partitions of the app's topics."""
