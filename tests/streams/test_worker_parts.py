@@ -293,6 +293,26 @@ def test_that_nobody_has_committed_matters_only_for_what_is_sought(monkeypatch, 
         assert asyncio.run(thread._fetch_records(None, {TP("orders", 0), TP("orders", 1)})) == {}
 
 
+def test_a_rebalance_forgets_where_partitions_were_read(monkeypatch):
+    """Else a fetch between the new assignment and its seek would end the worker: nobody may have committed there."""
+
+    async def fetch(*_, **__):
+        raise NoOffsetForPartitionError(TP("orders", 0))
+
+    async def revoked(*_):
+        return None
+
+    monkeypatch.setattr(AIOKafkaConsumerThread, "_fetch_records", fetch)
+    monkeypatch.setattr(BatchConsumer.__mro__[1], "on_partitions_revoked", revoked)
+    thread = BatchConsumerThread.__new__(BatchConsumerThread)
+    thread.app = SimpleNamespace(batch_topics={"orders"})
+    thread._next = {TP("orders", 0): 4}
+    consumer = BatchConsumer.__new__(BatchConsumer)
+    consumer._thread, consumer.app = thread, SimpleNamespace(handler=SimpleNamespace(on_revoked=revoked))
+    asyncio.run(consumer.on_partitions_revoked({TP("orders", 0)}))
+    assert asyncio.run(thread._fetch_records(None, {TP("orders", 0)})) == {}
+
+
 def test_what_the_group_has_committed_is_looked_at_before_what_is_saved():
     """Who is paused between the two, while another takes over, saves and commits, must not begin empty where that one came to."""
     tp, done = TP("orders", 0), []
