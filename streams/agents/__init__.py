@@ -1,7 +1,8 @@
 """Agents, each a file; ``AGENTS`` says which there are.
 
-``host`` takes batches and commits, ``outbox`` writes, ``keeper`` and ``acks`` keep it safe, ``flow`` (with ``idle``, ``clock``,
-``ahead``, ``pace``) says how time goes on and what is read next, ``stats`` counts: shared by all agents. An agent's own file
+``host`` takes batches and commits, ``around`` is for agents with work beside their reading, ``outbox`` writes, ``keeper`` and
+``acks`` keep it safe, ``flow`` (with ``idle``, ``clock``, ``ahead``, ``pace``) says how time goes on and what is read next,
+``stats`` counts: shared by all agents. An agent's own file
 brings its state (``partition.Partition``) and a ``build`` function.
 """
 

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 
 from streams import codec
 from streams.agents.acks import acknowledged
+from streams.agents.around import first_to_end
 from streams.alerts.desk import state_message
 from streams.errors import ServerError
 from streams.files import read_text, rule_files
@@ -69,14 +70,7 @@ class Dashboard:
         Raises:
             KafkaError: the broker refuses something.
         """
-        tasks = [asyncio.create_task(self._feed.run(self._counts)), asyncio.create_task(self._board.run())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
+        await first_to_end((self._feed.run(self._counts), self._board.run()))
 
     def _caught_up(self) -> None:
         self._board.caught_up()

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from streams import codec
+from streams.agents.around import AroundSolo
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Iterable
 
     import aiohttp
-    from faust.types import TP
 
     from streams.agents.context import AgentContext
     from streams.agents.solo import Solo
-    from streams.agents.stats import AgentStats
     from streams.notify.courier import Courier
     from streams.notify.machine import NotifyMachine
 
@@ -28,7 +27,7 @@ _log = structlog.get_logger(__name__)
 NAME = "notify"
 
 
-class Notify:
+class Notify(AroundSolo):
     """What the worker runs: the reading, and a courier for each target.
 
     Args:
@@ -43,19 +42,9 @@ class Notify:
     def __init__(
         self, feed: Solo, machine: NotifyMachine, session: aiohttp.ClientSession, couriers: Iterable[Courier]
     ) -> None:
-        self._feed, self._machine, self._session, self._couriers = feed, machine, session, list(couriers)
+        super().__init__(feed)
+        self._machine, self._session, self._couriers = machine, session, list(couriers)
         self._tasks: list[asyncio.Task[None]] = []
-        self.failed: asyncio.Future[None] = feed.failed
-
-    @property
-    def stats(self) -> AgentStats:
-        """Counters."""
-        return self._feed.stats
-
-    @property
-    def topics(self) -> Collection[str]:
-        """What it reads."""
-        return self._feed.topics
 
     async def run(self) -> None:
         """Until cancelled.
@@ -74,27 +63,15 @@ class Notify:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def trouble(self) -> BaseException | None:
-        """Nothing beside what ``run`` raises."""
-        return self._feed.trouble()
-
-    def positions(self) -> Mapping[TP, int]:
-        """The next offset of everything that is read."""
-        return self._feed.positions()
-
     def measure(self) -> None:
         """What waits for each target."""
         self.stats.undelivered = {name: len(queue.pending) for name, queue in self._machine.queues.items()}
-        self._feed.measure()
+        super().measure()
 
     async def close(self) -> None:
         """Save what waits."""
         await self._halt()
         await self._feed.close()
-
-    def abandon(self) -> None:
-        """Save nothing."""
-        self._feed.abandon()
 
     async def stop(self) -> None:
         """Let go of the broker, and of the servers."""

@@ -11,18 +11,16 @@ from m1cep import FixedLookups
 from m1cep.pretrade import Book, Checker
 from m1cep.pretrade.records import KINDS
 from streams import codec
+from streams.agents.around import AroundSolo, first_to_end
 from streams.errors import UsageError
 from streams.snapshots import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-
-    from faust.types import TP
+    from collections.abc import Awaitable, Callable, Sequence
 
     from m1cep import Lookups
     from streams.agents.context import AgentContext
     from streams.agents.solo import Solo
-    from streams.agents.stats import AgentStats
     from streams.rpc.freshness import Fault, Lease
     from streams.rpc.limits import LimitsFile
     from streams.rpc.server import RiskServer
@@ -43,7 +41,7 @@ _LEASE_MS = 2_000
 _GRACE_S = 1.0
 
 
-class Pretrade:
+class Pretrade(AroundSolo):
     """What the worker runs: the feed and the server. The server answers from the start, saying that it is not ready.
 
     Args:
@@ -55,18 +53,8 @@ class Pretrade:
     name = NAME
 
     def __init__(self, feed: Solo, server: RiskServer, lease: Lease) -> None:
-        self._feed, self._server, self._lease = feed, server, lease
-        self.failed: asyncio.Future[None] = feed.failed
-
-    @property
-    def stats(self) -> AgentStats:
-        """Counters."""
-        return self._feed.stats
-
-    @property
-    def topics(self) -> Collection[str]:
-        """What it reads."""
-        return self._feed.topics
+        super().__init__(feed)
+        self._server, self._lease = server, lease
 
     async def run(self) -> None:
         """Until cancelled.
@@ -78,15 +66,7 @@ class Pretrade:
         """
         await self._server.start()
         _log.info("rpc.listening", port=self._server.port)
-        work = (self._tell_health(), self._feed.run(), keep_lease(self._feed.confirm, self._lease))
-        tasks = [asyncio.create_task(one) for one in work]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
+        await first_to_end((self._tell_health(), self._feed.run(), keep_lease(self._feed.confirm, self._lease)))
 
     async def _tell_health(self) -> None:
         while True:
@@ -98,26 +78,10 @@ class Pretrade:
         fault = self._server.service.fault()
         return None if fault is None else fault.reason
 
-    def trouble(self) -> BaseException | None:
-        """Nothing beside what ``run`` raises."""
-        return self._feed.trouble()
-
-    def positions(self) -> Mapping[TP, int]:
-        """The next offset of everything that is read."""
-        return self._feed.positions()
-
-    def measure(self) -> None:
-        """All counters are kept as things happen."""
-        self._feed.measure()
-
     async def close(self) -> None:
         """Answer what is under way, and save."""
         await self._server.stop(_GRACE_S)
         await self._feed.close()
-
-    def abandon(self) -> None:
-        """Save nothing."""
-        self._feed.abandon()
 
     async def stop(self) -> None:
         """Let go of the broker; after a failure also of the clients."""

@@ -106,7 +106,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
                 consumer, active_partitions, timeout=timeout, max_records=max_records
             )
         except NoOffsetForPartitionError as error:
-            if self._is_sought(*error.args):
+            if self._is_sought(error.args[0], self._next):
                 raise
             return {}  # nobody has committed there yet, and it is sought next
         except OffsetOutOfRangeError as error:
@@ -116,7 +116,7 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         return {
             tp: [self._as_batch(consumer, tp, found, places)] if tp in places else found
             for tp, found in fetched.items()
-            if tp in places or tp.topic not in self.app.batch_topics
+            if self._is_sought(tp, places)
         }
 
     def forget_places(self) -> None:
@@ -126,11 +126,11 @@ class BatchConsumerThread(AIOKafkaConsumerThread):
         """
         self._next = {}
 
-    def _is_sought(self, tp: TopicPartition) -> bool:
+    def _is_sought(self, tp: TopicPartition, places: dict[TopicPartition, int]) -> bool:
         """Whether reading begins where we say. A fetch that is under way while the group rebalances may already bring records
         of a partition that was just assigned, from wherever aiokafka has begun: it is sought next, and they come again.
         """
-        return tp in self._next or tp.topic not in self.app.batch_topics
+        return tp in places or tp.topic not in self.app.batch_topics
 
     def _as_batch(
         self, consumer: AIOKafkaConsumer, tp: TopicPartition, found: list[Any], places: dict[TopicPartition, int]
