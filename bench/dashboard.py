@@ -2,8 +2,8 @@
 
     python bench/dashboard.py [--events 600000] [--turns 5] [--clients 200] [--stuck 20] [--json]
 
-One embedded broker with orders in it. Each turn a worker of a new group reads them all; every second turn a dashboard runs
-beside it, with its clients: half on /events, half on /live, some of which never read, and come again when they are let go. The
+One embedded broker with orders in it. A worker of a new group reads them all, twice a turn: alone, and with a dashboard
+beside it (every second turn the other way round), with its clients: half on /events, half on /live, some of which never read, and come again when they are let go. The
 clients' own process is of the lowest priority: browsers are other people's machines. Per turn: events per second of the clock,
 and per second that the worker was on a processor (which other programs on the machine touch less).
 The ratio is the median of the turns' own: what disturbs the machine for longer disturbs both halves of a turn.
@@ -184,6 +184,21 @@ def _is_reset(taken: socket.socket) -> bool:
     return taken.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != 1  # TCP_ESTABLISHED
 
 
+def beside_dashboard(
+    turn: Turn, folder: Path, broker: str, options: argparse.Namespace
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """The worker's figures with the dashboard and its clients there, and theirs."""
+    with ExitStack() as stack:
+        dashboard, file = start_dashboard(stack, folder, broker, options)
+        pid = dashboard.pid or 0
+        before_s = cpu_s(pid), time.monotonic()
+        found = turn.run(options.events)
+        share = (cpu_s(pid) - before_s[0]) / (time.monotonic() - before_s[1])
+        time.sleep(1)
+        told = json.loads(file.read_bytes())
+        return found, {**told, "dashboard_mb": round(rss_mb(pid)), "dashboard_cpu": round(share, 2)}
+
+
 def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """All turns."""
     alone: list[dict[str, float]] = []
@@ -193,19 +208,13 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         create_topics(load_settings(broker=broker.address), partitions=4)
         asyncio.run(fill(broker.address, options.events))
         for number in range(options.turns):
-            alone.append(Turn(folder, broker.address, 2 * number).run(options.events))
-            with ExitStack() as stack:
-                dashboard, file = start_dashboard(stack, folder, broker.address, options)
-                before_s = cpu_s(dashboard.pid or 0), time.monotonic()
-                watched.append(Turn(folder, broker.address, 2 * number + 1).run(options.events))
-                pid = dashboard.pid or 0
-                share = (cpu_s(pid) - before_s[0]) / (time.monotonic() - before_s[1])
-                time.sleep(1)
-                told = {
-                    **json.loads(file.read_bytes()),
-                    "dashboard_mb": round(rss_mb(pid)),
-                    "dashboard_cpu": round(share, 2),
-                }
+            for with_clients in (False, True) if number % 2 == 0 else (True, False):
+                turn = Turn(folder, broker.address, 2 * number + with_clients)
+                if with_clients:
+                    result, told = beside_dashboard(turn, folder, broker.address, options)
+                    watched.append(result)
+                else:
+                    alone.append(turn.run(options.events))
             print(f"turn {number + 1}: {alone[-1]} / {watched[-1]} {told}", file=sys.stderr)
     ratios = {}
     for name in alone[0]:
