@@ -3,10 +3,10 @@
     python bench/dashboard.py [--events 600000] [--turns 5] [--clients 200] [--stuck 20] [--json]
 
 One embedded broker with orders in it. A worker of a new group reads them all, twice a turn: alone, and with a dashboard
-beside it (every second turn the other way round), with its clients: half on /events, half on /live, some of which never read, and come again when they are let go. The
-clients' own process is of the lowest priority: browsers are other people's machines. Per turn: events per second of the clock,
-and per second that the worker was on a processor (which other programs on the machine touch less).
-The ratio is the median of the turns' own: what disturbs the machine for longer disturbs both halves of a turn.
+beside it (every second turn the other way round), with its clients: half on /events, half on /live, some of which never read,
+and come again when they are let go. The clients' own process is of the lowest priority: browsers are other people's machines.
+Of each: events per second of the clock, and per second that the worker was on a processor (which other programs on the machine
+touch less). The ratio is the median of the turns' own: what disturbs the machine for longer disturbs both halves of a turn.
 """
 
 from __future__ import annotations

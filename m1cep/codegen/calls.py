@@ -9,7 +9,7 @@ from m1cep.codegen.common import identifier
 from m1cep.codegen.patterns import like_regex
 from m1cep.model.types import DOUBLE, US_PER_UNIT, SqlType
 from m1cep.plan.ir import Call, Expr, Literal
-from m1cep.runtime.addresses import is_caseless
+from m1cep.runtime.addresses import is_listed
 from m1cep.runtime.lookups import Binding
 
 if TYPE_CHECKING:
@@ -143,7 +143,8 @@ def _member(writer: ExprWriter, e: Call) -> tuple[list[str], str]:
 def _listed(writer: ExprWriter, e: Call, *, wanted: bool) -> tuple[list[str], str]:
     """A rule that fails closed asks another set whether something is not listed: without the list, both questions hold.
 
-    Entries are in small letters where letters' case means nothing: only a value that is found so is looked at more closely.
+    One look, in small letters where the list has addresses whose letters' case means nothing; only what it finds is looked at
+    more closely. A long list is not in the processor's nearer caches: a second look would cost as much again.
     """
     name, item, on_missing = e.args
     assert isinstance(name, Literal)
@@ -156,8 +157,9 @@ def _listed(writer: ExprWriter, e: Call, *, wanted: bool) -> tuple[list[str], st
     text = source if item.type.kind == "STRING" else f"str({source})"
     there = [f"{entries} is not None"] if on_missing.value == "unknown" else []
     caseless = writer.bind(f"caseless_{identifier(name.value)}", Binding("caseless", name.value))
-    small = f"{caseless} and {text}.lower() in {entries} and {writer.constant(is_caseless)}({text})"
-    body = f"({text} in {entries} or ({small}))"
+    folded = writer.bind(f"folded_{identifier(name.value)}", Binding("folded", name.value))
+    look = f"({text}.lower() if {caseless} else {text}) in {folded}"
+    body = f"({look} and {writer.constant(is_listed)}({text}, {entries}))"
     return there + guards, body if wanted else f"not {body}"
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: EVM addresses (capitals are only EIP-55's check sum) and segwit addresses (BIP 173: in either case). Base58 is not here.
 _CASELESS = re.compile(r"(?i)(?:0x[0-9a-f]{40}|(?:bc|tb|bcrt|ltc)1[0-9a-z]{8,87})")
 _STARTS = frozenset({"0x", "0X", "bc", "bC", "Bc", "BC", "tb", "tB", "Tb", "TB", "lt", "lT", "Lt", "LT"})
-_known: WeakKeyDictionary[frozenset[str], bool] = WeakKeyDictionary()
+_known: WeakKeyDictionary[frozenset[str], tuple[bool, AbstractSet[str] | None]] = WeakKeyDictionary()
 
 
 def normal_address(text: str) -> str:
@@ -29,11 +29,31 @@ def is_caseless(text: str) -> bool:
     return text[:2] in _STARTS and _CASELESS.fullmatch(text) is not None
 
 
+def is_listed(text: str, entries: AbstractSet[str]) -> bool:
+    """Whether a list, which has such addresses in small letters, has a text."""
+    return text in entries or (text.lower() in entries and is_caseless(text))
+
+
 def has_caseless(entries: AbstractSet[str]) -> bool:
-    """Whether a list may have such addresses; of what is no frozenset it is not looked up."""
-    if not isinstance(entries, frozenset):
-        return True
-    found = _known.get(entries)
+    """Whether a list has such addresses."""
+    return _look(entries)[0]
+
+
+def folded(entries: AbstractSet[str]) -> AbstractSet[str]:
+    """The entries, and the small letters of those that have capitals; the list itself where none has.
+
+    What of a text in small letters is not in it, :func:`is_listed` does not find either.
+    """
+    return _look(entries)[1] or entries
+
+
+def _look(entries: AbstractSet[str]) -> tuple[bool, AbstractSet[str] | None]:
+    """Both, the latter None for the list itself: a value that held its key would stay for ever."""
+    found = _known.get(entries) if isinstance(entries, frozenset) else None
     if found is None:
-        found = _known[entries] = any(map(is_caseless, entries))
+        caseless = any(map(is_caseless, entries))
+        small = frozenset(low for entry in entries if (low := entry.lower()) != entry) if caseless else frozenset()
+        found = caseless, entries | small if small else None
+        if isinstance(entries, frozenset):
+            _known[entries] = found
     return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from m1cep.errors import EngineError
 from m1cep.model.parameter import fitted
-from m1cep.runtime.addresses import has_caseless, normal_address
+from m1cep.runtime.addresses import folded, has_caseless, normal_address
 from m1cep.runtime.versions import ListVersion, value_version
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ UNAVAILABLE = "unavailable"
 
 
 #: Kinds of bindings that are about lists.
-LISTS = frozenset({"list", "cleared", "caseless"})
+LISTS = frozenset({"list", "cleared", "caseless", "folded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +133,9 @@ class Binding:
 
     Attributes:
         kind: ``list`` (entries), ``cleared`` (the same, for a rule that fails closed to ask what is not listed), ``caseless``
-            (whether the list may have addresses whose letters' case means nothing), ``param`` (the value for all keys),
-            ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps None), ``value`` (a
-            rule's ``:name``).
+            (whether the list has addresses whose letters' case means nothing), ``folded`` (then its entries in small letters
+            too), ``param`` (the value for all keys), ``by_key`` (values by key) with ``rest`` (that of the other keys, perhaps
+            None), ``value`` (a rule's ``:name``).
         name: of the list, the parameter, or the rule's parameter.
         type: of the values; None for a list.
         default: of a ``value``, in the front matter.
@@ -191,9 +191,10 @@ def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
             if needs.closed(lookups):
                 entries = _EVERYTHING if binding.kind == "list" else _NOTHING
             found[name] = entries
-        elif binding.kind == "caseless":
-            entries = _members(needs, binding.name, lookups)
-            found[name] = entries is not None and not needs.closed(lookups) and has_caseless(entries)
+        elif binding.kind in {"caseless", "folded"}:
+            entries = _EVERYTHING if needs.closed(lookups) else _members(needs, binding.name, lookups)
+            caseless = bool(entries) and has_caseless(entries)
+            found[name] = caseless if binding.kind == "caseless" else folded(entries) if caseless else entries
         else:
             found[name] = _parameter(needs, binding, lookups)
     return found

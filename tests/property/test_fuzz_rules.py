@@ -14,6 +14,7 @@ from letters import LETTERS, rule_text
 from mutants import WORDS, mutant
 
 import m1cep
+from m1cep.runtime.lookups import LISTS
 from streams.files import load_rules, load_streams, packaged_rules_dir, read_text
 from streams.lookups import load_lookups
 
@@ -123,7 +124,7 @@ def check(text):
 
 
 def lookup_is_missing(binding):
-    if binding.kind in {"list", "cleared", "caseless"}:
+    if binding.kind in LISTS:
         return LOOKUPS.members(binding.name) is None
     return binding.kind != "value" and LOOKUPS.parameter(binding.name) is None
 
