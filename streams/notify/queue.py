@@ -186,7 +186,7 @@ class Queue:
         return wait_ms // 2 + self._random.randrange(wait_ms // 2 + 1)
 
     def _over(self, one: Delivery) -> None:
-        """An attempt has ended, and another follows; unless the alert was reopened while the word that it is over was on its way."""
+        """An attempt has ended, and another follows; unless the alert was reopened while its end was on the way."""
         self._under_way.discard(one.key)
         if one.what == RESOLVED and (one.alert, ALERT) in self.pending:
             self._drop(one, "")
