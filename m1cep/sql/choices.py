@@ -9,13 +9,13 @@ from sqlglot import exp
 from m1cep.model.types import NULL, SqlType
 from m1cep.plan.ir import Call, Expr, Literal
 from m1cep.sql.conditions import comparable, compared
-from m1cep.sql.dialect import position
+from m1cep.sql.nodes import position
 from m1cep.sql.types import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from m1cep.sql.conditions import Check
+    from m1cep.sql.arguments import Check
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.scope import Scope
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from m1cep.model.types import BOOLEAN, STRING
 from m1cep.plan.ir import Call, Expr, Literal
-from m1cep.sql import scalars
-from m1cep.sql.dialect import position
+from m1cep.sql.arguments import only
+from m1cep.sql.nodes import position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from m1cep.sql.arguments import Check
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.scope import Scope
 
-    Check: TypeAlias = Callable[[ExpressionChecker, exp.Expr, Scope], Expr]
-
-_COMPARE = {exp.EQ: "EQ", exp.NEQ: "NE", exp.LT: "LT", exp.LTE: "LE", exp.GT: "GT", exp.GTE: "GE"}
+_COMPARE: dict[type[exp.Expr], str] = {
+    exp.EQ: "EQ",
+    exp.NEQ: "NE",
+    exp.LT: "LT",
+    exp.LTE: "LE",
+    exp.GT: "GT",
+    exp.GTE: "GE",
+}
 _SIGNS = {"EQ": "=", "NE": "<>", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 
 
@@ -85,7 +89,7 @@ def _not_distinct(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> E
 
 
 def _between(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    scalars.only(checker, node, "BETWEEN", "this", "low", "high")
+    only(checker, node, "BETWEEN", "this", "low", "high")
     arg = checker.check(node.this, scope)
     low = compared(checker, "GE", node, arg, node.args["low"], scope)
     high = compared(checker, "LE", node, arg, node.args["high"], scope)

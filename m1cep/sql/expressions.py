@@ -13,12 +13,14 @@ from m1cep.model.types import BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, Param, children, may_leave_type
 from m1cep.sql import scalars
 from m1cep.sql.aggregates import is_aggregate
+from m1cep.sql.arguments import only
 from m1cep.sql.choices import CHOICES
 from m1cep.sql.conditions import CONDITIONS, chain
-from m1cep.sql.dialect import Semantics, position, written
 from m1cep.sql.literals import interval, number, sql_type
 from m1cep.sql.lookups import in_list, param
+from m1cep.sql.moments import timestampdiff
 from m1cep.sql.navigation import aggregate, classifier, match_number, navigation, semantics
+from m1cep.sql.nodes import Semantics, position, written
 from m1cep.sql.scope import DefineScope, MeasureScope
 from m1cep.sql.types import arithmetic, comparable, fits
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from m1cep.errors import SourceText
-    from m1cep.sql.conditions import Check
+    from m1cep.sql.arguments import Check
     from m1cep.sql.scope import Scope
 
 _ARITHMETIC: dict[type[exp.Expr], str] = {
@@ -198,7 +200,7 @@ class ExpressionChecker:
         return Call("CONCAT", args, STRING, any(a.nullable for a in args), args[0].pos)
 
     def _cast(self, node: exp.Expr, scope: Scope) -> Expr:
-        scalars.only(self, node, "CAST", "this", "to")
+        only(self, node, "CAST", "this", "to")
         to = sql_type(node.args["to"], self.source)
         if isinstance(node.this, exp.Anonymous) and str(node.this.this).upper() == "PARAM":
             return param(self, node.this, scope, to)
@@ -233,7 +235,7 @@ class ExpressionChecker:
         if name == "PARAM":
             return param(self, node, scope, DOUBLE)
         if name == "TIMESTAMPDIFF":
-            return scalars.timestampdiff(self, node, scope)
+            return timestampdiff(self, node, scope)
         close = nearest(name, scalars.NAMES)
         hint = close if close.startswith("did you mean") else "see docs/rules.md for the functions"
         raise self.refuse(f"function {name} is not supported", node, hint)
