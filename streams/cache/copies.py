@@ -25,7 +25,7 @@ from streams.cache import keys
 from streams.cache.address import open_client, public_address, unreachable
 from streams.cache.content import Content, Entry
 from streams.cache.documents import decoded
-from streams.cache.store import PART
+from streams.cache.in_force import PART
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
