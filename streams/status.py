@@ -144,7 +144,7 @@ class _Worker(msgspec.Struct):
 def _read(value: bytes) -> dict[str, Any] | None:
     """A worker's record; None: it is none. Whoever may write to the topic can put anything there."""
     try:
-        found = orjson.loads(value)
+        found: dict[str, Any] = orjson.loads(value)
         return msgspec.structs.asdict(msgspec.convert(found, _Worker)) | found
     except (orjson.JSONDecodeError, msgspec.ValidationError, RecursionError):
         return None

@@ -217,14 +217,13 @@ class Copies:
         backoff_s = _BACKOFF_S[0]
         while not self._closing.is_set():
             started_s = time.monotonic()
-            try:
-                self._follow()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next connection may be better, and no other thread looks
-                self.trouble = str(error)
-            self._save()
+            for step in (self._follow, self._save, self._look_at_the_clock):
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next time may be better, and no other thread looks
+                    self.trouble = str(error)
             if time.monotonic() - started_s > _BACKOFF_S[1]:
                 backoff_s = _BACKOFF_S[0]
-            self._look_at_the_clock()
             self._closing.wait(backoff_s)
             backoff_s = min(backoff_s * 2, _BACKOFF_S[1])
 
