@@ -282,17 +282,17 @@ def _positions_later_than_state():
 
     save = Keeper.save
     owned_by = {}
-    own = Keeper.own
+    claim = Keeper.claim
 
     async def noting(self, number, owned):
-        found = owned_by[self, number] = await own(self, number, owned)
+        found = owned_by[self, number] = await claim(self, number, owned)
         return found
 
     async def late(self, number, generation, _positions, state):
         now = owned_by[self, number].partition.positions
         return await save(self, number, generation, dict(now), state)
 
-    Keeper.own, Keeper.save = noting, late
+    Keeper.claim, Keeper.save = noting, late
 
 
 def _failed_save_forgotten():
