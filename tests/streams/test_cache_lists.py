@@ -210,7 +210,8 @@ class TestCopies:
             assert (copies.members("bad"), copies.members("other")) == ({"a"}, {"y"})
             assert (copies.hits, copies.misses) == (1, len(self.WANTED) - 1)
 
-    def test_what_is_wanted_later_is_there_when_it_has_been_asked_for_and_is_followed(self, cache, store, patient):
+    @pytest.mark.usefixtures("patient")
+    def test_what_is_wanted_later_is_there_when_it_has_been_asked_for_and_is_followed(self, cache, store):
         """A rule is deployed that reads other lists than those before it."""
         store.replace_list("bad", ["a"])
         store.replace_list("new", ["n"])
@@ -230,7 +231,8 @@ class TestCopies:
             eventually(lambda: copies.members("nowhere") == {"x"})
             assert copies.members("bad") == {"a"}
 
-    def test_what_is_wanted_later_does_not_wait_for_a_list_that_changes_all_the_time(self, cache, store, patient):
+    @pytest.mark.usefixtures("patient")
+    def test_what_is_wanted_later_does_not_wait_for_a_list_that_changes_all_the_time(self, cache, store):
         store.replace_list("bad", ["a"])
         store.replace_list("new", ["n"])
         over = threading.Event()
@@ -253,7 +255,8 @@ class TestCopies:
                 over.set()
                 changing.join()
 
-    def test_two_who_want_more_at_once_each_have_theirs(self, cache, store, monkeypatch, patient):
+    @pytest.mark.usefixtures("patient")
+    def test_two_who_want_more_at_once_each_have_theirs(self, cache, store, monkeypatch):
         """The second comes while what the first wants is being read."""
         store.replace_list("one", ["1"])
         store.replace_list("two", ["2"])

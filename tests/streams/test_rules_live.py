@@ -8,7 +8,12 @@ import pytest
 from streams_harness import BIG, ORDERS, order
 from typer.testing import CliRunner
 
+from m1cep import compile_rule
 from streams.cli.rules import app
+from streams.config import load_settings
+from streams.errors import ShellError
+from streams.files import load_streams
+from streams.rules import decide, desk
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -140,3 +145,87 @@ def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
     assert (code, told) == (2, [])
     assert "m1cep.fills.v1" in err
     assert running.end()[0] == 0
+
+
+def test_rules_deployed_while_workers_join_and_leave_are_in_force_in_every_partition_once_that_is_said(
+    kafka, rule, worker, rules_command, eventually
+):
+    folder = rule(BIG, "big")
+    first = worker(kafka, folder)
+    flow, since = Flow(kafka), {}
+
+    def deploy():
+        name = f"odd-{len(since)}"
+        code, told, why = rules_command("deploy", text=ODD.format(id=name, qty=3))
+        assert (code, told[0]["missing"]) == (0, []), why
+        since[name] = len(flow.sent)
+
+    flow.start()
+    try:
+        second = worker(kafka, folder, wait=False)
+        while not second.ready() or not second.stats["assigned"]:
+            deploy()
+        leaving = threading.Thread(target=lambda: ended.append(first.end()[0]))
+        ended = []
+        leaving.start()
+        while leaving.is_alive():
+            deploy()
+        eventually(lambda: len(second.stats["assigned"]) == 4, 60)
+        deploy()
+        time.sleep(0.5)  # some events after it
+    finally:
+        flow.stop()
+    assert ended == [0]
+
+    def alerted():
+        found = {}
+        for alert in kafka.alerts():
+            found.setdefault(alert["rule"], set()).update(alert["events"])
+        return found
+
+    newest, begin = list(since.items())[-1]
+    last = {e["event_id"] for e in flow.sent[begin:] if e["qty"] == 3}
+    assert last
+    eventually(lambda: last <= alerted().get(newest, set()), 60)
+    found = alerted()
+    assert found["big"] == {e["event_id"] for e in flow.sent if e["qty"] > 100}
+    for name, begin in since.items():
+        due = {e["event_id"] for e in flow.sent[begin:] if e["qty"] == 3}
+        assert due <= found[name], f"{name} was said to be in force before {sorted(due - found[name])[:3]}"
+    contents = {}
+    for alert in kafka.alerts():
+        assert contents.setdefault(alert["id"], alert) == alert
+    assert second.end()[0] == 0
+
+
+def odd(qty, previous, by):
+    compiled = compile_rule(ODD.format(id="odd", qty=qty), load_streams())
+    return decide.deployed(compiled, previous, decide.Who(by, 1000), shadow=False, approval=False)
+
+
+def test_of_two_who_decide_about_a_rule_at_once_the_second_is_refused_or_has_the_first_in_its_history(
+    kafka, monkeypatch
+):
+    settings = load_settings(broker=kafka.address)
+    first = desk.write_rule(settings, odd(1, None, "ann"), None)
+    with pytest.raises(ShellError, match=r"ann made version .* active; nothing was written; look at it"):
+        desk.write_rule(settings, odd(2, None, "bob"), None)
+    assert desk.read_rules(settings).records == {"odd": first}
+
+    send = desk._send
+    theirs = odd(3, first, "eve")
+
+    def send_behind_theirs(settings, record):
+        monkeypatch.setattr(desk, "_send", send)
+        send(settings, theirs)
+        return send(settings, record)
+
+    monkeypatch.setattr(desk, "_send", send_behind_theirs)
+    written = desk.write_rule(settings, odd(2, first, "bob"), first)
+    now = desk.read_rules(settings).records["odd"]
+    assert now == written
+    assert [(one.by, one.version) for one in (now, *now.before)] == [
+        ("bob", odd(2, None, "bob").version),
+        ("eve", theirs.version),
+        ("ann", first.version),
+    ]
