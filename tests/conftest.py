@@ -2,7 +2,9 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+from nursery import Nursery
 
 # The suite tries the same random cases on every run: what fails, fails again. M1CEP_RANDOM=1 looks for others, and so does
 # asking for more of them (M1CEP_CASES, M1CEP_MUTANTS).
@@ -45,3 +47,11 @@ def pytest_collection_modifyitems(items):
         return LONGEST.index(name) if name in LONGEST else len(LONGEST) if slow else len(LONGEST) + 1
 
     items.sort(key=rank)
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """Forks ``m1cep`` processes; imported when the first is asked for."""
+    found = Nursery()
+    yield found
+    found.close()

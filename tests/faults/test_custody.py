@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from custodyoffice import SOME
 from faults.custody_cluster import COORDINATOR, Cluster
-from faults.nursery import Nursery
 from kafka import KafkaProducer
 from topics_read import read_topic
 
@@ -22,16 +21,8 @@ STEPS = ("heard", "saved", "sent")
 FEE = {"solana": 5_000, "evm": 0}  # of one release, in minor units; Bitcoin's depends on its size
 
 
-@pytest.fixture(scope="module")
-def custody_nursery():
-    agents = ("streams.agents.custody", "streams.agents.signer", "streams.agents.solo")
-    found = Nursery(*agents, *(f"streams.chains.{kind}" for kind in ("bitcoin", "solana", "evm")))
-    yield found
-    found.close()
-
-
 @pytest.fixture
-def cluster(custody_nursery, tmp_path):
+def cluster(nursery, tmp_path):
     """Makes clusters, on an embedded broker of their own if they are not given one."""
     made = []
 
@@ -40,7 +31,7 @@ def cluster(custody_nursery, tmp_path):
             (tmp_path / "broker").mkdir()
             broker = EmbeddedBroker(tmp_path / "broker").start()
             made.append(broker.stop)
-        here = Cluster(custody_nursery, broker, tmp_path, kinds, **more)
+        here = Cluster(nursery, broker, tmp_path, kinds, **more)
         made.append(here.end)
         return here
 
