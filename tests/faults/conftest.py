@@ -53,7 +53,7 @@ def database():
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
     folder = Path(tempfile.mkdtemp(prefix="m1cep-faults-"))
     folder.chmod(0o711)  # root cannot run PostgreSQL: another user does, who must come through
-    with EmbeddedPostgres(folder, any_free_port()) as server:  # the same port when it is started again
+    with EmbeddedPostgres(folder, any_free_port(), durable=False) as server:  # the same port when it is started again
         yield server
     shutil.rmtree(folder)
 

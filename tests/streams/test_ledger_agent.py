@@ -205,7 +205,7 @@ def reads_of_the_replica_are_as_old_as_is_asked_for_or_refused(m1cep, env, out):
 def test_kill_the_agent_the_replica_and_the_primary_under_load_and_the_books_are_right(
     open_folder, kafka, ledger, m1cep, eventually
 ):
-    with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
+    with EmbeddedDatabase(open_folder(), durable=False) as pair, pair.supervised():
         urls = {"WRITE": pair.write_url, "READ": pair.read_url, "OWNER": pair.owner_url}
         env = {f"M1CEP_DB_{name}_URL": url.get_secret_value() for name, url in urls.items()}
         migrated = m1cep("ledger", "migrate", **env)
