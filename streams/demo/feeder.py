@@ -66,7 +66,7 @@ class FeedOptions:
     events_per_minute: int = 10_000
     bad_records: int = 21
     speed: float | None = None
-    ahead: int = 1_500
+    ahead: int = 1_000
     passes: int | None = None
     rpc: str | None = None
     gate: str = ""
@@ -179,7 +179,7 @@ def feed(options: FeedOptions) -> int:
     client = {"bootstrap_servers": options.broker, "security_protocol": "PLAINTEXT"}
     with (
         Path(options.marks).open("wb", buffering=0) as marks,
-        Producer(client, load_streams(), linger_ms=2) as producer,
+        Producer(client, load_streams(), linger_ms=5) as producer,
     ):
 
         def mark(time_ms: int, number: int) -> None:

@@ -110,12 +110,9 @@ export function detail(request, close) {
         request.requester ? fact("asked by", request.requester) : null,
         fact("asked", `${moment(request.created_ms)} UTC`),
         request.expires_ms ? fact("expires", `${moment(request.expires_ms)} UTC`) : null,
-        fact(
-          "confirmations",
-          request.confirmations === null || request.confirmations === undefined
-            ? "none yet"
-            : String(request.confirmations),
-        ),
+        request.confirmations || STEPS.includes(request.status)
+          ? fact("on the chain", request.confirmations ? String(request.confirmations) : "not yet")
+          : null,
         request.txid ? fact("transaction", request.txid, "mono long") : null,
       ),
     ),

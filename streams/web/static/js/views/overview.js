@@ -39,10 +39,7 @@ const PLOTS = [
   [
     "Watermark lag",
     "watermark",
-    [
-      { name: "behind the clock", column: "watermark_lag_ms", tone: "series-1", format: duration },
-      { name: "behind the newest event", column: "watermark_behind_ms", tone: "series-2", format: duration },
-    ],
+    [{ name: "behind the clock", column: "watermark_lag_ms", tone: "series-1", format: duration, fill: true }],
   ],
   [
     "Consumer lag",
@@ -51,6 +48,10 @@ const PLOTS = [
   ],
 ];
 
+// Of events that are not of now, such as a replay's, the clock can say nothing: then what is read and not judged yet is shown.
+const REPLAYED = [
+  { name: "behind the newest event", column: "watermark_behind_ms", tone: "series-2", format: duration, fill: true },
+];
 const LAG = PLOTS.findIndex(([, key]) => key === "watermark");
 
 /** The busiest rules and the sum of the others, as columns of a stacked chart. */
@@ -153,20 +154,21 @@ export class View {
       if (series.length) this.rules.set(columns);
     }
     if (history?.t_s.length)
-      this.plots.forEach((plot, at) => plot.set([history.t_s, ...PLOTS[at][2].map(({ column }) => history[column])]));
+      this.plots.forEach((plot, at) => plot.set([history.t_s, ...plot.series.map(({ column }) => history[column])]));
     this.drawWorkers(workers ?? [], timeMs);
   }
 
-  /** Of events that are not of now the clock can say nothing: then it is shown which time they are of. */
+  /** How far event time is behind the clock; of events that are not of now, which time they are of. */
   drawEventTime(now) {
     const replayed = Boolean(now?.event_time_ms) && now.watermark_lag_ms === null;
+    this.plots[LAG].become(replayed ? REPLAYED : PLOTS[LAG][2]);
     const box = this.kpis.get("watermark_lag_ms");
     say(box.firstChild, replayed ? "Event time, UTC" : "Watermark lag");
     if (replayed) say(box.lastChild, clock(now.event_time_ms, true));
     box.title = replayed
-      ? `The newest event is of ${moment(now.event_time_ms)} UTC, not of now: how far it is behind the clock would mean nothing`
+      ? `The newest event is of ${moment(now.event_time_ms)} UTC: how far that is behind the clock would mean nothing`
       : "How far the event time that rules have come to is behind the clock";
-    say(this.notes[LAG], replayed ? "last 15 min; events are not of now" : HISTORY);
+    say(this.notes[LAG], replayed ? "events are not of now" : HISTORY);
   }
 
   drawWorkers(workers, timeMs) {

@@ -21,7 +21,7 @@ const COLUMNS = [
   ["Mode"],
   ["Finds", "second"],
   ["Alerts/h", "num"],
-  ["Per M events", "num second"],
+  ["Matches/M", "num second"],
   ["Cost", "num"],
   ["Open", "num second"],
 ];
