@@ -42,7 +42,7 @@ class DemoLedger:
     """The ledger while the demo runs.
 
     Args:
-        settings: with the broker's address; ``home`` keeps the database's files for the next time, not what is in it.
+        settings: with the broker's address.
         folder: of the demo.
     """
 
@@ -59,7 +59,7 @@ class DemoLedger:
         self._prover = Process("m1cep ledger prove", self.folder / "prove.log")
 
     def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
-        """Start the servers, make an empty ledger, start the agent.
+        """Start the servers, on a folder of their own that is gone at the end, make the ledger, start the agent.
 
         Args:
             stack: ends all of it.
@@ -70,10 +70,13 @@ class DemoLedger:
             ServerError: a server or the agent could not be started.
         """
         from streams.embedded import EmbeddedDatabase
+        from streams.embedded.scratch import scratch_folder
         from streams.ledger.connections import owners
         from streams.ledger.schema import migrate
 
-        database = stack.enter_context(EmbeddedDatabase(self.settings.folder("embedded", "demo-database")))
+        # Not in the demo's own folder, where PostgreSQL's user could not go; and nothing there has to outlive the machine.
+        place = stack.enter_context(scratch_folder("demo-books"))
+        database = stack.enter_context(EmbeddedDatabase(place, durable=False))
         stack.enter_context(database.supervised())
         urls = {
             "db_write_url": database.write_url,
@@ -82,8 +85,6 @@ class DemoLedger:
         }
         self.settings = self.settings.model_copy(update=urls)
         (connect,) = owners(self.settings)
-        with connect() as owner:  # what a former demo has left
-            owner.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
         migrate(connect)
         command = [
             "nice",
