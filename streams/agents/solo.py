@@ -278,7 +278,9 @@ class Solo:
             ShellError: records were deleted that the state should have heard.
         """
         first = await consumer.beginning_offsets(list(tps))
-        self._check_lost({tp: at for tp in tps if (at := self._positions.get(tp)) is not None and at < first[tp]}, first)
+        self._check_lost(
+            {tp: at for tp in tps if (at := self._positions.get(tp)) is not None and at < first[tp]}, first
+        )
         fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
         # Who was away for longer than the topic keeps records takes what is left; with a tail of some, no more than that.
         skipping = [

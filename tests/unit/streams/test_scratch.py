@@ -77,6 +77,9 @@ def test_where_servers_run_as_another_user_it_is_where_that_one_can_go(place, mo
 def test_no_place_is_said_with_what_to_do(place, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(place / "nowhere"))
     monkeypatch.setattr(scratch, "server_user", lambda: None)
-    with pytest.raises(ServerError, match="no folder can be made in .*nowhere: No such file") as caught, scratch_folder("x"):
+    with (
+        pytest.raises(ServerError, match=r"no folder can be made in .*nowhere: No such file") as caught,
+        scratch_folder("x"),
+    ):
         pass
     assert "TMPDIR" in caught.value.remedy
