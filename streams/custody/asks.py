@@ -107,7 +107,7 @@ class ReserveStands(_Body, frozen=True):
 
     Attributes:
         id: of who asked.
-        scheme, key, signature: as in reserves.json; hexadecimal.
+        scheme, key, signature: as in reserves.json; hexadecimal. Of a Safe the key is its owners', the signature all of theirs.
         statement: its digest.
     """
 
@@ -117,8 +117,8 @@ class ReserveStands(_Body, frozen=True):
     asset: Name
     address: Name
     scheme: Name
-    key: Name
-    signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}([0-9a-f]{2})?\Z")]
+    key: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){32,1001}\Z")]
+    signature: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{2}){64,3250}\Z")]
     statement: Name
     epoch_ms: int
 

@@ -13,6 +13,7 @@ from streams.custody import asks
 from streams.custody.derive import signing_public
 from streams.custody.mail import RELEASES, ROUNDS
 from streams.custody.owners import OwnerKeys
+from streams.custody.ownersigning import OwnersSigning
 from streams.custody.reserving import ABOUT, ReserveAsk, asked_by, challenge_of
 from streams.custody.roster import AUDIT, signer_name
 
@@ -62,7 +63,7 @@ class ReserveDesk:
     def __init__(self, vaults: Mapping[str, Vault], pen: Pen, note: Callable[[str, dict[str, Any]], None]) -> None:
         self._vaults, self._pen, self._note = vaults, pen, note
         self._kept = Kept()
-        self._going: dict[str, tuple[Challenge, PublicKeys, Signing]] = {}
+        self._going: dict[str, tuple[Challenge, PublicKeys | OwnerKeys, Signing | OwnersSigning]] = {}
 
     def ask(
         self, sender: str, sealed: str, policy: Policy, publics: Mapping[str, PublicKeys | OwnerKeys]
@@ -90,16 +91,14 @@ class ReserveDesk:
         kept.under_way[ask.vault] = _UnderWay(ask, sealed)
         return []
 
-    def _check(self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None) -> tuple[PublicKeys, Challenge]:
-        """The key that signs, and what."""
+    def _check(
+        self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None
+    ) -> tuple[PublicKeys | OwnerKeys, Challenge]:
+        """The key or the owners that sign, and what."""
         if ask.vault not in self._vaults and ask.vault != AUDIT:
             raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(self._vaults)) or 'none'}")
         if public is None:
             raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")
-        if isinstance(public, OwnerKeys):
-            raise CustodyError(
-                f"vault {ask.vault} has owners and no shared key: expected one on bitcoin, solana or evm"
-            )
         return public, challenge_of(self._vaults, public, ask)
 
     def hear(self, letter: Letter, now_ms: int) -> None:
@@ -137,7 +136,7 @@ class ReserveDesk:
 
     def _proceed(
         self, one: _UnderWay, public: PublicKeys | OwnerKeys | None, now_ms: int
-    ) -> tuple[Signing | None, asks.Answered | asks.ReserveStands | None]:
+    ) -> tuple[Signing | OwnersSigning | None, asks.Answered | asks.ReserveStands | None]:
         """The signing that is going, begun where there is none of this key's epoch; its answer at the end."""
         ask = one.ask
         going = self._going.get(ask.vault)
@@ -155,15 +154,15 @@ class ReserveDesk:
         return signing, None
 
     def _begin(
-        self, one: _UnderWay, public: PublicKeys, challenge: Challenge, now_ms: int
-    ) -> tuple[Challenge, PublicKeys, Signing]:
+        self, one: _UnderWay, public: PublicKeys | OwnerKeys, challenge: Challenge, now_ms: int
+    ) -> tuple[Challenge, PublicKeys | OwnerKeys, Signing | OwnersSigning]:
         def question(attempt: int, signers: tuple[int, ...]) -> AskReserve:
             return AskReserve(one.ask.vault, attempt, public.epoch, signers, one.letter)
 
-        first = max(now_ms, self._kept.attempt + 1)
-        signing = Signing(
-            one.ask.vault, challenge.message, signing_public(public), question, first_attempt=first, now_ms=now_ms
-        )
+        first, about = max(now_ms, self._kept.attempt + 1), (one.ask.vault, challenge.message)
+        if isinstance(public, OwnerKeys):
+            return challenge, public, OwnersSigning(*about, public, question, attempt=first, now_ms=now_ms)
+        signing = Signing(*about, signing_public(public), question, first_attempt=first, now_ms=now_ms)
         return challenge, public, signing
 
     def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.ReserveStands) -> Message:
