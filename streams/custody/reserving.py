@@ -131,8 +131,9 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys | OwnerKeys, as
     names = (chain.asset.symbol, f"{chain.name}/{chain.asset.symbol}")
     if ask.asset not in names:
         raise CustodyError(f"vault {ask.vault} has {' or '.join(names)}, asked for was {ask.asset}")
-    taproot = not isinstance(public, OwnerKeys) and chain.scheme is Scheme.BIP340
-    key = output_key(signing_public(public)) if taproot else public.group
+    key = public.group
+    if not isinstance(public, OwnerKeys) and chain.scheme is Scheme.BIP340:
+        key = output_key(signing_public(public))
     address = chain.address(public.group)
     message = challenge_digest(bytes.fromhex(ask.statement), ask.epoch_ms, chain.name, ask.asset, address)
     return Challenge(SAFE if owned else str(chain.scheme), chain.name, address, key, message)
