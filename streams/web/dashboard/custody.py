@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from streams.custody.roster import Roster
     from streams.custody.view import Seen
 
-MOST_REQUESTS = 500
+MOST_REQUESTS, MOST_RESERVES = 500, 1_000
 _ANSWERS = {"accept": "approve", "reject": "reject", "wait": None}
 _TXID = re.compile(r"^transaction (\S+)")
 
@@ -49,6 +49,7 @@ class Custody:
                 self._answered_ms.setdefault((seen.id, signer, vote.word.value), time_ms)
         while len(requests) > MOST_REQUESTS:
             self._forget(next((n for n, seen in requests.items() if _ended(seen)), next(iter(requests))))
+        self._view.forget_unasked(MOST_RESERVES)
 
     def _forget(self, name: str) -> None:
         del self._view.requests[name]
