@@ -9,10 +9,11 @@ import msgspec
 from m1cep.custody.heads import Signing
 from m1cep.custody.heads.messages import MOST_LETTER, Answer, AskReserve, decode, encode
 from m1cep.errors import CustodyError
+from m1cep.ledger.liabilities.verify_balance import SAFE
 from streams.custody import asks
 from streams.custody.derive import signing_public
 from streams.custody.mail import RELEASES, ROUNDS
-from streams.custody.owners import OwnerKeys
+from streams.custody.owners import OwnerKeys, apart
 from streams.custody.ownersigning import OwnersSigning
 from streams.custody.reserving import ABOUT, ReserveAsk, asked_by, challenge_of
 from streams.custody.roster import AUDIT, signer_name
@@ -48,7 +49,7 @@ class Kept(msgspec.Struct):
 
     attempt: int = 0
     under_way: dict[str, _UnderWay] = {}
-    answered: dict[str, asks.Answered | asks.ReserveStands] = {}
+    answered: dict[str, asks.Answered | asks.Stands] = {}
 
 
 class ReserveDesk:
@@ -136,7 +137,7 @@ class ReserveDesk:
 
     def _proceed(
         self, one: _UnderWay, public: PublicKeys | OwnerKeys | None, now_ms: int
-    ) -> tuple[Signing | OwnersSigning | None, asks.Answered | asks.ReserveStands | None]:
+    ) -> tuple[Signing | OwnersSigning | None, asks.Answered | asks.Stands | None]:
         """The signing that is going, begun where there is none of this key's epoch; its answer at the end."""
         ask = one.ask
         going = self._going.get(ask.vault)
@@ -144,10 +145,7 @@ class ReserveDesk:
             going = self._going[ask.vault] = self._begin(one, *self._check(ask, public), now_ms)
         challenge, _, signing = going
         if signing.signature is not None:
-            return None, asks.ReserveStands(
-                ask.id, ask.vault, challenge.chain, ask.asset, challenge.address, challenge.scheme, challenge.key.hex(),
-                signing.signature.hex(), ask.statement, ask.epoch_ms,
-            )  # fmt: skip
+            return None, _stands(ask, challenge, signing.signature)
         if signing.over:
             reasons = "; ".join(f"signer {signer}: {why}" for signer, why in sorted(signing.reasons.items()))
             return None, asks.Answered(ask.id, False, f"too few signers signed: {reasons}"[:1_000])
@@ -165,7 +163,7 @@ class ReserveDesk:
         signing = Signing(*about, signing_public(public), question, first_attempt=first, now_ms=now_ms)
         return challenge, public, signing
 
-    def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.ReserveStands) -> Message:
+    def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.Stands) -> Message:
         answered = self._kept.answered
         answered[ask.id] = answer
         while len(answered) > _MOST_ANSWERED:
@@ -173,7 +171,7 @@ class ReserveDesk:
         self._note("reserve", msgspec.to_builtins(answer))
         return self._say(ask.vault, answer)
 
-    def _say(self, vault: str, answer: asks.Answered | asks.ReserveStands) -> Message:
+    def _say(self, vault: str, answer: asks.Answered | asks.Stands) -> Message:
         return self._pen.write(RELEASES, vault, "desk", asks.encode(answer))
 
     # -- to keep
@@ -192,6 +190,15 @@ class ReserveDesk:
             self._kept = msgspec.convert(kept, Kept) if kept is not None else Kept()
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the state of reserves: {error}") from None
+
+
+def _stands(ask: ReserveAsk, challenge: Challenge, signature: bytes) -> asks.Stands:
+    about, of = (ask.id, ask.vault, challenge.chain, ask.asset, challenge.address), (ask.statement, ask.epoch_ms)
+    if challenge.scheme != SAFE:
+        return asks.ReserveStands(*about, challenge.scheme, challenge.key.hex(), signature.hex(), *of)
+    owners = [challenge.key[at : at + 20] for at in range(1, len(challenge.key), 20)]
+    signed = tuple(one.hex() for one in apart(signature))
+    return asks.SafeStands(*about, challenge.key[0], tuple(f"0x{one.hex()}" for one in owners), signed, *of)
 
 
 def _check_length(sealed: str) -> None:

@@ -89,7 +89,7 @@ class View:
         self.vaults: dict[str, asks.VaultStands] = {}
         self.ceremonies: dict[str, asks.CeremonyStands] = {}
         self.answers: dict[str, asks.Answered] = {}
-        self.reserves: dict[str, asks.ReserveStands] = {}
+        self.reserves: dict[str, asks.Stands] = {}
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
@@ -160,7 +160,7 @@ class View:
             self.ceremonies[said.id] = said
         elif isinstance(said, asks.AuditStands):
             self.audit = said
-        elif isinstance(said, asks.ReserveStands):
+        elif isinstance(said, asks.Stands):
             self.reserves[said.id] = said
         else:
             self.answers[said.id] = said

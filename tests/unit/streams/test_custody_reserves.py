@@ -331,7 +331,7 @@ class TestSafes:
             f"stands for ETH of statement {first.statement}"
             in self.stands(safe, statement_at(now_ms, "2"), "r-2").reason
         )
-        assert isinstance(self.stands(safe, statement_at(now_ms + 1), "r-3"), asks.ReserveStands)
+        assert isinstance(self.stands(safe, statement_at(now_ms + 1), "r-3"), asks.SafeStands)
 
     def test_an_owner_that_has_lost_its_memory_stands_for_no_statement_of_before(self, safe):
         now_ms = safe.now_ms
