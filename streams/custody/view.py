@@ -165,12 +165,10 @@ class View:
         else:
             self.answers[said.id] = said
 
-    def forget_unasked(self, most_reserves: int) -> None:
-        """Let go of what only those look at who have asked, and of all but the newest reserves: for who looks on for ever."""
-        for one in (self.ceremonies, self.answers, self.log, self.heads, self.signed_heads):
+    def forget_answers(self) -> None:
+        """Let go of what only those look at who have asked for it: for who looks on for ever."""
+        for one in (self.ceremonies, self.answers, self.reserves, self.log, self.heads, self.signed_heads):
             one.clear()
-        while len(self.reserves) > most_reserves:
-            del self.reserves[next(iter(self.reserves))]
 
     def head_is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the coordinator has signed a head: ``signature`` is the whole letter that brought it."""

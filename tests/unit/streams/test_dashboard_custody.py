@@ -17,13 +17,11 @@ def here(tmp_path):
     one.close()
 
 
-def test_what_it_does_not_show_it_does_not_remember(here, monkeypatch):
-    """Heads of the audit log and answers to people come for ever; of reserves the newest are shown."""
-    monkeypatch.setattr(custody, "MOST_RESERVES", 2)
-    for n in range(3):
-        ask = ReserveAsk(f"r-{n}", "alice-solana", "SOL", "ab" * 32, here.now_ms)
-        here.post(pen("bob").write(REQUESTS, ask.vault, "reserve", encode_ask(ask)))
-        here.pass_time(5_000)
+def test_what_it_does_not_show_it_does_not_remember(here):
+    """Heads of the audit log and answers to people come for ever."""
+    ask = ReserveAsk("r", "alice-solana", "SOL", "ab" * 32, here.now_ms)
+    here.post(pen("bob").write(REQUESTS, ask.vault, "reserve", encode_ask(ask)))
+    here.pass_time(5_000)
     request = here.ask("solana")
     here.pass_time(2_000)
     shown = custody.Custody(here.roster)
@@ -31,7 +29,7 @@ def test_what_it_does_not_show_it_does_not_remember(here, monkeypatch):
         for record in here.topics[topic]:
             shown.take(record.value, record.timestamp)
     view = shown._view
-    assert [one.about for one in here.letters() if one.about == "head"]
-    assert [one for one in (view.heads, view.signed_heads, view.log, view.answers, view.ceremonies) if one] == []
-    assert [one.id for one in shown.reserves] == ["r-1", "r-2"]
+    came = {one.about for one in here.letters()}
+    assert came >= {"head", "audit", "desk"}
+    assert [one for one in (view.heads, view.signed_heads, view.answers, view.reserves) if one] == []
     assert [one["id"] for one in shown.plain()["requests"]] == [request.id]
