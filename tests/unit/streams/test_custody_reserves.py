@@ -359,6 +359,9 @@ class TestSafes:
         monkeypatch.setattr(reserving, "sign_as_owner", another)
         statement = statement_at(safe.now_ms)
         assert check_reserves(statement, document(statement, self.stands(safe, statement))) == {"ETH": 7}
+        safe.actors.remove(safe.signers[3])
+        reason = self.stands(safe, statement_at(safe.now_ms), "r-2").reason
+        assert "signer 2: its signature is not of this message; signer 3: has not answered in time" in reason
 
     def test_of_a_roster_that_does_not_fit_nothing_is_signed(self, safe):
         public = dealt(SECP256K1, 2, (1, 2, 3), seeded("owners"))[1].public
