@@ -77,7 +77,7 @@ class ScanWriter:
             state = self.program.start[0]
             self._each_row(out)
             out.add("if first := begun.pop(k, None):", indent=3)
-            out.add(f"p = m.second_row(k, first, {time})", indent=4)
+            out.add(f"p = m.second_row(k, first, r, {time})", indent=4)
             out.add("elif cold and k in cold:", indent=3)
             out.add("p = m.enter(k)", indent=4)
             out.add("if p is None:", indent=3)
