@@ -101,7 +101,7 @@ class _Generator:
         out.add(f"return r.{self.time}", indent=1)
         out.add()
         out.add("def feed(states, idle, allows, rows, out):")
-        out.add("get = states.get", indent=1)
+        out.add("find = states.setdefault" if self.counts_only else "get = states.get", indent=1)
         out.add("for i, r in rows:", indent=1)
         if plan.where is not TRUE:
             out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
@@ -109,11 +109,11 @@ class _Generator:
         out.add(f"k = {key_source(plan.key)}", indent=2)
         out.add(f"t = r.{self.time}", indent=2)
         out.add(f"e = {event_id_source(self.stream)}", indent=2)
-        out.add("s = get(k)", indent=2)
-        out.add("if s is None:", indent=2)
         if self.counts_only:
             self._first_row()
         else:
+            out.add("s = get(k)", indent=2)
+            out.add("if s is None:", indent=2)
             out.add("s = states[k] = idle.pop(k, None) or State()", indent=3)
         for f, frame in enumerate(self.frames):
             self._enter(f, frame)
@@ -125,9 +125,10 @@ class _Generator:
     def _first_row(self) -> None:
         """A row of a key without others, where rows are counted: it is all there is to remember until a second one comes."""
         out = self.out
-        out.add("s = idle.pop(k, None)", indent=3)
-        out.add("if s is None:", indent=3)
-        out.add("states[k] = (t, e)", indent=4)
+        out.add("one = (t, e)", indent=2)
+        out.add("s = find(k, one)", indent=2)
+        out.add("if s is one:", indent=2)
+        out.add("if not idle or (s := idle.pop(k, None)) is None:", indent=3)
         self._decide(["1"] * len(self.plan.windows), "[e]", 4)
         out.add("continue", indent=4)
         out.add("states[k] = s", indent=3)
@@ -183,7 +184,7 @@ class _Generator:
             if not self.kept.inputs[j].constant:
                 out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=None if expr is None else expr.pos)
                 self._lines(self.kept.convert(j), indent=2)
-        out.add(f"{q}.append((t, e{values}))", indent=2)
+        out.add(f"{q}.append({'one' if self.counts_only else f'(t, e{values})'})", indent=2)
         self._lines([line for j in inputs for line in self.kept.join(j)], indent=2)
 
     def _stored(self, inputs: list[int]) -> str:
