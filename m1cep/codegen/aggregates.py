@@ -122,7 +122,9 @@ class Aggregates:
         """Source of the value that a row brings, None when it does not count."""
         wanted = self.inputs[j]
         value = "1" if wanted.expr is None else self._writer.value(wanted.expr)
-        if wanted.may_overflow and not may_leave_type(wanted.expr):  # else the value is within DOUBLE already
+        if wanted.may_overflow and not (
+            wanted.expr and may_leave_type(wanted.expr)
+        ):  # else it is within DOUBLE already
             value = f"finite({value})"
         return value if wanted.where is None else f"({value} if {self._writer.truth(wanted.where)} else None)"
 

@@ -226,6 +226,13 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
 
     def _begin(self, p: ThreadPartition, row: Any, time: int, number: int) -> None:
         attempt = Attempt(number, time)
+        if self._first_waits:  # one state, which neither completes the pattern nor waits
+            (state,) = self._program.start
+            after = self._tries[state](row, self._empty, p.log, number - p.base, state)
+            if after is not None:
+                attempt.threads = [(following, after) for following in self._program.next[state]]
+                p.attempts.append(attempt)
+            return
         threads = []
         for state in self._program.first if number == 0 else self._program.start:
             if state == DONE:
