@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from m1cep import Stream
 
 #: Of lines read at once: they and their rows stay in the processor's cache until the rules are through.
-BATCH_BYTES = 32_768
+BATCH_BYTES = 65_536
 
 
 @dataclass

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from m1cep.plan.constants import Constants
 
@@ -35,7 +35,7 @@ class Batch:
         self.indexed = set() if indexed is None else indexed
         self._values: dict[str, list[Any]] = {}
         self._counts: dict[str, dict[Any, int]] = {}
-        self._indexes: dict[str, dict[Any, list[int]]] = {}
+        self._indexes: dict[str, dict[Any, list[Place]]] = {}
         self._found: dict[tuple[str, tuple[Any, ...]], list[Place]] = {}
 
     def all(self) -> Iterator[Place]:
@@ -84,28 +84,21 @@ class Batch:
     def _index(self, attr: str) -> None:
         """Find the rows of every value of a column."""
         index = self._indexes[attr] = defaultdict(list)
-        for n, value in enumerate(self.values(attr, attrgetter(attr))):
-            index[value].append(n)
+        for value, place in zip(self.values(attr, attrgetter(attr)), self.all(), strict=True):
+            index[value].append(place)
         self._counts[attr] |= {value: len(places) for value, places in index.items()}
 
     def _having(self, attr: str, values: tuple[Any, ...]) -> list[Place]:
         """(position, row) of rows with one of some values in a column, in order."""
+        index = self._indexes.get(attr)
+        if index is not None and len(values) == 1:  # in order already
+            return index[values[0]]
         found = self._found.get((attr, values))
         if found is None:
-            base, rows = self.base, self.rows
-            found = [(base + n, rows[n]) for n in self._numbers(attr, values)]
-            self._found[attr, values] = found
+            if index is not None:
+                found = sorted(chain.from_iterable(index[v] for v in values))
+            elif any(self._counts[attr][v] for v in values):
+                column = zip(self._values[attr], self.all(), strict=True)
+                found = [place for value, place in column if value in values]
+            self._found[attr, values] = found = found or []
         return found
-
-    def _numbers(self, attr: str, values: tuple[Any, ...]) -> Iterable[int]:
-        counts, index = self._counts[attr], self._indexes.get(attr)
-        present = [v for v in values if counts.get(v)]
-        if not present:
-            return ()
-        if index is None:
-            column = enumerate(self._values[attr])
-            if len(present) > 1:
-                return [n for n, value in column if value in present]
-            (only,) = present
-            return [n for n, value in column if value == only]
-        return index[present[0]] if len(present) == 1 else sorted(chain.from_iterable(index[v] for v in present))
