@@ -188,13 +188,13 @@ def test_a_source_partition_whose_worker_is_away_holds_the_others_back(kafka, wo
     rules = {name: RULES[name] for name in ("by-symbol", "in-one")}
     wanted = expected(texts(rules), events, tmp_path)
     first, stats = worker(rules)
-    eventually(lambda: ready(stats), 30)
+    eventually(lambda: ready(stats), 60)
     second, others = worker(rules)
-    eventually(lambda: ready(stats) and ready(others) and len(others()["rekey"]["assigned"]) == 2, 30)
+    eventually(lambda: ready(stats) and ready(others) and len(others()["rekey"]["assigned"]) == 2, 60)
     half = START_MS + 20 * 2000
     kafka.send({name: [e for e in found if e["ts"] < half] for name, found in events.items()})
     orders = sum(order["ts"] < half for order in events["orders"])
-    eventually(lambda: stats()["rekey"]["events"] + others()["rekey"]["events"] >= orders, 20)
+    eventually(lambda: stats()["rekey"]["events"] + others()["rekey"]["events"] >= orders, 60)
     second.send_signal(signal.SIGSTOP)
     kafka.send({name: [e for e in found if e["ts"] >= half] for name, found in events.items()})
     eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 80)
