@@ -41,6 +41,8 @@ def status_of(vitals: Vitals, *, ready: bool, events_per_s: float, now_ms: int) 
     """The record of a worker, see docs/metrics.md."""
     stats = vitals.stats
     latencies = [found for one in stats.values() if (found := one.latency.recent_ms())]
+    times_ms = [at for one in stats.values() for at in one.event_time_ms.values()]
+    behind_ms = [ms for one in stats.values() for ms in one.watermark_behind_ms.values()]
     return {
         "worker": vitals.key,
         "group": vitals.group,
@@ -53,6 +55,7 @@ def status_of(vitals: Vitals, *, ready: bool, events_per_s: float, now_ms: int) 
         "agents": {name: one.as_dict() for name, one in stats.items()},
         "rules": [rule.as_dict() for one in stats.values() for rule in one.rules.values()],
         "watermark_lag_ms": {tp: lag for one in stats.values() for tp, lag in one.watermark_lag_ms.items()},
+        "event_time": {"newest_ms": max(times_ms), "behind_ms": max(behind_ms, default=0)} if times_ms else None,
         "alert_latency_ms": max(latencies, key=lambda one: one["count"]) if latencies else None,
         "web": vitals.web,
     }

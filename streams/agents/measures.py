@@ -20,7 +20,8 @@ def measure_partitions(owned: Mapping[int, Owned], stats: AgentStats) -> None:
     now_s = time.monotonic()
     for rule in stats.rules.values():
         rule.open = rule.keys = 0
-    stats.watermark_lag_ms, stats.snapshot_age_s, stats.grids = {}, {}, {}
+    stats.watermark_lag_ms, stats.watermark_behind_ms, stats.event_time_ms = {}, {}, {}
+    stats.snapshot_age_s, stats.grids = {}, {}
     for number, one in owned.items():
         if not one.changed:
             one.saved_s = now_s
@@ -29,20 +30,29 @@ def measure_partitions(owned: Mapping[int, Owned], stats: AgentStats) -> None:
             one.partition.measure(number, stats)
 
 
-def watermark_lag_ms(engine: Engine, names: Mapping[str, Iterable[str]], number: int) -> dict[str, int]:
-    """By topic/partition, how far what the rules know is behind the clock.
+def measure_event_time(
+    engine: Engine, names: Mapping[str, Iterable[str]], number: int, stats: AgentStats, *, live: bool
+) -> None:
+    """Where event time stands; how far the watermark of each topic is behind it, and behind the clock.
 
     Args:
         engine: of the partition.
         names: of the streams of each topic.
         number: of the partition.
+        stats: to add to.
+        live: events are of now; else the clock has nothing to say about them.
     """
-    now_us, found = time.time_ns() // 1000, {}
+    now_us, newest_us = time.time_ns() // 1000, engine.newest_us
+    if newest_us is None:
+        return
+    stats.event_time_ms[number] = newest_us // 1000
     for topic, streams in names.items():
         known = [at_us for name in streams if (at_us := engine.watermark_us(name)) is not None]
         if known:
-            found[f"{topic}/{number}"] = max(0, now_us - min(known)) // 1000
-    return found
+            where = f"{topic}/{number}"
+            stats.watermark_behind_ms[where] = max(0, newest_us - min(known)) // 1000
+            if live:
+                stats.watermark_lag_ms[where] = max(0, now_us - min(known)) // 1000
 
 
 def alerts_left(latency: Latency, arrived_ms: Sequence[int], sent: asyncio.Future[object]) -> None:

@@ -15,7 +15,7 @@ from streams.agents.arrivals import Arrivals
 from streams.agents.lanes import LaneReader, Step
 from streams.agents.lanewatch import SLACK_US, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
-from streams.agents.measures import watermark_lag_ms
+from streams.agents.measures import measure_event_time
 from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.agents.quarantine import Quarantine
 from streams.agents.ruler import Ruler
@@ -195,10 +195,9 @@ class RiskPartition:
     def measure(self, number: int, stats: AgentStats) -> None:
         """See :class:`Partition`."""
         self._tally.add_to(stats.rules)
-        if self.live:
-            names = {topic: [stream.name] for topic, stream in self._streams.items()}
-            names |= {topic: [lane.name for lane in reader.lanes] for topic, reader in self._lanes.items()}
-            stats.watermark_lag_ms |= watermark_lag_ms(self._engine, names, number)
+        names = {topic: [stream.name] for topic, stream in self._streams.items()}
+        names |= {topic: [lane.name for lane in reader.lanes] for topic, reader in self._lanes.items()}
+        measure_event_time(self._engine, names, number, stats, live=self.live)
 
     def adopt(self, content: Content) -> bool:
         """From the next event on, judge by these lists and parameters; whether that is a change.

@@ -80,6 +80,8 @@ class AgentStats:
         snapshot_age_s: by partition, since when something has changed that is not saved; 0 when nothing has.
         rules: by id.
         watermark_lag_ms: by topic/partition, how far event time is behind the clock; only where events are of now.
+        watermark_behind_ms: the same behind the newest event that was read in the partition, whenever events are of.
+        event_time_ms: by partition, the time of that event (epoch).
         latency: of alerts, from the time of the record that decided them to the broker's acknowledgement.
         batch_records: records of each batch.
         dead_by_topic: of ``dead_letters``, those whose topic is known.
@@ -118,6 +120,8 @@ class AgentStats:
     snapshot_age_s: dict[int, float] = field(default_factory=dict)
     rules: dict[str, RuleStats] = field(default_factory=dict)
     watermark_lag_ms: dict[str, int] = field(default_factory=dict)
+    watermark_behind_ms: dict[str, int] = field(default_factory=dict)
+    event_time_ms: dict[int, int] = field(default_factory=dict)
     latency: Latency = field(default_factory=Latency)
     batch_records: Histogram = field(default_factory=lambda: Histogram(RECORDS))
     dead_by_topic: Counter[str] = field(default_factory=Counter)

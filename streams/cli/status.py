@@ -86,9 +86,21 @@ def _heading(worker: dict[str, Any]) -> RenderableType:
     words = [worker["worker"], state, f"{worker['events_per_s']:,.0f} events/s"]
     if latency:
         words.append(f"alerts after {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+    if at := worker.get("event_time"):
+        words.append(_event_time(at, worker["watermark_lag_ms"]))
     if worker["web"]:
         words.append(worker["web"])
     return _plain("  ".join(words))
+
+
+def _event_time(at: dict[str, Any], lag_ms: dict[str, int]) -> str:
+    """Of events of now how far rules are behind the clock; of others where in their time they are."""
+    from m1cep.model.time import to_rfc3339
+
+    if lag_ms:
+        return f"event time {max(lag_ms.values()) / 1000:.1f} s behind the clock"
+    newest = to_rfc3339(at["newest_ms"], "ms")[:19].replace("T", " ")
+    return f"event time {newest} UTC (not of now), rules {at['behind_ms'] / 1000:.1f} s behind it"
 
 
 def _agents(worker: dict[str, Any]) -> RenderableType:

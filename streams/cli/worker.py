@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,10 +33,6 @@ _WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
-]
-Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
-Lookups = Annotated[
-    Path | None, typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones.")
 ]
 StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as one JSON object.")]
 
@@ -123,6 +120,14 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
         float | None,
         typer.Option(min=2, help="Seconds after which the group replaces a silent worker. Default: 6 local, else 20."),
     ] = None,
+    fetch_wait_ms: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="How long the broker may wait for new records before it answers; the embedded one always does. "
+            "Default: 20 local, else 100.",
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
     as_json: Annotated[bool, typer.Option("--json", help="Log JSON lines on a terminal too.")] = False,
 ) -> None:
@@ -188,7 +193,7 @@ def worker(  # noqa: PLR0913, PLR0917 - the options of a command
                 broker_timeout_s=broker_timeout,
                 stall_timeout_s=stall_timeout,
                 session_timeout_s=session_timeout or (_SESSION_LOCAL_S if local else _SESSION_S),
-                fetch_max_wait_ms=_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS,
+                fetch_max_wait_ms=fetch_wait_ms or (_FETCH_WAIT_LOCAL_MS if local else _FETCH_WAIT_MS),
             )
         )
 

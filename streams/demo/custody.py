@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import secrets
-import sys
 import threading
 import time
 from collections import Counter as Tally
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from streams.demo import command
 from streams.embedded.process import Process
 from streams.errors import ShellError
 
@@ -112,19 +112,20 @@ class DemoCustody:
             str(self.roster_file),
             "--policy",
             str(home / "policy.yaml"),
-            "--log-level",
-            "warning",
         ]
         passphrase = {"M1CEP_SIGNER_PASSPHRASE_FILE": str(home / "passphrase")}
         started = [
             self._process(
-                stack, f"signer-{n}", ["signer", "--signer", str(n), "--keyfile", str(home / f"{n}.keyfile"), *common],
+                stack,
+                f"signer-{n}",
+                command.worker("signer", "--signer", str(n), "--keyfile", str(home / f"{n}.keyfile"), *common, nice=5),
                 {**environment, **passphrase},
             )
             for n in SIGNERS
-        ]  # fmt: skip
+        ]
         keys = ["--coordinator-key", str(home / "coordinator.key"), "--chains-key", str(home / "chains.key")]
-        started.append(self._process(stack, "coordinator", ["custody", *keys, *common], dict(environment)))
+        coordinator = command.worker("custody", *keys, *common, nice=5)  # custody is in no hurry here: alerts are
+        started.append(self._process(stack, "coordinator", coordinator, dict(environment)))
         self._thread = threading.Thread(target=self._run, name="demo-custody", daemon=True)
         self._thread.start()
         stack.callback(self._stopped.set)
@@ -160,10 +161,7 @@ class DemoCustody:
 
     def _process(self, stack: ExitStack, name: str, arguments: list[str], env: dict[str, str]) -> Process:
         process = Process(name, self.folder / f"{name}.log", grace_s=10.0)
-        # Custody is in no hurry here: alerts are.
-        process.start(
-            ["nice", "-n", "5", sys.executable, "-m", "streams.cli", "worker", "--agents", *arguments], env=env
-        )
+        process.start(arguments, env=env)
         stack.enter_context(process)
         return process
 

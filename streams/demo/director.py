@@ -18,7 +18,7 @@ import orjson
 import structlog
 
 from streams.config import ACCESS, PREFIX
-from streams.demo import custody, dataset, grid, ledger, pretrade, web
+from streams.demo import command, custody, dataset, grid, ledger, pretrade, web
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
@@ -43,6 +43,8 @@ CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
 LEDGER_S = 5.0
 LOOK_EVERY_S = 0.05
 IDLE_AT_FULL_SPEED_S = 1.0
+#: The feeder goes on when it hears of the worker, and alerts are waited for: these two are asked often.
+STATS_EVERY_MS, FETCH_WAIT_MS = 20, 20
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Demo:
                 *self._start_ledger(stack, settings, folder),
                 self._start_page(stack, settings, folder),
             ]
+            self._begin_grid(servers)
             parts = [part for part in (self._pretrade, self._ledger) if part is not None]
             self._await(
                 lambda: all(p.ready() for p in parts), servers, WORKER_READY_S, "the pre-trade check or the ledger"
@@ -184,13 +187,14 @@ class Demo:
 
     def _worker(self, folder: Path, broker: str) -> Process:
         worker = Process("the worker", folder / "worker.log", grace_s=10.0)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "risk"]
-        options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", "50", "--log-level", "warning"]
+        options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", str(STATS_EVERY_MS)]
         if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
             options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
         elif self._options.speed < 1:  # event time is slower than the clock, which can say nothing about it
             options += ["--silence-ms", "0"]
-        worker.start([*command, *options], env=self._environment(broker, folder))
+        worker.start(
+            command.worker("risk", *options, fetch_wait_ms=FETCH_WAIT_MS), env=self._environment(broker, folder)
+        )
         return worker
 
     def _start_grid(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
@@ -200,11 +204,16 @@ class Demo:
         self._show.phase("starting the grid and its exchange")
         self._grid = grid.DemoGrid(settings, folder, self._show.note)
         stack.enter_context(self._grid.tail)
-        worker = stack.enter_context(self._grid.worker(self._environment(settings.broker, folder)))
-        spec = grid.plan(self._settings)  # while it starts
-        self._await(self._grid.ready, [worker], WORKER_READY_S, worker.name)
+        return [stack.enter_context(self._grid.worker(self._environment(settings.broker, folder)))]
+
+    def _begin_grid(self, servers: Sequence[Any]) -> None:
+        """Plan it and let it go, where there is one: while the others start."""
+        if self._grid is None:
+            return
+        self._show.phase("planning the grid, while everything starts")
+        spec = grid.plan(self._settings)
+        self._await(self._grid.ready, servers, WORKER_READY_S, "the grid's worker")
         self._grid.start(spec)
-        return [worker]
 
     def _start_custody(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
         if not custody.can_run():

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SPAN_MS = 1_800_000
+MARGIN_EVERY_S = 15.0
 SYNTHETIC_START_MS = 1_777_689_380_000  # where the real data begins, also when it is not there
-MARK_EVERY = 200  # events between two notes of what was sent when
-_LOOK_EVERY_S = 0.02
+MARK_EVERY = 100  # events between two notes of what was sent when
+_LOOK_EVERY_S = 0.01
 _SHIFTED = ("event_id", "order_id", "buy_order_id", "sell_order_id")
 
 
@@ -49,7 +50,8 @@ class FeedOptions:
         events_per_minute: synthetic events a minute of event time.
         bad_records: damaged records a pass.
         speed: multiple of real time; None: as fast as the worker follows.
-        ahead: most events sent and not yet processed.
+        ahead: most events sent and not yet processed: as few as keep the worker busy until it is heard of again. An alert waits
+            behind them.
         passes: how many; None: until stopped.
         rpc: host:port of the pre-trade check that orders pass; None: there is none.
         gate: file for what was asked there.
@@ -64,7 +66,7 @@ class FeedOptions:
     events_per_minute: int = 10_000
     bad_records: int = 21
     speed: float | None = None
-    ahead: int = 10_000
+    ahead: int = 1_000
     passes: int | None = None
     rpc: str | None = None
     gate: str = ""
@@ -83,6 +85,7 @@ def synthetic_flow(options: FeedOptions, number: int) -> SyntheticFlow:
         events_per_minute=options.events_per_minute,
         attacks=options.attacks,
         bad_records=options.bad_records,
+        margin_every_s=MARGIN_EVERY_S,
     )
 
 
@@ -176,7 +179,7 @@ def feed(options: FeedOptions) -> int:
     client = {"bootstrap_servers": options.broker, "security_protocol": "PLAINTEXT"}
     with (
         Path(options.marks).open("wb", buffering=0) as marks,
-        Producer(client, load_streams(), linger_ms=2) as producer,
+        Producer(client, load_streams(), linger_ms=5) as producer,
     ):
 
         def mark(time_ms: int, number: int) -> None:

@@ -7,7 +7,6 @@ backtest`` keeps the two apart. An alert that halts it is shown, and an operator
 from __future__ import annotations
 
 import importlib.util
-import sys
 import time
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -21,7 +20,7 @@ from m1cep.grid.machine import Resume, Start
 from streams.agents.outbox import keyed_partition
 from streams.agents.sequencer import Origin
 from streams.config import DEFAULT_PARTITIONS
-from streams.demo import dataset
+from streams.demo import command, dataset
 from streams.demo.tail import TopicTail
 from streams.embedded.process import Process
 from streams.files import load_streams, packaged_rules_dir, read_text
@@ -92,9 +91,8 @@ class DemoGrid:
         create_topics(self.settings, topics_of(load_streams(declared).values()))
         self._rest_orders()
         worker = Process("the grid's worker", self.folder / "grid-worker.log", grace_s=10.0)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "grid,paper_exchange"]
-        options = ["--stats-file", str(self._stats), "--stats-every-ms", "50", "--log-level", "warning"]
-        worker.start([*command, *options, "--streams", str(declared)], env=dict(environment))
+        options = ["--stats-file", str(self._stats), "--stats-every-ms", "200", "--streams", str(declared)]
+        worker.start(command.worker("grid,paper_exchange", *options), env=dict(environment))
         return worker
 
     def ready(self) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from streams.demo import command
 from streams.embedded.process import Process
 
 if TYPE_CHECKING:
@@ -85,24 +86,12 @@ class DemoLedger:
         with connect() as owner:  # what a former demo has left
             owner.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
         migrate(connect)
-        command = [
-            "nice",
-            "-n",
-            "10",
-            sys.executable,
-            "-m",
-            "streams.cli",
-            "worker",
-            "--agents",
-            "ledger",
-            "--log-level",
-            "warning",
-        ]
-        options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "50"]
+        options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "200"]
         if roster is not None:
             options += ["--custody", str(roster)]
         self._agent.start(
-            [*command, *options], env={**environment, "M1CEP_DB_WRITE_URL": database.write_url.get_secret_value()}
+            command.worker("ledger", *options, nice=10),
+            env={**environment, "M1CEP_DB_WRITE_URL": database.write_url.get_secret_value()},
         )
         # The secret behind its statements is the demo's own, and goes with it.
         home = {"M1CEP_HOME": str(self.folder / "prove")}

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import queue
-import sys
 import threading
 import time
 import zlib
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from streams.demo import command
 from streams.demo.market import MARKETS
 from streams.demo.score import percentiles
 from streams.embedded.ports import any_free_port
@@ -103,8 +103,9 @@ class DemoPretrade:
         port = any_free_port()
         self.address = f"127.0.0.1:{port}"
         process = Process("the pre-trade check", self.folder / "pretrade.log", grace_s=10.0)
-        command = [sys.executable, "-m", "streams.cli", "worker", "--agents", "pretrade", "--limits", str(limits)]
-        process.start([*command, "--log-level", "warning"], env={**environment, "M1CEP_RPC_PORT": str(port)})
+        process.start(
+            command.worker("pretrade", "--limits", str(limits)), env={**environment, "M1CEP_RPC_PORT": str(port)}
+        )
         stack.enter_context(process)
         self._client = stack.enter_context(RiskClient(self.address, timeout_s=_TIMEOUT_S))
         return process

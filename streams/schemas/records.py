@@ -244,6 +244,13 @@ class Latency(msgspec.Struct):
     count: int
 
 
+class EventTime(msgspec.Struct):
+    """The time of the newest event that was read, and how far the watermark furthest behind it is, in milliseconds."""
+
+    newest_ms: int
+    behind_ms: int
+
+
 class WorkerStatus(msgspec.Struct):
     """How a worker does: a record a second, a tombstone at a clean end.
 
@@ -254,6 +261,7 @@ class WorkerStatus(msgspec.Struct):
         watermark_lag_ms: by topic/partition.
         alert_latency_ms: null without alerts.
         web: address of its web server, where it has one.
+        event_time: null before the first event, and of workers without rules.
     """
 
     worker: str
@@ -269,3 +277,4 @@ class WorkerStatus(msgspec.Struct):
     watermark_lag_ms: dict[str, int]
     alert_latency_ms: Latency | None
     web: str | None
+    event_time: EventTime | None = None

@@ -16,13 +16,25 @@ MOST_RULES = 200
 #: Who has been silent for so long does not count in the figures; and is forgotten.
 SILENT_MS, FORGOTTEN_MS = 5_000, 300_000
 _MINUTE_MS = 60_000
-_FIGURES = ("events_per_s", "latency_p50_ms", "latency_p99_ms", "watermark_lag_ms", "consumer_lag")
+_FIGURES = (
+    "events_per_s",
+    "latency_p50_ms",
+    "latency_p99_ms",
+    "watermark_lag_ms",
+    "watermark_behind_ms",
+    "consumer_lag",
+)
 
 
 class _Latency(msgspec.Struct):
     p50: float
     p99: float
     count: int = 1
+
+
+class _EventTime(msgspec.Struct):
+    newest_ms: int
+    behind_ms: int
 
 
 class _Agent(msgspec.Struct):
@@ -63,6 +75,7 @@ class WorkerStatus(msgspec.Struct):
     events_per_s: float = 0.0
     rules: list[RuleStatus] = []
     watermark_lag_ms: dict[str, float | None] | None = None
+    event_time: _EventTime | None = None
     alert_latency_ms: _Latency | None = None
     web: str | None = None
     heard_ms: int = 0
@@ -137,6 +150,7 @@ class Overview:
         agents = [agent for one in here for agent in one.agents.values()]
         latencies = [one.alert_latency_ms for one in here if one.alert_latency_ms is not None]
         weights = sum(one.count for one in latencies)
+        times = [one.event_time for one in here if one.event_time is not None]
         lags = [ms for one in here for ms in (one.watermark_lag_ms or {}).values() if ms is not None]
         return {
             "events_per_s": round(sum(one.events_per_s for one in judging), 1),
@@ -145,6 +159,8 @@ class Overview:
             "latency_p50_ms": round(sum(one.p50 * one.count for one in latencies) / weights, 1) if weights else None,
             "latency_p99_ms": max((one.p99 for one in latencies), default=None),
             "watermark_lag_ms": max(lags, default=None),
+            "watermark_behind_ms": max((one.behind_ms for one in times), default=None),
+            "event_time_ms": max((one.newest_ms for one in times), default=None),
             "consumer_lag": sum(agent.lag_total for agent in agents),
             "dead_letters": sum(agent.dead_letters for agent in agents),
             "late": sum(agent.late for agent in agents),

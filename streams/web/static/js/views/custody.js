@@ -1,18 +1,18 @@
 // Requests to move what is kept: how many signers said yes, what each of them said, and what the chain made of it.
 
 import * as badges from "../badges.js";
-import { h, put, say } from "../dom.js";
+import { DocumentList } from "../document-list.js";
+import { h, put } from "../dom.js";
 import { ago, brief, clock, count, decimal, moment, timeTitle } from "../format.js";
-import { documents, refresh } from "../live.js";
-import { List, empty } from "../list.js";
-import { address, go } from "../router.js";
+import { empty } from "../list.js";
+import { address } from "../router.js";
 
 export const title = "Custody";
 
 const TONES = { confirmed: "good", rejected: "bad", expired: "warn", cancelled: "warn", unresolved: "bad" };
 const STEPS = ["requested", "approving", "signing", "signed", "broadcast", "confirmed"];
 const ANSWERS = { approve: ["approves", "good"], reject: ["rejects", "bad"] };
-const COLUMNS = ["Status", "Signers", "Request", "Amount", "To", "Asked UTC"];
+const COLUMNS = [["Status"], ["Signers"], ["Request"], ["Amount"], ["To", "second"], ["Asked UTC", "second"]];
 
 const given = ({ answers }) => answers.filter(({ answer }) => answer === "approve").length;
 const refused = ({ answers }) => answers.filter(({ answer }) => answer === "reject").length;
@@ -110,109 +110,75 @@ export function detail(request, close) {
         request.requester ? fact("asked by", request.requester) : null,
         fact("asked", `${moment(request.created_ms)} UTC`),
         request.expires_ms ? fact("expires", `${moment(request.expires_ms)} UTC`) : null,
-        fact(
-          "confirmations",
-          request.confirmations === null || request.confirmations === undefined
-            ? "none yet"
-            : String(request.confirmations),
-        ),
+        request.confirmations || STEPS.includes(request.status)
+          ? fact("on the chain", request.confirmations ? String(request.confirmations) : "not yet")
+          : null,
         request.txid ? fact("transaction", request.txid, "mono long") : null,
       ),
     ),
   );
 }
 
-export class View {
-  constructor(root) {
-    this.list = new List({
-      label: "Custody requests, newest first",
-      key: ({ id }) => id,
-      kind: "request",
-      paint,
-      describe,
-      open: ({ id }) => go({ view: "custody", id }),
-    });
-    this.total = h("span", { class: "dim" });
-    this.side = h("div", { class: "side", hidden: true });
-    this.blank = h("div", { class: "grow" });
-    this.columns = h(
+function vaultPanel(rows) {
+  return h(
+    "section",
+    { class: "vaults" },
+    h("div", { class: "bar" }, h("h2", null, "Vaults")),
+    h(
       "div",
-      { class: "columns request", "aria-hidden": "true" },
-      COLUMNS.map((name, at) => h("span", { class: at > 3 ? "second" : "" }, name)),
-    );
-    this.vaults = h("tbody");
-    this.vaultPanel = h(
-      "section",
-      { class: "vaults" },
-      h("div", { class: "bar" }, h("h2", null, "Vaults")),
+      { class: "scroll short", tabindex: 0, role: "region", "aria-label": "Vaults" },
       h(
-        "div",
-        { class: "scroll short", tabindex: 0, role: "region", "aria-label": "Vaults" },
+        "table",
+        null,
         h(
-          "table",
+          "thead",
           null,
           h(
-            "thead",
+            "tr",
             null,
-            h(
-              "tr",
-              null,
-              ["Vault", "Account", "Chain", "Signers"].map((name) => h("th", { scope: "col" }, name)),
-              h("th", { scope: "col", class: "num" }, "Free"),
-              h("th", { scope: "col" }, "Address"),
-            ),
+            ["Vault", "Account", "Chain", "Signers"].map((name) => h("th", { scope: "col" }, name)),
+            h("th", { scope: "col", class: "num" }, "Free"),
+            h("th", { scope: "col" }, "Address"),
           ),
-          this.vaults,
         ),
+        rows,
       ),
-    );
-    this.split = h(
-      "div",
-      { class: "split" },
-      h("div", { class: "main" }, this.columns, this.list.element, this.blank, this.vaultPanel),
-      this.side,
-    );
-    root.append(
-      h(
-        "div",
-        { class: "view" },
-        h("div", { class: "bar" }, h("h1", null, "Custody requests"), this.total),
-        this.split,
-      ),
-    );
-    this.stop = documents.custody.follow(() => this.draw());
-    refresh("custody").catch((error) => {
-      this.error = error;
-      this.draw();
+    ),
+  );
+}
+
+export class View extends DocumentList {
+  constructor(root) {
+    const vaults = h("tbody");
+    const panel = vaultPanel(vaults);
+    super(root, {
+      view: "custody",
+      document: "custody",
+      heading: "Custody requests",
+      label: "Custody requests, newest first",
+      kind: "request",
+      columns: COLUMNS,
+      paint,
+      describe,
+      below: panel,
     });
+    Object.assign(this, { vaults, panel });
+    this.follow();
   }
 
-  show({ id }) {
-    this.id = id;
-    if (id !== null) this.list.chooseKey(id);
-    this.draw();
+  itemsOf({ requests }) {
+    return [...(requests ?? [])].sort((a, b) => b.created_ms - a.created_ms);
   }
 
-  shut() {
-    go({ view: "custody" });
-    this.list.element.focus();
+  totalOf(requests) {
+    const underWay = requests.filter(({ status }) => !(status in TONES)).length;
+    return `${count(requests.length)} in all, ${count(underWay)} under way`;
   }
 
   draw() {
-    const value = documents.custody.value;
-    const requests = [...(value?.requests ?? [])].sort((a, b) => b.created_ms - a.created_ms);
-    this.list.set(requests);
-    for (const part of [this.list.element, this.columns]) part.hidden = !requests.length;
-    this.blank.hidden = requests.length > 0;
-    if (!requests.length) put(this.blank, this.why(value));
-    say(
-      this.total,
-      value
-        ? `${count(requests.length)} in all, ${count(requests.filter(({ status }) => !(status in TONES)).length)} under way`
-        : "",
-    );
-    const vaults = value?.vaults ?? [];
-    this.vaultPanel.hidden = !vaults.length;
+    super.draw();
+    const vaults = this.value?.vaults ?? [];
+    this.panel.hidden = !vaults.length;
     put(
       this.vaults,
       vaults.map((vault) =>
@@ -228,44 +194,19 @@ export class View {
         ),
       ),
     );
-    const open = requests.find(({ id }) => id === this.id);
-    this.side.hidden = !open;
-    this.split.classList.toggle("open", Boolean(open));
-    const mark = JSON.stringify(open ?? null);
-    if (mark !== this.mark) put(this.side, open ? detail(open, () => this.shut()) : null);
-    this.mark = mark;
-    this.list.draw();
   }
 
-  why(value) {
-    if (this.error) return empty("Custody could not be read", `${this.error.message}. ${this.error.remedy ?? ""}`);
-    if (!value) return empty("Reading requests …", "");
+  open(request) {
+    const mark = JSON.stringify(request);
+    if (mark !== this.mark) put(this.side, request ? detail(request, () => this.shut()) : null);
+    this.mark = mark;
+  }
+
+  none() {
     return empty(
       "No custody requests",
       "A withdrawal or cross-chain transfer appears here with the answer of every signer. Ask for one:",
       h("code", null, "m1cep custody request --help"),
     );
-  }
-
-  keys() {
-    return [
-      ...this.list.keys("request"),
-      [
-        "Escape",
-        "Close the detail",
-        () => {
-          if (this.id) this.shut();
-        },
-      ],
-    ];
-  }
-
-  focus() {
-    this.list.element.focus();
-  }
-
-  leave() {
-    this.stop();
-    this.list.close();
   }
 }

@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put, say } from "../dom.js";
-import { ago, count, duration, number, short } from "../format.js";
+import { ago, clock, count, duration, moment, number, short } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 import { Plot } from "../plots.js";
@@ -20,6 +20,7 @@ const KPIS = [
   ["late", "Late events", count, () => false],
 ];
 const MOST_RULES = 6;
+const HISTORY = "last 15 min";
 
 const PLOTS = [
   [
@@ -38,15 +39,7 @@ const PLOTS = [
   [
     "Watermark lag",
     "watermark",
-    [
-      {
-        name: "event time behind the clock",
-        column: "watermark_lag_ms",
-        tone: "series-1",
-        format: duration,
-        fill: true,
-      },
-    ],
+    [{ name: "behind the clock", column: "watermark_lag_ms", tone: "series-1", format: duration, fill: true }],
   ],
   [
     "Consumer lag",
@@ -54,6 +47,12 @@ const PLOTS = [
     [{ name: "records not read yet", column: "consumer_lag", tone: "series-1", format: short, fill: true }],
   ],
 ];
+
+// Of events that are not of now, such as a replay's, the clock can say nothing: then what is read and not judged yet is shown.
+const REPLAYED = [
+  { name: "behind the newest event", column: "watermark_behind_ms", tone: "series-2", format: duration, fill: true },
+];
+const LAG = PLOTS.findIndex(([, key]) => key === "watermark");
 
 /** The busiest rules and the sum of the others, as columns of a stacked chart. */
 function busiest({ t_s: times, rules }) {
@@ -88,13 +87,14 @@ export class View {
       least: 180,
     });
     this.plots = PLOTS.map(([name, , series]) => new Plot({ label: name, series, sync: "overview" }));
+    this.notes = PLOTS.map(() => h("span", { class: "dim" }, HISTORY));
     this.workers = h("tbody");
     this.nobody = h("div", { class: "fill", hidden: true });
     const panel = (name, note, ...content) =>
       h(
         "section",
         { class: "panel" },
-        h("header", null, h("h2", null, name), h("span", { class: "dim" }, note)),
+        h("header", null, h("h2", null, name), note instanceof Node ? note : h("span", { class: "dim" }, note)),
         content,
       );
     root.append(
@@ -107,7 +107,7 @@ export class View {
         h(
           "div",
           { class: "charts" },
-          PLOTS.map(([name], at) => panel(name, "last 15 min", this.plots[at].element)),
+          PLOTS.map(([name], at) => panel(name, this.notes[at], this.plots[at].element)),
         ),
         panel(
           "Workers",
@@ -147,14 +147,28 @@ export class View {
       say(box.lastChild, format(now?.[key]));
       box.classList.toggle("warn", Boolean(now && isBad(now[key])));
     }
+    this.drawEventTime(now);
     if (byRule?.t_s.length) {
       const { series, columns } = busiest(byRule);
       this.rules.become(series);
       if (series.length) this.rules.set(columns);
     }
     if (history?.t_s.length)
-      this.plots.forEach((plot, at) => plot.set([history.t_s, ...PLOTS[at][2].map(({ column }) => history[column])]));
+      this.plots.forEach((plot, at) => plot.set([history.t_s, ...plot.series.map(({ column }) => history[column])]));
     this.drawWorkers(workers ?? [], timeMs);
+  }
+
+  /** How far event time is behind the clock; of events that are not of now, which time they are of. */
+  drawEventTime(now) {
+    const replayed = Boolean(now?.event_time_ms) && now.watermark_lag_ms === null;
+    this.plots[LAG].become(replayed ? REPLAYED : PLOTS[LAG][2]);
+    const box = this.kpis.get("watermark_lag_ms");
+    say(box.firstChild, replayed ? "Event time, UTC" : "Watermark lag");
+    if (replayed) say(box.lastChild, clock(now.event_time_ms, true));
+    box.title = replayed
+      ? `The newest event is of ${moment(now.event_time_ms)} UTC: how far that is behind the clock would mean nothing`
+      : "How far the event time that rules have come to is behind the clock";
+    say(this.notes[LAG], replayed ? "events are not of now" : HISTORY);
   }
 
   drawWorkers(workers, timeMs) {

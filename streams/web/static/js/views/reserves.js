@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put } from "../dom.js";
-import { brief, count, decimal, minus, moment, percent, signed, timeTitle } from "../format.js";
+import { brief, count, decimal, minus, moment, percent, rounded, signed, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 
@@ -23,7 +23,12 @@ function cover(share) {
   return h("span", { class: `cover ${share < 1 ? "under" : ""}`, "aria-hidden": "true" }, fill);
 }
 
+const isStated = ({ reserves }) => Object.keys(reserves ?? {}).length > 0;
+const right = (text) => h("th", { scope: "col", class: "num" }, text);
+
 function asset(name, { total, reserves }) {
+  if (!isStated({ reserves }))
+    return h("tr", null, h("th", { scope: "row" }, name), h("td", { class: "num" }, decimal(total?.[name])));
   const [owed, held] = [total?.[name], reserves?.[name]];
   const over = held === undefined ? null : minus(held, owed ?? "0");
   const share = held !== undefined && Number(owed) > 0 ? Number(held) / Number(owed) : null;
@@ -66,12 +71,23 @@ function latest(statement) {
         customers === null || customers === undefined ? null : h("span", null, `${count(customers)} customers`),
       ),
       problem ? h("p", { class: "note warn" }, problem) : null,
+      problem || isStated(statement)
+        ? null
+        : h(
+            "p",
+            { class: "note" },
+            "What is owed, signed. No address has signed for it yet, so what is held is not known: ",
+            h("code", null, "m1cep custody attest"),
+            " and ",
+            h("code", null, "m1cep ledger reserves"),
+            " add that.",
+          ),
       h(
         "div",
         { class: "scroll", tabindex: 0, role: "region", "aria-label": "Totals against reserves" },
         h(
           "table",
-          null,
+          { class: isStated(statement) ? "" : "narrow" },
           h(
             "thead",
             null,
@@ -79,10 +95,10 @@ function latest(statement) {
               "tr",
               null,
               h("th", { scope: "col" }, "Asset"),
-              ["Owed to customers", "Held in reserve", "Difference"].map((text) =>
-                h("th", { scope: "col", class: "num" }, text),
-              ),
-              h("th", { scope: "col" }, "Covered"),
+              right("Owed to customers"),
+              isStated(statement)
+                ? [right("Held in reserve"), right("Difference"), h("th", { scope: "col" }, "Covered")]
+                : null,
             ),
           ),
           h(
@@ -105,6 +121,8 @@ function latest(statement) {
 
 function before(statements) {
   const assets = [...new Set(statements.flatMap(assetsOf))].sort();
+  const held = assets.filter((one) => statements.some(({ reserves }) => reserves?.[one] !== undefined));
+  const glance = (text) => h("td", { class: "num", title: text ? `exactly ${text}` : null }, text ? rounded(text) : "–");
   return h(
     "section",
     { class: "panel" },
@@ -123,7 +141,7 @@ function before(statements) {
             null,
             ["Time UTC", "Root", "Signature"].map((text) => h("th", { scope: "col" }, text)),
             assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} owed`)),
-            assets.map((one) => h("th", { scope: "col", class: "num" }, `${one} held`)),
+            held.map((one) => h("th", { scope: "col", class: "num" }, `${one} held`)),
           ),
         ),
         h(
@@ -136,8 +154,8 @@ function before(statements) {
               h("td", { class: "mono", title: timeTitle(each.time_ms) }, moment(each.time_ms)),
               h("td", { class: "mono", title: each.root }, brief(each.root, 16)),
               h("td", null, signature(each.signature_ok)),
-              assets.map((one) => h("td", { class: "num" }, decimal(each.total?.[one]))),
-              assets.map((one) => h("td", { class: "num" }, decimal(each.reserves?.[one]))),
+              assets.map((one) => glance(each.total?.[one])),
+              held.map((one) => glance(each.reserves?.[one])),
             ),
           ),
         ),

@@ -19,7 +19,10 @@ export const mode = (name) => badges.chip(...(MODES[name] ?? [name, "quiet"]));
 /** The cost of an event, measured by the workers. */
 export const cost = (us) => (us === null || us === undefined ? "–" : `${us < 100 ? us.toFixed(2) : count(us)} µs`);
 /** Matches in a million events. */
-export const perMillion = ({ matches, events }) => (events ? number((matches / events) * 1e6, 3) : "–");
+export const perMillion = ({ matches, events }) => {
+  const rate = events ? (matches / events) * 1e6 : null;
+  return rate !== null && rate < 1000 ? number(rate, 3) : short(rate);
+};
 
 /** A counter of the workers; none where no worker has told of the rule. */
 export const counted = (rule, name) => (rule.events === null || rule.events === undefined ? "–" : count(rule[name]));

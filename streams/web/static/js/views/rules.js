@@ -1,11 +1,11 @@
 // The rules that run: their versions, how often they fire, what they cost, and what went wrong with one.
 
 import * as badges from "../badges.js";
-import { h, put, say } from "../dom.js";
+import { DocumentList } from "../document-list.js";
+import { h, put } from "../dom.js";
 import { count } from "../format.js";
-import { documents, refresh } from "../live.js";
-import { List, empty } from "../list.js";
-import { go, here } from "../router.js";
+import { empty } from "../list.js";
+import { go } from "../router.js";
 import { RuleDetail, cost, counted, mode, perMillion } from "./rule-detail.js";
 
 export const title = "Rules";
@@ -21,7 +21,7 @@ const COLUMNS = [
   ["Mode"],
   ["Finds", "second"],
   ["Alerts/h", "num"],
-  ["Per M events", "num second"],
+  ["Matches/M", "num second"],
   ["Cost", "num"],
   ["Open", "num second"],
 ];
@@ -44,25 +44,15 @@ function paint(row, rule) {
 const describe = (rule) =>
   `${rule.id}, ${rule.severity}, ${rule.mode}, ${count(rule.alerts_per_h)} alerts an hour, ${cost(rule.cost_us_per_event)} an event`;
 
-export class View {
+export class View extends DocumentList {
   constructor(root) {
-    this.list = new List({
-      label: "Rules",
-      key: ({ id }) => id,
-      kind: "rule",
-      paint,
-      describe,
-      open: ({ id }) => go({ view: "rules", id, query: here().query }),
-    });
-    this.detail = new RuleDetail(() => this.shut());
-    this.total = h("span", { class: "dim" });
-    this.order = h(
+    const order = h(
       "select",
       {
         "aria-label": "Order",
         onchange: () =>
           go(
-            { view: "rules", id: this.id, query: { order: this.order.value === "name" ? "" : this.order.value } },
+            { view: "rules", id: this.id, query: { order: order.value === "name" ? "" : order.value } },
             { replace: true },
           ),
       },
@@ -72,92 +62,47 @@ export class View {
         ["cost", "by cost"],
       ].map(([value, text]) => h("option", { value }, text)),
     );
-    this.side = h("div", { class: "side", hidden: true }, this.detail.element);
-    this.blank = h("div");
-    this.columns = h(
-      "div",
-      { class: "columns rule", "aria-hidden": "true" },
-      COLUMNS.map(([name, kind]) => h("span", { class: kind ?? "" }, name)),
-    );
-    this.split = h(
-      "div",
-      { class: "split" },
-      h("div", { class: "main" }, this.columns, this.list.element, this.blank),
-      this.side,
-    );
-    root.append(
-      h(
-        "div",
-        { class: "view" },
-        h("div", { class: "bar" }, h("h1", null, "Rules"), this.total, h("span", { class: "grow" }), this.order),
-        this.split,
-      ),
-    );
-    this.stop = documents.rules.follow(() => this.draw());
-    refresh("rules").catch((error) => {
-      this.error = error;
-      this.draw();
+    super(root, {
+      view: "rules",
+      document: "rules",
+      heading: "Rules",
+      label: "Rules",
+      kind: "rule",
+      columns: COLUMNS,
+      paint,
+      describe,
+      tools: [order],
     });
+    this.order = order;
+    this.detail = new RuleDetail(() => this.shut());
+    this.side.append(this.detail.element);
+    this.follow();
   }
 
-  show({ id, query }) {
-    this.id = id;
-    this.order.value = query.order in ORDERS ? query.order : "name";
-    this.draw();
-    if (id !== null) this.list.chooseKey(id);
+  show(place) {
+    this.order.value = place.query.order in ORDERS ? place.query.order : "name";
+    super.show(place);
   }
 
-  shut() {
-    go({ view: "rules", query: here().query });
-    this.list.element.focus();
-  }
-
-  draw() {
-    const value = documents.rules.value;
+  itemsOf({ rules }) {
     const bad = (rule) => (rule.mode === "quarantined" ? 0 : 1); // what went wrong comes first
-    const rules = [...(value?.rules ?? [])].sort((a, b) => bad(a) - bad(b) || ORDERS[this.order.value](a, b));
-    this.list.set(rules);
-    for (const part of [this.list.element, this.columns]) part.hidden = !rules.length;
-    this.blank.hidden = rules.length > 0;
-    if (!rules.length) put(this.blank, this.why(value));
-    const quarantined = rules.filter((rule) => rule.mode === "quarantined").length;
-    say(this.total, value ? `${count(rules.length)} in all${quarantined ? `, ${quarantined} in quarantine` : ""}` : "");
-    const open = rules.find(({ id }) => id === this.id);
-    this.side.hidden = !open;
-    this.split.classList.toggle("open", Boolean(open));
-    if (open) this.detail.show(open);
-    this.list.draw();
+    return [...(rules ?? [])].sort((a, b) => bad(a) - bad(b) || ORDERS[this.order.value](a, b));
   }
 
-  why(value) {
-    if (this.error) return empty("The rules could not be read", `${this.error.message}. ${this.error.remedy ?? ""}`);
-    if (!value) return empty("Reading rules …", "");
+  totalOf(rules) {
+    const quarantined = rules.filter((rule) => rule.mode === "quarantined").length;
+    return `${count(rules.length)} in all${quarantined ? `, ${quarantined} in quarantine` : ""}`;
+  }
+
+  open(rule) {
+    if (rule) this.detail.show(rule);
+  }
+
+  none() {
     return empty(
       "No rules run",
       "The packaged rules run in every worker. Write your own and put it in force without a restart:",
       h("code", null, "m1cep rules deploy my-rule.sql"),
     );
-  }
-
-  keys() {
-    return [
-      ...this.list.keys("rule"),
-      [
-        "Escape",
-        "Close the detail",
-        () => {
-          if (this.id) this.shut();
-        },
-      ],
-    ];
-  }
-
-  focus() {
-    this.list.element.focus();
-  }
-
-  leave() {
-    this.stop();
-    this.list.close();
   }
 }
