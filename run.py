@@ -51,7 +51,7 @@ UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the wo
 }
 UV_INDEX_VARIABLES = tuple(f"UV_{name}" for name in ("DEFAULT_INDEX", "INDEX", "INDEX_URL", "FIND_LINKS", "NO_INDEX"))
 # More than there are cores: half of the tests wait for processes. Files in the order of tests/conftest.py.
-SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+SIDE_BY_SIDE = ("-n", "3", "--dist", "loadfile", "--no-loadscope-reorder")
 PIP_AUDIT_VERSION = "2.10.1"
 AUDIT_TIMEOUT_S = 120
 FAILURE, USAGE, NO_INDEX, INTERRUPTED = 1, 2, 4, 130

@@ -5,6 +5,7 @@ The coordinator's part is small here: ``CeremonyWatch``, ``m1cep.custody.request
 
 import dataclasses
 import random
+from functools import cache
 from types import SimpleNamespace
 
 import msgspec
@@ -38,6 +39,7 @@ from streams.custody.strongbox import WEAK
 CHAINS = {"btc": "bitcoin:regtest", "sol": "solana:local", "eth": "evm:31337"}
 START_MS = 1_800_000_000_000
 PASSPHRASE = "correct horse"
+known_policy = cache(parse_policy)
 POLICY = """
 version: 1
 people: {}
@@ -72,7 +74,7 @@ class Custodians:
         holders = tuple(holders or self.numbers)
         shared = {"account": "alice", "signers": holders, "threshold": threshold}
         self.roster = self._roster({vault: Vault(chain=CHAINS[vault], **shared) for vault in vaults})
-        self.policy = parse_policy(POLICY)
+        self.policy = known_policy(POLICY)
         self.log, self.read, self.saved, self.machines = [], {}, {}, {}
         for number in self.numbers:
             self.begin(number)

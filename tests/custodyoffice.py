@@ -6,6 +6,7 @@ are read in any order, whoever crashes begins again at its last snapshot and may
 
 import random
 from collections import defaultdict
+from functools import cache
 from types import SimpleNamespace
 
 from frostworld import dealt, seeded
@@ -87,6 +88,12 @@ def policy_text():
     return POLICY.replace("PEOPLE", people)
 
 
+@cache
+def office_policy():
+    """Read once: whoever crashes begins with it again, hundreds of times."""
+    return parse_policy(policy_text())
+
+
 def owners(kind, numbers):
     if kind != "safe":
         return {}
@@ -165,7 +172,7 @@ class Office:
         self.journal = Journal(self.folder / "audit.jsonl")
         machine = CoordinatorMachine(
             self.roster,
-            parse_policy(policy_text()),
+            office_policy(),
             pen(COORDINATOR),
             pen("chains"),
             desk,
@@ -184,7 +191,7 @@ class Office:
             held[AUDIT] = SimpleNamespace(share=self.audit_shares[number], since_ms=0)
         seed = Secret(seed_of(signer_name(number)))
         keyfile = SimpleNamespace(number=number, seed=seed, held=held, path="nowhere", memory_lost=lambda _ms: None)
-        machine = SignerMachine(self.roster, parse_policy(policy_text()), keyfile, lambda: self.now_ms)
+        machine = SignerMachine(self.roster, office_policy(), keyfile, lambda: self.now_ms)
         return machine, (machine.load(state) if state is not None else [])
 
     def open_node(self, name):

@@ -9,6 +9,7 @@ the key away.
 import json
 import random
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 
 import msgspec
@@ -62,6 +63,9 @@ from m1cep.errors import CustodyError
 # -- a group of prime order
 
 P, Q, G = 4611686018427394499, 2305843009213697249, 4  # P = 2 Q + 1
+
+
+known_policy = cache(parse_policy)  # a run has a world of its own, and they are hundreds
 
 
 def number_of(*parts):
@@ -222,7 +226,7 @@ class World:
         self.faults, self.now_ms, self.sent = faults, START_MS, 0
         self.quorum = Quorum(tuple(range(1, signers + 1)), threshold, 1)
         self.watch = Watch(self)
-        self.policy, self.group = parse_policy(POLICY), Group()
+        self.policy, self.group = known_policy(POLICY), Group()
         self.unprepared = {s for s in self.quorum.signers if number_of("unprepared", seed, s) % 4 == 0}
         self.secrets = {s: Secrets(self, s) for s in self.quorum.signers}
         self.coordinator = Coordinator(self.quorums, self.group, TIMING)

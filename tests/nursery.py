@@ -33,14 +33,11 @@ from pathlib import Path
 AVAILABLE = hasattr(os, "pidfd_open")
 _PR_SET_PDEATHSIG = 1
 _MOST_BYTES = 1 << 17  # of a request, most of which is the environment
-#: Not imported beforehand: what only a child that trades at a venue needs, and what does something when it is imported.
-_NEVER = (
-    *("streams.gateways.ccxt", "streams.gateways.courier", "streams.bench"),
-    *("streams.ledger.migrations", "streams.cli.__main__"),
-)
-#: Three seconds of chains, for those who hold keys: imported when the first of them is asked for.
+#: Seconds of chains and of venues, for those agents alone: imported when one of them is asked for.
 _CUSTODY = ("streams.chains", "streams.custody", "streams.agents.custody", "streams.agents.signer", "streams.demo")
-_OF_CUSTODY = {"custody", "signer"}
+_LATER = {"custody": _CUSTODY, "signer": _CUSTODY, "venue": ("streams.gateways",)}
+#: These do something when they are imported, or are only for ``m1cep bench``.
+_NEVER = ("streams.bench", "streams.ledger.migrations", "streams.cli.__main__")
 
 
 class Child:
@@ -160,8 +157,8 @@ class Nursery:
 
 def _serve(asked):
     """Fork whom the test asks for; in a child, the request comes back when everything else of this process is closed."""
-    _import_all_but((*_NEVER, *_CUSTODY))
-    ready = False
+    _import("streams", but=tuple(prefix for prefixes in _LATER.values() for prefix in prefixes))
+    later = dict(_LATER)
     with selectors.DefaultSelector() as look:
         look.register(asked, selectors.EVENT_READ)
         while True:
@@ -173,9 +170,8 @@ def _serve(asked):
                 if not data:
                     return None
                 request = json.loads(data)
-                if not ready and not _OF_CUSTODY.isdisjoint(",".join(request["arguments"]).split(",")):
-                    _import_all_but(_NEVER)
-                    ready = True
+                for word in later.keys() & ",".join(request["arguments"]).split(","):
+                    _import(*later.pop(word))
                 *outputs, status = given
                 pid = os.fork()
                 if not pid:
@@ -202,12 +198,12 @@ def _tell_end(look, key):
     os.close(status)
 
 
-def _import_all_but(later):
+def _import(*prefixes, but=()):
     """What any command imports when it is called; what is not installed is not imported."""
     import streams
 
     for found in pkgutil.walk_packages(streams.__path__, "streams."):
-        if not found.name.startswith(later):
+        if found.name.startswith(prefixes) and not found.name.startswith((*_NEVER, *but)):
             with contextlib.suppress(ImportError):
                 importlib.import_module(found.name)
     gc.collect()

@@ -179,8 +179,8 @@ def launch(request):
 def runner(launch, env, folder):
     """Runs ``m1cep ARGUMENTS`` to its end, in a folder."""
 
-    def run(*arguments, timeout_s=60, **more):
-        process = launch(arguments, env=env | more, cwd=folder)
+    def run(*arguments, timeout_s=60, whole=False, **more):
+        process = (nursery.start_whole if whole else launch)(arguments, env=env | more, cwd=folder)
         try:
             out, err = process.communicate(timeout=timeout_s * PATIENCE)
         finally:
