@@ -50,8 +50,8 @@ UV_SHA256 = {  # of its wheels, by system and machine; on others pip does the wo
     ("Darwin", "x86_64"): "c16ed11e013557536b3e60065f1b912f6407bd6518e041b961e23ef9e6b4fbf5",
 }
 UV_INDEX_VARIABLES = tuple(f"UV_{name}" for name in ("DEFAULT_INDEX", "INDEX", "INDEX_URL", "FIND_LINKS", "NO_INDEX"))
-# Two: a test with processes starts ten of them. Files in the order of tests/conftest.py.
-SIDE_BY_SIDE = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
+# More than there are cores: half of the tests wait for processes. Files in the order of tests/conftest.py.
+SIDE_BY_SIDE = ("-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
 PIP_AUDIT_VERSION = "2.10.1"
 AUDIT_TIMEOUT_S = 120
 FAILURE, USAGE, NO_INDEX, INTERRUPTED = 1, 2, 4, 130

@@ -115,7 +115,7 @@ def one(settings: Any, alerts: AlertReader, number: int) -> tuple[float, float, 
     """Deploy a rule, and switch it off: ms until it was in force, until its first alert, until it was off."""
     rule = compile_rule(PROBE.format(number), load_streams())
     record = decide.deployed(rule, None, decide.Who("bench", time.time_ns() // 1_000_000), shadow=False, approval=False)
-    desk.write_rule(settings, record)
+    record = desk.write_rule(settings, record, None)
     there = in_force(settings, record)
 
     def first() -> int | None:
@@ -124,7 +124,7 @@ def one(settings: Any, alerts: AlertReader, number: int) -> tuple[float, float, 
 
     seen_ms = wait_for(first, 60, "the first alert")
     off = decide.disabled(rule.id, record, rule.version, decide.Who("bench", time.time_ns() // 1_000_000))
-    desk.write_rule(settings, off)
+    off = desk.write_rule(settings, off, record)
     gone_ms = in_force(settings, off)
     time.sleep(PAUSE_S)
     return there, seen_ms - record.time_ms, gone_ms

@@ -3,6 +3,7 @@
 Nothing is run, and values are not looked at: files that a document names need not be there.
 """
 
+from functools import cache
 from typing import Any
 
 import typer
@@ -10,9 +11,15 @@ import typer
 from streams.cli.main import app
 
 
+@cache
+def _surface() -> Any:
+    """Putting all commands together takes longer than looking at a line."""
+    return typer.main.get_command(app)
+
+
 def fault(words: list[str]) -> str:
     """What is wrong with ``m1cep WORDS...``; empty when nothing is."""
-    command: Any = typer.main.get_command(app)
+    command = _surface()
     context = command.context_class(command, info_name="m1cep")
     rest = list(words)
     name = "m1cep"

@@ -1,8 +1,11 @@
 """Options of the whole suite."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
+from nursery import Nursery
 
 # The suite tries the same random cases on every run: what fails, fails again. M1CEP_RANDOM=1 looks for others, and so does
 # asking for more of them (M1CEP_CASES, M1CEP_MUTANTS).
@@ -26,22 +29,47 @@ def pytest_addoption(parser):
     )
 
 
-#: Files that take minutes, most of it waiting for processes: begun first, so that none is left for the end.
+#: Files that take more than half a minute, the longest first, so that none of them is left for the end.
 LONGEST = (
-    "test_grid_agents",
-    "test_demo",
-    "test_venue_agent",
-    "test_custody_agents",
-    "test_worker",
-    "test_soak",
-    "test_simulator",
+    "streams/test_demo",
+    "streams/test_venue_agent",
+    "streams/test_rekey",
+    "streams/test_kafka_security",
+    "faults/test_custody",
+    "faults/test_kills",
+    "streams/test_grid_agents",
+    "streams/test_worker",
+    "streams/test_custody_agents",
+    "streams/test_worker_ends",
+    "streams/test_worker_flow",
+    "streams/test_soak",
+    "faults/test_group",
+    "faults/test_resources",
+    "streams/test_pretrade_agent",
+    "streams/test_ledger_agent",
+    "streams/test_tutorial",
+    "faults/test_simulator",
+    "faults/test_mutations",
 )
+_WAITING = ("streams", "faults", "docker")
 
 
 def pytest_collection_modifyitems(items):
-    def rank(item):
-        name = item.path.stem
-        slow = item.path.parent.name in ("streams", "faults")
-        return LONGEST.index(name) if name in LONGEST else len(LONGEST) if slow else len(LONGEST) + 1
+    """Files that mostly wait and files that mostly compute in turn, for those who run side by side (see run.py)."""
+    names = {item.path: item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix() for item in items}
 
-    items.sort(key=rank)
+    def length(name):
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    waiting = sorted((name for name in names.values() if name.split("/")[0] in _WAITING), key=length)
+    computing = [name for name in names.values() if name.split("/")[0] not in _WAITING]
+    turn = {name: (at / len(group), name) for group in (waiting, computing) for at, name in enumerate(group)}
+    items.sort(key=lambda item: turn[names[item.path]])
+
+
+@pytest.fixture(scope="session")
+def nursery():
+    """Forks ``m1cep`` processes; imported when the first is asked for."""
+    found = Nursery()
+    yield found
+    found.close()

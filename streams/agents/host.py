@@ -181,20 +181,38 @@ class Host:
         """See :class:`BatchHandler`."""
         this_round = self._round
         try:
-            positions: dict[TP, int] = {}
-            for number in sorted({tp.partition for tp in self._assigned}):
+            claimed = await self._claim(this_round)
+            if claimed:
+                await self._keeper.before_loading()
+            for number, owned in claimed.items():
                 async with self._claiming:
                     if self._round != this_round:
-                        return None
-                    owned = self._owned[number] = await self._keeper.own(number, self._owned.get(number))
-                if owned.partition is not None:
-                    found = owned.partition.positions.items()
-                    positions |= {TP(topic, number): at for topic, at in found if topic in self.topics}
+                        break
+                    owned.partition = await self._keeper.load(number)
+                    self._owned[number] = (
+                        owned  # not before: without its state it would look like one that begins empty
+                    )
         except Exception as error:
             self._fail(error)
             raise
+        if self._round != this_round:
+            return None
         self._restored = this_round
-        return positions if self._round == this_round else None
+        return {tp: at for tp, at in self.positions().items() if tp in self._assigned}
+
+    async def _claim(self, this_round: int) -> dict[int, Owned]:
+        """Claim what was assigned; those whose state is to be loaded. Nothing is claimed once the group rebalances again."""
+        claimed: dict[int, Owned] = {}
+        for number in sorted({tp.partition for tp in self._assigned}):
+            async with self._claiming:
+                if self._round != this_round:
+                    break
+                former = self._owned.get(number)
+                owned = await self._keeper.claim(number, former)
+                if owned is not former:
+                    self._owned.pop(number, None)  # another worker had it
+                    claimed[number] = owned
+        return claimed
 
     def on_started(self, start: Start) -> None:
         """See :class:`BatchHandler`."""
@@ -406,7 +424,8 @@ class Host:
             _log.error("snapshot.failed", agent=self.name, partition=number, reason=str(error))
             return
         except SupersededError:
-            del self._owned[number]
+            if self._owned.get(number) is owned:
+                del self._owned[number]
             raise
         except BaseException:
             owned.changed = True

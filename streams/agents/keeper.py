@@ -1,6 +1,6 @@
 """Partitions in and out of the snapshot store: who owns one, where it goes on, what of it is safe.
 
-    assigned ──▶ claim ──▶ load the newest usable snapshot ──▶ read from *its* positions
+    assigned ──▶ claim all ──▶ read the rules, once ──▶ load of each the newest usable snapshot ──▶ read from *its* positions
     saved    ◀── state and positions of one moment, after everything before that moment is acknowledged
 
 A snapshot that cannot be used (torn, damaged, of a later version, not ours) is passed over with a warning and the one before it
@@ -62,7 +62,7 @@ class Keeper:
         open_partition: makes the state of a partition; raises EngineError when a snapshot's state cannot go on.
         topics: the id of each input topic on this cluster.
         rules: version by id of the rules that run.
-        before_restore: awaited when a partition is claimed, before its snapshot is taken up.
+        before_restore: awaited once for all partitions that were claimed, before their snapshots are taken up.
     """
 
     def __init__(
@@ -81,21 +81,26 @@ class Keeper:
         self._rules = dict(rules)
         self.open_partition = open_partition
 
-    async def own(self, number: int, owned: Owned | None) -> Owned:
-        """Claim a partition that was assigned, with its state: as it is here when nobody else has had it, else as saved.
+    async def claim(self, number: int, owned: Owned | None) -> Owned:
+        """Claim a partition that was assigned.
+
+        Returns:
+            ``owned``, whose state goes on, when nobody else has had the partition; else one whose state is to be loaded.
 
         Raises:
             StoreError: the store does not answer.
-            ShellError: there are snapshots and none can be used.
         """
         generation = await asyncio.to_thread(self._store.claim, number, owned.generation if owned else None)
         if owned is not None:
             if owned.generation == generation:
                 return owned
             _log.warning("partition.superseded", agent=self._agent, partition=number, reason="another worker had it")
+        return Owned(generation)
+
+    async def before_loading(self) -> None:
+        """What must be known before snapshots are taken up. After the claims: nobody saves what is newer from then on."""
         if self._before_restore is not None:
             await self._before_restore()
-        return Owned(generation, await self._load(number))
 
     async def save(self, number: int, generation: int, positions: Mapping[str, int], state: bytes) -> int:
         """Save a snapshot.
@@ -123,7 +128,13 @@ class Keeper:
         """Let go of the store's connections."""
         self._store.close()
 
-    async def _load(self, number: int) -> Partition | None:
+    async def load(self, number: int) -> Partition | None:
+        """The state of a partition as it was saved last; None: it never was.
+
+        Raises:
+            StoreError: the store does not answer.
+            ShellError: there are snapshots and none can be used.
+        """
         refused = 0
         saved = self._store.load(number)
         while found := await asyncio.to_thread(next, saved, None):

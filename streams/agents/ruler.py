@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from streams.agents.partition import Outcome, Partition
     from streams.agents.risk import RiskPartition
     from streams.agents.stats import AgentStats
+    from streams.cache.content import Content
     from streams.cache.library import Library
     from streams.rules.book import Book, Standing
     from streams.rules.follow import Follower
@@ -60,7 +61,9 @@ class Ruler:
         self._topics = topics
         self._adapt = adapt
         self._seen: int | None = None  # revision of the book
-        self._found: dict[str, Standing] = {}  # as the book has them
+        self._content: Content | None = None  # of the library, by which rules were found fitting or not
+        self._found: dict[str, Standing] = {}  # as the book has them, and quarantined where they do not fit here
+        self._lacking = False  # whether one does not, which may have what it lacks later
         self._since_ms: dict[str, int] = {}
         self._new: set[str] = set()  # ids of what changed and is not yet in force
         self._looking = threading.Lock()
@@ -71,13 +74,22 @@ class Ruler:
     def look(self) -> None:
         """Take over what the book says now. From any thread."""
         with self._looking:
-            if self._seen != self._book.revision:
+            if self._is_behind():
                 self._seen = self._book.revision
                 self._take_over()
 
+    def _is_behind(self) -> bool:
+        """Whether the book says something else, or there are other lists and parameters than those that a rule has lacked."""
+        return self._seen != self._book.revision or (self._lacking and self._library.now is not self._content)
+
     def _take_over(self) -> None:
         self._library.want(wanted_by(self._book.rules))
-        found = {name: fitting(s, self._topics, self._library.now) for name, s in self._book.standings.items()}
+        self._content = self._library.now  # the cache may bring what is wanted later than we can wait
+        standings = self._book.standings
+        found = {name: fitting(s, self._topics, self._content) for name, s in standings.items()}
+        self._lacking = any(found[name] is not standing for name, standing in standings.items())
+        if found == self._found:
+            return
         changed = {name for name, standing in found.items() if self._found.get(name) != standing}
         self.standings = {
             name: self._adapted(standing) if name in changed else self.standings[name]
@@ -106,9 +118,11 @@ class Ruler:
                 _log.warning("rules.not_read", reason=repr(error))
                 await asyncio.sleep(_RETRY_S)
                 continue
-            if self._seen != self._book.revision:
+            if self._is_behind():
                 await asyncio.to_thread(self.look)  # the library may ask the cache
             await host.each(self._switch)
+            if any(cast("RiskPartition", one).rules_revision != self.revision for one in host.partitions):
+                continue  # the group rebalances: what stays with us goes on with the rules after that
             if self._new:
                 _log.info("rules.in_force", position=follower.position, changed=sorted(self._new))
             self.tell(host.stats, host.partitions)

@@ -247,13 +247,13 @@ class Copies:
                         connection.read_response(push_request=True)
                     connection.send_command("PING")  # its answer comes behind all that was invalidated until now
                     connection.read_response()
+                    if self._unread:  # first: somebody waits for it, and some list may change all the time
+                        self._read_more(client)
                     if stale:
                         self.invalidations += len(stale)
                         labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
                         stale.clear()
                         self._refresh(client, self._wanted & labels)
-                    elif self._unread:
-                        self._read_more(client)
                     elif self._unsaved:
                         self._save()
                     self._answered()
@@ -265,7 +265,9 @@ class Copies:
         with self._lock:
             more, self._unread = self._unread, frozenset()
         self._refresh(client, more)
-        self._read_on.set()
+        with self._lock:
+            if not self._unread:  # else somebody has come meanwhile, whose are still to be read
+                self._read_on.set()
 
     def _refresh(self, client: Redis, labels: AbstractSet[str]) -> None:
         """Read what is in force of these labels."""

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
+from streams.cli.options import RuleFile, Streams  # noqa: TC001 - typer reads the annotations
 from streams.errors import ExitCode, UsageError
 from streams.files import load_streams
 
 if TYPE_CHECKING:
     from m1cep import RuleError
     from m1cep.sql.flink import FlinkJob
-
-
-RuleFile = Annotated[Path, typer.Argument(help="A rule file.")]
-Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
 
 
 class Connectors(StrEnum):

@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
 from streams.config import load_settings
 from streams.errors import UsageError
 
@@ -30,9 +31,7 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of a command
     rules: Annotated[
         list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")
     ] = None,
-    streams: Annotated[
-        Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
-    ] = None,
+    streams: Streams = None,
     events: Annotated[
         list[str] | None,
         typer.Option(help="NAME=FILE.ndjson, once for each stream; - is stdin.", autocompletion=complete.stream_files),
@@ -41,10 +40,7 @@ def replay(  # noqa: PLR0913, PLR0917 - the options of a command
     dead_letters: Annotated[
         str | None, typer.Option(help="Where lines that are no events go, with line number and reason.")
     ] = None,
-    lookups: Annotated[
-        Path | None,
-        typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
-    ] = None,
+    lookups: Lookups = None,
     seen: Annotated[
         int,
         typer.Option(

@@ -1,4 +1,4 @@
-"""``m1cep rules``: check and explain; ``cli.flink`` has the export, ``cli.rules_live`` what is about running workers."""
+"""``m1cep rules``: check and explain; ``cli.flink`` has the export, ``cli.rules_*`` what is about running workers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ import typer
 from m1cep.errors import RuleError
 from streams.cli import rules_live
 from streams.cli.flink import flink
+from streams.cli.options import Lookups, RuleFile, Streams  # noqa: TC001 - typer reads the annotations
 from streams.cli.rules_backtest import backtest
+from streams.cli.rules_diff import diff
+from streams.cli.rules_list import list_
 from streams.errors import ExitCode, UsageError
 from streams.files import load_streams, rule_files
 
@@ -30,14 +33,13 @@ for command in (
     rules_live.disable,
     rules_live.enable,
     rules_live.rollback,
-    rules_live.diff,
+    diff,
     rules_live.approve,
 ):
     app.command()(command)
-app.command("list")(rules_live.list_)
+app.command("list")(list_)
 
 Rules = Annotated[list[Path] | None, typer.Argument(help="Rule files or folders; default: the packaged rules.")]
-Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 
@@ -82,7 +84,7 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
 
 @app.command()
 def explain(
-    rule: Annotated[Path, typer.Argument(help="A rule file.")],
+    rule: RuleFile,
     streams: Streams = None,
     events: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE.ndjson: also why the rule did not fire on these events.")
@@ -91,10 +93,7 @@ def explain(
         str | None,
         typer.Option(help="COLUMN=VALUE[,...]: of these keys in full; default: a table of the nearest keys."),
     ] = None,
-    lookups: Annotated[
-        Path | None,
-        typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
-    ] = None,
+    lookups: Lookups = None,
     json: Json = False,
 ) -> None:
     """Show a rule's plan and the Python that it runs as; with events, what came near to a match instead.

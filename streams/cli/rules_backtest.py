@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
+from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -39,13 +40,8 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of a command
     packaged: Annotated[
         bool, typer.Option("--packaged", help="Compare with the packaged rule of the same id.")
     ] = False,
-    streams: Annotated[
-        Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")
-    ] = None,
-    lookups: Annotated[
-        Path | None,
-        typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones."),
-    ] = None,
+    streams: Streams = None,
+    lookups: Lookups = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON: one object a rule.")] = False,
 ) -> None:
     """Run rules on history: alerts a day, the keys with the most, and what is different from the version in force.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,10 +33,6 @@ _WITHOUT_STREAMS = frozenset({"signer", "custody", "notify"})
 
 Rules = Annotated[
     list[Path] | None, typer.Option(help="A rule file or folder; may be repeated. Default: the packaged rules.")
-]
-Streams = Annotated[Path | None, typer.Option(help="Stream declarations (SQL); default: the built-in streams.")]
-Lookups = Annotated[
-    Path | None, typer.Option(help="Folder of lists and parameters; default: M1CEP_LOOKUPS, else the packaged ones.")
 ]
 StatsFile = Annotated[Path | None, typer.Option(help="Write counters here, as one JSON object.")]
 

@@ -109,9 +109,9 @@ class Book:
         """From now on the record with this key says so."""
         name = (key or b"").decode(errors="replace")
         self.refused.pop(name, None)
-        if standing is None:
-            self._topic.pop(name, None)
-        else:
+        # Another dictionary each time: a thread may be looking at the one before.
+        self._topic = {known: one for known, one in self._topic.items() if known != name}
+        if standing is not None:
             self._topic[name] = standing
         self.revision += 1
 
@@ -130,7 +130,8 @@ class Book:
     def standings(self) -> dict[str, Standing]:
         """How every rule stands, by id: those of the files in their order, then those of the topic by id."""
         files = {rule.id: Standing(rule.id, rule.version, "active", rule) for rule in self._base.values()}
-        return files | {name: self._topic[name] for name in sorted(self._topic)}
+        topic = self._topic
+        return files | {name: topic[name] for name in sorted(topic)}
 
     @property
     def rules(self) -> list[Rule]:

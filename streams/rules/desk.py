@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from kafka import KafkaProducer, TopicPartition
 
 from streams import codec
 from streams.errors import ServerError, ShellError
-from streams.rules.record import RULES, parse
+from streams.rules.record import RULES, following, parse, plain
 from streams.status import StatusReader
 from streams.topics import broker_errors, consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from kafka import KafkaConsumer
 
     from streams.config import Settings
     from streams.rules.record import RuleRecord
@@ -46,19 +50,10 @@ def read_rules(settings: Settings) -> Deployed:
     Raises:
         ServerError: no broker answers, or it has no such topic.
     """
-    raw: dict[bytes | None, bytes | None] = {}
-    with consumer(settings) as reader:
-        if not reader.partitions_for_topic(RULES):
-            raise ServerError(f"the broker at {settings.broker} has no topic {RULES}", "make it: m1cep topics create")
-        end = reader.end_offsets([_PART])[_PART]
-        reader.assign([_PART])
-        reader.seek_to_beginning(_PART)
-        # The embedded broker names an end before the last batch: what is behind it comes with the same answers.
-        while (found := reader.poll(timeout_ms=200)) or reader.position(_PART) < end:
-            for record in found.get(_PART, ()):
-                raw[record.key] = record.value
+    with _reader(settings) as reader:
+        newest = {record.key: record.value for record in _read_on(reader)}
     deployed = Deployed()
-    for key, value in raw.items():
+    for key, value in newest.items():
         if value is not None:
             try:
                 one = parse(key, value)
@@ -68,21 +63,92 @@ def read_rules(settings: Settings) -> Deployed:
     return deployed
 
 
-def write_rule(settings: Settings, record: RuleRecord) -> None:
+def write_rule(settings: Settings, record: RuleRecord, previous: RuleRecord | None) -> RuleRecord:
     """Write a record; acknowledged when this returns.
 
+    Kafka cannot compare and set. What others have written since ``previous`` was read is looked for before, and again after: of
+    two who write at the same moment, the later one counts, and writes once more, with the earlier one in its history.
+
+    Args:
+        settings: where the broker is.
+        record: what was decided.
+        previous: the record by which it was decided.
+
+    Returns:
+        The record as it was written: its time is that moment.
+
     Raises:
-        ServerError: no broker answers.
-        ShellError: the record is too large.
+        ServerError: no broker answers, or it has no such topic.
+        ShellError: the record is too large, or there is another than the previous one by now.
     """
+    key, ours = record.rule.encode(), set[int]()
+    with _reader(settings) as reader:
+        _check_unchanged(record.rule, _newest(key, _read_on(reader)), previous)
+        others: list[Any] = []
+        while True:
+            record = msgspec.structs.replace(record, time_ms=max(record.time_ms, time.time_ns() // 1_000_000))
+            offset = _send(settings, record)
+            ours.add(offset)
+            others += [one for one in _read_on(reader, offset + 1) if one.offset not in ours]
+            meanwhile = _newest(key, [one for one in others if one.offset < offset])
+            if meanwhile is None:
+                return record
+            others = [one for one in others if one.offset > offset]
+            record = following(meanwhile, plain(record))
+
+
+def _check_unchanged(rule: str, now: RuleRecord | None, previous: RuleRecord | None) -> None:
+    if now == previous:
+        return
+    what = "its record was taken back" if now is None else f"{now.by} made version {now.version} {now.mode}"
+    raise ShellError(
+        f"rule {rule} has been changed meanwhile: {what}; nothing was written",
+        f"look at it (m1cep rules diff {rule}), and say it again if you still mean it",
+    )
+
+
+@contextmanager
+def _reader(settings: Settings) -> Iterator[KafkaConsumer]:
+    """At the beginning of the topic."""
+    with consumer(settings) as reader:
+        if not reader.partitions_for_topic(RULES):
+            raise ServerError(f"the broker at {settings.broker} has no topic {RULES}", "make it: m1cep topics create")
+        reader.assign([_PART])
+        reader.seek_to_beginning(_PART)
+        yield reader
+
+
+def _read_on(reader: KafkaConsumer, at_least: int = 0) -> list[Any]:
+    """The records from where the reader stands to the end, and at least those below an offset."""
+    end = max(at_least, reader.end_offsets([_PART])[_PART])
+    records: list[Any] = []
+    # The embedded broker names an end before the last batch: what is behind it comes with the same answers.
+    while (found := reader.poll(timeout_ms=200)) or reader.position(_PART) < end:
+        records += found.get(_PART, ())
+    return records
+
+
+def _newest(key: bytes, records: Iterable[Any]) -> RuleRecord | None:
+    """The newest record of a rule; None: there is none, or none that can be read."""
+    value = next((one.value for one in reversed(list(records)) if one.key == key), None)
+    try:
+        return None if value is None else parse(key, value)
+    except ShellError:
+        return None
+
+
+def _send(settings: Settings, record: RuleRecord) -> int:
+    """Write a record; its offset."""
     value = record.to_json()
     about = codec.headers(f"rule/{record.rule}/{record.time_ms}", "m1cep.rule.v1", _SOURCE, None)
     with broker_errors(settings):
         producer = KafkaProducer(**settings.client_settings(), acks="all", enable_idempotence=False)
         try:
-            producer.send(RULES, value, key=record.rule.encode(), headers=about).get(timeout=_ACK_S)
+            sent = producer.send(RULES, value, key=record.rule.encode(), headers=about).get(timeout=_ACK_S)
         finally:
             producer.close()
+    offset: int = sent.offset
+    return offset
 
 
 def workers_of(found: Iterable[Mapping[str, Any]], group: str) -> list[Mapping[str, Any]]:

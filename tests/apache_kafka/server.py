@@ -95,14 +95,8 @@ class KafkaServer:
     def clear(self) -> None:
         """Delete every grant and every topic, and with them what groups have committed."""
         from kafka import KafkaAdminClient
-        from kafka.admin import (
-            ACLFilter,
-            ACLOperation,
-            ACLPermissionType,
-            ACLResourcePatternType,
-            ResourcePatternFilter,
-            ResourceType,
-        )
+
+        from apache_kafka import grants
 
         admin = KafkaAdminClient(bootstrap_servers=self.address)
         topics = [name for name in admin.list_topics() if not name.startswith("__")]
@@ -114,8 +108,7 @@ class KafkaServer:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"Kafka still has deleted topics after {CLEAR_TIMEOUT_S:g} s")
                 time.sleep(0.02)
-        any_pattern = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
-        admin.delete_acls([ACLFilter(None, None, ACLOperation.ANY, ACLPermissionType.ANY, any_pattern)])
+        grants.revoke_all(admin)
         admin.close()
 
     def alive(self) -> bool:

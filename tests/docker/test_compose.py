@@ -267,7 +267,8 @@ def test_what_overlay_and_base_say_in_common_is_the_same():
 def test_the_roles_are_those_of_the_command():
     from streams.database.roles import script
 
-    assert (DOCKER / "postgres" / "roles.sql").read_text() == script()
+    made = "m1cep db roles > docker/postgres/roles.sql"
+    assert (DOCKER / "postgres" / "roles.sql").read_text() == script(), f"run `{made}`"
 
 
 @pytest.mark.parametrize("script", sorted(DOCKER.rglob("*.sh")), ids=lambda file: file.name)

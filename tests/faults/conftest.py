@@ -10,22 +10,14 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from faults.harness import Kafka, Worker, until
+from faults.harness import Kafka, Worker, environment, logged, until
 from faults.load import RULES
-from faults.nursery import Nursery
 
 from apache_kafka import KafkaServer, Missing
 from streams.embedded import EmbeddedBroker, EmbeddedPostgres
 from streams.embedded.ports import any_free_port
 
 _MUTANT = os.environ.get("FAULTS_MUTANT")
-
-
-@pytest.fixture(scope="session")
-def nursery():
-    found = Nursery()
-    yield found
-    found.close()
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def database():
         pytest.skip(f"the extra postgres is not installed: {', '.join(missing)} is missing")
     folder = Path(tempfile.mkdtemp(prefix="m1cep-faults-"))
     folder.chmod(0o711)  # root cannot run PostgreSQL: another user does, who must come through
-    with EmbeddedPostgres(folder, any_free_port()) as server:  # the same port when it is started again
+    with EmbeddedPostgres(folder, any_free_port(), durable=False) as server:  # the same port when it is started again
         yield server
     shutil.rmtree(folder)
 
@@ -93,16 +85,10 @@ def workers(nursery, kafka_of_test, rules, tmp_path):
         number = len(started)
         stats, log = tmp_path / f"stats-{number}.json", tmp_path / f"log-{number}.txt"
         options = ["worker", "--rules", rules, "--stats-file", stats, "--stats-every-ms", 20]
-        env = {
-            "M1CEP_BROKER": kafka_of_test.address,
-            "M1CEP_HOME": str(tmp_path / "home"),
-            "NO_COLOR": "1",
-            "COLUMNS": "200",
-        }
-        env |= more
+        env = environment(M1CEP_BROKER=kafka_of_test.address, M1CEP_HOME=tmp_path / "home", **more)
         asked = [*sabotage, f"mutant={_MUTANT}"] if _MUTANT else sabotage
-        pid = nursery.start([*options, "--idle-timeout-ms", idle_ms, *arguments], env, log, asked)
-        worker = Worker(nursery, pid, stats, log)
+        options += ["--idle-timeout-ms", idle_ms, *arguments]
+        worker = Worker(logged(nursery, options, env, log, asked), stats, log)
         started.append(worker)
         if wait:
             until(worker.ready, 30, worker.said)

@@ -1,7 +1,6 @@
 """A coordinator and signers in processes that can be killed at any step, and what must be true of all that they ever said."""
 
 import json
-import os
 import signal
 import time
 from collections import defaultdict
@@ -10,7 +9,7 @@ from pathlib import Path
 import msgspec
 from custodyhouse import CHAINS, PASSPHRASE, House
 from custodyoffice import SOME, Office
-from faults.harness import until
+from faults.harness import environment, logged, until
 from topics_read import read_topic
 
 from m1cep.custody.policy.events import DestinationListed
@@ -51,7 +50,7 @@ class Cluster:
         self.roster = load_roster(self.house.roster)
         self._mutants = [f"custody=mutant:{name}" for name in mutants]
         self._nonces = folder / "nonces"
-        self._pids, self._starts, self._asked = {}, 0, 0
+        self._processes, self._starts, self._asked = {}, 0, 0
         self.requests = []
 
     # -- processes
@@ -63,19 +62,19 @@ class Cluster:
             self._starts += 1
             options = self.house.coordinator() if name == COORDINATOR else self.house.signer(name)
             stats, log = self._folder / f"stats-{self._starts}.json", self._folder / f"log-{name}-{self._starts}.txt"
-            env = {
-                "M1CEP_BROKER": self.address,
-                "M1CEP_HOME": str(self._folder / "home"),
-                "M1CEP_SIGNER_PASSPHRASE_FILE": str(self.house.passphrase),
-            }
+            env = environment(
+                M1CEP_BROKER=self.address,
+                M1CEP_HOME=self._folder / "home",
+                M1CEP_SIGNER_PASSPHRASE_FILE=self.house.passphrase,
+            )
             wrong = [f"custody=nonces:{self._nonces}", *self._mutants, *(f"custody={one}" for one in sabotage)]
             arguments = ["worker", *options, "--stats-file", stats, "--stats-every-ms", 50]
-            self._pids[name] = self._nursery.start(arguments, env, log, wrong)
+            self._processes[name] = logged(self._nursery, arguments, env, log, wrong)
             waits.append((name, stats, log))
         for name, stats, log in waits:
 
             def ready(name=name, stats=stats, log=log):
-                status = self._nursery.ended(self._pids[name])
+                status = self._processes[name].poll()
                 assert status is None or sabotage, f"{name} ended with {status}\n{log.read_text()}"
                 return status is not None or (stats.exists() and json.loads(stats.read_text())["ready"])
 
@@ -83,19 +82,19 @@ class Cluster:
 
     def kill(self, name):
         """At any moment."""
-        if self._nursery.ended(self._pids[name]) is None:
-            os.kill(self._pids[name], signal.SIGKILL)
+        if self._processes[name].poll() is None:
+            self._processes[name].kill()
         self.wait_death(name)
 
     def wait_death(self, name):
         """It kills itself at the step that it was told."""
-        until(lambda: self._nursery.ended(self._pids[name]) is not None, PATIENCE_S, lambda: f"{name} lives")
-        assert self._nursery.ended(self._pids[name]) == -signal.SIGKILL
+        until(lambda: self._processes[name].poll() is not None, PATIENCE_S, lambda: f"{name} lives")
+        assert self._processes[name].poll() == -signal.SIGKILL
 
     def end(self):
         """All of them."""
-        for name, pid in self._pids.items():
-            if self._nursery.ended(pid) is None:
+        for name, process in self._processes.items():
+            if process.poll() is None:
                 self.kill(name)
 
     # -- people
@@ -204,8 +203,8 @@ class Cluster:
             held = Keyfile.open(self.house.keyfile(number), PASSPHRASE, to_read=True).held
             shares[number] = [one.share.secret.reveal() for one in held.values()]
         return {
-            name: {number for number, secrets in shares.items() if memory_has(pid, secrets)}
-            for name, pid in self._pids.items()
+            name: {number for number, secrets in shares.items() if memory_has(process.pid, secrets)}
+            for name, process in self._processes.items()
         }
 
     def _check_contents(self, said, counter):

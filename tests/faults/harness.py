@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from faults import oracle
 from faults.load import PARTITIONS, STREAMS
@@ -62,19 +63,31 @@ class Kafka:
         return oracle.compare([r.value for r in self.read(ALERTS)], oracle.expected(self.sent, rules))
 
 
+def environment(**settings):
+    """That of a process: no settings but these."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("M1CEP_")}
+    return ours | {"NO_COLOR": "1", "COLUMNS": "200"} | settings
+
+
+def logged(nursery, arguments, env, log, sabotage):
+    """A process with its log in a file, and nothing to be read on stdout."""
+    with log.open("a") as file, Path(os.devnull).open("w") as nothing:
+        return nursery.start(arguments, env=env, stdout=nothing, stderr=file, sabotage=sabotage)
+
+
 class Worker:
     """A worker process, with its stats file."""
 
-    def __init__(self, nursery, pid, stats_path, log):
-        self._nursery = nursery
-        self.pid = pid
+    def __init__(self, process, stats_path, log):
+        self._process = process
+        self.pid = process.pid
         self.stats_path = stats_path
         self.log = log
 
     @property
     def status(self):
         """How it ended; None while it runs."""
-        return self._nursery.ended(self.pid)
+        return self._process.poll()
 
     @property
     def stats(self):

@@ -282,17 +282,17 @@ def _positions_later_than_state():
 
     save = Keeper.save
     owned_by = {}
-    own = Keeper.own
+    claim = Keeper.claim
 
     async def noting(self, number, owned):
-        found = owned_by[self, number] = await own(self, number, owned)
+        found = owned_by[self, number] = await claim(self, number, owned)
         return found
 
     async def late(self, number, generation, _positions, state):
         now = owned_by[self, number].partition.positions
         return await save(self, number, generation, dict(now), state)
 
-    Keeper.own, Keeper.save = noting, late
+    Keeper.claim, Keeper.save = noting, late
 
 
 def _failed_save_forgotten():
@@ -325,6 +325,20 @@ def _saved_after_a_failure():
     Host._save = anyway
 
 
+def _claimed_counts_as_loaded():
+    """A partition that was claimed, and not loaded before the group rebalanced again, looks like one without a snapshot."""
+    from streams.agents.host import Host
+
+    claim = Host._claim
+
+    async def at_once(self, this_round):
+        claimed = await claim(self, this_round)
+        self._owned.update(claimed)
+        return claimed
+
+    Host._claim = at_once
+
+
 def _outbox_never_waits():
     """Messages are queued without end, whatever the broker takes."""
     from streams.agents.outbox import Outbox
@@ -352,6 +366,7 @@ MUTANTS = {
     "positions-later-than-state": _positions_later_than_state,
     "failed-save-forgotten": _failed_save_forgotten,
     "saved-after-a-failure": _saved_after_a_failure,
+    "claimed-counts-as-loaded": _claimed_counts_as_loaded,
     "outbox-never-waits": _outbox_never_waits,
 }
 

@@ -70,7 +70,7 @@ class Process:
         found = host.Host(
             agent,
             frozenset(topics),
-            keeper.Keeper(agent, world.store, open_failing, ids, rules),
+            keeper.Keeper(agent, world.store, open_failing, ids, rules, self._read_the_rules),
             Outbox(self),
             AgentStats(),
             flow.Flow(2.0, 0, 20_000),
@@ -78,6 +78,9 @@ class Process:
         )
         found.attach(self)
         return found
+
+    async def _read_the_rules(self):
+        await asyncio.sleep(self.world.delay())
 
     @property
     def options(self):

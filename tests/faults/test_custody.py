@@ -1,13 +1,13 @@
 """Custody's processes killed at every step of a release; letters dropped, doubled, reordered and replayed from a former epoch."""
 
 import random
+from contextlib import nullcontext
 from itertools import cycle
 from pathlib import Path
 
 import pytest
 from custodyoffice import SOME
 from faults.custody_cluster import COORDINATOR, Cluster
-from faults.nursery import Nursery
 from kafka import KafkaProducer
 from topics_read import read_topic
 
@@ -22,16 +22,8 @@ STEPS = ("heard", "saved", "sent")
 FEE = {"solana": 5_000, "evm": 0}  # of one release, in minor units; Bitcoin's depends on its size
 
 
-@pytest.fixture(scope="module")
-def custody_nursery():
-    agents = ("streams.agents.custody", "streams.agents.signer", "streams.agents.solo")
-    found = Nursery(*agents, *(f"streams.chains.{kind}" for kind in ("bitcoin", "solana", "evm")))
-    yield found
-    found.close()
-
-
 @pytest.fixture
-def cluster(custody_nursery, tmp_path):
+def cluster(nursery, tmp_path):
     """Makes clusters, on an embedded broker of their own if they are not given one."""
     made = []
 
@@ -40,7 +32,7 @@ def cluster(custody_nursery, tmp_path):
             (tmp_path / "broker").mkdir()
             broker = EmbeddedBroker(tmp_path / "broker").start()
             made.append(broker.stop)
-        here = Cluster(custody_nursery, broker, tmp_path, kinds, **more)
+        here = Cluster(nursery, broker, tmp_path, kinds, **more)
         made.append(here.end)
         return here
 
@@ -138,19 +130,14 @@ def test_a_coordinator_killed_at_every_step_brings_every_request_to_one_end(clus
         assert before_plan == [State.CONFIRMED] * 4
 
 
-@pytest.fixture(params=["embedded", "apache"])
+@pytest.fixture
 def any_broker(request, tmp_path):
-    """None for the embedded one; Apache Kafka itself where it is asked for."""
-    if request.param == "embedded":
-        yield None
-        return
-    if request.config.getoption("--broker") == "tansu":
-        pytest.skip("needs Apache Kafka itself: --broker kafka")
+    """Apache Kafka itself where it is asked for and can be run, else None: the embedded one, as in the other tests here."""
     try:
-        server = KafkaServer(tmp_path)
-    except Missing as why:
-        pytest.skip(f"Apache Kafka cannot be run here: {why}")
-    with server:
+        server = None if request.config.getoption("--broker") == "tansu" else KafkaServer(tmp_path)
+    except Missing:
+        server = None
+    with server or nullcontext():
         yield server
 
 

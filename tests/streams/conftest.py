@@ -4,11 +4,11 @@ import importlib.util
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
+import nursery
 import pytest
 from kafka import KafkaProducer
 from streams_harness import Kafka, Worker
@@ -34,9 +34,6 @@ ROLES += (
 )
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
-M1CEP = [sys.executable, "-c", "import sys; from streams.cli import main; sys.exit(main())"]
-
-
 #: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
 PATIENCE = 1
 
@@ -173,50 +170,48 @@ def command_env(home):
     return clean_env(home)
 
 
-def runner(env, folder):
+@pytest.fixture(scope="session")
+def launch(request):
+    """Starts ``m1cep``, as :func:`nursery.start_whole` does; forked, where that is possible."""
+    return request.getfixturevalue("nursery").start if nursery.AVAILABLE else nursery.start_whole
+
+
+def runner(launch, env, folder):
     """Runs ``m1cep ARGUMENTS`` to its end, in a folder."""
 
     def run(*arguments, timeout_s=60, **more):
-        return subprocess.run(
-            [*M1CEP, *map(str, arguments)],
-            env=env | more,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=timeout_s * PATIENCE,
-            check=False,
-        )
+        process = launch(arguments, env=env | more, cwd=folder)
+        try:
+            out, err = process.communicate(timeout=timeout_s * PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     return run
 
 
 @pytest.fixture
-def m1cep(command_env, tmp_path):
+def m1cep(launch, command_env, tmp_path):
     """Runs ``m1cep ARGUMENTS`` to its end: ``m1cep("topics", "list", M1CEP_BROKER=...)``."""
-    return runner(command_env, tmp_path)
+    return runner(launch, command_env, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def m1cep_of_module(tmp_path_factory):
+def m1cep_of_module(launch, tmp_path_factory):
     """As ``m1cep``, for what several tests of a module look at."""
     folder = tmp_path_factory.mktemp("commands")
-    return runner(clean_env(folder / "home"), folder)
+    return runner(launch, clean_env(folder / "home"), folder)
 
 
 @pytest.fixture
-def start_m1cep(command_env, tmp_path):
-    """Starts ``m1cep ARGUMENTS``; what still runs at the test's end is killed."""
+def start_m1cep(launch, command_env, tmp_path):
+    """Starts ``m1cep ARGUMENTS``; what still runs at the test's end is killed. ``whole``: by itself, not forked."""
     started = []
 
-    def start(*arguments, stderr=subprocess.PIPE, **env):
-        process = subprocess.Popen(
-            [*M1CEP, *map(str, arguments)],
-            env=command_env | env,
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
+    def start(*arguments, stderr=subprocess.PIPE, whole=False, **env):
+        begin = nursery.start_whole if whole else launch
+        process = begin(arguments, env=command_env | env, cwd=tmp_path, stderr=stderr)
         started.append(process)
         return process
 

@@ -19,6 +19,7 @@ def alert(name, severity="high", account="ann", rule="spoofing"):
     return about | {"row": {"n": 1}, "event_time": 1, "events": ["e1"]}
 
 
+@pytest.mark.embedded_only("it is about the commands; its way over Kafka is in test_kafka_security")
 def test_alerts_are_listed_taken_on_closed_with_a_signature_and_reopened(kafka, m1cep, tmp_path):
     evil = "b\x1b[31mob"
     for one in (

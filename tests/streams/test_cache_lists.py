@@ -170,6 +170,12 @@ class TestStore:
         assert store.now("param", "max") is None
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """What is wanted later is waited for as long as a busy machine needs."""
+    monkeypatch.setattr(copies_module, "_ANSWER_S", 20.0)
+
+
 class TestCopies:
     WANTED = ("list bad", "list other", "param max", "rule r")
 
@@ -203,6 +209,97 @@ class TestCopies:
             assert set(copies.versions()) == {"list bad", "list other"}
             assert (copies.members("bad"), copies.members("other")) == ({"a"}, {"y"})
             assert (copies.hits, copies.misses) == (1, len(self.WANTED) - 1)
+
+    @pytest.mark.usefixtures("patient")
+    def test_what_is_wanted_later_is_there_when_it_has_been_asked_for_and_is_followed(self, cache, store):
+        """A rule is deployed that reads other lists than those before it."""
+        store.replace_list("bad", ["a"])
+        store.replace_list("new", ["n"])
+        store.set_value("param", "max", Parameter(5))
+        folder = content_of(FixedLookups({"new": ["old"], "of folder": ["f"]}))
+        with Copies(cache.url, ["list bad"], folder).start() as copies:
+            assert set(copies.versions()) == {"list bad"}
+            before = copies.revision
+            copies.want(["list new", "param max", "list of folder", "list nowhere"])
+            assert (copies.members("new"), copies.parameter("max")) == ({"n"}, Parameter(5))
+            assert (copies.members("of folder"), copies.members("nowhere")) == ({"f"}, None)
+            assert copies.current
+            assert copies.revision > before, "who listens is told"
+            store.change_list("new", add=["m"])
+            eventually(lambda: copies.members("new") == {"n", "m"})
+            store.replace_list("nowhere", ["x"])
+            eventually(lambda: copies.members("nowhere") == {"x"})
+            assert copies.members("bad") == {"a"}
+
+    @pytest.mark.usefixtures("patient")
+    def test_what_is_wanted_later_does_not_wait_for_a_list_that_changes_all_the_time(self, cache, store):
+        store.replace_list("bad", ["a"])
+        store.replace_list("new", ["n"])
+        over = threading.Event()
+
+        def change():
+            with open_client(cache.url) as client:
+                n = 0
+                while not over.is_set():
+                    n += 1
+                    Store(client).change_list("bad", add=[f"a{n}"])
+
+        with Copies(cache.url, ["list bad"]).start() as copies:
+            changing = threading.Thread(target=change)
+            changing.start()
+            try:
+                eventually(lambda: copies.invalidations > 20)
+                copies.want(["list new"])
+                assert copies.members("new") == {"n"}
+            finally:
+                over.set()
+                changing.join()
+
+    @pytest.mark.usefixtures("patient")
+    def test_two_who_want_more_at_once_each_have_theirs(self, cache, store, monkeypatch):
+        """The second comes while what the first wants is being read."""
+        store.replace_list("one", ["1"])
+        store.replace_list("two", ["2"])
+        reading, may = threading.Event(), threading.Event()
+        refresh = Copies._refresh
+
+        def held_up(self, client, labels):
+            if "list one" in labels and not may.is_set():
+                reading.set()
+                assert may.wait(WAIT_S)
+            refresh(self, client, labels)
+
+        with Copies(cache.url, ["list bad"]).start() as copies:
+            monkeypatch.setattr(Copies, "_refresh", held_up)
+            first = threading.Thread(target=copies.want, args=(["list one"],))
+            first.start()
+            assert reading.wait(WAIT_S)
+            found = []
+            second = threading.Thread(
+                target=lambda: (copies.want(["list two"]), found.append((copies.members("one"), copies.members("two"))))
+            )
+            second.start()
+            eventually(lambda: "list two" in copies._wanted)
+            may.set()
+            first.join()
+            second.join()
+            assert found == [({"1"}, {"2"})]
+
+    def test_what_is_wanted_while_the_cache_is_away_is_the_folders_until_it_is_back(self, tmp_path):
+        server = EmbeddedCache(tmp_path / "cache").start()
+        try:
+            with open_client(server.url) as client:
+                Store(client).replace_list("new", ["n"])
+            time.sleep(1.2)  # Valkey's append-only file is on the disk a second after
+            with Copies(server.url, [], content_of(FixedLookups({"new": ["f"]})), grace_s=0.2).start() as copies:
+                server.stop()
+                eventually(lambda: not copies.current)
+                copies.want(["list new"])
+                assert (copies.members("new"), copies.current) == ({"f"}, False)
+                server.start()
+                eventually(lambda: copies.current and copies.members("new") == {"n"})
+        finally:
+            server.stop()
 
     def test_go_on_as_known_last_without_the_cache_and_are_current_after_it_is_back(self, tmp_path):
         server = EmbeddedCache(tmp_path / "cache").start()

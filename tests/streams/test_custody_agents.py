@@ -16,6 +16,7 @@ from streams.chains.safe import safe_code
 from streams.config import load_settings
 from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS
+from streams.custody.strongbox import WEAK
 from streams.errors import PackageIndexError
 from streams.ledger.statements import Owed, publish
 from streams.topics import BUILT_IN, create_topics, topics_of_signers
@@ -90,7 +91,7 @@ class Running:
 @pytest.fixture
 def custody(kafka, start_m1cep, m1cep, tmp_path, eventually):
     def make(kinds, signers=3):
-        house = House(tmp_path / "house", kinds, signers)
+        house = House(tmp_path / "house", kinds, signers, strength=WEAK)
         create_topics(load_settings(broker=kafka.address), (*BUILT_IN, *topics_of_signers(house.numbers)))
         running = Running(house, kafka, start_m1cep, m1cep, tmp_path, eventually)
         running.begin("coordinator", *house.numbers)

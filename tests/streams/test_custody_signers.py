@@ -102,6 +102,7 @@ def office(kafka, tmp_path, start_m1cep, eventually):
     return Office(folder, kafka, start_m1cep, eventually)
 
 
+@pytest.mark.embedded_only("on Kafka custody runs in tests/faults and with its grants")
 def test_three_processes_make_a_key_one_is_killed_and_they_make_its_shares_anew(office):
     office.start(*NUMBERS)
     made = office.listen(office.ceremony())

@@ -84,10 +84,10 @@ def orders(tmp_path):
 def worker(start_m1cep, rules, tmp_path, eventually):
     """Starts a worker with the settings given and waits until it is ready."""
 
-    def start(env, *arguments, wait=True, stderr=subprocess.PIPE):
+    def start(env, *arguments, wait=True, stderr=subprocess.PIPE, whole=False):
         stats = tmp_path / "stats.json"
         options = ("--rules", rules, "--stats-file", stats, "--stats-every-ms", 50, "--session-timeout", 2)
-        process = start_m1cep("worker", *options, *arguments, stderr=stderr, **env)
+        process = start_m1cep("worker", *options, *arguments, stderr=stderr, whole=whole, **env)
 
         def ready():
             assert process.poll() is None, process.communicate()[1]
@@ -503,7 +503,7 @@ class TestGrants:
 def test_no_password_in_logs_at_debug_or_on_the_command_line(as_user, worker, users, mechanism, tmp_path):
     log = tmp_path / "log"
     with log.open("w") as file:
-        running = worker(as_user("worker", SASL=mechanism), "--log-level", "debug", stderr=file)
+        running = worker(as_user("worker", SASL=mechanism), "--log-level", "debug", stderr=file, whole=True)
         arguments = Path(f"/proc/{running.pid}/cmdline").read_bytes()
         ended(running)
     err = log.read_text()

@@ -33,10 +33,18 @@ def keeper(store, *, agent="risk", topics=TOPICS, rules=RULES):
     return Keeper(agent, store, opened, topics, rules)
 
 
+async def own(one, number, former=None):
+    """Claim, and load what is not here: as the host does."""
+    owned = await one.claim(number, former)
+    if owned is not former:
+        owned.partition = await one.load(number)
+    return owned
+
+
 def saved(store, *states, number=0, **of):
     async def run():
         one = keeper(store, **of)
-        owned = await one.own(number, None)
+        owned = await own(one, number)
         for at, state in enumerate(states, 1):
             await one.save(number, owned.generation, {"pay.v1": at * 10}, state)
 
@@ -45,7 +53,7 @@ def saved(store, *states, number=0, **of):
 
 def goes_on(store, number=0, **of):
     """State and position that a new owner goes on from; None: empty."""
-    found = asyncio.run(keeper(store, **of).own(number, None)).partition
+    found = asyncio.run(own(keeper(store, **of), number)).partition
     return None if found is None else (found.state, found.positions["pay.v1"])
 
 
@@ -106,14 +114,14 @@ def test_a_topic_made_anew_is_refused_since_offsets_mean_other_records(store):
 def test_state_in_memory_is_kept_only_as_long_as_nobody_else_has_owned_the_partition(store):
     async def run():
         first, second = keeper(store), keeper(store)
-        owned = await first.own(0, None)
+        owned = await own(first, 0)
         await first.save(0, owned.generation, {"pay.v1": 10}, b"one")
-        assert await first.own(0, owned) is owned
-        theirs = await second.own(0, None)
+        assert await own(first, 0, owned) is owned
+        theirs = await own(second, 0)
         await second.save(0, theirs.generation, {"pay.v1": 20}, b"two")
         with pytest.raises(snapshots.SupersededError):
             await first.save(0, owned.generation, {"pay.v1": 11}, b"old")
-        again = await first.own(0, owned)
+        again = await own(first, 0, owned)
         assert (again.partition.state, again.partition.positions) == (b"two", {"pay.v1": 20})
 
     asyncio.run(run())
@@ -145,11 +153,11 @@ def test_rules_that_are_the_same_go_on_and_changed_ones_begin_empty(store):
     async def run():
         before, after = rules(same=1, changed=1, gone=1), rules(same=1, changed=2, new=1)
         one = Keeper("risk", store, partial(open_risk, before), TOPICS, {r.id: r.version for r in before})
-        owned, part = await one.own(0, None), open_risk(before, 0, {"pay.v1": 0}, None)
+        owned, part = await own(one, 0), open_risk(before, 0, {"pay.v1": 0}, None)
         assert take(part, 0) == []
         await one.save(0, owned.generation, part.positions, part.snapshot())
         two = Keeper("risk", store, partial(open_risk, after), TOPICS, {r.id: r.version for r in after})
-        part = (await two.own(0, None)).partition
+        part = (await own(two, 0)).partition
         assert part.positions == {"pay.v1": 1}
         assert take(part, 1) == ["same"]
         assert sorted(take(part, 2)) == ["changed", "new"]

@@ -101,6 +101,7 @@ def test_events_are_booked_shown_and_refused(postgres, kafka, ledger, m1cep, eve
     assert "client/alice/USD" in said.stdout
 
 
+@pytest.mark.embedded_only("it is about the letters; on Kafka events are booked in the first test")
 def test_vaults_are_booked_from_custodys_letters_and_forged_ones_are_not(postgres, kafka, ledger, tmp_path, eventually):
     pens = {
         name: Pen(name, Secret(bytes([n]) * 32))
@@ -200,10 +201,11 @@ def reads_of_the_replica_are_as_old_as_is_asked_for_or_refused(m1cep, env, out):
         assert "s old, expected at most 0 s; see to the replica" in said.stderr
 
 
+@pytest.mark.embedded_only("it is about the database; on Kafka events are booked in the first test")
 def test_kill_the_agent_the_replica_and_the_primary_under_load_and_the_books_are_right(
     open_folder, kafka, ledger, m1cep, eventually
 ):
-    with EmbeddedDatabase(open_folder()) as pair, pair.supervised():
+    with EmbeddedDatabase(open_folder(), durable=False) as pair, pair.supervised():
         urls = {"WRITE": pair.write_url, "READ": pair.read_url, "OWNER": pair.owner_url}
         env = {f"M1CEP_DB_{name}_URL": url.get_secret_value() for name, url in urls.items()}
         migrated = m1cep("ledger", "migrate", **env)

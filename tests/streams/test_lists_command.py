@@ -108,6 +108,7 @@ def test_mistakes_are_one_line(lists, tmp_path):
     assert "opensesame" not in elsewhere.stderr
 
 
+@pytest.mark.embedded_only("it is about the cache; how its agent reads Kafka is in test_solo")
 @pytest.mark.broker
 @pytest.mark.slow
 def test_what_was_seen_is_screened_again_after_an_import(kafka, cache, lists, start_m1cep, eventually, tmp_path):

@@ -51,6 +51,7 @@ def server():
     made.http.server_close()
 
 
+@pytest.mark.embedded_only("it is about the targets; its way over Kafka is in test_kafka_security")
 def test_killed_while_a_target_fails_it_delivers_after_its_restart_and_what_was_refused_can_be_sent_again(
     kafka, server, start_m1cep, m1cep, tmp_path, eventually
 ):

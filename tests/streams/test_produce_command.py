@@ -68,6 +68,7 @@ def test_a_file_goes_to_the_topic_line_by_line_with_the_streams_key(broker, prod
     assert sorted(got) == sorted((orjson.loads(e)["account"].encode(), e) for e in events)
 
 
+@pytest.mark.embedded_only("it is about the command")
 @pytest.mark.parametrize(
     ("line", "said"),
     [
@@ -127,6 +128,7 @@ def test_standard_input_with_speed_keeps_the_events_apart(broker, stream, comman
     assert len(records_of(broker, topic, 3)) == 3
 
 
+@pytest.mark.embedded_only("it is about the command")
 def test_speed_without_a_time_is_refused(produce, tmp_path):
     file = tmp_path / "events.ndjson"
     file.write_bytes(event(1, "soon"))

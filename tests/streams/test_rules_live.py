@@ -8,7 +8,12 @@ import pytest
 from streams_harness import BIG, ORDERS, order
 from typer.testing import CliRunner
 
+from m1cep import compile_rule
 from streams.cli.rules import app
+from streams.config import load_settings
+from streams.errors import ShellError
+from streams.files import load_streams
+from streams.rules import decide, desk
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -28,7 +33,7 @@ class Flow(threading.Thread):
     def __init__(self, kafka):
         super().__init__(daemon=True)
         self._kafka, self._over = kafka, threading.Event()
-        self.sent = []
+        self.sent, self.sent_ms = [], []
 
     def run(self):
         n = 0
@@ -37,6 +42,7 @@ class Flow(threading.Thread):
                 event = order(n, account=f"acc-{n % 7}", qty=(101.0, 3.0, 5.0)[n % 3])
                 self._kafka.producer.send(ORDERS, json.dumps(event).encode(), key=event["account"].encode())
                 self.sent.append(event)
+                self.sent_ms.append(time.time_ns() // 1_000_000)
                 n += 1
 
     def stop(self):
@@ -140,3 +146,98 @@ def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
     assert (code, told) == (2, [])
     assert "m1cep.fills.v1" in err
     assert running.end()[0] == 0
+
+
+def test_a_rule_deployed_while_workers_join_and_leave_is_in_force_in_every_partition_from_the_moment_that_is_said(
+    kafka, rule, worker, eventually
+):
+    """Also in partitions that stay where they are while the group rebalances: they take nothing meanwhile."""
+    folder, settings = rule(BIG, "big"), load_settings(broker=kafka.address)
+    flow, begins_ms = Flow(kafka), {}
+
+    def deploy():
+        name = f"odd-{len(begins_ms)}"
+        record = desk.write_rule(settings, odd(3, None, "ann", name), None)
+        found = desk.wait_until_in_force(settings, record, "m1cep", 120)
+        assert (found.missing, found.quarantined) == ((), {})
+        begins_ms[name] = record.time_ms + max(found.after_ms.values())
+
+    def deploy_while_it_rebalances(running, until):
+        eventually(lambda: running.stats["state"] == "rebalancing" or until(), 60)
+        deploy()
+        eventually(until, 60)
+
+    first = worker(kafka, folder)
+    flow.start()
+    try:
+        second = worker(kafka, folder, wait=False)
+        deploy_while_it_rebalances(first, lambda: second.ready() and len(second.stats["assigned"]) == 2)
+        first.process.terminate()
+        deploy_while_it_rebalances(second, lambda: len(second.stats["assigned"]) == 4)
+        assert first.end()[0] == 0
+        deploy()
+        time.sleep(0.5)  # some events after it
+    finally:
+        flow.stop()
+
+    due = {
+        name: {e["event_id"] for e, at_ms in zip(flow.sent, flow.sent_ms, strict=True) if e["qty"] == 3 and at_ms > ms}
+        for name, ms in begins_ms.items()
+    }
+    assert all(due.values())
+    due["big"] = {e["event_id"] for e in flow.sent if e["qty"] > 100}
+    eventually(lambda: due["odd-2"] | due["big"] <= {e for alert in kafka.alerts() for e in alert["events"]}, 60)
+    found, contents = {}, {}
+    for alert in kafka.alerts():
+        found.setdefault(alert["rule"], set()).update(alert["events"])
+        assert contents.setdefault(alert["id"], alert) == alert
+    assert found["big"] == due["big"]
+    missing = {name: sorted(events - found[name]) for name, events in due.items()}
+    assert not any(missing.values()), "events after the moment in which the rule was said to be in force"
+    assert second.end()[0] == 0
+
+
+def odd(qty, previous, by, name="odd"):
+    compiled = compile_rule(ODD.format(id=name, qty=qty), load_streams())
+    return decide.deployed(compiled, previous, decide.Who(by, 1000), shadow=False, approval=False)
+
+
+def test_of_two_who_decide_about_a_rule_at_once_the_second_is_refused_or_has_the_first_in_its_history(
+    kafka, monkeypatch
+):
+    settings = load_settings(broker=kafka.address)
+    first = desk.write_rule(settings, odd(1, None, "ann"), None)
+    with pytest.raises(ShellError, match=r"ann made version .* active; nothing was written; look at it"):
+        desk.write_rule(settings, odd(2, None, "bob"), None)
+    assert desk.read_rules(settings).records == {"odd": first}
+
+    send = desk._send
+    theirs = odd(3, first, "eve")
+
+    def send_behind_theirs(settings, record):
+        monkeypatch.setattr(desk, "_send", send)
+        send(settings, theirs)
+        return send(settings, record)
+
+    monkeypatch.setattr(desk, "_send", send_behind_theirs)
+    written = desk.write_rule(settings, odd(2, first, "bob"), first)
+    now = desk.read_rules(settings).records["odd"]
+    assert now == written
+    assert [(one.by, one.version) for one in (now, *now.before)] == [
+        ("bob", odd(2, None, "bob").version),
+        ("eve", theirs.version),
+        ("ann", first.version),
+    ]
+
+
+def test_a_rule_on_streams_of_ones_own_is_compared_with_the_workers_file(rules_command, rule, tmp_path):
+    streams = tmp_path / "streams.sql"
+    streams.write_text("""CREATE TABLE pay (event_id STRING NOT NULL, qty DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
+                          PARTITIONED BY (event_id) WITH ('topic' = 'pay.v1')""")
+    text = "/*\nid: paid\n*/\nSELECT qty FROM pay WHERE qty > {}"
+    own = ("--rules", str(rule(text.format(1), "paid")), "--streams", str(streams))
+    code, [told], why = rules_command("diff", *own, "paid", text=text.format(2))
+    assert code == 0, why
+    assert [line for line in told["diff"][2:] if line[0] in "+-"] == [
+        f"{s}SELECT qty FROM pay WHERE qty > {n}" for s, n in ("-1", "+2")
+    ]

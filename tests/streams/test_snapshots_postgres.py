@@ -55,7 +55,7 @@ def store(open_one):
 @pytest.fixture
 def server(postgres, open_folder):  # noqa: ARG001 - it skips where there is none
     """A server of the test's own, which finds its port again."""
-    with EmbeddedPostgres(open_folder(), any_free_port()) as server:
+    with EmbeddedPostgres(open_folder(), any_free_port(), durable=False) as server:
         yield server
 
 

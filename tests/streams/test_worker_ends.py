@@ -139,6 +139,7 @@ HANGING = {
 }
 
 
+@pytest.mark.embedded_only("what stands still is the worker")
 @pytest.mark.parametrize("where", HANGING)
 def test_a_worker_that_stands_still_while_events_come_ends(kafka, rule, eventually, tmp_path, command_env, where):
     script = tmp_path / "hanging.py"
