@@ -148,6 +148,7 @@ def test_who_starts_later_has_what_was_deployed_and_what_failed_stays_out(
     assert running.end()[0] == 0
 
 
+@pytest.mark.embedded_only("rebalances on it take longest; those of Kafka are in tests/faults/test_group.py")
 def test_a_rule_deployed_while_workers_join_and_leave_is_in_force_in_every_partition_from_the_moment_that_is_said(
     kafka, rule, worker, eventually
 ):
