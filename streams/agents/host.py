@@ -219,6 +219,7 @@ class Host:
         if self._restored != self._round:
             return  # the group rebalances again; another start follows
         for (topic, number), lost in start.expired.items():
+            self.stats.lost[topic] += lost
             _log.error("records.lost", topic=topic, partition=number, offsets=lost, reason="deleted by retention")
         starts: dict[int, dict[str, int]] = {}
         for (topic, number), position in start.positions.items():

@@ -198,6 +198,7 @@ class LedgerRunner:
         self._consumer.assign(tps)
         for tp, at in starts.items():
             self._consumer.seek(tp, at)
+            self._stats.lost[tp.topic] += at - self._positions[tp]  # none, unless they are to be passed over
         self._stats.assigned = [f"{tp.topic}/{tp.partition}" for tp in tps]
 
     def _count(self, found: Mapping[TopicPartition, list[Any]]) -> None:

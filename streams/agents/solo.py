@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
 from m1cep.errors import EngineError
 from streams import snapshots
@@ -140,7 +140,7 @@ class Solo:
         """Until cancelled.
 
         Raises:
-            ShellError: there is a state and it cannot be used.
+            ShellError: there is a state and it cannot be used; records were deleted that it should have heard.
             SupersededError: another process has taken it over.
             ServerError: a topic is gone.
         """
@@ -165,11 +165,19 @@ class Solo:
     async def _wait(self) -> Mapping[TopicPartition, Sequence[Record]]:
         """What has come; at the latest with the next tick, perhaps nothing."""
         first, *others = self._consumers.values()
-        found: dict[TopicPartition, Sequence[Record]] = await first.getmany(
-            timeout_ms=_TICK_MS, max_records=self._most_records
-        )
+        found = await self._fetched(first, _TICK_MS)
         for consumer in others:
-            found |= await consumer.getmany(timeout_ms=0, max_records=self._most_records)
+            found |= await self._fetched(consumer, 0)
+        return found
+
+    async def _fetched(self, consumer: AIOKafkaConsumer, timeout_ms: int) -> dict[TopicPartition, Sequence[Record]]:
+        try:
+            found: dict[TopicPartition, Sequence[Record]] = await consumer.getmany(
+                timeout_ms=timeout_ms, max_records=self._most_records
+            )
+        except OffsetOutOfRangeError as error:
+            await self._pass_over(consumer, error.args[0])
+            return {}
         return found
 
     def _hear(self, found: Mapping[TopicPartition, Sequence[Record]]) -> list[Message | Packet]:
@@ -270,12 +278,9 @@ class Solo:
             ShellError: records were deleted that the state should have heard.
         """
         first = await consumer.beginning_offsets(list(tps))
-        if lost := [tp for tp in tps if self._positions.get(tp, first[tp]) < first[tp] and tp.topic not in self._tail]:
-            where = ", ".join(f"{tp.topic}/{tp.partition}" for tp in lost)
-            raise ShellError(
-                f"records of {where} were deleted before {self.name} had read them",
-                "keep the topics for longer than the agent may be away; its state must be made anew",
-            )
+        self._check_lost(
+            {tp: at for tp in tps if (at := self._positions.get(tp)) is not None and at < first[tp]}, first
+        )
         fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
         # Who was away for longer than the topic keeps records takes what is left; with a tail of some, no more than that.
         skipping = [
@@ -287,6 +292,43 @@ class Solo:
         for tp in fresh:
             back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
             self._positions[tp] = max(first.get(tp, 0), back)
+
+    async def _pass_over(self, consumer: AIOKafkaConsumer, gone: Mapping[TopicPartition, int]) -> None:
+        """The broker does not have the offsets that are next: of topics that need not be heard in full, go on with what is left.
+
+        Raises:
+            ShellError: records were deleted that should have been heard, or the topic is not the one that it was.
+        """
+        first = await consumer.beginning_offsets(list(gone))
+        if beyond := [f"{tp.topic}/{tp.partition} at {at}" for tp, at in gone.items() if at >= first[tp]]:
+            raise ShellError(
+                f"the topics have less than {self.name} had read: it was to go on with {', '.join(beyond)}",
+                "look whether they were made anew, or the broker has lost records; its state must be made anew then",
+            )
+        self._check_lost(gone, first)
+        for tp in gone:
+            consumer.seek(tp, first[tp])
+            self._positions[tp], self._changed = first[tp], True
+
+    def _check_lost(self, lost: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]) -> None:
+        """Records before the first ones were not heard: say so and count them where that may be.
+
+        Args:
+            lost: the offset that was next, where it is gone.
+            first: the offset of the first record that is left.
+
+        Raises:
+            ShellError: it must not be.
+        """
+        if needed := {tp: at for tp, at in lost.items() if tp.topic not in self._tail}:
+            where = ", ".join(f"{tp.topic}/{tp.partition} from offset {at} to {first[tp]}" for tp, at in needed.items())
+            raise ShellError(
+                f"records were deleted before {self.name} had read them: {where}",
+                "keep the topics for longer than the agent may be away or behind; its state must be made anew",
+            )
+        for tp, at in lost.items():
+            self.stats.lost[tp.topic] += first[tp] - at
+            _log.error("records.lost", topic=tp.topic, partition=tp.partition, offsets=[at, first[tp]])
 
     async def confirm(self) -> bool:
         """Ask where the state is kept whether it still is ours; False: it is not yet.
@@ -351,7 +393,7 @@ def _consumer(client: Mapping[str, Any], name: str, wait_ms: int) -> AIOKafkaCon
         **for_aiokafka(client),
         client_id=name,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
+        auto_offset_reset="none",  # what retention has deleted unread is not to be passed over in silence
         isolation_level="read_committed",  # what was never committed never happened
         fetch_max_wait_ms=wait_ms,
         metadata_max_age_ms=60_000,

@@ -65,6 +65,7 @@ class AgentStats:
         undelivered: what waits for each of its targets.
         late: late events by topic and reason.
         duplicates: events that were seen before, by topic.
+        lost: offsets that retention deleted before they were read, by topic; what stood there is not known.
         held_back: topic/partition of what is not read now because its events wait for other topics.
         batch_size: most records that are read at once now.
         busy_s: seconds spent in decoding and rules.
@@ -97,6 +98,7 @@ class AgentStats:
     answers: Counter[str] = field(default_factory=Counter)
     late: Counter[tuple[str, str]] = field(default_factory=Counter)
     duplicates: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
     held_back: list[str] = field(default_factory=list)
     batch_size: int = 0
     batches: int = 0
@@ -154,6 +156,8 @@ class AgentStats:
             "late_by_topic": _nested(self.late),
             "duplicates": self.duplicates.total(),
             "duplicates_by_topic": dict(sorted(self.duplicates.items())),
+            "lost": self.lost.total(),
+            "lost_by_topic": dict(sorted(self.lost.items())),
             "held_back": self.held_back,
             "batch_size": self.batch_size,
             "batches": self.batches,

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 LAST_ALERTS = 20
 WINDOW_MS = 60_000
 _KEPT_S = 7 * 86_400
+#: So many accounts, before those of which there is nothing to tell any more are looked for.
+MOST_ACCOUNTS = 10_000
 _KINDS = {"orders", "fills", "accounts", "alerts", "actions"}
 
 
@@ -96,6 +98,7 @@ class Results:
         self.changes = Changes()
         self._on_their_way = Changes()  # taken, and not said to be written
         self.unread = 0  # records that do not fit
+        self._most_accounts = MOST_ACCOUNTS
 
     def hear(self, kind: str, value: bytes | None, record_ms: int) -> None:
         """Take a record in; one that does not fit is counted, and known to the dead letters of who judges it.
@@ -146,8 +149,20 @@ class Results:
                 self.changes.alerts[account] = _newest(known)
 
     def lapse(self, read_until_ms: int) -> None:
-        """Let go of orders whose last fills should have come by now."""
+        """Let go of orders whose last fills should have come by now, and of accounts that were not heard of for long."""
         self._book.lapse(read_until_ms)
+        if len(self._as_of_ms) > self._most_accounts:
+            self._forget_silent()
+            self._most_accounts = max(MOST_ACCOUNTS, 2 * len(self._as_of_ms))
+
+    def _forget_silent(self) -> None:
+        """What the cache has let go of by itself; an account stays while there is a position, an order or a freeze to tell of."""
+        since_ms = max(self._as_of_ms.values()) - 1_000 * _KEPT_S
+        for name in [name for name, at_ms in self._as_of_ms.items() if at_ms < since_ms]:
+            self._placed.pop(name, None)
+            to_be_written = name in self.changes.accounts or name in self._on_their_way.accounts
+            if name not in self._book.accounts and not to_be_written:
+                del self._as_of_ms[name]
 
     def take_changes(self) -> Changes:
         """What is to be written since the last time. It stays part of the state until ``wrote`` says how that went."""

@@ -131,7 +131,7 @@ class LocalBitcoin:
         own = self.chain.script(vault_key)
         found = [coin for coin in self._outputs.values() if coin.script == own and own not in coin.spent_with]
         return [
-            Deposit(f"{coin.txid[::-1].hex()}:{coin.index}", coin.amount, self.height - coin.height + 1)
+            Deposit(f"{coin.txid[::-1].hex()}:{coin.index}", coin.amount, self.height - coin.height + 1, coin.height)
             for coin in sorted(found, key=lambda coin: (coin.height, coin.txid, coin.index))
         ]
 

@@ -71,6 +71,7 @@ class _LocalEvm(Generic[ChainT]):
                 f"{log['transaction_hash']}:{log['log_index']}",
                 _number(bytes.fromhex(str(log["data"]).removeprefix("0x"))),
                 height - log["block_number"] + 1,
+                log["block_number"],
             )
             for log in self.machine.logs(self.chain.address(vault_key), self._deposited)
         ]

@@ -146,8 +146,8 @@ class LocalSolana:
         """System transfers to the vault from other accounts, of transactions that succeeded."""
         vault = self.chain.vault(vault_key)
         return [
-            Deposit(f"{reference}:{number}", lamports, self.confirmations(reference))
-            for reference, (_, transaction) in self._ran.items()
+            Deposit(f"{reference}:{number}", lamports, self.confirmations(reference), slot)
+            for reference, (slot, transaction) in self._ran.items()
             for number, lamports in _paid_to(vault, transaction)
         ]
 

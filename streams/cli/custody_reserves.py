@@ -23,7 +23,7 @@ from streams.cli.proofs import Published, read_holdings, write_holdings
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
-    from streams.custody.asks import ReserveStands, VaultStands
+    from streams.custody.asks import Stands, VaultStands
     from streams.custody.counter import Counter
     from streams.custody.mail import Pen
     from streams.custody.reserving import ReserveAsk
@@ -118,7 +118,7 @@ def _signed(counter: Counter, pen: Pen, ask: ReserveAsk, stands: VaultStands) ->
     return {"scheme": made.scheme, "public_key": made.key, "signature": made.signature}
 
 
-def _answer(counter: Counter, pen: Pen, ask: ReserveAsk, otherwise: str) -> ReserveStands:
+def _answer(counter: Counter, pen: Pen, ask: ReserveAsk, otherwise: str) -> Stands:
     from streams.custody.mail import REQUESTS
     from streams.custody.reserving import ABOUT, encode_ask
 

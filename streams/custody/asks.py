@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 import msgspec
 
 from m1cep.custody.request import Kind, Name, check_request
 from m1cep.errors import CustodyError
+from m1cep.ledger.liabilities.verify_balance import SAFE
 from streams.custody.derive import chain_of
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from m1cep.custody.request import Request
     from streams.custody.roster import Vault
 
+_Owner = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{40}\Z")]
+_Signature = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{130}\Z")]
 _Text = Annotated[str, msgspec.Meta(max_length=1_000)]
 
 
@@ -123,6 +126,42 @@ class ReserveStands(_Body, frozen=True):
     epoch_ms: int
 
 
+class SafeStands(_Body, frozen=True):
+    """A Safe's owners have signed for a statement of what is owed (``streams.custody.reserving``).
+
+    Attributes:
+        id: of who asked.
+        threshold: how many of them release, and have signed.
+        owners: all their addresses, ascending.
+        signatures: in the order of the addresses of those who made them: r, s, v, hexadecimal.
+        statement: its digest.
+    """
+
+    id: Name
+    vault: Name
+    chain: Name
+    asset: Name
+    address: Name
+    threshold: Annotated[int, msgspec.Meta(ge=1, le=50)]
+    owners: Annotated[tuple[_Owner, ...], msgspec.Meta(max_length=50)]
+    signatures: Annotated[tuple[_Signature, ...], msgspec.Meta(max_length=50)]
+    statement: Name
+    epoch_ms: int
+
+    #: As in reserves.json, as those of :class:`ReserveStands` are.
+    scheme: ClassVar[str] = SAFE
+
+    @property
+    def key(self) -> str:
+        """Threshold and owners, hexadecimal."""
+        return f"{self.threshold:02x}" + "".join(owner[2:] for owner in self.owners)
+
+    @property
+    def signature(self) -> str:
+        """One signature after the other, hexadecimal."""
+        return "".join(self.signatures)
+
+
 class Answered(_Body, frozen=True):
     """What was asked for is done, or why not."""
 
@@ -132,7 +171,10 @@ class Answered(_Body, frozen=True):
 
 
 Ask: TypeAlias = AskCeremony | AskFunds
-Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | ReserveStands | Answered
+Said: TypeAlias = CeremonyStands | VaultStands | AuditStands | ReserveStands | SafeStands | Answered
+
+#: That a vault stands for a statement.
+Stands: TypeAlias = ReserveStands | SafeStands
 
 _asks: msgspec.json.Decoder[Ask] = msgspec.json.Decoder(Ask)
 _said: msgspec.json.Decoder[Said] = msgspec.json.Decoder(Said)

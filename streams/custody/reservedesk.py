@@ -9,10 +9,12 @@ import msgspec
 from m1cep.custody.heads import Signing
 from m1cep.custody.heads.messages import MOST_LETTER, Answer, AskReserve, decode, encode
 from m1cep.errors import CustodyError
+from m1cep.ledger.liabilities.verify_balance import SAFE
 from streams.custody import asks
 from streams.custody.derive import signing_public
 from streams.custody.mail import RELEASES, ROUNDS
-from streams.custody.owners import OwnerKeys
+from streams.custody.owners import OwnerKeys, apart
+from streams.custody.ownersigning import OwnersSigning
 from streams.custody.reserving import ABOUT, ReserveAsk, asked_by, challenge_of
 from streams.custody.roster import AUDIT, signer_name
 
@@ -47,7 +49,7 @@ class Kept(msgspec.Struct):
 
     attempt: int = 0
     under_way: dict[str, _UnderWay] = {}
-    answered: dict[str, asks.Answered | asks.ReserveStands] = {}
+    answered: dict[str, asks.Answered | asks.Stands] = {}
 
 
 class ReserveDesk:
@@ -62,7 +64,7 @@ class ReserveDesk:
     def __init__(self, vaults: Mapping[str, Vault], pen: Pen, note: Callable[[str, dict[str, Any]], None]) -> None:
         self._vaults, self._pen, self._note = vaults, pen, note
         self._kept = Kept()
-        self._going: dict[str, tuple[Challenge, PublicKeys, Signing]] = {}
+        self._going: dict[str, tuple[Challenge, PublicKeys | OwnerKeys, Signing | OwnersSigning]] = {}
 
     def ask(
         self, sender: str, sealed: str, policy: Policy, publics: Mapping[str, PublicKeys | OwnerKeys]
@@ -90,16 +92,14 @@ class ReserveDesk:
         kept.under_way[ask.vault] = _UnderWay(ask, sealed)
         return []
 
-    def _check(self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None) -> tuple[PublicKeys, Challenge]:
-        """The key that signs, and what."""
+    def _check(
+        self, ask: ReserveAsk, public: PublicKeys | OwnerKeys | None
+    ) -> tuple[PublicKeys | OwnerKeys, Challenge]:
+        """The key or the owners that sign, and what."""
         if ask.vault not in self._vaults and ask.vault != AUDIT:
             raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(self._vaults)) or 'none'}")
         if public is None:
             raise CustodyError(f"vault {ask.vault} has no key yet: generate one (m1cep custody keygen)")
-        if isinstance(public, OwnerKeys):
-            raise CustodyError(
-                f"vault {ask.vault} has owners and no shared key: expected one on bitcoin, solana or evm"
-            )
         return public, challenge_of(self._vaults, public, ask)
 
     def hear(self, letter: Letter, now_ms: int) -> None:
@@ -137,7 +137,7 @@ class ReserveDesk:
 
     def _proceed(
         self, one: _UnderWay, public: PublicKeys | OwnerKeys | None, now_ms: int
-    ) -> tuple[Signing | None, asks.Answered | asks.ReserveStands | None]:
+    ) -> tuple[Signing | OwnersSigning | None, asks.Answered | asks.Stands | None]:
         """The signing that is going, begun where there is none of this key's epoch; its answer at the end."""
         ask = one.ask
         going = self._going.get(ask.vault)
@@ -145,28 +145,25 @@ class ReserveDesk:
             going = self._going[ask.vault] = self._begin(one, *self._check(ask, public), now_ms)
         challenge, _, signing = going
         if signing.signature is not None:
-            return None, asks.ReserveStands(
-                ask.id, ask.vault, challenge.chain, ask.asset, challenge.address, challenge.scheme, challenge.key.hex(),
-                signing.signature.hex(), ask.statement, ask.epoch_ms,
-            )  # fmt: skip
+            return None, _stands(ask, challenge, signing.signature)
         if signing.over:
             reasons = "; ".join(f"signer {signer}: {why}" for signer, why in sorted(signing.reasons.items()))
             return None, asks.Answered(ask.id, False, f"too few signers signed: {reasons}"[:1_000])
         return signing, None
 
     def _begin(
-        self, one: _UnderWay, public: PublicKeys, challenge: Challenge, now_ms: int
-    ) -> tuple[Challenge, PublicKeys, Signing]:
+        self, one: _UnderWay, public: PublicKeys | OwnerKeys, challenge: Challenge, now_ms: int
+    ) -> tuple[Challenge, PublicKeys | OwnerKeys, Signing | OwnersSigning]:
         def question(attempt: int, signers: tuple[int, ...]) -> AskReserve:
             return AskReserve(one.ask.vault, attempt, public.epoch, signers, one.letter)
 
-        first = max(now_ms, self._kept.attempt + 1)
-        signing = Signing(
-            one.ask.vault, challenge.message, signing_public(public), question, first_attempt=first, now_ms=now_ms
-        )
+        first, about = max(now_ms, self._kept.attempt + 1), (one.ask.vault, challenge.message)
+        if isinstance(public, OwnerKeys):
+            return challenge, public, OwnersSigning(*about, public, question, attempt=first, now_ms=now_ms)
+        signing = Signing(*about, signing_public(public), question, first_attempt=first, now_ms=now_ms)
         return challenge, public, signing
 
-    def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.ReserveStands) -> Message:
+    def _answer(self, ask: ReserveAsk, answer: asks.Answered | asks.Stands) -> Message:
         answered = self._kept.answered
         answered[ask.id] = answer
         while len(answered) > _MOST_ANSWERED:
@@ -174,7 +171,7 @@ class ReserveDesk:
         self._note("reserve", msgspec.to_builtins(answer))
         return self._say(ask.vault, answer)
 
-    def _say(self, vault: str, answer: asks.Answered | asks.ReserveStands) -> Message:
+    def _say(self, vault: str, answer: asks.Answered | asks.Stands) -> Message:
         return self._pen.write(RELEASES, vault, "desk", asks.encode(answer))
 
     # -- to keep
@@ -193,6 +190,15 @@ class ReserveDesk:
             self._kept = msgspec.convert(kept, Kept) if kept is not None else Kept()
         except msgspec.ValidationError as error:
             raise CustodyError(f"expected the state of reserves: {error}") from None
+
+
+def _stands(ask: ReserveAsk, challenge: Challenge, signature: bytes) -> asks.Stands:
+    about, of = (ask.id, ask.vault, challenge.chain, ask.asset, challenge.address), (ask.statement, ask.epoch_ms)
+    if challenge.scheme != SAFE:
+        return asks.ReserveStands(*about, challenge.scheme, challenge.key.hex(), signature.hex(), *of)
+    owners = [challenge.key[at : at + 20] for at in range(1, len(challenge.key), 20)]
+    signed = tuple(one.hex() for one in apart(signature))
+    return asks.SafeStands(*about, challenge.key[0], tuple(f"0x{one.hex()}" for one in owners), signed, *of)
 
 
 def _check_length(sealed: str) -> None:

@@ -2,12 +2,13 @@
 itself, signed by the signers' own key, that of the audit log.
 
     person ── letter: statement, vault ──▶ coordinator ── the same letter ──▶ signers, each of which looks whose it is,
-    makes the challenge for itself, and gives its share of the signature
+    makes the challenge for itself, and gives its share of the signature; of a Safe, its own as an owner
 
 A key that releases money signs something else here. That is safe because what is signed is SHA-256 behind a tag of its own
 (``verify_balance.challenge_digest``) of words that each signer puts together: the 32 bytes of no transaction's digest (a taproot
-digest is SHA-256 behind another tag, an EVM vault's is Keccak), and no Solana message (which has at least 68 bytes). Nobody hands
-a signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key signs, is longer.
+digest is SHA-256 behind another tag, an EVM vault's and a Safe's are Keccak), and no Solana message (which has at least 68
+bytes). Nobody hands a signer 32 bytes: of a statement it gets all, and the message of a head of the audit log, which the same key
+signs, is longer.
 """
 
 from __future__ import annotations
@@ -19,16 +20,17 @@ import msgspec
 from m1cep.custody.chains.interface import Scheme
 from m1cep.custody.frost.taproot import output_key, tweak_share
 from m1cep.custody.heads import Part
-from m1cep.custody.heads.messages import AskHeadShare, AskReserve, decode
+from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadShare, HeadUnable, decode
 from m1cep.custody.request import Digest, Millis, Name  # noqa: TC001 - msgspec reads the annotations
 from m1cep.errors import CustodyError
-from m1cep.ledger.liabilities.verify_balance import Untrue, challenge_digest, check_statement, statement_digest
+from m1cep.ledger.liabilities.verify_balance import SAFE, Untrue, challenge_digest, check_statement, statement_digest
 from streams.custody.derive import chain_of, signing_public
 from streams.custody.mail import open_letter
+from streams.custody.owners import OwnerKeys, owner_keys, sign_as_owner
 from streams.custody.roster import AUDIT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from m1cep.custody.frost.keys import KeyShare, PublicKeys
     from m1cep.custody.frost.suite import Random
@@ -42,7 +44,6 @@ ABOUT = "reserve"
 STATEMENT, LIABILITIES = "statement", "liabilities"
 #: How far a statement's moment may be ahead of a signer's clock.
 MOST_AHEAD_MS = 5_000
-_SCHEMES = frozenset({Scheme.BIP340, Scheme.ED25519, Scheme.SECP256K1})
 
 
 class ReserveAsk(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
@@ -110,11 +111,11 @@ def asked_by(text: str, policy: Policy) -> ReserveAsk:
     return parse_ask(letter.body)
 
 
-def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAsk) -> Challenge:
-    """What a vault's key signs: all but the statement and its moment follow from the roster and the key.
+def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys | OwnerKeys, ask: ReserveAsk) -> Challenge:
+    """What a vault's key signs, or a Safe's owners: all but the statement and its moment follow from the roster and the key.
 
     Raises:
-        CustodyError: there is no such vault, its key is of a kind that ``verify_balance.py`` cannot verify, or another asset's.
+        CustodyError: there is no such vault, or its key is of another kind or another asset's.
     """
     if ask.vault == AUDIT:
         return _statement(public, ask)
@@ -122,21 +123,23 @@ def challenge_of(vaults: Mapping[str, Vault], public: PublicKeys, ask: ReserveAs
     if vault is None:
         raise CustodyError(f"there is no vault {ask.vault}; there are {', '.join(sorted(vaults)) or 'none'}")
     chain = chain_of(vault.chain)
-    if chain.scheme not in _SCHEMES:
+    owned = isinstance(public, OwnerKeys)
+    if owned != (chain.scheme is Scheme.ECDSA):
         raise CustodyError(
-            f"the key of vault {ask.vault} on {chain.name} cannot show reserves: expected bitcoin, solana or evm"
+            f"vault {ask.vault} is on {chain.name}, and what is there is {'owners' if owned else 'a key'}"
         )
     names = (chain.asset.symbol, f"{chain.name}/{chain.asset.symbol}")
     if ask.asset not in names:
         raise CustodyError(f"vault {ask.vault} has {' or '.join(names)}, asked for was {ask.asset}")
-    bip340 = chain.scheme is Scheme.BIP340
-    key = output_key(signing_public(public)) if bip340 else public.group
+    key = public.group
+    if not isinstance(public, OwnerKeys) and chain.scheme is Scheme.BIP340:
+        key = output_key(signing_public(public))
     address = chain.address(public.group)
     message = challenge_digest(bytes.fromhex(ask.statement), ask.epoch_ms, chain.name, ask.asset, address)
-    return Challenge(str(chain.scheme), chain.name, address, key, message)
+    return Challenge(SAFE if owned else str(chain.scheme), chain.name, address, key, message)
 
 
-def _statement(public: PublicKeys, ask: ReserveAsk) -> Challenge:
+def _statement(public: PublicKeys | OwnerKeys, ask: ReserveAsk) -> Challenge:
     """The statement itself, as every verifier reads it."""
     statement = ask.owed or {}
     try:
@@ -159,10 +162,14 @@ class ReserveSigner:
         keyfile: of this signer; asked for a share each time it is needed, for it may be another one.
         vaults: of the roster.
         random: source of nonces.
+        owner_since_ms: since when this signer knows what it has signed as an owner of Safes.
     """
 
-    def __init__(self, keyfile: Keyfile, vaults: Mapping[str, Vault], random: Random) -> None:
+    def __init__(
+        self, keyfile: Keyfile, vaults: Mapping[str, Vault], random: Random, owner_since_ms: Callable[[], int]
+    ) -> None:
         self._keyfile, self._vaults, self._random = keyfile, vaults, random
+        self._owner_since_ms = owner_since_ms
         #: By vault. It survives restarts: of one moment a vault's key stands for one statement.
         self.newest: dict[str, Newest] = {}
         self._parts: dict[str, Part] = {}
@@ -183,6 +190,8 @@ class ReserveSigner:
             return part.give(asked, self._share(asked.log))
         if self._keyfile.number not in asked.signers:
             return []
+        if asked.log in self._vaults and self._vaults[asked.log].owners:
+            return [self._give_as_owner(asked, policy, now_ms)]
         again = part.again(asked)
         if again is not None:
             return again
@@ -191,10 +200,26 @@ class ReserveSigner:
         except CustodyError as error:
             return [part.unable(asked.attempt, str(error))]
 
-    def _commit(self, asked: AskReserve, part: Part, policy: Policy, now_ms: int) -> Answer:
+    def _give_as_owner(self, asked: AskReserve, policy: Policy, now_ms: int) -> Answer:
+        """An owner's signature is whole by itself; asked again, it is the same."""
+        about, keyfile = (asked.log, asked.attempt, self._keyfile.number), self._keyfile
+        try:
+            ask = self._opened(asked, policy)
+            self._check_moment(ask, self._owner_since_ms(), now_ms)
+            challenge = challenge_of(self._vaults, owner_keys(self._vaults[ask.vault]), ask)
+        except CustodyError as error:
+            return HeadUnable(*about, str(error)[:1_000])
+        self.newest[ask.vault] = Newest(ask.epoch_ms, ask.statement, ask.asset)
+        return HeadShare(*about, sign_as_owner(keyfile.seed, ask.vault, [challenge.message]))
+
+    def _opened(self, asked: AskReserve, policy: Policy) -> ReserveAsk:
         ask = asked_by(asked.letter, policy)
         if ask.vault != asked.log:
             raise CustodyError(f"the letter is about vault {ask.vault}, not {asked.log}")
+        return ask
+
+    def _commit(self, asked: AskReserve, part: Part, policy: Policy, now_ms: int) -> Answer:
+        ask = self._opened(asked, policy)
         share, held = self._share(ask.vault), self._keyfile.held.get(ask.vault)
         if share is None or held is None:
             raise CustodyError(f"signer {self._keyfile.number} holds no share of vault {ask.vault}")

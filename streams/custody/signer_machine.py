@@ -118,7 +118,9 @@ class SignerMachine:
         self.signer = Signer(self.number, self._quorums, policy, self._secrets)
         self._listed_chains = chains_by_asset(roster)
         self._witness = self._new_witness()
-        self._reserves = ReserveSigner(keyfile, roster.vaults, secrets.token_bytes)
+        self._reserves = ReserveSigner(
+            keyfile, roster.vaults, secrets.token_bytes, lambda: self._secrets.owner_since_ms
+        )
 
     # -- Machine
 

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from m1cep.errors import CustodyError
+from streams.custody.transfers import SETTLED_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from m1cep.custody.chains.interface import Deposit, LocalNode
     from streams.custody.roster import Vault
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """The newest deposit so deep that no reorganisation is expected to undo it. It and all up to its height have counted."""
+
+    height: int = -1
+    reference: str = ""
 
 
 class Purses(msgspec.Struct):
@@ -21,12 +29,14 @@ class Purses(msgspec.Struct):
     Attributes:
         told: what signers were last told to be free in each, in minor units.
         held: what each had last, for a local chain that is made anew.
-        credited: deposits that count: minor units by reference.
+        credited: deposits that count and may be undone yet: minor units by reference.
+        settled: up to where the others are, which need not be told one from the other.
     """
 
     told: dict[str, int] = {}
     held: dict[str, int] = {}
     credited: dict[str, dict[str, int]] = {}
+    settled: dict[str, Settled] = {}
 
 
 class Weight(NamedTuple):
@@ -54,6 +64,7 @@ class Treasury:
 
     def __init__(self, vaults: Mapping[str, Vault], open_node: Callable[[str], LocalNode[Any]], depth: int) -> None:
         self._vaults, self._open_node, self._depth = vaults, open_node, depth
+        self._settled_depth = max(depth, SETTLED_DEPTH)
         self._nodes: dict[str, LocalNode[Any]] = {}
         self._keys: dict[str, bytes] = {}
         self._addresses: dict[str, str] = {}
@@ -74,16 +85,19 @@ class Treasury:
         node.open_vault(key)
         self._keys[vault] = key
         self._addresses.pop(vault, None)
-        credited = self.purses.credited.get(vault, {})
-        if credited and credited.keys().isdisjoint(one.reference for one in node.deposits(key)):
+        known = {*self.purses.credited.get(vault, {}), self._settled(vault).reference} - {""}
+        if known and known.isdisjoint(one.reference for one in node.deposits(key)):
             self.anew.add(vault)
-            credited.clear()
+            self.purses.credited.pop(vault, None)
+            self.purses.settled.pop(vault, None)
         missing = self.purses.held.get(vault, 0) - node.balance(key)
         if missing > 0:
             node.fund(node.chain.address(key), missing)
             node.advance(self._depth)
             # What it had is no news.
-            self.purses.credited.setdefault(vault, {}).update({one.reference: one.amount for one in node.deposits(key)})
+            self.purses.credited.setdefault(vault, {}).update(
+                {one.reference: one.amount for one in self._unsettled(vault)}
+            )
         return True
 
     def fund(self, vault: str, amount: str) -> int:
@@ -138,7 +152,7 @@ class Treasury:
         node, key = self.node(vault), self.key(vault)
         credited = self.purses.credited.setdefault(vault, {})
         young, fresh = 0, []
-        there = node.deposits(key)
+        there = self._unsettled(vault)
         gone = {name: credited[name] for name in credited.keys() - {one.reference for one in there}}
         for name in gone:
             del credited[name]
@@ -149,8 +163,25 @@ class Treasury:
                 credited[deposit.reference] = deposit.amount
                 fresh.append(deposit)
         (self.young.add if young else self.young.discard)(vault)
+        self._settle(vault, [one for one in there if one.confirmations >= self._settled_depth])
         units = self.purses.held[vault] = node.balance(key) - young
         return Weight(units, fresh, gone)
+
+    def _settled(self, vault: str) -> Settled:
+        return self.purses.settled.get(vault, Settled())
+
+    def _unsettled(self, vault: str) -> list[Deposit]:
+        """Deposits in the chain that have not counted, or may be undone yet."""
+        height = self._settled(vault).height
+        return [one for one in self.node(vault).deposits(self.key(vault)) if one.height > height]
+
+    def _settle(self, vault: str, deep: Sequence[Deposit]) -> None:
+        """All of these count, and will: of them only the newest is remembered, or the memory of a busy vault had no end."""
+        if deep:
+            newest = max(deep, key=lambda one: one.height)
+            self.purses.settled[vault] = Settled(newest.height, newest.reference)
+            for one in deep:
+                self.purses.credited[vault].pop(one.reference, None)
 
     def advance(self) -> None:
         """A block on every local chain."""

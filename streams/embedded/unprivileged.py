@@ -61,8 +61,16 @@ def place_for(folder: Path, user: User | None) -> Path:
     folder = folder.resolve()
     if user is None or reachable(folder):
         return folder
-    place = ROOTS_PLACE / f"embedded-{blake2b(str(folder).encode(), digest_size=6).hexdigest()}"
-    for part in (ROOTS_PLACE, place):
-        part.mkdir(mode=0o711, parents=True, exist_ok=True)
-        part.chmod(part.stat().st_mode | 0o011)  # whatever the umask took away
-    return place
+    name = f"embedded-{blake2b(str(folder).encode(), digest_size=6).hexdigest()}"
+    return open_to_all(open_to_all(ROOTS_PLACE) / name)
+
+
+def open_to_all(folder: Path) -> Path:
+    """The same folder, which every user can pass through. Made when missing.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.chmod(folder.stat().st_mode | 0o011)  # whatever the umask took away
+    return folder

@@ -22,6 +22,7 @@ from m1cep.custody.chains.evm.safe import PROXY_FACTORY, SAFE_L2, SINGLETON_FACT
 from m1cep.custody.chains.evm.vault import DEPLOYER, EvmChain, release
 from m1cep.custody.chains.interface import Transfer, state_from_json, state_to_json
 from m1cep.custody.frost import SECP256K1
+from m1cep.ledger.liabilities.verify_balance import safe_address
 from streams.chains.evm import EvmMachine, LocalEvm, LocalSafe
 
 ONE = 10**18  # wei
@@ -205,6 +206,12 @@ def test_a_letter_in_the_wrong_case_is_a_wrong_checksum(address, at):
 def test_nobodys_addresses_are_refused(address):
     with pytest.raises(DestinationRefusedError, match="nobody's"):
         EvmChain(1).destination(address)
+
+
+@pytest.mark.parametrize(("threshold", "owners"), [(1, 1), (2, 3), (50, 50)])
+def test_a_safes_address_is_what_the_verifier_for_everybody_makes_of_its_owners(safe_code, threshold, owners):
+    key = safe_key(["0x" + f"{n:02x}" * 20 for n in range(1, owners + 1)], threshold)
+    assert safe_address(key) == SafeChain(1, safe_code["proxy"]).address(key)
 
 
 def test_the_safes_contracts_are_the_ones_of_every_chain(safe_code):

@@ -42,6 +42,7 @@ HEAD = Head("custody", 7, DIGEST, 9)
 LINES = [AuditLog("custody").append("heard", {"from": "signer-1", "n": 1}, 5).line()]
 SHARE = dealt(ED25519, 2, (1, 2, 3), seeded("parsers"))[1]
 RESERVE = asks.encode(asks.ReserveStands("r", "v", "c", "SOL", "x", "ed25519", "ab", "ab" * 64, DIGEST, 5))
+SAFE = asks.encode(asks.SafeStands("r", "v", "c", "ETH", "x", 1, ("0x" + "ab" * 20,), ("ab" * 65,), DIGEST, 5))
 ALERT = {
     "id": "a",
     "rule": "r",
@@ -133,7 +134,7 @@ PARSERS = {
     ),
     "answer to an ask": (
         asks.parse_said,
-        [asks.encode(asks.Answered("a", True, "done")), asks.encode(asks.AuditStands(DIGEST, 1, 2, (1, 2))), RESERVE],
+        [asks.encode(asks.Answered("a", True, "done")), asks.encode(asks.AuditStands(DIGEST, 1, 2, (1, 2))), RESERVE, SAFE],
         asks.encode,
     ),
     "message about a head": (

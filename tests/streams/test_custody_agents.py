@@ -169,3 +169,4 @@ def test_a_safe_whose_owners_are_the_signers(custody, eventually, tmp_path):
     eventually(lambda: "2 ETH" in here.do("vaults"), 30)
     out = here.do("request", "alice-safe", to, "0.5", "--wait", "30", "--json", by="shop")
     assert json.loads(out)["state"] == "confirmed", out
+    assert "alice-safe has signed at 0x" in here.attest("alice-safe")

@@ -4,10 +4,14 @@ import asyncio
 import json
 
 import pytest
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+from kafka import TopicPartition as AdminPartition
+from kafka.admin import KafkaAdminClient
 
 from m1cep import EngineError
 from streams import codec, snapshots
+from streams.agents import solo as solo_module
 from streams.agents.outbox import Outbox
 from streams.agents.solo import Solo
 from streams.agents.stats import AgentStats
@@ -57,7 +61,7 @@ class Counter:
 def solo(kafka, tmp_path):
     """Runs a machine until a condition holds, then ends it: cleanly, or as a crash does."""
 
-    def run(machine, until, *, store=None, crash=False, beside=None, calm=()):
+    def run(machine, until, *, store=None, crash=False, beside=None, calm=(), tail=None, stats=None):
         async def main():
             client = {"bootstrap_servers": kafka.address, "security_protocol": "PLAINTEXT"}
             ids = await asyncio.to_thread(topic_ids, client, [ASKED, *calm])
@@ -67,10 +71,11 @@ def solo(kafka, tmp_path):
                     machine,
                     store=store or FolderStore(tmp_path / "state"),
                     outbox=outbox,
-                    stats=AgentStats(),
+                    stats=stats or AgentStats(),
                     client=client,
                     ids=ids,
                     calm=frozenset(calm),
+                    tail=tail,
                 )
                 task = asyncio.create_task(agent.run())
                 for n in range(400):
@@ -207,6 +212,94 @@ def test_a_state_that_cannot_be_used_is_not_replaced_by_an_older_one(kafka, solo
         newest.write_bytes(snapshots.encode(snapshots.PartitionSnapshot(*list_of(content), b"no")))
     with pytest.raises(ShellError, match=r"the newest state of counter .* cannot be used"):
         solo(Counter(), lambda _: False, crash=True)
+
+
+class Forgetful(AIOKafkaConsumer):
+    """The embedded broker deletes nothing: as if retention had, before ``first``, and the broker then said what Kafka says."""
+
+    first = 0
+
+    async def getmany(self, *tps, **more):
+        part = TopicPartition(ASKED, 0)
+        position = await self.position(part)
+        found = await super().getmany(*tps, **more)
+        if position < self.first:
+            self.seek(part, position)
+            raise OffsetOutOfRangeError({part: position})
+        return found
+
+    async def beginning_offsets(self, partitions):
+        found = await super().beginning_offsets(partitions)
+        return {tp: max(at, self.first if tp.partition == 0 else 0) for tp, at in found.items()}
+
+
+class TestRecordsDeletedUnread:
+    """Retention reaches records 1 and 2 of 0 to 3 while the agent, which has heard 0, is behind."""
+
+    @pytest.fixture
+    def forget(self, kafka, monkeypatch):
+        """Lets it."""
+        monkeypatch.setattr(solo_module, "AIOKafkaConsumer", Forgetful)
+        monkeypatch.setattr(Forgetful, "first", 0)
+        kafka.send(ASKED, b"0", partition=0)
+
+        def reach():
+            monkeypatch.setattr(Forgetful, "first", 3)
+            kafka.send(ASKED, b"1", b"2", b"3", partition=0)
+
+        return reach
+
+    def test_it_stops_and_says_what_is_lost(self, solo, forget):
+        machine = Counter()
+        with pytest.raises(ShellError, match=rf"before counter had read them: {ASKED}/0 from offset 1 to 3") as caught:
+            solo(machine, lambda _: False, beside=forget, crash=True)
+        assert "keep the topics for longer" in caught.value.remedy
+        assert machine.heard == ["0"]
+
+    def test_where_not_all_must_be_heard_it_goes_on_with_what_is_left_and_counts(self, solo, forget):
+        stats = AgentStats()
+        machine = solo(Counter(), heard(2), beside=forget, tail={ASKED: 10}, stats=stats)
+        assert machine.heard == ["0", "3"]
+        assert stats.lost == {ASKED: 2}
+        assert solo(Counter(), lambda one: len(one.heard) >= 2, tail={ASKED: 10}).heard == ["0", "3"]
+
+    def test_while_it_was_away_the_same(self, solo, forget):
+        solo(Counter(), heard(1))
+        forget()
+        with pytest.raises(ShellError, match=rf"{ASKED}/0 from offset 1 to 3"):
+            solo(Counter(), lambda _: False, crash=True)
+        stats = AgentStats()
+        solo(Counter(), lambda _: stats.lost, tail={ASKED: 0}, stats=stats)
+        assert stats.lost == {ASKED: 2}
+
+    def test_a_topic_that_has_less_than_was_read_is_not_read_from_its_beginning(self, solo, monkeypatch):
+        """The broker has lost records, or somebody made the topic anew under the same id."""
+
+        async def nothing_there(_self, *_tps, **_more):
+            raise OffsetOutOfRangeError({TopicPartition(ASKED, 0): 7})
+
+        monkeypatch.setattr(Forgetful, "getmany", nothing_there)
+        monkeypatch.setattr(solo_module, "AIOKafkaConsumer", Forgetful)
+        with pytest.raises(ShellError, match=rf"less than counter had read: it was to go on with {ASKED}/0 at 7"):
+            solo(Counter(), lambda _: False, crash=True, tail={ASKED: 0})
+
+
+@pytest.mark.kafka_only  # the embedded broker deletes nothing
+def test_what_kafka_deletes_unread_stops_it(kafka, solo):
+    """The same with Kafka's own words: a reader that is behind by more than Kafka keeps."""
+
+    class Slow(Counter):
+        def take(self, topic, partition, record):
+            if record.value == b"0":
+                kafka.send(ASKED, *(b"%d" % n * 600_000 for n in range(1, 8)), partition=0)
+                admin = KafkaAdminClient(bootstrap_servers=kafka.address)
+                admin.delete_records({AdminPartition(ASKED, 0): 8})
+                admin.close()
+            return super().take(topic, partition, record)
+
+    kafka.send(ASKED, b"0", partition=0)
+    with pytest.raises(ShellError, match=rf"{ASKED}/0 from offset 1 to 8"):
+        solo(Slow(), lambda _: False, crash=True)
 
 
 def list_of(content):

@@ -116,11 +116,13 @@ class Deposit:
         reference: unique on its chain and stable: credit once by it.
         amount: in minor units.
         confirmations: 1 when it is in the latest block.
+        height: of its block (Solana: slot); of those that come into the chain later none is lower, but for a reorganisation.
     """
 
     reference: str
     amount: int
     confirmations: int
+    height: int
 
 
 @dataclass(frozen=True, slots=True)

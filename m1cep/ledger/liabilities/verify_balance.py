@@ -23,7 +23,9 @@ Salt of a piece      HMAC(your salt, asset, number of the piece)
 A node               H(node tag, left hash, left sum (128 bits), right hash, right sum)
 
 H is SHA-256. Signatures are Ed25519 (RFC 8032) or BIP340 (Bitcoin's Schnorr signatures), of the SHA-256 of the statement. Those
-of vaults on EVM chains are FROST's on secp256k1 (RFC 9591): ask the contract at the address for its key (KEY_X, KEY_ODD).
+of vaults on EVM chains are FROST's on secp256k1 (RFC 9591): ask the contract at the address for its key (KEY_X, KEY_ODD). For a
+Safe as many owners sign (ECDSA) as it takes to pay; their addresses and that number make the Safe's address. Owners can be
+changed later: ask it for getOwners and getThreshold, or for checkSignatures(challenge, "", signature).
 """
 
 from __future__ import annotations
@@ -53,6 +55,10 @@ SUM_BYTES = 16  # of a node: 2^32 pieces of the largest amount
 LEAF_FILE_BYTES = AMOUNT_BYTES + 32
 MOST_LEVELS = 32
 SIZES = {"ed25519": (32, 64), "bip340": (32, 64), "secp256k1": (33, 65)}  # bytes of a public key, of a signature
+SAFE = (
+    "safe"  # a threshold (one byte) and owners' addresses (20 each), ascending; signatures (65 each) in the same order
+)
+MOST_OWNERS = 50
 
 
 class Untrue(Exception):  # noqa: N818 - what it says is not an error of the program: the proof does not hold
@@ -227,12 +233,12 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
     seen = set()
     for place in member(reserves, "reserves", list):
         chain, asset, address = (member(place, name, str) for name in ("chain", "asset", "address"))
-        if (chain, asset, address) in seen:
+        if (same := one_place(chain, asset, address)) in seen:
             raise Untrue(f"the address {address} is counted twice")
-        seen.add((chain, asset, address))
+        seen.add(same)
         scheme = member(place, "scheme", str)
-        key_size, signature_size = SIZES.get(scheme, (32, 64))
-        public_key = hexadecimal(member(place, "public_key", str), key_size, "public key")
+        key_size, signature_size = sizes(scheme, member(place, "public_key", str))
+        public_key = hexadecimal(place["public_key"], key_size, "public key")
         if address_of(chain, public_key) not in (address, None):
             raise Untrue(f"{address} is not the address of the key {public_key.hex()} on {chain}")
         challenge = challenge_digest(digest, statement["epoch_ms"], chain, asset, address)
@@ -244,16 +250,44 @@ def check_reserves(statement: Object, reserves: Json) -> dict[str, int]:
 
 def check_signature(scheme: str, public_key: bytes, message: bytes, signature: bytes, what: str) -> None:
     """Whether the signature is the key's, of the message."""
-    verify = {"ed25519": ed25519_verify, "bip340": bip340_verify, "secp256k1": secp256k1_verify}.get(scheme)
+    schemes = {"ed25519": ed25519_verify, "bip340": bip340_verify, "secp256k1": secp256k1_verify, SAFE: safe_verify}
+    verify = schemes.get(scheme)
     if verify is None:
-        raise Untrue(f"expected a signature of the scheme ed25519, bip340 or secp256k1, got {scheme!r:.40}")
-    if (len(public_key), len(signature)) != SIZES[scheme] or not verify(public_key, message, signature):
+        raise Untrue(f"expected a signature of the scheme {', '.join(schemes)}, got {scheme!r:.40}")
+    expected = sizes(scheme, public_key.hex())
+    if (len(public_key), len(signature)) != expected or not verify(public_key, message, signature):
         raise Untrue(f"{what} is not signed by {public_key.hex()}")
 
 
-def address_of(chain: str, public_key: bytes) -> str | None:
-    """The address that a key has by itself: Bitcoin's taproot, Solana's; None on other chains: they have to be asked."""
+def sizes(scheme: str, public_key: str) -> tuple[int, int]:
+    """Bytes of a public key and of a signature; of a Safe they follow from how many owners it has, and how many sign."""
+    if scheme != SAFE:
+        return SIZES.get(scheme, (32, 64))
+    size = len(public_key) // 2
+    owners, threshold = size // 20, hexadecimal(public_key[:2], 1, "threshold")[0]
+    if size % 20 != 1 or not 1 <= threshold <= owners <= MOST_OWNERS:
+        raise Untrue(f"expected a threshold and 1 to {MOST_OWNERS} owners of a Safe, got {public_key!r:.60}")
+    return size, 65 * threshold
+
+
+def one_place(chain: str, asset: str, address: str) -> tuple[str, str, str]:
+    """What two ways to write one place have in common: BTC and bitcoin:mainnet/BTC, main and mainnet, an address's letters."""
     family, _, network = chain.partition(":")
+    symbol = asset.rpartition("/")[2]
+    if family in ("bitcoin", "solana"):  # Bitcoin's addresses name their network, a key on two of Solana's counts once
+        return family, symbol, address
+    if family not in ("evm", SAFE):
+        return chain, symbol, address
+    if not network.isascii() or not network.isdigit() or network.startswith("0"):
+        raise Untrue(f"expected a chain such as evm:1, got {chain!r:.60}")
+    return network, symbol, "0x" + hexadecimal(address[2:], 20, f"address behind {address[:2]}").hex()
+
+
+def address_of(chain: str, public_key: bytes) -> str | None:
+    """The address that follows from a key: Bitcoin's taproot, Solana's, a Safe's; None on other chains: they have to be asked."""
+    family, _, network = chain.partition(":")
+    if family == SAFE:
+        return safe_address(public_key)
     if family == "bitcoin":
         prefix = {"": "bc", "mainnet": "bc", "main": "bc", "regtest": "bcrt"}.get(network, "tb")
         return taproot_address(prefix, public_key)
@@ -298,7 +332,7 @@ def hexadecimal(text: object, size: int, what: str) -> bytes:
     return found
 
 
-# --- Ed25519 and BIP340: verification only, so nothing here is secret or has to take the same time always -----------------
+# --- Signatures: verification only, so nothing here is secret or has to take the same time always -------------------------
 
 ED_P, ED_L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 ED_D = -121665 * pow(121666, -1, ED_P) % ED_P
@@ -400,6 +434,30 @@ def secp256k1_verify(public_key: bytes, message: bytes, signature: bytes) -> boo
     return bytes([2 + y % 2]) + x.to_bytes(32, "big") == signature[:33]
 
 
+def safe_verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
+    """Whether as many different owners as the threshold have signed, in the order of their addresses, as the Safe wants it."""
+    owners = [public_key[at : at + 20] for at in range(1, len(public_key), 20)]
+    signers = [ecdsa_signer(message, signature[at : at + 65]) for at in range(0, len(signature), 65)]
+    return signers == sorted(set(signers)) and set(signers) <= set(owners)
+
+
+def ecdsa_signer(message: bytes, signature: bytes) -> bytes:
+    """The address of who has signed 32 bytes: SEC 1, 4.1.6, with r, s and v as Ethereum has them; empty: nobody has."""
+    r, s, v = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
+    point = k1_point(r)
+    if not 0 < r < K1_N or not 0 < s < K1_N or v not in (27, 28) or point is None:
+        return b""
+    if point[1] % 2 != v - 27:
+        point = point[0], K1_P - point[1], 1
+    inverse = pow(r, -1, K1_N)
+    x, y, z = k1_two_products(s * inverse % K1_N, point, -int.from_bytes(message, "big") * inverse % K1_N, K1_G)
+    if z == 0:
+        return b""
+    inverse = pow(z, -1, K1_P)
+    x, y = x * inverse**2 % K1_P, y * inverse**3 % K1_P
+    return keccak256(x.to_bytes(32, "big") + y.to_bytes(32, "big"))[12:]
+
+
 def expanded(message: bytes, tag: bytes) -> bytes:
     """48 bytes of expand_message_xmd with SHA-256, RFC 9380, 5.3.1."""
     tag += bytes([len(tag)])
@@ -487,6 +545,71 @@ def base58(data: bytes) -> str:
         rest, digit = divmod(rest, 58)
         text = BASE58[digit] + text
     return "1" * (len(data) - len(data.lstrip(b"\0"))) + text
+
+
+SAFE_SETUP = bytes.fromhex("b63e800d")  # setup(address[],uint256,address,bytes,address,address,uint256,address)
+SAFE_FACTORY = bytes.fromhex("4e1dcf7ad4e460cfd30791ccc4f9c8a4f820ec67")  # version 1.4.1, on every chain
+SAFE_PROXY = bytes.fromhex(
+    "e298282cefe913ab5d282047161268a8222e4bd4ed106300c547894bbefd31ee"
+)  # of its code, for SafeL2
+
+
+def safe_address(public_key: bytes) -> str:
+    """Where a Safe 1.4.1 is that was made with these owners and this threshold, and nothing else (EIP-1014)."""
+    sizes(SAFE, public_key.hex())
+    owners = [public_key[at : at + 20] for at in range(1, len(public_key), 20)]
+    if owners != sorted(set(owners)):
+        raise Untrue(f"expected a Safe's owners once each, ascending, got {public_key.hex():.60}")
+    words = [256, public_key[0], 0, 32 * (9 + len(owners)), 0, 0, 0, 0, len(owners)]
+    words += [int.from_bytes(owner, "big") for owner in owners]
+    setup = SAFE_SETUP + b"".join(word.to_bytes(32, "big") for word in [*words, 0])
+    salt = keccak256(keccak256(setup) + bytes(32))
+    return checksummed(keccak256(b"\xff" + SAFE_FACTORY + salt + SAFE_PROXY)[12:])
+
+
+def checksummed(address: bytes) -> str:
+    """An Ethereum address as text; which letters are capitals is a checksum (EIP-55)."""
+    digits = address.hex()
+    marks = keccak256(digits.encode()).hex()
+    return "0x" + "".join(one.upper() if marks[n] > "7" else one for n, one in enumerate(digits))
+
+
+def keccak256(data: bytes) -> bytes:
+    """What Ethereum hashes with: FIPS 202's permutation and 136 bytes at a time, but another padding than SHA-3's."""
+    padded = bytearray(data + b"\1" + bytes(135 - len(data) % 136))
+    padded[-1] |= 0x80
+    lanes = [0] * 25  # lane (x, y) is at x + 5 * y
+    for block in range(0, len(padded), 136):
+        for lane in range(17):
+            lanes[lane] ^= int.from_bytes(padded[block + 8 * lane : block + 8 * lane + 8], "little")
+        lanes = keccak_f(lanes)
+    return b"".join(lane.to_bytes(8, "little") for lane in lanes[:4])
+
+
+def keccak_f(lanes: list[int]) -> list[int]:
+    """FIPS 202, 3.3: 24 rounds of theta, rho and pi, chi, iota."""
+    bits = 1  # the register of 3.2.5
+    for _ in range(24):
+        columns = [lanes[x] ^ lanes[x + 5] ^ lanes[x + 10] ^ lanes[x + 15] ^ lanes[x + 20] for x in range(5)]
+        lanes = [lane ^ columns[(n + 4) % 5] ^ turned(columns[(n + 1) % 5], 1) for n, lane in enumerate(lanes)]
+        x, y, moved = 1, 0, [lanes[0]] * 25
+        for t in range(24):
+            to = y, (2 * x + 3 * y) % 5
+            moved[to[0] + 5 * to[1]] = turned(lanes[x + 5 * y], (t + 1) * (t + 2) // 2 % 64)
+            x, y = to
+        lanes = [
+            lane ^ ~moved[n // 5 * 5 + (n + 1) % 5] & moved[n // 5 * 5 + (n + 2) % 5] for n, lane in enumerate(moved)
+        ]
+        for power in range(7):
+            if bits & 1:
+                lanes[0] ^= 1 << (1 << power) - 1
+            bits = bits << 1 ^ (0x171 if bits & 0x80 else 0)
+    return lanes
+
+
+def turned(lane: int, by: int) -> int:
+    """64 bits, rotated to the left."""
+    return (lane << by | lane >> 64 - by) & 0xFFFFFFFFFFFFFFFF
 
 
 # --- The command ----------------------------------------------------------------------------------------------------------

@@ -31,11 +31,6 @@ class Custody:
         self._answered_ms: dict[tuple[str, int, str], int] = {}
         self._txids: dict[str, str] = {}
 
-    @property
-    def reserves(self) -> list[Any]:
-        """What vaults' keys have signed for statements of what is owed."""
-        return list(self._view.reserves.values())
-
     def take(self, value: bytes | None, time_ms: int) -> None:
         """A record of the topics of custody."""
         if value is None:
@@ -49,6 +44,7 @@ class Custody:
                 self._answered_ms.setdefault((seen.id, signer, vote.word.value), time_ms)
         while len(requests) > MOST_REQUESTS:
             self._forget(next((n for n, seen in requests.items() if _ended(seen)), next(iter(requests))))
+        self._view.forget_answers()
 
     def _forget(self, name: str) -> None:
         del self._view.requests[name]

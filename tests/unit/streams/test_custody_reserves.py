@@ -7,24 +7,27 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from custodyoffice import START_MS, Office, make_roster, pen
+from custodyoffice import START_MS, Office, pen
 from eth_utils import keccak
 from frostworld import dealt, seeded
 from typer.testing import CliRunner
 
+from m1cep.custody.chains.errors import ChainRefusedError
+from m1cep.custody.chains.evm.common import call
 from m1cep.custody.frost import SECP256K1
 from m1cep.custody.heads.messages import AskHeadShare, AskReserve, HeadCommitment, HeadShare, HeadUnable, decode, encode
 from m1cep.errors import CustodyError
 from m1cep.ledger.liabilities.verify_balance import (
     RESERVES_FORMAT,
     Untrue,
+    challenge_digest,
     check_reserves,
     check_signed,
     statement_digest,
 )
 from streams.cli import custody_reserves
 from streams.cli.main import app
-from streams.custody import asks
+from streams.custody import asks, reserving
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
 from streams.custody.reserving import ReserveAsk, challenge_of, encode_ask
 from streams.custody.view import View
@@ -249,12 +252,125 @@ def test_a_vault_on_an_evm_chain_signs_with_the_key_that_its_contract_names(offi
     assert [int.from_bytes(one, "big") for one in answers] == [int.from_bytes(key[1:], "big"), key[0] - 2]
 
 
-def test_vaults_with_owners_say_that_there_is_no_key_of_theirs():
-    public = dealt(SECP256K1, 2, (1, 2, 3), seeded("owners"))[1].public
-    vaults = make_roster(("safe",)).vaults
-    ask = ask_of(statement_at(5), "safe")
-    with pytest.raises(CustodyError, match="expected bitcoin, solana or evm"):
-        challenge_of(vaults, public, ask)
+class TestSafes:
+    """As many owners as release sign one after the other; who they are makes the Safe's address."""
+
+    @pytest.fixture
+    def safe(self, office, safe_home, monkeypatch):
+        monkeypatch.setenv("M1CEP_HOME", str(safe_home))
+        here = office(("safe",))
+        here.pass_time(5_000)  # owners know since then what they have signed
+        return here
+
+    def stands(self, here, statement, name="r-1"):
+        here.post(letter_of(ask_of(statement, "safe", name)))
+        return answer_to(here, ask_of(statement, "safe", name))
+
+    def test_the_verifier_for_everybody_accepts_it_and_so_does_the_safe_itself(self, safe):
+        statement = statement_at(safe.now_ms)
+        stands = self.stands(safe, statement)
+        assert check_reserves(statement, document(statement, stands)) == {"ETH": 7}
+        machine, signature = safe.nodes["safe"].machine, bytes.fromhex(stands.signature)
+        digest = bytes.fromhex(stands.statement)
+        words = digest, stands.epoch_ms, "safe:31337", "ETH", stands.address
+        question = "checkSignatures(bytes32,bytes,bytes)"
+        machine.ask(stands.address, call(question, [challenge_digest(*words), b"", signature]))
+        with pytest.raises(ChainRefusedError, match="GS026"):  # of another message they are nobody's
+            machine.ask(stands.address, call(question, [challenge_digest(digest, 1, *words[2:]), b"", signature]))
+
+    def test_what_is_not_as_the_owners_signed_it_is_refused(self, safe):
+        statement = statement_at(safe.now_ms)
+        signed = document(statement, self.stands(safe, statement))
+        (place,) = signed["reserves"]
+        first, second = place["signature"][:130], place["signature"][130:]
+        threshold, owners = place["public_key"][:2], place["public_key"][2:]
+        assert threshold == "02"
+        changes = [
+            ({"signature": second + first}, "not signed"),
+            ({"signature": first + first}, "not signed"),
+            ({"signature": first[:-2] + "00" + second}, "not signed"),
+            ({"signature": first}, "260 hexadecimal digits"),
+            # Who has one owner's key says that one is enough, or that others own it: those are other Safes' addresses.
+            ({"public_key": "01" + owners, "signature": first}, "not the address"),
+            ({"public_key": threshold + owners[:80]}, "not the address"),
+            ({"public_key": threshold + owners[:40] * 2}, "once each, ascending"),
+            ({"public_key": "00" + owners}, "a threshold and 1 to 50 owners"),
+            ({"public_key": "04" + owners}, "a threshold and 1 to 50 owners"),
+            ({"public_key": "zz" + owners}, "threshold of 2 hexadecimal digits"),
+            ({"address": place["address"].lower()}, "not the address"),
+            ({"scheme": "ecdsa"}, "64 hexadecimal digits"),
+        ]
+        for change, reason in changes:
+            with pytest.raises(Untrue, match=reason):
+                check_reserves(statement, {**signed, "reserves": [{**place, **change}]})
+        other = statement_at(statement["epoch_ms"], "2")
+        with pytest.raises(Untrue, match="not signed"):
+            check_reserves(other, signed)
+        # On the chain, where it has to be asked who owns it, what others sign is not what these have signed.
+        stranger = {"chain": "evm:31337", "public_key": threshold + "ff" * 20 + owners[:40]}
+        with pytest.raises(Untrue, match="not signed"):
+            check_reserves(statement, {**signed, "reserves": [{**place, **stranger}]})
+
+    def test_one_owner_may_be_away(self, safe):
+        safe.actors.remove(safe.signers[1])
+        statement = statement_at(safe.now_ms)
+        assert check_reserves(statement, document(statement, self.stands(safe, statement))) == {"ETH": 7}
+
+    def test_with_two_away_it_says_who(self, safe):
+        for number in (1, 3):
+            safe.actors.remove(safe.signers[number])
+        found = self.stands(safe, statement_at(safe.now_ms))
+        assert "signer 1: has not answered in time; signer 3: has not answered in time" in found.reason
+
+    def test_of_one_moment_it_stands_for_one_statement_over_restarts(self, safe):
+        now_ms = safe.now_ms
+        first = self.stands(safe, statement_at(now_ms))
+        for actor in safe.actors:
+            actor.restart()
+        assert (
+            f"stands for ETH of statement {first.statement}"
+            in self.stands(safe, statement_at(now_ms, "2"), "r-2").reason
+        )
+        assert isinstance(self.stands(safe, statement_at(now_ms + 1), "r-3"), asks.SafeStands)
+
+    def test_an_owner_that_has_lost_its_memory_stands_for_no_statement_of_before(self, safe):
+        now_ms = safe.now_ms
+        one = safe.signers[1]
+        one.kept = (dict.fromkeys(one.topics, 0), None)
+        one.restart()
+        safe.pass_time(200)
+        asked = ask_of(statement_at(now_ms), "safe")
+        signers_alone(safe, letter_of(asked), log="alice-safe")
+        assert ["lost its memory" in unable.reason for unable in said(safe, HeadUnable)] == [True]
+        assert [given.signer for given in said(safe, HeadShare)] == [2]
+
+    def test_an_owner_signs_for_nobody_who_may_not_ask(self, safe):
+        asked = ask_of(statement_at(safe.now_ms), "safe")
+        signers_alone(safe, letter_of(asked, "alice"), log="alice-safe")
+        assert ["not known here" in one.reason for one in said(safe, HeadUnable)] == [True, True]
+        assert said(safe, HeadShare) == []
+
+    def test_what_an_owner_says_that_is_not_of_this_message_counts_for_nothing(self, safe, monkeypatch):
+        real = reserving.sign_as_owner
+
+        def another(seed, vault, messages):
+            return real(seed, vault, [bytes(32)] if seed == safe.signers[2].machine._keyfile.seed else messages)
+
+        monkeypatch.setattr(reserving, "sign_as_owner", another)
+        statement = statement_at(safe.now_ms)
+        assert check_reserves(statement, document(statement, self.stands(safe, statement))) == {"ETH": 7}
+        safe.actors.remove(safe.signers[3])
+        reason = self.stands(safe, statement_at(safe.now_ms), "r-2").reason
+        assert "signer 2: its signature is not of this message; signer 3: has not answered in time" in reason
+
+    def test_the_commands_do_it(self, safe, tmp_path, monkeypatch):
+        told = commands(safe, {"safe:31337/ETH": Owed(18, {"ann": 5})}, tmp_path, monkeypatch)
+        assert "safe:31337/ETH: reserves 0.000000000000000007, owed 0.000000000000000005" in told
+
+    def test_of_a_roster_that_does_not_fit_nothing_is_signed(self, safe):
+        public = dealt(SECP256K1, 2, (1, 2, 3), seeded("owners"))[1].public
+        with pytest.raises(CustodyError, match="is on safe:31337, and what is there is a key"):
+            challenge_of(safe.roster.vaults, public, ask_of(statement_at(5), "safe"))
 
 
 def test_a_challenge_is_behind_a_tag_that_no_transaction_has(office):
@@ -303,8 +419,8 @@ class _Counter:
         return False
 
 
-def test_the_commands_from_a_statement_to_reserves_that_anybody_verifies(office, tmp_path, monkeypatch):
-    here = office()
+def commands(here, owed, tmp_path, monkeypatch):
+    """From a statement to reserves: what the commands of custody and ledger say, the last one to everybody."""
     monkeypatch.setattr(custody_reserves, "who", lambda *_: (here.roster, pen("bob")))
     monkeypatch.setattr(custody_reserves, "counter_for", lambda _roster: nullcontext(_Counter(here)))
     monkeypatch.setenv("M1CEP_HOME", str(tmp_path / "home"))
@@ -313,20 +429,25 @@ def test_the_commands_from_a_statement_to_reserves_that_anybody_verifies(office,
         return CliRunner().invoke(app, [str(one) for one in arguments])
 
     out, holdings = tmp_path / "out", tmp_path / "holdings.csv"
-    owed = {"bitcoin:regtest/BTC": Owed(8, {"ann": 5}), "solana:local/SOL": Owed(9, {"bob": 6})}
     key = publish(tmp_path / "home", out, here.now_ms, owed)["signature"]["public_key"]
     rows = ["chain,asset,address,units,height,scheme,public_key,signature"]
     vaults = view_of(here).vaults.values()
     rows += [f"{vault.chain},{vault.chain}/{vault.asset},{vault.address},7,1,,," for vault in vaults]
     holdings.write_text("\n".join(rows) + "\n")
     attested = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
-    assert attested.output.count("has signed at") == 2, attested
+    assert attested.output.count("has signed at") == len(vaults), attested
+    again = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
+    assert "without a signature" in str(again.exception)
     assert m1cep("ledger", "reserves", holdings, "--from", out).exit_code == 0
     told = m1cep("ledger", "verify", out / "statement.json", "--reserves", out / "reserves.json", "--key", key)
     assert told.exit_code == 0, told.output
-    assert "bitcoin:regtest/BTC: reserves 0.00000007, owed 0.00000005" in told.output
-    again = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
-    assert "without a signature" in str(again.exception)
+    return told.output
+
+
+def test_the_commands_from_a_statement_to_reserves_that_anybody_verifies(office, tmp_path, monkeypatch):
+    owed = {"bitcoin:regtest/BTC": Owed(8, {"ann": 5}), "solana:local/SOL": Owed(9, {"bob": 6})}
+    told = commands(office(), owed, tmp_path, monkeypatch)
+    assert "bitcoin:regtest/BTC: reserves 0.00000007, owed 0.00000005" in told
 
 
 class TestStatements:

@@ -11,21 +11,8 @@ from streams.custody.derive import chain_of
 from streams.custody.mail import REQUESTS
 from streams.custody.owners import apart, owner_address
 from streams.custody.roster import Vault
-from streams.errors import PackageIndexError
 
 QUICK = Timing(resend_ms=500, round_ms=2_000)
-
-
-@pytest.fixture(scope="session")
-def safe_home(tmp_path_factory):
-    from streams.chains.safe import safe_code
-
-    home = tmp_path_factory.mktemp("home")
-    try:
-        safe_code(home / "safe")
-    except PackageIndexError as error:
-        pytest.skip(f"the Safe's contracts cannot be had: {error}")
-    return home
 
 
 @pytest.fixture

@@ -24,6 +24,19 @@ def test_records_that_were_deleted_before_they_were_booked_stop_it_unless_they_a
     assert starting_points({A: 7, B: 3}, {A: 9, B: 3}, pass_over=True) == {A: 9, B: 3}
 
 
+def test_what_is_passed_over_is_counted():
+    class Consumer:
+        assign = seek = lambda *_: None
+
+        async def beginning_offsets(self, _tps):
+            return {A: 9, B: 0}
+
+    agent = object.__new__(LedgerRunner)
+    agent._positions, agent._stats, agent._pass_over, agent._consumer = {A: 7, B: 3}, AgentStats(), True, Consumer()
+    asyncio.run(agent._seek())
+    assert agent._stats.as_dict()["lost_by_topic"] == {"fills": 2}
+
+
 def test_nothing_is_measured_of_partitions_that_are_not_read_yet():
     """The worker asks for the lag each second, also while the books still say from where to read."""
 

@@ -180,7 +180,7 @@ def everything():
     """Counters of which none is empty."""
     stats = AgentStats(state="ready", dead_letters=3, batch_size=7, held_back=["a/1"], lookups={"list x": "1"})
     stats.events["a"], stats.alerts["big"], stats.answers["ALLOW"], stats.duplicates["a"] = 1, 2, 3, 4
-    stats.late["a", "idle"], stats.dead_by_topic["a"] = 5, 2
+    stats.late["a", "idle"], stats.dead_by_topic["a"], stats.lost["a"] = 5, 2, 6
     stats.lag, stats.watermark_lag_ms = {"a.b/c/1": 6}, {"a.b/c/1": 1500}
     stats.watermark_behind_ms, stats.event_time_ms = {"a.b/c/1": 400, "d/1": 250}, {1: 70_500}
     stats.snapshot_bytes, stats.snapshot_age_s = {0: 7}, {0: 8.5}
@@ -215,6 +215,7 @@ def test_values_are_in_base_units_and_under_their_labels():
     assert found["m1cep_rule_busy_seconds_total", risk, ("rule", "big")] == 4.0
     assert found["m1cep_dead_letters_total", risk, ("topic", "a")] == 2
     assert found["m1cep_dead_letters_total", risk, ("topic", "")] == 1
+    assert found["m1cep_lost_records_total", risk, ("topic", "a")] == 6
     assert found["m1cep_grid_profit", risk, ("grid", "g")] == 1.5
     assert found["m1cep_alert_latency_seconds_bucket", risk, ("le", "0.025")] == 1
     assert found["m1cep_alert_latency_seconds_sum", risk] == 0.02

@@ -3,6 +3,7 @@
 import json
 import random
 
+import msgspec
 import orjson
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ pytest.importorskip("redis", reason="the extra cache is not installed")
 from streams.agents.ahead import Ahead
 from streams.agents.results import ResultsPartition
 from streams.cache import rescreen
+from streams.cache import results as results_module
 from streams.cache.results import LAST_ALERTS, Results, parts
 
 START_MS = 1_700_000_000_000
@@ -107,6 +109,21 @@ def test_a_restart_changes_nothing(cut, rng):
 
 def _freeze():
     return {"id": "x", "action": "freeze_account", "account": "a", "rule": "r"}
+
+
+def test_accounts_of_which_there_is_nothing_to_tell_are_forgotten_with_the_cache(monkeypatch):
+    monkeypatch.setattr(results_module, "MOST_ACCOUNTS", 0)
+    results = Results()
+    heard(
+        *[deposit(n, "0xAB", f"gone{n}") for n in range(50)], fill(1, "holds"), ("actions", _freeze()), results=results
+    )
+    results.take_changes()
+    results.wrote(all_of_it=True)
+    later_ms = START_MS + 8 * 86_400_000
+    heard(deposit(99, "0xAB", "now"), results=results, at_ms=later_ms)
+    results.lapse(later_ms)
+    known = msgspec.msgpack.decode(results.state())[-1]
+    assert set(known) == {"holds", "a", "now"}  # a position, a freeze, of today
 
 
 def test_what_could_not_be_written_is_written_later_and_newer_counts_more():

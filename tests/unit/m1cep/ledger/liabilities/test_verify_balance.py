@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from eth_utils import keccak
 from liabilitiesworld import EPOCH_MS, Platform, ed25519, through_json
 
 from m1cep.ledger.liabilities import Holding, Signer, reserves_document, signed_document
@@ -220,7 +221,7 @@ class TestReserves:
                           "signer": vault} | changes)  # fmt: skip
 
     def test_what_the_addresses_keys_have_signed_for_counts(self, platform, held):
-        there = Holding("evm:1", "BTC", "0xvault", 5, 9, ed25519(b"w" * 32))
+        there = Holding("evm:1", "BTC", "0x" + "ab" * 20, 5, 9, ed25519(b"w" * 32))
         assert check_reserves(platform.statement, held(self.holding(), there)) == {"BTC": 165}
 
     def test_an_address_of_another_key_one_counted_twice_and_one_signed_for_another_statement_do_not(
@@ -238,6 +239,37 @@ class TestReserves:
         with pytest.raises(Untrue, match="units at"):
             check_reserves(platform.statement, changed)
 
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            (("evm:1", "ETH", "0x" + "ab" * 20), ("evm:1", "ETH", "0x" + "AB" * 20)),
+            (("evm:1", "ETH", "0x" + "ab" * 20), ("evm:1", "evm:1/ETH", "0x" + "ab" * 20)),
+            (("solana:mainnet", "SOL", None), ("solana:mainnet-beta", "SOL", None)),
+            (("bank:us", "USD", "acct-1"), ("bank:us", "bank:us/USD", "acct-1")),
+        ],
+    )
+    def test_a_place_counts_once_however_it_is_written(self, platform, held, one, other):
+        signer = ed25519(b"v" * 32)
+
+        def holding(chain, asset, address):
+            return Holding(chain, asset, address or verifier.base58(signer.public_key), 5, 9, signer)
+
+        with pytest.raises(Untrue, match="is counted twice"):
+            check_reserves(platform.statement, held(holding(*one), holding(*other)))
+
+    def test_what_are_two_places_counts_twice(self, platform, held):
+        signer, address = ed25519(b"v" * 32), "0x" + "ab" * 20
+        places = [("evm:1", "ETH"), ("evm:137", "ETH"), ("evm:1", "USDC"), ("bank:us", "ETH"), ("bank:eu", "ETH")]
+        reserves = held(*(Holding(chain, asset, address, 5, 9, signer) for chain, asset in places))
+        assert check_reserves(platform.statement, reserves) == {"ETH": 20, "USDC": 5}
+
+    @pytest.mark.parametrize(
+        ("chain", "address"), [("evm:01", "0x" + "ab" * 20), ("evm:main", "0x" + "ab" * 20), ("evm:1", "0xa")]
+    )
+    def test_on_ethereum_s_chains_there_is_one_way_to_name_a_network(self, platform, held, chain, address):
+        with pytest.raises(Untrue, match="expected"):
+            check_reserves(platform.statement, held(Holding(chain, "ETH", address, 5, 9, ed25519(b"v" * 32))))
+
     def test_addresses_are_those_of_the_chains(self):
         key = bytes.fromhex("53a1f6e454df1aa2776a2814a721372d6258050de330b3c6d10ee8f4e0dda343")
         # BIP341's first vector of script pubkeys, and BIP350's of witness version 1.
@@ -251,6 +283,26 @@ class TestReserves:
 
 
 class TestSignatures:
+    @pytest.mark.parametrize(
+        ("data", "digest"),
+        [  # Keccak's own test vectors (length 0), and what Ethereum's selectors are made of
+            (b"", "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"),
+            (b"transfer(address,uint256)", "a9059cbb2ab09eb219583f4a59a5d0623ade346d962bcd4e46b11da047c9049b"),
+        ],
+    )
+    def test_keccak_as_published(self, data, digest):
+        assert verifier.keccak256(data).hex() == digest
+
+    @pytest.mark.parametrize("size", [1, 134, 135, 136, 137, 271, 272, 500])
+    def test_keccak_where_its_blocks_end(self, size):
+        data = bytes(n % 251 for n in range(size))
+        assert verifier.keccak256(data) == keccak(data)
+
+    @pytest.mark.parametrize(("r", "s", "v"), [(0, 1, 27), (1, 0, 27), (verifier.K1_N, 1, 27), (5, 1, 27), (1, 1, 29)])
+    def test_what_is_no_signature_is_nobodys(self, r, s, v):
+        """5 is no x of a point."""
+        assert verifier.ecdsa_signer(bytes(32), r.to_bytes(32, "big") + s.to_bytes(32, "big") + bytes([v])) == b""
+
     @pytest.mark.parametrize(
         "row", [*csv.DictReader((VECTORS / "bip340.csv").open())], ids=lambda r: r["comment"] or "valid"
     )
