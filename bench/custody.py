@@ -39,7 +39,8 @@ from streams.custody.derive import chain_of
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS
 from streams.custody.roster import load_roster
 from streams.embedded import EmbeddedBroker
-from streams.topics import BUILT_IN, Topic, create_topics, topics_of_signers
+from streams.topic_table import BUILT_IN, Topic, topics_of_signers
+from streams.topics import create_topics
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _FUNDS = {"bitcoin": "1", "solana": "50", "evm": "50"}

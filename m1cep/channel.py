@@ -100,6 +100,7 @@ class Channel:
         )
         self.rules: list[Running] = []
         self.position = 0
+        self._indexed: set[str] = set()
 
     def take(self, stream: str, rows: list[Any]) -> list[LateRow]:
         return self.merge.take(stream, rows, self.convert.get(stream))
@@ -125,7 +126,7 @@ class Channel:
         With a clock, the time that each rule takes is noted.
         """
         rows, watermark = self.merge.release()
-        batch = Batch(rows, self.position)
+        batch = Batch(rows, self.position, self._indexed)
         alone = len(self.rules) < _WORTH_AN_INDEX
         failed: list[Running] = []
         since_ns = 0 if clock_ns is None else clock_ns()

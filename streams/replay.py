@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from m1cep import Stream
 
 #: Of lines read at once: they and their rows stay in the processor's cache until the rules are through.
-BATCH_BYTES = 131_072
+BATCH_BYTES = 65_536
 
 
 @dataclass
@@ -142,7 +142,7 @@ def rare_collections() -> Iterator[None]:
     """
     thresholds = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
+    gc.set_threshold(200_000, 20, 50)
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 import orjson
 import structlog
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
@@ -20,6 +21,7 @@ from streams.errors import ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from types import TracebackType
 
     from streams.agents.outbox import Outbox
     from streams.agents.vitals import Vitals
@@ -127,13 +129,37 @@ class StatusWriter:
             await asyncio.shield(written)
 
 
+class _Worker(msgspec.Struct):
+    """What every record must be, and what readers take for granted of one that says less, as another version may."""
+
+    worker: str
+    time_ms: int
+    group: str = ""
+    ready: bool = False
+    events_per_s: float = 0.0
+    agents: dict[str, dict[str, Any]] = {}
+    rules: list[dict[str, Any]] = []
+    watermark_lag_ms: dict[str, Any] = {}
+    alert_latency_ms: dict[str, Any] | None = None
+    web: str | None = None
+
+
+def _read(value: bytes) -> dict[str, Any] | None:
+    """A worker's record; None: it is none. Whoever may write to the topic can put anything there."""
+    try:
+        found: dict[str, Any] = orjson.loads(value)
+        return msgspec.structs.asdict(msgspec.convert(found, _Worker)) | found
+    except (orjson.JSONDecodeError, msgspec.ValidationError, RecursionError):
+        return None
+
+
 def newest(records: Iterable[tuple[bytes | None, bytes | None]], now_ms: int) -> list[dict[str, Any]]:
     """The workers of records (key and value, in their order), with ``age_ms`` and ``alive``; those that ended are left out."""
     found: dict[bytes | None, dict[str, Any]] = {}
     for key, value in records:
         found.pop(key, None)
-        if value is not None:
-            found[key] = orjson.loads(value)
+        if value is not None and (worker := _read(value)) is not None:
+            found[key] = worker
     workers = sorted(found.values(), key=lambda one: str(one["worker"]))
     for one in workers:
         one["age_ms"] = max(0, now_ms - one["time_ms"])
@@ -158,24 +184,26 @@ class StatusReader:
 
         from streams.topics import consumer
 
-        self._stack = ExitStack()
         self._newest: dict[bytes | None, tuple[bytes | None, bytes | None]] = {}
-        self._reader = self._stack.enter_context(consumer(settings, auto_offset_reset="earliest"))
-        if not self._reader.partitions_for_topic(codec.STATUS):
-            self._stack.close()
-            raise ServerError(
-                f"the broker at {settings.broker} has no topic {codec.STATUS}", "make it: m1cep topics create"
-            )
-        tp = TopicPartition(codec.STATUS, 0)
-        self._reader.assign([tp])
-        first, end = self._reader.beginning_offsets([tp])[tp], self._reader.end_offsets([tp])[tp]
-        self._reader.seek(tp, max(first, end - _TAIL))
+        with ExitStack() as stack:
+            self._reader = stack.enter_context(consumer(settings, auto_offset_reset="earliest"))
+            if not self._reader.partitions_for_topic(codec.STATUS):
+                raise ServerError(
+                    f"the broker at {settings.broker} has no topic {codec.STATUS}", "make it: m1cep topics create"
+                )
+            tp = TopicPartition(codec.STATUS, 0)
+            self._reader.assign([tp])
+            first, end = self._reader.beginning_offsets([tp])[tp], self._reader.end_offsets([tp])[tp]
+            self._reader.seek(tp, max(first, end - _TAIL))
+            self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)  # says what the broker's errors mean
 
     def look(self) -> list[dict[str, Any]]:
         """All workers as they are now, see ``newest``."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import Agg, Call, Expr, Frame
+from m1cep.plan.ir import Agg, Call, Expr, Frame, may_leave_type
 from m1cep.runtime.sliding import UNITS, Extreme, Moments, finite, mean, minus_decimal, plus_decimal, rounded, scaled
 
 if TYPE_CHECKING:
@@ -122,7 +122,9 @@ class Aggregates:
         """Source of the value that a row brings, None when it does not count."""
         wanted = self.inputs[j]
         value = "1" if wanted.expr is None else self._writer.value(wanted.expr)
-        if wanted.may_overflow:
+        if wanted.may_overflow and not (
+            wanted.expr and may_leave_type(wanted.expr)
+        ):  # else it is within DOUBLE already
             value = f"finite({value})"
         return value if wanted.where is None else f"({value} if {self._writer.truth(wanted.where)} else None)"
 

@@ -72,6 +72,10 @@ class _Generator:
         out.add(f"EMPTY = {self.conditions.nothing()}")
         out.add(f"NOTHING = {self.measures.nothing()}")
         out.add(f"EVERY_ROW = {scan.every_row}  # whether rows that cannot begin a match matter where nothing is open")
+        if self.way == "THREADS":
+            out.add(
+                f"FIRST_WAITS = {scan.first_row_waits}  # whether an attempt's first row is laid aside until another comes"
+            )
         out.add(f"BEHIND, AHEAD = {self.behind}, {self.ahead}  # rows that PREV and NEXT look at")
         out.add()
         out.add("def key(r):")

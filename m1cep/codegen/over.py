@@ -1,7 +1,10 @@
 """Sliding aggregates to Python: one loop, one State a key, one queue a frame.
 
 Every aggregate is kept while rows come and go: COUNT, SUM, AVG and STDDEV by adding and subtracting, MIN and MAX by a queue in
-which a value drops out as soon as a later one beats it.
+which a value drops out as soon as a later one beats it. They are read one after the other, those that cost least first, and only
+for as long as the condition may still be true.
+
+Where rows are counted and nothing else, a State is the queue alone, and that of a key's only row is its (time, id).
 """
 
 from __future__ import annotations
@@ -13,13 +16,17 @@ from m1cep.codegen.aggregates import RUNTIME, Aggregates
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
-from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, Frame
+from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, Frame, conjuncts, walk
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.sliding import contributing_ids
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
     from m1cep.plan.ir import Expr, OverPlan, Windowed
+
+
+_COST = {LAG: 0, "COUNT": 0, "MIN": 1, "MAX": 1}  # to read a window's value; a sum must be rounded first
+_DEAR = 2
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
@@ -40,8 +47,10 @@ class _Generator:
         self.lags = [(i, w) for i, w in enumerate(plan.windows) if w.agg.func == LAG]
         sliding = [w for w in plan.windows if w.agg.func != LAG]
         self.frames = list(dict.fromkeys(w.frame for w in sliding))
+        counts = all(w.agg.func == "COUNT" and w.agg.expr is None and w.agg.where is None for w in plan.windows)
+        self.counts_only = counts and len(self.frames) == 1 and self.frames[0].rows is None
         self.writer = ExprWriter(leaf=self._leaf)
-        rows = {frame: f"len(s.q{f})" for f, frame in enumerate(self.frames)}
+        rows = {frame: f"len({self._queue(f)})" for f, frame in enumerate(self.frames)}
         self.kept = Aggregates([(w.agg, w.frame) for w in sliding], self.writer, rows)
         self.out = Source()
 
@@ -62,12 +71,20 @@ class _Generator:
         names = {"Hit": Hit, "deque": deque, "contributing_ids": contributing_ids}
         return load(out, filename, self.writer.constants | RUNTIME | names)
 
+    def _queue(self, f: int) -> str:
+        """Source of a frame's queue."""
+        return "s" if self.counts_only else f"s.q{f}"
+
     def _inputs(self, frame: Frame) -> list[int]:
         return [j for j, wanted in enumerate(self.kept.inputs) if wanted.frame == frame]
 
     def _state(self) -> None:
         """One queue a frame with (time, id, value of each input); the parts of the aggregates; what LAG looks back at."""
         out = self.out
+        if self.counts_only:
+            out.add("State = deque")
+            out.add()
+            return
         attributes = [*((f"q{f}", "deque()") for f in range(len(self.frames))), *self.kept.slots()]
         attributes += [(f"l{i}", f"deque(maxlen={(w.frame.rows or 0) + 1})") for i, w in self.lags]
         out.add("class State:")
@@ -84,46 +101,90 @@ class _Generator:
         out.add(f"return r.{self.time}", indent=1)
         out.add()
         out.add("def feed(states, idle, allows, rows, out):")
-        out.add("get = states.get", indent=1)
+        out.add("find = states.setdefault" if self.counts_only else "get = states.get", indent=1)
         out.add("for i, r in rows:", indent=1)
         if plan.where is not TRUE:
             out.add(f"if not {self.writer.truth(plan.where)}:", indent=2, pos=plan.where.pos)
             out.add("continue", indent=3)
         out.add(f"k = {key_source(plan.key)}", indent=2)
-        out.add("s = get(k)", indent=2)
-        out.add("if s is None:", indent=2)
-        out.add("s = states[k] = idle.pop(k, None) or State()", indent=3)
         out.add(f"t = r.{self.time}", indent=2)
         out.add(f"e = {event_id_source(self.stream)}", indent=2)
+        if self.counts_only:
+            self._first_row()
+        else:
+            out.add("s = get(k)", indent=2)
+            out.add("if s is None:", indent=2)
+            out.add("s = states[k] = idle.pop(k, None) or State()", indent=3)
         for f, frame in enumerate(self.frames):
             self._enter(f, frame)
         for i, w in self.lags:
             out.add(f"s.l{i}.append((e, {self._lag_argument(w)}))", indent=2, pos=w.agg.pos)
-        for i, w in enumerate(plan.windows):
-            out.add(f"w{i} = {self._read(i, w)}", indent=2, pos=w.agg.pos)
-        out.add(f"if {self.writer.truth(plan.having)} and allows(k, t):", indent=2, pos=plan.having.pos)
-        out.add(f"ids = {self._ids() if self.all_ids else '[e]'}", indent=3)
-        out.add(f"out.append(Hit(t, 1, i, k, {row_dict(self.writer, plan.select)}, t, ids))", indent=3)
+        self._decide([self._read(i, w) for i, w in enumerate(plan.windows)], self._ids() if self.all_ids else "[e]", 2)
         out.add()
+
+    def _first_row(self) -> None:
+        """A row of a key without others, where rows are counted: it is all there is to remember until a second one comes."""
+        out = self.out
+        out.add("one = (t, e)", indent=2)
+        out.add("s = find(k, one)", indent=2)
+        out.add("if s is one:", indent=2)
+        out.add("if not idle or (s := idle.pop(k, None)) is None:", indent=3)
+        self._decide(["1"] * len(self.plan.windows), "[e]", 4)
+        out.add("continue", indent=4)
+        out.add("states[k] = s", indent=3)
+        out.add("if s.__class__ is tuple:", indent=2)
+        out.add("s = states[k] = State((s,))", indent=3)
+
+    def _decide(self, reads: list[str], ids: str, indent: int) -> None:
+        """The end of the loop: a hit where the condition is true. ``reads`` is the source of each window's value."""
+        plan, out = self.plan, self.out
+        left = dict(enumerate(reads))
+
+        def read(wanted: set[int]) -> None:
+            for i in sorted(wanted & left.keys()):
+                out.add(f"w{i} = {left.pop(i)}", indent=indent, pos=plan.windows[i].agg.pos)
+
+        parts = [(part, self._windows_in(part)) for part in conjuncts(plan.having)]
+        for part, wanted in sorted(parts, key=lambda found: self._cost(found[1])):
+            read(wanted)
+            out.add(f"if not {self.writer.truth(part)}:", indent=indent, pos=part.pos)
+            out.add("continue", indent=indent + 1)
+        out.add("if not allows(k, t):", indent=indent)
+        out.add("continue", indent=indent + 1)
+        read(set(left))
+        out.add(f"ids = {ids}", indent=indent)
+        out.add(f"out.append(Hit(t, 1, i, k, {row_dict(self.writer, plan.select)}, t, ids))", indent=indent)
+
+    def _cost(self, windows: set[int]) -> int:
+        """How much it takes to read the dearest of some windows; -1 of none."""
+        return max((_COST.get(self.plan.windows[i].agg.func, _DEAR) for i in windows), default=-1)
+
+    def _windows_in(self, condition: Expr) -> set[int]:
+        """Numbers of the windows whose values a condition asks for."""
+        return {
+            int(e.name.removeprefix(WINDOW_COLUMN)) for e in walk(condition) if isinstance(e, Col) and self._leaf(e)
+        }
 
     def _enter(self, f: int, frame: Frame) -> None:
         """Rows that left the frame out, the present row in."""
         out, inputs = self.out, self._inputs(frame)
-        out.add(f"q = s.q{f}", indent=2)
+        q = self._queue(f) if self.counts_only else "q"
+        if not self.counts_only:
+            out.add(f"q = {self._queue(f)}", indent=2)
         values = self._stored(inputs)
         if frame.rows is None:
             out.add(f"since = t - {frame.range}", indent=2)
-            out.add("while q and q[0][0] < since:", indent=2)
+            out.add(f"while {q} and {q}[0][0] < since:", indent=2)
         else:
             out.add(f"if len(q) > {frame.rows}:", indent=2)
-        out.add(f"_t, _id{values} = q.popleft()", indent=3)
+        out.add(f"_t, _id{values} = {q}.popleft()" if values else f"{q}.popleft()", indent=3)
         self._lines([line for j in inputs for line in self.kept.leave(j)], indent=3)
         for j in inputs:
             expr = self.kept.inputs[j].expr
             if not self.kept.inputs[j].constant:
                 out.add(f"x{j} = {self.kept.argument(j)}", indent=2, pos=None if expr is None else expr.pos)
                 self._lines(self.kept.convert(j), indent=2)
-        out.add(f"q.append((t, e{values}))", indent=2)
+        out.add(f"{q}.append({'one' if self.counts_only else f'(t, e{values})'})", indent=2)
         self._lines([line for j in inputs for line in self.kept.join(j)], indent=2)
 
     def _stored(self, inputs: list[int]) -> str:
@@ -149,7 +210,7 @@ class _Generator:
             lags = "".join(f"(s.l{i}, {w.frame.rows}), " for i, w in self.lags)
             return f"contributing_ids(e, ({queues}), ({lags}))"
         if self._all_count(self.frames[0]):
-            return "[e[1] for e in s.q0]"
+            return f"[e[1] for e in {self._queue(0)}]"
         stored = [name for j in range(len(self.kept.inputs)) for name in self.kept.stored(j)]
         counted = " or ".join(f"e[{n}] is not None" for n, name in enumerate(stored, 2) if name.startswith("x"))
         return f"[e[1] for e in s.q0 if {counted} or e is s.q0[-1]]"
@@ -175,7 +236,7 @@ class _Generator:
             out.add(f"for t, e{values} in queues[{f}]:", indent=1)
             for j in inputs:
                 self._lines(self.kept.convert(j), indent=2)
-            out.add(f"s.q{f}.append((t, e{self._stored(inputs)}))", indent=2)
+            out.add(f"{self._queue(f)}.append((t, e{self._stored(inputs)}))", indent=2)
             self._lines([line for j in inputs for line in self.kept.join(j)], indent=2)
         for n, (i, _) in enumerate(self.lags):
             out.add(f"s.l{i}.extend(map(tuple, lags[{n}]))", indent=1)
@@ -189,6 +250,8 @@ class _Generator:
         inputs = self._inputs(frame)
         stored = self._stored(inputs)
         values = "".join(", 1" if self.kept.inputs[j].constant else f", x{j}" for j in inputs)
+        if self.counts_only:
+            return "[(t, e, 1) for t, e in ((s,) if s.__class__ is tuple else s)]"
         return f"list(s.q{f})" if stored == values else f"[(t, e{values}) for t, e{stored} in s.q{f}]"
 
     def _leaf(self, e: Expr) -> str | None:

@@ -77,7 +77,7 @@ class ScanWriter:
             state = self.program.start[0]
             self._each_row(out)
             out.add("if first := begun.pop(k, None):", indent=3)
-            out.add(f"p = m.second_row(k, first, {time})", indent=4)
+            out.add(f"p = m.second_row(k, first, r, {time})", indent=4)
             out.add("elif cold and k in cold:", indent=3)
             out.add("p = m.enter(k)", indent=4)
             out.add("if p is None:", indent=3)
@@ -171,6 +171,8 @@ class ScanWriter:
             out.add("continue", indent=4)
         if not self.behind:
             out.add("log = p.log", indent=3)
+            if not self.lasting:
+                self._begin_anew(out)
             out.add("log.append(r)", indent=3)
         out.add("p.ats.append(at)", indent=3)
         out.add("p.fits.append(b)", indent=3)
@@ -181,6 +183,17 @@ class ScanWriter:
         out.add("p.standing = after", indent=3)
         out.add(f"if not len(log) % {TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
+
+    def _begin_anew(self, out: Source) -> None:
+        """The row ends all attempts and begins one: the rows before it are no longer needed."""
+        out.add("if after.fresh and log:", indent=3)
+        out.add("log.clear()", indent=4)
+        out.add("p.ats.clear()", indent=4)
+        out.add("p.fits.clear()", indent=4)
+        out.add("p.groups = {}", indent=4)
+        out.add("p.base = p.taken = p.slim = 0", indent=4)
+        if self.plan.within is not None:
+            out.add(f"p.expires = t + {self.plan.within}", indent=4)
 
     def _head(self, out: Source) -> None:
         """The head of the loop, as far as to where a row begins an attempt in a key that has none."""

@@ -14,7 +14,7 @@ import msgspec
 from m1cep.errors import GridError
 from m1cep.grid.machine.events import Event
 from m1cep.grid.machine.spec import GridSpec
-from m1cep.grid.orders import Command, Report
+from m1cep.grid.orders import Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,6 @@ def _named(union: Any) -> dict[str, type]:
 
 
 COMMANDS = _named(Command)
-REPORTS = _named(Report)
 EVENTS = _named(Event)
 _TYPES = {cls: name for name, cls in (COMMANDS | EVENTS).items()}
 

@@ -47,7 +47,6 @@ class Limits:
 NAMES = tuple(f.name for f in fields(Limits))
 VALUES = frozenset({"order_value", "symbol_exposure", "account_exposure", "total_exposure"})
 UNITS = frozenset({"order_qty", "price_band"})
-COUNTS = frozenset({"open_orders", "orders_per_window"})
 #: Those that only make sense for a symbol; all others can stand anywhere.
 OF_SYMBOLS = frozenset({"total_exposure"})
 

@@ -12,7 +12,6 @@ from typing import Any
 
 Parts = tuple[float, ...]  # an int counts as a float to mypy
 Moments = tuple[int, int, int]
-NO_MOMENTS: Moments = (0, 0, 0)
 _HUGE = 2.0**970  # the sum of as many smaller values as a match can have does not overflow
 _MANY = 8  # numbers after which it pays to make few of them
 _UNIT = 1075  # every DOUBLE is a whole multiple of 2**-1074

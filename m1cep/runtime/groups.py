@@ -463,6 +463,8 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         return p.standing is self._standings.none
 
     def _waits(self, p: GroupPartition) -> bool:
+        if self._absent:
+            self._settle(p)  # rows since may have begun all attempts that there are
         return bool(p.best or p.ready or (self._absent and p.groups))
 
     def _open(self, p: GroupPartition) -> int:

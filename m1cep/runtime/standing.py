@@ -30,15 +30,17 @@ class Standing(dict[int, "Standing | None"]):
         lists: in which there are attempts.
         leading: every row since the key had no attempt was taken by the loop with which the pattern begins, so that there is
             an attempt from each of them on.
+        fresh: the newest row's attempt is the only one.
         asks: by the bits of a row, what it asks of the attempts, where that is all it does.
     """
 
-    __slots__ = ("asks", "leading", "lists")
+    __slots__ = ("asks", "fresh", "leading", "lists")
 
-    def __init__(self, lists: frozenset[States], *, leading: bool = False) -> None:
+    def __init__(self, lists: frozenset[States], *, leading: bool = False, fresh: bool = False) -> None:
         super().__init__()
         self.lists = lists
         self.leading = leading
+        self.fresh = fresh
         self.asks: dict[int, Ask] = {}
 
 
@@ -72,22 +74,22 @@ class Standings:
         self._bit_of = bit_of
         self._dynamic = dynamic
         self._loop = program.labels[program.start[0]] if program.start else ""
-        self._known: dict[tuple[frozenset[States], bool], Standing] = {}
+        self._known: dict[tuple[frozenset[States], bool, bool], Standing] = {}
         self.none = Standing(frozenset(), leading=True)
         self.gone = Standing(frozenset())
         self.busy = Standing(frozenset())
 
-    def of(self, lists: Iterable[States], *, leading: bool = False) -> Standing:
+    def of(self, lists: Iterable[States], *, leading: bool = False, fresh: bool = False) -> Standing:
         """The standing of attempts in these lists."""
         wanted = frozenset(lists)
         if not wanted:
             return self.none
-        found = self._known.get((wanted, leading))
+        found = self._known.get((wanted, leading, fresh))
         if found is None:
             if len(self._known) >= MAX_STANDINGS:  # nobody comes back to most of them
                 self._known.clear()
                 self.none.clear()
-            found = self._known[wanted, leading] = Standing(wanted, leading=leading)
+            found = self._known[wanted, leading, fresh] = Standing(wanted, leading=leading, fresh=fresh)
         return found
 
     def learn(self, standing: Standing, bits: int) -> None:
@@ -100,8 +102,8 @@ class Standings:
 
     def _after(self, standing: Standing, bits: int) -> Standing | None:
         after: set[States] = set()
-        leading = standing.leading
-        for states in [*standing.lists, self._program.start]:
+        leading, fresh = standing.leading, True
+        for nth, states in enumerate([*standing.lists, self._program.start]):
             if self._asked(states, bits):
                 return None
             to, parents, done = following(self._program, self._bit_of, states, bits)
@@ -109,10 +111,11 @@ class Standings:
                 return None
             if to:
                 after.add(to)
+                fresh = fresh and nth == len(standing.lists)
                 leading = leading and all(self._program.labels[states[place]] == self._loop for place in parents)
         if self._wait(after) and not self._wait(standing.lists):  # their time must be looked after
             return None
-        return self.of(after, leading=leading) if after else self.gone
+        return self.of(after, leading=leading, fresh=fresh) if after else self.gone
 
     def _asked(self, states: States, bits: int) -> list[int]:
         """Those of the states whose condition must be asked."""

@@ -78,6 +78,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
         )  # conditions see nothing of the past: a state alone tells what a thread can do
         self._absent = self._program.waits
         self._unmatched = self._plan.rows == "ALL ROWS WITH UNMATCHED"
+        self._first_waits: bool = module["FIRST_WAITS"]
         self._begun: dict[Any, First] = {}  # keys whose one attempt has its first row only
         self._turned = -NEVER
 
@@ -91,20 +92,27 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             self._begun = {}
         self._scan(self, self._live, self._cold, self._begun, rows, out)
 
-    def second_row(self, key: Any, first: First, time: int) -> ThreadPartition | None:
-        """The partition of a key whose one attempt has only its first row, now that a row at ``time`` has come; None where that
-        attempt has run out of time.
+    def second_row(self, key: Any, first: First, row: Any, time: int) -> ThreadPartition | None:
+        """The partition of a key whose one attempt has only its first row, now that ``row`` has come at ``time``; None where that
+        attempt has run out of time, or ends with this row.
         """
-        at, row, memory = first
-        begun = self._time_of(row)
+        _, begun, memory = first
         assert self._within is not None
-        if time - begun >= self._within:
+        if time - self._time_of(begun) >= self._within:
             return None
+        for state in self._program.next[self._program.start[0]]:
+            if self._tries[state](row, memory, (begun, row), 1, state) is not None:
+                return self._with_first(key, first)
+        return None
+
+    def _with_first(self, key: Any, first: First) -> ThreadPartition:
+        """A partition with an attempt that has only its first row."""
+        at, row, memory = first
         p = self.enter(key)
         p.log.append(row)
         p.ats.append(at)
         p.taken = 1
-        attempt = Attempt(0, begun)
+        attempt = Attempt(0, self._time_of(row))
         attempt.threads = [(state, memory) for state in self._program.next[self._program.start[0]]]
         p.attempts.append(attempt)
         return p
@@ -112,8 +120,7 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
     def _alone(self, first: First) -> ThreadPartition:
         """A partition for one row, as long as it is looked at."""
         key = object()
-        p = self.second_row(key, first, self._time_of(first[1]))
-        assert p is not None
+        self._with_first(key, first)
         return self._live.pop(key)
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
@@ -174,6 +181,12 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
             if p.taken == p.base + len(p.log) or self._lasting:
                 self._leave(p, key)
             return
+        newest = p.attempts[0]
+        if newest.start == p.taken - 1 and self._first_waits:  # the only one, and this row its first
+            self._begun[key] = (p.ats[-1], p.log[-1], newest.threads[0][1])
+            p.attempts.clear()
+            self._leave(p, key)
+            return
         if not p.taken & 31 and len(p.log) > 64:
             p.forget_before(p.attempts[0].start - self._behind)
             self._slim(p)
@@ -213,6 +226,13 @@ class ThreadMatcher(PatternMatcher[ThreadPartition]):
 
     def _begin(self, p: ThreadPartition, row: Any, time: int, number: int) -> None:
         attempt = Attempt(number, time)
+        if self._first_waits:  # one state, which neither completes the pattern nor waits
+            (state,) = self._program.start
+            after = self._tries[state](row, self._empty, p.log, number - p.base, state)
+            if after is not None:
+                attempt.threads = [(following, after) for following in self._program.next[state]]
+                p.attempts.append(attempt)
+            return
         threads = []
         for state in self._program.first if number == 0 else self._program.start:
             if state == DONE:

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BIGINT, DOUBLE, SqlType
 from m1cep.plan.ir import Agg, Expr
-from m1cep.sql.dialect import position, written
+from m1cep.sql.nodes import position, written
 from m1cep.sql.scope import VariableScope
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from sqlglot import exp
 from m1cep.errors import RuleError, SourceText, nearest
 from m1cep.model.stream import Branch, Column, Stream
 from m1cep.model.time import in_unit
-from m1cep.sql.dialect import parse, position, written
+from m1cep.sql.dialect import parse
 from m1cep.sql.literals import interval, number, sql_type
+from m1cep.sql.nodes import position, written
 
 if TYPE_CHECKING:
     from m1cep.model.types import SqlType

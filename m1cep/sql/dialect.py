@@ -13,51 +13,10 @@ from sqlglot.errors import ErrorLevel, ParseError, TokenError
 from sqlglot.tokenizer_core import TokenType
 
 from m1cep.errors import RuleError
+from m1cep.sql.nodes import RowMatch, Semantics, WindowTable
 
 if TYPE_CHECKING:
     from m1cep.errors import SourceText
-
-_SHOWN = 60  # characters of SQL in a message
-
-
-class RowMatch(exp.Expression):
-    """MATCH_RECOGNIZE (...), every clause as an argument; ``pattern`` is a Var whose meta has ``start``."""
-
-    arg_types = {
-        "partition_by": False,
-        "order": False,
-        "measures": False,
-        "rows": False,
-        "after": False,
-        "after_variable": False,
-        "pattern": True,
-        "within": False,
-        "subsets": False,
-        "define": False,
-        "alias": False,
-    }
-
-
-class Semantics(exp.Expression):
-    """RUNNING or FINAL (``mode``) before a navigation or an aggregate (``this``)."""
-
-    arg_types = {"this": True, "mode": True}
-
-
-class WindowTable(exp.Expression, exp.Func):
-    """TABLE(TUMBLE(TABLE data PARTITION BY ..., DESCRIPTOR(column), ...)): ``this`` is the function's name.
-
-    ``arguments`` are those after the descriptor, as Kwarg where they were named.
-    """
-
-    arg_types = {
-        "this": True,
-        "data": True,
-        "partition_by": False,
-        "descriptor": True,
-        "arguments": False,
-        "alias": False,
-    }
 
 
 class M1cepSql(Trino):
@@ -288,22 +247,3 @@ def _offset(text: str, line: int | None, end_column: int | None, length: int) ->
     for _ in range(line - 1):
         begin = text.find("\n", begin) + 1
     return max(begin, begin + (end_column or 1) - max(length, 1))
-
-
-def written(node: exp.Expr | None) -> str:
-    """A node as SQL, cut to what fits a message; sqlglot cannot write everything that it reads."""
-    if node is None:
-        return "nothing"
-    try:
-        text = node.sql(dialect="trino")
-    except (ValueError, RecursionError, TypeError, AttributeError, KeyError, IndexError):
-        return type(node).__name__.upper()
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def position(node: exp.Expr | None) -> int:
-    """The offset of a node's first character, or 0."""
-    if node is None:
-        return 0
-    starts = [n.meta["start"] for n in node.walk() if "start" in n.meta]
-    return min(starts, default=0)

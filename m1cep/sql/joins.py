@@ -16,8 +16,8 @@ from m1cep.model.joined import join_source
 from m1cep.model.types import BOOLEAN
 from m1cep.plan.ir import TRUE, Call, Expr, Param, conjunction, conjuncts, walk
 from m1cep.plan.join import LEFT, RIGHT, JoinPlan, JoinSide, SideCol
-from m1cep.sql.dialect import position
 from m1cep.sql.joinscope import JoinScope
+from m1cep.sql.nodes import position
 from m1cep.sql.timebounds import TimeBounds
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from sqlglot import exp
 from m1cep.errors import RuleError
 from m1cep.model.time import INTERVAL_US
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INT, MAX_BIGINT, STRING, SqlType
-from m1cep.sql.dialect import position, written
+from m1cep.sql.nodes import position, written
 
 if TYPE_CHECKING:
     from m1cep.errors import SourceText

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from m1cep.model.types import BOOLEAN, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal
-from m1cep.sql.dialect import position, written
+from m1cep.sql.nodes import position, written
 
 if TYPE_CHECKING:
     from m1cep.sql.expressions import ExpressionChecker

@@ -12,15 +12,15 @@ from m1cep.model.time import in_unit
 from m1cep.plan.ir import TRUE, Call, Col, Expr, Literal, MatchPlan, Output, Param
 from m1cep.plan.pattern import Absent, Alt, Concat, Exclude, Pattern, Permute, Repeat, Var, variables
 from m1cep.plan.program import DONE, Program, TooManyStatesError, compile_program
-from m1cep.sql.dialect import position
+from m1cep.sql.nodes import position
 from m1cep.sql.rowpattern import parse_pattern
 from m1cep.sql.scope import DefineScope, MeasureScope, RowScope, known_variable, stream_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from m1cep.sql.dialect import RowMatch
     from m1cep.sql.expressions import ExpressionChecker
+    from m1cep.sql.nodes import RowMatch
     from m1cep.sql.statement import Source
 
     Finish = Callable[[Expr, tuple[Output, ...]], MatchPlan]

@@ -9,7 +9,7 @@ from sqlglot import exp
 
 from m1cep.plan.ir import Agg, Expr, Label, Literal, MatchNumber, Nav, Prev, walk
 from m1cep.sql.aggregates import aggregate_call
-from m1cep.sql.dialect import Semantics, position
+from m1cep.sql.nodes import Semantics, position
 from m1cep.sql.scope import DefineScope, MeasureScope, VariableScope, known_variable
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from m1cep.plan.ir import (
     conjunction,
 )
 from m1cep.sql.aggregates import aggregate_call
-from m1cep.sql.dialect import position
+from m1cep.sql.nodes import position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
 if TYPE_CHECKING:

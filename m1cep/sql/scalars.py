@@ -1,29 +1,27 @@
 """Scalar functions: which there are, what they take and give.
 
 ``check_scalar`` looks a node's class up in ``_PLAIN`` (functions whose arguments are plain values) and then in ``_SPECIAL``
-(those with a keyword, a unit or a constant among them).
+(those with a keyword or a constant among them). Functions of times are in ``moments``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from m1cep.errors import nearest
-from m1cep.model.time import INTERVAL_US
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, STRING, SqlType
 from m1cep.plan.ir import Call, Expr, Literal, may_leave_type
-from m1cep.sql.dialect import position
+from m1cep.sql.arguments import argument, call, only
+from m1cep.sql.moments import MOMENTS, truncated
+from m1cep.sql.nodes import position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from m1cep.sql.arguments import Check
     from m1cep.sql.expressions import ExpressionChecker
     from m1cep.sql.scope import Scope
-
-    Special: TypeAlias = Callable[[ExpressionChecker, exp.Expr, Scope], Expr]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +59,6 @@ _PLAIN: dict[type[exp.Expr], _Plain] = {
     ),
     exp.ArraySize: _Plain("CARDINALITY", (("this", "ARRAY or MAP"),), BIGINT),
 }
-_PART_FUNCTIONS: dict[type[exp.Expr], str] = {
-    exp.Year: "YEAR",
-    exp.Quarter: "QUARTER",
-    exp.Month: "MONTH",
-    exp.Week: "WEEK",
-    exp.WeekOfYear: "WEEK",
-    exp.Day: "DAY",
-    exp.DayOfMonth: "DAY",
-    exp.DayOfYear: "DOY",
-    exp.DayOfWeek: "DOW",
-    exp.Hour: "HOUR",
-    exp.Minute: "MINUTE",
-    exp.Second: "SECOND",
-}
-_TRUNCATED = ("YEAR", "QUARTER", "MONTH", "WEEK", "DAY", "HOUR", "MINUTE", "SECOND")
-_PARTS = (*_TRUNCATED, "DOY", "DAYOFYEAR", "DOW", "DAYOFWEEK", "MILLISECOND", "EPOCH")
-# sqlglot sets these to say how a function was spelt; they do not change what it means here
-_FLAGS = frozenset({"safe", "ignore_nulls", "coalesce", "is_nvl", "is_null", "offset", "binary", "is_left"})
 
 
 def check_scalar(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr | None:
@@ -91,28 +71,9 @@ def check_scalar(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Ex
     if plain is not None:
         only(checker, node, plain.op, *(name for name, _ in plain.args))
         args = tuple(argument(checker, node, name, expected, plain.op, scope) for name, expected in plain.args)
-        return _call(plain.op, args, plain.type or args[0].type, node, partial=plain.partial)
+        return call(plain.op, args, plain.type or args[0].type, node, partial=plain.partial)
     special = _SPECIAL.get(type(node))
     return None if special is None else special(checker, node, scope)
-
-
-def only(checker: ExpressionChecker, node: exp.Expr, name: str, *known: str) -> None:
-    """Refuse an argument or clause that would be ignored otherwise."""
-    for arg, value in node.args.items():
-        if value and arg not in known and arg not in _FLAGS:
-            raise checker.refuse(f"{name} does not take {arg.upper().replace('_', ' ').strip()} here", node)
-
-
-def argument(checker: ExpressionChecker, node: exp.Expr, name: str, expected: str, op: str, scope: Scope) -> Expr:
-    """One argument of a function, of the type it must have."""
-    found = node.args.get(name)
-    if not isinstance(found, exp.Expr):
-        raise checker.refuse(f"{op} expects one argument more", node)
-    return checker.expect(checker.check(found, scope), expected, found, op)
-
-
-def _call(op: str, args: tuple[Expr, ...], type_: SqlType, node: exp.Expr, *, partial: bool = False) -> Call:
-    return Call(op, args, type_, partial or any(a.nullable for a in args), position(node))
 
 
 def _abs(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -120,15 +81,15 @@ def _abs(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     arg = checker.check(node.this, scope)
     if arg.type.kind != "INTERVAL":
         checker.expect(arg, "numeric", node, "ABS")
-    call = _call("ABS", (arg,), arg.type, node)
-    return replace(call, nullable=True) if may_leave_type(call) else call
+    found = call("ABS", (arg,), arg.type, node)
+    return replace(found, nullable=True) if may_leave_type(found) else found
 
 
 def _log(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     if node.args.get("expression") is None:
         raise checker.refuse("LOG expects a base and a number", node, "LN(x), LOG10(x) or LOG(2, x)")
     args = tuple(argument(checker, node, n, "numeric", "LOG", scope) for n in ("this", "expression"))
-    return _call("LOG", args, DOUBLE, node, partial=True)
+    return call("LOG", args, DOUBLE, node, partial=True)
 
 
 def _floor(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -136,26 +97,10 @@ def _floor(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     unit = node.args.get("to")
     if unit is not None:
         only(checker, node, op, "this", "to")
-        return _truncated(checker, node, unit.name, scope, up=op == "CEIL")
+        return truncated(checker, node, unit.name, scope, up=op == "CEIL")
     only(checker, node, op, "this")
     arg = argument(checker, node, "this", "numeric", op, scope)
-    return _call(op, (arg,), arg.type, node, partial=True)
-
-
-def _truncated(checker: ExpressionChecker, node: exp.Expr, unit: str, scope: Scope, *, up: bool = False) -> Expr:
-    if unit.upper() not in _TRUNCATED:
-        raise checker.refuse(
-            f"expected a unit of time, got {unit}", node, nearest(unit.upper(), _TRUNCATED) or ", ".join(_TRUNCATED)
-        )
-    arg = argument(checker, node, "this", "TIMESTAMP", "FLOOR", scope)
-    return _call(
-        "TIME_CEIL" if up else "TIME_FLOOR", (Literal(unit.upper(), STRING), arg), arg.type, node, partial=True
-    )
-
-
-def _date_trunc(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    only(checker, node, "DATE_TRUNC", "this", "unit")
-    return _truncated(checker, node, node.args["unit"].name if node.args.get("unit") is not None else "", scope)
+    return call(op, (arg,), arg.type, node, partial=True)
 
 
 def _round(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -165,7 +110,7 @@ def _round(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     places: Expr = Literal(0, BIGINT)
     if node.args.get("decimals") is not None:
         places = argument(checker, node, "decimals", "integer", op, scope)
-    return _call(op, (arg, places), arg.type, node, partial=True)
+    return call(op, (arg, places), arg.type, node, partial=True)
 
 
 def _substring(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -174,7 +119,7 @@ def _substring(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr
     args.append(argument(checker, node, "start", "integer", "SUBSTRING", scope))
     if node.args.get("length") is not None:
         args.append(argument(checker, node, "length", "integer", "SUBSTRING", scope))
-    return _call("SUBSTRING", tuple(args), STRING, node)
+    return call("SUBSTRING", tuple(args), STRING, node)
 
 
 def _trim(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -184,7 +129,7 @@ def _trim(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     if node.args.get("expression") is not None:
         characters = argument(checker, node, "expression", "STRING", "TRIM", scope)
     op = {"LEADING": "LTRIM", "TRAILING": "RTRIM"}.get(where, "TRIM")
-    return _call(op, (argument(checker, node, "this", "STRING", op, scope), characters), STRING, node)
+    return call(op, (argument(checker, node, "this", "STRING", op, scope), characters), STRING, node)
 
 
 def _replace(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -192,7 +137,7 @@ def _replace(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     replacement: Expr = Literal("", STRING)
     if node.args.get("replacement") is not None:
         replacement = argument(checker, node, "replacement", "STRING", "REPLACE", scope)
-    return _call("REPLACE", (*args, replacement), STRING, node, partial=True)
+    return call("REPLACE", (*args, replacement), STRING, node, partial=True)
 
 
 def _concat_ws(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -203,40 +148,6 @@ def _concat_ws(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr
     return Call("CONCAT_WS", args, STRING, args[0].nullable, position(node))
 
 
-def _extract(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    part = _PART_FUNCTIONS.get(type(node)) or node.name.upper()
-    if part not in _PARTS:
-        raise checker.refuse(f"EXTRACT does not know {part}", node, nearest(part, _PARTS))
-    name = "expression" if isinstance(node, exp.Extract) else "this"
-    arg = argument(checker, node, name, "TIMESTAMP", "EXTRACT", scope)
-    return _call("EXTRACT", (Literal(part, STRING), arg), BIGINT, node, partial=True)
-
-
-def _date_diff(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    unit = node.args["unit"].name if node.args.get("unit") is not None else ""
-    return _difference(checker, node, unit, (node.expression, node.this), scope)
-
-
-def timestampdiff(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    """TIMESTAMPDIFF(unit, a, b): whole units from a to b."""
-    args = node.expressions
-    if len(args) != 3:
-        raise checker.refuse("TIMESTAMPDIFF expects a unit and two times", node, "TIMESTAMPDIFF(SECOND, a, b)")
-    return _difference(checker, node, args[0].name, (args[1], args[2]), scope)
-
-
-def _difference(
-    checker: ExpressionChecker, node: exp.Expr, unit: str, times: tuple[exp.Expr, exp.Expr], scope: Scope
-) -> Expr:
-    micros = INTERVAL_US.get(unit.upper())
-    if micros is None:
-        raise checker.refuse(
-            f"expected a unit of fixed length, got {unit or 'none'}", node, nearest(unit.upper(), INTERVAL_US)
-        )
-    begin, end = (checker.expect(checker.check(t, scope), "TIMESTAMP", t, "TIMESTAMPDIFF") for t in times)
-    return _call("TIME_DIFF", (Literal(micros, BIGINT), begin, end), BIGINT, node)
-
-
 def _bracket(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     """array[n], the first is 1; map['key']. NULL where there is no such element."""
     base = checker.check(node.this, scope)
@@ -245,7 +156,7 @@ def _bracket(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     expected = "integer" if base.type.kind == "ARRAY" else "STRING"
     key = checker.expect(checker.check(node.expressions[0], scope), expected, node.expressions[0], f"{base.type} [ ]")
     op = "ELEMENT" if base.type.kind == "ARRAY" else "ENTRY"
-    return _call(op, (base, key), base.type.element, node, partial=True)
+    return call(op, (base, key), base.type.element, node, partial=True)
 
 
 def _dot(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
@@ -262,7 +173,7 @@ def field(checker: ExpressionChecker, base: Expr, name: str, node: exp.Expr) -> 
         raise checker.refuse(f"expected a ROW before .{name}, got {base.type}", node)
     for known, type_ in base.type.fields:
         if known.lower() == name.lower():
-            return _call("FIELD", (base, Literal(known, STRING)), type_, node, partial=True)
+            return call("FIELD", (base, Literal(known, STRING)), type_, node, partial=True)
     raise checker.refuse(f"{base.type} has no field {name!r}", node, nearest(name, [n for n, _ in base.type.fields]))
 
 
@@ -271,18 +182,10 @@ def _contains(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
     item = checker.check(node.expression, scope)
     if base.type.element is not None:
         checker.expect_comparable(base, item, node, "CONTAINS", base.type.element)
-    return _call("CONTAINS", (base, item), BOOLEAN, node, partial=True)
+    return call("CONTAINS", (base, item), BOOLEAN, node, partial=True)
 
 
-def _clock(checker: ExpressionChecker, node: exp.Expr, scope: Scope) -> Expr:
-    raise checker.refuse(
-        f"a rule has no clock: it must give the same alerts on every run (in {scope.place})",
-        node,
-        "use the event-time column, or ABSENT in a pattern for what does not happen in time",
-    )
-
-
-_SPECIAL: dict[type[exp.Expr], Special] = {
+_SPECIAL: dict[type[exp.Expr], Check] = {
     exp.Abs: _abs,
     exp.Log: _log,
     exp.Floor: _floor,
@@ -293,17 +196,10 @@ _SPECIAL: dict[type[exp.Expr], Special] = {
     exp.Trim: _trim,
     exp.Replace: _replace,
     exp.ConcatWs: _concat_ws,
-    exp.Extract: _extract,
-    exp.TimestampTrunc: _date_trunc,
-    exp.DateTrunc: _date_trunc,
-    exp.DateDiff: _date_diff,
     exp.Bracket: _bracket,
     exp.Dot: _dot,
     exp.ArrayContains: _contains,
-    exp.CurrentTimestamp: _clock,
-    exp.CurrentDate: _clock,
-    exp.CurrentTime: _clock,
-    **dict.fromkeys(_PART_FUNCTIONS, _extract),
+    **MOMENTS,
 }
 _OTHERS = (
     exp.Coalesce,

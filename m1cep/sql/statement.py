@@ -9,10 +9,11 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError, SourceText, nearest
 from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
-from m1cep.sql.dialect import RowMatch, WindowTable, parse, position, written
+from m1cep.sql.dialect import parse
 from m1cep.sql.expressions import ExpressionChecker
 from m1cep.sql.joins import join_plan
 from m1cep.sql.matching import match_plan
+from m1cep.sql.nodes import RowMatch, WindowTable, position, written
 from m1cep.sql.over import has_window, over_plan
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 from m1cep.sql.windows import window_plan, window_table

@@ -24,7 +24,7 @@ from m1cep.plan.ir import (
     conjunction,
 )
 from m1cep.sql.aggregates import aggregate_call, is_aggregate
-from m1cep.sql.dialect import WindowTable, position
+from m1cep.sql.nodes import WindowTable, position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column
 
 if TYPE_CHECKING:

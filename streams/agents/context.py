@@ -12,7 +12,8 @@ from streams.errors import ServerError, ShellError
 from streams.readiness import ReadyLimits
 from streams.security import faust_credentials
 from streams.snapshots import open_store
-from streams.topics import create_missing, topic_ids, topics_by_other_keys
+from streams.topic_table import topics_by_other_keys
+from streams.topics import create_missing, topic_ids
 from streams.web.access import WebOptions
 
 if TYPE_CHECKING:

@@ -1,23 +1,25 @@
-"""The risk agent: batches of events through the rules to alerts, dead letters and late events."""
+"""The risk agent: batches of events through the rules to alerts, dead letters and late events.
+
+Longer than others: what a partition hears, judges by and runs is one state, saved and changed together.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import structlog
-from faust.types import TP
 
 from m1cep import Engine
 from streams import codec
 from streams.agents.arrivals import Arrivals
 from streams.agents.lanes import LaneReader, Step
-from streams.agents.lanewatch import SLACK_US, watch_lanes
+from streams.agents.lanewatch import LaneSilence, watch_lanes
 from streams.agents.librarian import as_before, follow_library, held_until_s
 from streams.agents.measures import measure_event_time
 from streams.agents.partition import Outcome, fresh_records, source_of
 from streams.agents.quarantine import Quarantine
+from streams.agents.risk_state import packed, pins_in, quarantine_in, unpacked
 from streams.agents.ruler import Ruler
 from streams.agents.tally import RuleTally
 from streams.cache.content import Content, Pinned, usable, with_more
@@ -28,6 +30,8 @@ from streams.rules.book import Book, Standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from faust.types import TP
 
     from m1cep import Alert, RuleFailure, Stream
     from streams.agents.context import AgentContext
@@ -81,11 +85,7 @@ class RiskPartition:
         self.held_until_s: float | None = None  # until then, what is read again is judged as it was (the loop's clock)
         self._streams = streams
         self._lanes = {reader.topic: reader for reader in lanes}
-        self._newest_us: int | None = None  # that a lane has reached
-        self._asked_us: int | None = None  # the same, when the ends of the sources were asked for
-        self._promised: tuple[int, list[tuple[str, Stream]]] | None = None  # up to when, and for which lanes
-        self._untouched = False  # nothing has come from a lane since
-        self._idle = False  # all lanes are idle, and the engine was told so
+        self._silence = LaneSilence(self._lanes)
         self.live = live
         self._names = {topic: stream.name for topic, stream in streams.items()}
         # An event may be as much behind as its stream declares, and be in time.
@@ -128,47 +128,27 @@ class RiskPartition:
 
     def before_asking(self) -> None:
         """The ends of the sources are about to be asked for."""
-        self._asked_us, self._untouched = self._newest_us, True
+        self._silence.before_asking()
 
     def sources_end(self, ends: Mapping[TP, int]) -> Outcome | None:
         """Go on without waiting for lanes that are silent.
 
         Args:
-            ends: where the partitions of the sources end, asked for after ``before_asking``; without those that nobody knows.
+            ends: see :meth:`LaneSilence.judged_by`.
 
         Returns:
             None when nothing has changed.
         """
-        silent = [
-            (topic, lane)
-            for topic, reader in self._lanes.items()
-            for number, lane in enumerate(reader.lanes)
-            if reader.silent(number, ends.get(TP(reader.source.topic, number)))
-        ]
+        found = self._silence.judged_by(ends)
         outcome = Outcome()
-        all_silent = len(silent) == sum(len(reader.lanes) for reader in self._lanes.values())
-        self._idle = self._idle and all_silent
-        if self._untouched and all_silent:
-            if self._idle:
-                return None
-            self._idle = True
-            for _, lane in silent:
-                self._add(self._engine.idle(lane.name), outcome)
-        elif self._asked_us is None or self._promised == (self._asked_us, silent):
-            return None
-        else:
-            self._promised = self._asked_us, silent
-            for _, lane in silent:
-                time_us = self._asked_us - SLACK_US
-                self._add(
-                    self._engine.promise(lane.name, time_us if lane.time_unit == "us" else time_us // 1000), outcome
-                )
-        return outcome
+        for lane, time in found:
+            self._add(self._engine.idle(lane.name) if time is None else self._engine.promise(lane.name, time), outcome)
+        return outcome if found else None
 
     def advance(self, time_us: int) -> Outcome:
         """Let the rules know that time has gone on."""
         outcome = Outcome()
-        if self._lanes and not self._idle:
+        if self._lanes and not self._silence.over_all:
             return outcome  # events of a source may be under way, whatever this topic's silence
         time_us -= self._delay_us
         newest_us = self._engine.newest_us
@@ -190,7 +170,7 @@ class RiskPartition:
         """The engine's state (open patterns, windows, rows that wait for their turn by event time) and that of the lanes."""
         lanes = {topic: reader.state() for topic, reader in self._lanes.items()}
         pins = self._lookups.versions(), self._lookups.current
-        return msgspec.msgpack.encode([self._engine.snapshot(), lanes, self.live, pins, self.quarantine.state()])
+        return packed(self._engine.snapshot(), lanes, live=self.live, pins=pins, failed=self.quarantine.state())
 
     def measure(self, number: int, stats: AgentStats) -> None:
         """See :class:`Partition`."""
@@ -243,7 +223,7 @@ class RiskPartition:
         self._shadow = frozenset(standing.id for standing in running if standing.mode == "shadow")
 
     def _wake(self) -> None:
-        self._untouched = self._idle = False
+        self._silence.broken()
         for reader in self._lanes.values():
             for lane in reader.lanes:
                 self._engine.wake(lane.name)
@@ -277,7 +257,7 @@ class RiskPartition:
                 self._push(lane, step.records, partial(_original, reader, step), outcome)
             if step.reached is not None:
                 self._add(self._engine.reach(lane.name, step.reached), outcome)
-                self._newest_us = max(self._newest_us or step.reached * to_us, step.reached * to_us)
+                self._silence.reached(step.reached * to_us)
 
     def _add(self, alerts: Sequence[Alert], outcome: Outcome) -> None:
         for alert in alerts:
@@ -302,24 +282,6 @@ class RiskPartition:
         _log.error("rule.quarantined", rule=failure.rule, partition=self.number, reason=alert.row["reason"])
         outcome.rules.append(alert.rule)
         outcome.messages.append(codec.alert_message(alert, time_ms, _SOURCE))
-
-
-def unpacked(state: bytes) -> tuple[bytes, dict[str, Any], bool]:
-    """Of a snapshot, the engine's part, that of each reader of a re-keyed topic, and whether events were live."""
-    blob, lanes, live, *_ = msgspec.msgpack.decode(state)
-    return blob, lanes, live
-
-
-def pins_in(state: bytes) -> tuple[dict[str, str], bool]:
-    """Of a snapshot, the versions of lists and parameters by which the engine judged, and whether they were current."""
-    _, _, _, *pins = msgspec.msgpack.decode(state)
-    return (pins[0][0], pins[0][1]) if pins else ({}, True)
-
-
-def quarantine_in(state: bytes, number: int) -> Quarantine:
-    """Of a snapshot, the rules that had failed."""
-    *_, last = found = msgspec.msgpack.decode(state)
-    return Quarantine(number, last if len(found) > 4 else None)
 
 
 def _original(reader: LaneReader, step: Step, index: int) -> codec.Source:

@@ -6,7 +6,7 @@
 
 Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was
 emptied, or another one answers) counts as away: nothing ever leaves a list because the cache is empty.
-Longer than others: one thread and its readers share a few values under one lock.
+Longer than others: one thread and its readers share a few values under one lock. What a version is, is read in ``fetching``.
 """
 
 from __future__ import annotations
@@ -18,14 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
-from redis import RedisError
 
-from m1cep.runtime.versions import ListVersion
 from streams.cache import keys
 from streams.cache.address import open_client, public_address, unreachable
 from streams.cache.content import Content, Entry
-from streams.cache.documents import decoded
-from streams.cache.store import PART
+from streams.cache.fetching import ANSWER_S, LostError, Versions
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -42,13 +39,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _PING_EVERY_S = 0.5  # a connection that is silent for so long is asked whether it still is one
-_ANSWER_S = 2.0
 _BACKOFF_S = (0.05, 1.0)
 _LOOK_S = 0.05
-
-
-class LostError(ShellError):
-    """The cache no longer has what it had, or what it has is not what its version says."""
 
 
 class Copies:
@@ -81,7 +73,7 @@ class Copies:
         self._grace_s = grace_s
         self._lock = threading.Lock()
         self._known: dict[str, Entry] = {}  # of the cache alone
-        self._summed: dict[str, ListVersion] = {}  # by label; of the thread alone
+        self._versions = Versions(url, self._still_reading)  # of the thread; ``past`` of whoever asks
         self._unsaved = False
         self._now = Content(self._base, current=False)
         self._revision = 0
@@ -143,7 +135,7 @@ class Copies:
             self._wanted |= more
             self._unread |= more
             self._read_on.clear()
-        self._read_on.wait(_ANSWER_S)  # away: what the folder has is all there is for now
+        self._read_on.wait(ANSWER_S)  # away: what the folder has is all there is for now
         with self._lock:
             self._base = {k: v for k, v in self._folder.items() if k in self._wanted}
             self._set(replace(self._now, entries=self._base | self._known))
@@ -159,7 +151,7 @@ class Copies:
             if label not in self._wanted or (label in found and found[label].version == version):
                 continue
             entry = self._kept.find(label, version) if self._kept else None
-            entry = entry or self._fetch_past(label, version)
+            entry = entry or self._versions.past(label, version)
             if entry is None:
                 lost.append(label)
             else:
@@ -203,7 +195,7 @@ class Copies:
         """Let go of the cache. What is known here stays."""
         self._closing.set()
         if self._thread.is_alive() and self._thread is not threading.current_thread():
-            self._thread.join(_ANSWER_S * 2)
+            self._thread.join(ANSWER_S * 2)
 
     def __enter__(self) -> Self:
         return self
@@ -217,20 +209,19 @@ class Copies:
         backoff_s = _BACKOFF_S[0]
         while not self._closing.is_set():
             started_s = time.monotonic()
-            try:
-                self._follow()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next connection may be better, and no other thread looks
-                self.trouble = str(error)
-            self._save()
+            for step in (self._follow, self._save, self._look_at_the_clock):
+                try:
+                    step()
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next time may be better, and no other thread looks
+                    self.trouble = str(error)
             if time.monotonic() - started_s > _BACKOFF_S[1]:
                 backoff_s = _BACKOFF_S[0]
-            self._look_at_the_clock()
             self._closing.wait(backoff_s)
             backoff_s = min(backoff_s * 2, _BACKOFF_S[1])
 
     def _follow(self) -> None:
         """One connection, until it ends."""
-        with open_client(self._url, timeout_s=_ANSWER_S) as client:
+        with open_client(self._url, timeout_s=ANSWER_S) as client:
             pool: Any = client.connection_pool
             connection = pool.get_connection()
             try:
@@ -283,7 +274,7 @@ class Copies:
                 if text is not None:
                     record = orjson.loads(text)
                     if known is None or known.version != record["version"]:
-                        fresh[label] = self._read(client, label, record, known)
+                        fresh[label] = self._versions.read(client, label, record, known)
                 elif known is not None:
                     raise LostError(f"the cache no longer has {label}, which it had", "import it again")
             except (ShellError, ValueError, KeyError, TypeError) as error:  # it must not keep others from changing
@@ -306,64 +297,8 @@ class Copies:
             self._kept.save(Content(dict(self._known)))
         self._unsaved = False
 
-    def _read(self, client: Redis, label: str, record: Mapping[str, Any], known: Entry | None) -> Entry:
-        kind = label.partition(" ")[0]
-        version = str(record["version"])
-        if kind != "list":
-            is_so, value = decoded(kind, record["value"])
-        else:
-            value, found = self._list(client, label, version, known)
-            is_so = found.text
-        if is_so != version:
-            raise LostError(
-                f"{label} in the cache is not what its version {version} says, but {is_so}", "import it again"
-            )
-        return Entry(version, value)
-
-    def _list(self, client: Any, label: str, version: str, known: Entry | None) -> tuple[frozenset[str], ListVersion]:
-        """The entries of a version, and what their version is: of a list that is known in another only what is different."""
-        name = label.partition(" ")[2]
-        key, summed = keys.contents("list", name, version), self._summed.get(label)
-        if known is not None and summed is not None and summed.text == known.version:
-            old = keys.contents("list", name, known.version)
-            if client.exists(old, key) == len({old, key}):
-                gone, come = client.sdiff(old, key) & known.value, client.sdiff(key, old) - known.value
-                now = ListVersion.resumed(summed.count, summed.state)
-                for entry in gone:
-                    now.remove(entry)
-                for entry in come:
-                    now.add(entry)
-                if now.text == version:
-                    self._summed[label] = now
-                    return (known.value - gone if gone else known.value) | come, now
-        entries: set[str] = set()
-        whole = ListVersion()
-        for entry in client.sscan_iter(key, count=PART):
-            if entry not in entries:  # one may come twice while the server rearranges the set
-                entries.add(entry)
-                whole.add(entry)
-                if whole.count % PART == 0:
-                    self._read_s = time.monotonic()
-        self._summed[label] = whole
-        return frozenset(entries), whole
-
-    def _fetch_past(self, label: str, version: str) -> Entry | None:
-        kind, _, name = label.partition(" ")
-        try:
-            with open_client(self._url, timeout_s=_ANSWER_S) as client:
-                if kind == "list":
-                    entries: frozenset[str] = frozenset(
-                        client.sscan_iter(keys.contents(kind, name, version), count=PART)
-                    )
-                    return Entry(version, entries) if ListVersion(entries).text == version else None
-                raw: Any = client.get(keys.contents(kind, name, version))
-                return (
-                    None
-                    if raw is None
-                    else self._read(client, label, {"version": version, "value": orjson.loads(raw)}, None)
-                )
-        except (RedisError, OSError, ShellError, ValueError):
-            return None
+    def _still_reading(self) -> None:
+        self._read_s = time.monotonic()
 
     def _answered(self) -> None:
         self._answered_s = time.monotonic()

@@ -11,6 +11,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import orjson
 import structlog
 
@@ -21,7 +22,6 @@ from streams.cache.documents import decoded, encoded
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _log = structlog.get_logger(__name__)
@@ -78,10 +78,9 @@ class Kept:
 
     def _known(self) -> dict[str, str]:
         try:
-            found: Mapping[str, str] = orjson.loads((self._folder / "known.json").read_bytes())
-        except (OSError, ValueError):
+            return msgspec.json.decode((self._folder / "known.json").read_bytes(), type=dict[str, str])
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return {}
-        return dict(found)
 
     def _save(self, label: str, entry: Entry) -> None:
         kind, _, name = label.partition(" ")

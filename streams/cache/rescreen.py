@@ -16,7 +16,7 @@ from m1cep.model.alert import AlertIds
 from m1cep.model.time import parse_rfc3339
 from m1cep.runtime.addresses import normal_address
 from streams.cache import keys
-from streams.cache.store import PART
+from streams.cache.in_force import PART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +11,7 @@ import typer
 
 from streams.cli import completion as complete
 from streams.errors import UsageError
+from streams.user import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -111,7 +110,7 @@ def ack(ids: Ids, note: Note = "", by: By = None, as_json: AsJson = False) -> No
     """Take alerts on: others see that somebody does."""
     from m1cep.alert_states import State
 
-    _set(ids, State.ACKNOWLEDGED, by or _user(), note, as_json=as_json)
+    _set(ids, State.ACKNOWLEDGED, by or user_name(), note, as_json=as_json)
 
 
 @app.command(epilog="Example: m1cep alerts close 4f1c0b6a... --note 'false alarm' --as bob --key bob.key")
@@ -139,7 +138,7 @@ def close(
         from streams.custody.seeds import load_pen
 
         pen = load_pen(name, key)
-    _set(ids, State.CLOSED, by or name or _user(), note, pen=pen, as_json=as_json)
+    _set(ids, State.CLOSED, by or name or user_name(), note, pen=pen, as_json=as_json)
 
 
 @app.command(epilog="Example: m1cep alerts reopen 4f1c0b6a... --note 'it was none'")
@@ -147,7 +146,7 @@ def reopen(ids: Ids, note: Note = "", by: By = None, as_json: AsJson = False) ->
     """Say that alerts are not dealt with after all: they stand against orders and releases again."""
     from m1cep.alert_states import State
 
-    _set(ids, State.OPEN, by or _user(), note, as_json=as_json)
+    _set(ids, State.OPEN, by or user_name(), note, as_json=as_json)
 
 
 def _set(ids: Sequence[str], to: State, by: str, note: str, *, pen: Any = None, as_json: bool) -> None:
@@ -159,13 +158,6 @@ def _set(ids: Sequence[str], to: State, by: str, note: str, *, pen: Any = None, 
             typer.echo(record.to_json())
         else:
             typer.echo(f"alert {_text(record.alert)} of {_text(record.rule)} is {record.state.value} by {_text(by)}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return f"uid-{os.getuid()}"
 
 
 def _filter(rule: str | None, severity: str | None, account: str | None) -> Callable[[Seen], bool]:

@@ -37,7 +37,7 @@ def prepare() -> None:
 
 def topics(incomplete: str) -> list[str]:
     """Names of built-in topics."""
-    from streams.topics import BUILT_IN
+    from streams.topic_table import BUILT_IN
 
     return [topic.name for topic in BUILT_IN if topic.name.startswith(incomplete)]
 

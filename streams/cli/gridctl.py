@@ -104,6 +104,7 @@ def _show(found: Iterable[dict[str, Any]], *, as_json: bool) -> None:
             typer.echo(orjson.dumps(one))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
@@ -117,7 +118,7 @@ def _show(found: Iterable[dict[str, Any]], *, as_json: bool) -> None:
         state = f"[{_STYLES.get(one['state'], 'cyan')}]{one['state']}[/]"
         quarantined = f"{one['quarantined']} reports put aside" if one["quarantined"] else ""
         table.add_row(
-            *(state if c == "state" else str(values[c]) for c in _COLUMNS),
-            "; ".join(filter(None, (one["reason"], quarantined))),
+            *(state if c == "state" else escape(str(values[c])) for c in _COLUMNS),
+            escape("; ".join(filter(None, (one["reason"], quarantined)))),
         )
     Console(width=max(Console().width, _WIDTH)).print(table)

@@ -136,11 +136,12 @@ def _show(rows: Iterable[dict[str, Any]], columns: Sequence[str], right: set[str
             typer.echo(orjson.dumps(row))
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table()
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[column]) for column in columns))
+        table.add_row(*(escape(str(row[column])) for column in columns))
     Console(width=max(Console().width, _WIDTH)).print(table)

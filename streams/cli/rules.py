@@ -161,9 +161,11 @@ def _facts(name: str, rule: Rule) -> dict[str, Any]:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("id", "severity", "form", "reads", "summary", box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(row["id"], row["severity"], row["form"], ", ".join(row["streams"]), row["summary"])
+        reads = ", ".join(row["streams"])
+        table.add_row(row["id"], row["severity"], row["form"], escape(reads), escape(row["summary"]))
     Console().print(table)

@@ -40,6 +40,7 @@ def list_(rules: RunningRules = None, streams: Streams = None, group: Group = "m
 
 def _print_list(found: Iterable[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -61,5 +62,6 @@ def _print_list(found: Iterable[dict[str, Any]]) -> None:
             row["alerts"],
             row["open"],
         )
-        table.add_row(*map(str, facts), cost, row["reason"] or "", style=colours.get(row["mode"], ""))
+        cells = (*map(str, facts), cost, row["reason"] or "")
+        table.add_row(*map(escape, cells), style=colours.get(row["mode"], ""))
     Console().print(table)

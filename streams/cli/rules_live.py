@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +23,7 @@ from streams.cli.output import AsJson  # noqa: TC001
 from streams.cli.rules_diff import file_rule, print_diff, text_in_force
 from streams.cli.rules_put import Put
 from streams.errors import UsageError
+from streams.user import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -231,7 +231,7 @@ def _file_version(rule: str, files: list[Path] | None, streams: Path | None) -> 
 def _who(by: str | None, note: str) -> Who:
     from streams.rules.decide import Who
 
-    name = by or getpass.getuser()
+    name = by or user_name()
     if not name.strip() or not name.isprintable():
         raise UsageError(f"--by expects a name, got {name!r}")
     return Who(name, time.time_ns() // 1_000_000, note)

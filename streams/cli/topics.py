@@ -53,7 +53,8 @@ def create(
     from streams.config import DEFAULT_PARTITIONS, load_settings
     from streams.files import load_rules, load_streams
     from streams.rekey import all_rekeyed
-    from streams.topics import create_topics, topics_by_other_keys, topics_of
+    from streams.topic_table import topics_by_other_keys, topics_of
+    from streams.topics import create_topics
 
     given = load_streams(streams)
     declared = {**load_streams(None), **given}
@@ -62,7 +63,7 @@ def create(
         topics += topics_by_other_keys(all_rekeyed(load_rules(rules, given)))
     if custody is not None:
         from streams.custody.roster import load_roster
-        from streams.topics import topics_of_signers
+        from streams.topic_table import topics_of_signers
 
         topics += topics_of_signers(load_roster(custody).signers)
     states = create_topics(load_settings(), topics, partitions=partitions or DEFAULT_PARTITIONS)

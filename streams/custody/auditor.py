@@ -68,13 +68,14 @@ class Auditor:
     def verify(self, lines: Sequence[bytes]) -> Finding:
         """A log, a line an entry, against all heads."""
         key, warning = self._key()
-        by_group = [(one.head, bytes.fromhex(one.signature)) for one in self._view.signed_heads] if key else []
+        signed = self._view.signed_heads if key else []
         # A head with a wrong signature proves nothing against the log: the coordinator may have sent anything.
-        check = partial(is_head_signed, key)
-        genuine = [one for one in by_group if check(one[0].message(), one[1])]
-        if len(genuine) < len(by_group):
-            warning = f"{len(by_group) - len(genuine)} heads on Kafka are not signed by the group's key: somebody made them up"
-        found = verify(NAME, lines, genuine, check)
+        genuine = [(one.head, bytes.fromhex(one.signature)) for one in signed if one.is_by(key)]
+        if len(genuine) < len(signed):
+            warning = (
+                f"{len(signed) - len(genuine)} heads on Kafka are not signed by the group's key: somebody made them up"
+            )
+        found = verify(NAME, lines, genuine, partial(is_head_signed, key))
         if isinstance(found, Break):
             return Finding(found)
         found = verify(NAME, lines, self._view.heads, self._view.head_is_signed)

@@ -253,7 +253,10 @@ class Ceremonies:
                 continue
             part.phase, part.reason = one.phase, one.reason
             for envelope in one.heard:
-                part.take(envelope)
+                try:
+                    part.take(envelope)
+                except CustodyError as error:  # of a signer that has another key of its own since
+                    _log.warning("ceremony.word_dropped", ceremony=one.start.ceremony, reason=str(error))
             part.resume()
             self._parts[one.start.ceremony], self._due[one.start.ceremony] = part, Due(now_ms)
             if part.phase is Phase.FAILED and one.phase is not Phase.FAILED:

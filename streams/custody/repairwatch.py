@@ -94,13 +94,17 @@ class RepairWatch:
         """As it was.
 
         Raises:
-            CustodyError: this is no snapshot of one, or the roster has lost the vault.
+            CustodyError: this is no snapshot of one.
+            OtherRosterError: the roster has lost the vault.
         """
         try:
             found = msgspec.msgpack.decode(kept, type=_Kept)
         except msgspec.MsgspecError as error:
             raise CustodyError(f"expected a snapshot of a repair: {error}") from None
-        watch = cls(found.start, roster)
+        try:
+            watch = cls(found.start, roster)
+        except CustodyError as error:
+            raise rites.OtherRosterError(str(error)) from None
         watch.failed, watch.done = found.failed, found.done
         return watch
 

@@ -43,6 +43,10 @@ CeremonyName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z"
 _Number: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=255)]
 
 
+class OtherRosterError(CustodyError):
+    """A ceremony that began under another roster than the present one cannot go on."""
+
+
 class _Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="type", tag=True):
     ceremony: CeremonyName
 

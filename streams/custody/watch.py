@@ -120,16 +120,20 @@ class CeremonyWatch:
         """As it was.
 
         Raises:
-            CustodyError: this is no snapshot of one, or the roster is not what it was.
+            CustodyError: this is no snapshot of one.
+            OtherRosterError: the roster is not what it was.
         """
         try:
             found = msgspec.msgpack.decode(kept, type=_Kept)
         except msgspec.MsgspecError as error:
             raise CustodyError(f"expected a snapshot of a ceremony: {error}") from None
-        watch = cls(found.start, roster)
-        watch.failed = found.failed
-        for envelope in found.heard:
-            watch._enclosed(Enclosed(found.start.ceremony, envelope))
+        try:
+            watch = cls(found.start, roster)
+            watch.failed = found.failed
+            for envelope in found.heard:
+                watch._enclosed(Enclosed(found.start.ceremony, envelope))
+        except CustodyError as error:
+            raise rites.OtherRosterError(str(error)) from None
         return watch
 
     def _former(self) -> Sequence[int]:

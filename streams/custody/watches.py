@@ -10,6 +10,7 @@ from m1cep.custody.frost.suite import draw
 from m1cep.errors import CustodyError
 from streams.custody.asks import AskCeremony, CeremonyStands
 from streams.custody.repairwatch import RepairWatch, new_repair
+from streams.custody.rites import OtherRosterError
 from streams.custody.watch import CeremonyWatch, new_key, same_key
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Watches:
         self._roster, self._pen, self._random = roster, pen, random
         self._going: dict[str, tuple[AskCeremony, CeremonyWatch | RepairWatch]] = {}
         self._stands: dict[str, CeremonyStands] = {}
+        self._given_up: list[CeremonyStands] = []
 
     def begin(self, ask: AskCeremony, previous: PublicKeys | None, now_ms: int) -> None:
         """Start a ceremony with the next look.
@@ -106,7 +108,8 @@ class Watches:
 
     def look(self, now_ms: int) -> Progress:
         """The time, and what has changed."""
-        found = Progress([], [], [])
+        found = Progress([], self._given_up, [])
+        self._given_up = []
         for name, (ask, watch) in list(self._going.items()):
             found.messages.extend(watch.tick(now_ms, self._pen))
             stands = _stands(ask, watch)
@@ -129,14 +132,21 @@ class Watches:
         return msgspec.msgpack.encode(kept)
 
     def load(self, kept: bytes) -> None:
-        """As it was.
+        """As it was; a ceremony with which the roster does not agree any more has failed.
 
         Raises:
-            CustodyError: this is no snapshot of ceremonies, or the roster is not what it was.
+            CustodyError: this is no snapshot of ceremonies.
         """
         for one in msgspec.msgpack.decode(kept, type=list[_Kept]):
             kind: type[RepairWatch | CeremonyWatch] = RepairWatch if one.ask.kind == "repair" else CeremonyWatch
-            self._going[one.ask.id] = one.ask, kind.restore(one.watch, self._roster)
+            try:
+                watch = kind.restore(one.watch, self._roster)
+            except OtherRosterError as error:
+                if one.stands.state == "going":
+                    reason = f"the roster is another one since: {error}"[:1_000]
+                    self._given_up.append(msgspec.structs.replace(one.stands, state="failed", reason=reason))
+                continue
+            self._going[one.ask.id] = one.ask, watch
             self._stands[one.ask.id] = one.stands
 
 

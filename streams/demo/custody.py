@@ -101,7 +101,8 @@ class DemoCustody:
 
     def start(self, stack: ExitStack, environment: Mapping[str, str]) -> list[Process]:
         """Make keys, roster and policy, start the processes and the script; the processes."""
-        from streams.topics import create_topics, topics_of_signers
+        from streams.topic_table import topics_of_signers
+        from streams.topics import create_topics
 
         home = self.folder / "custody"
         home.mkdir(mode=0o700)

@@ -26,7 +26,8 @@ from streams.embedded import EmbeddedBroker
 from streams.embedded.process import Process
 from streams.errors import PackageIndexError, ServerError
 from streams.files import load_streams
-from streams.topics import create_topics, topics_of
+from streams.topic_table import topics_of
+from streams.topics import create_topics
 
 if TYPE_CHECKING:
     import threading

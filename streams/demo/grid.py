@@ -26,7 +26,8 @@ from streams.files import load_streams, packaged_rules_dir, read_text
 from streams.grid.desk import send_event
 from streams.grid.log import GRIDS, PAPER_LOG
 from streams.grid.markets import load_markets
-from streams.topics import broker_errors, create_topics, topics_of
+from streams.topic_table import topics_of
+from streams.topics import broker_errors, create_topics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -52,7 +52,7 @@ def _broker(settings: Settings) -> Iterator[Finding]:
 
 
 def _topics(admin: KafkaAdminClient) -> Iterator[Finding]:
-    from streams.topics import BUILT_IN
+    from streams.topic_table import BUILT_IN
 
     found = {topic["name"]: topic for topic in admin.describe_topics()}
     if missing := [topic.name for topic in BUILT_IN if topic.name not in found]:
@@ -78,7 +78,7 @@ def _configurations(admin: KafkaAdminClient, names: list[str]) -> Iterator[Findi
     from kafka.admin import ConfigResource, ConfigResourceType
     from kafka.errors import KafkaError
 
-    from streams.topics import BUILT_IN
+    from streams.topic_table import BUILT_IN
 
     try:
         resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]

@@ -32,12 +32,20 @@ from m1cep.grid.orders import (
 )
 from streams.gateways.base import GatewayError, OutcomeUnknown
 from streams.gateways.ccxt_exchange import open_exchange
-from streams.gateways.ccxt_words import LIFECYCLES, cancellation, count, fee_in_quote, market_of, reason, reports
+from streams.gateways.ccxt_words import (
+    LIFECYCLES,
+    cancellation,
+    count,
+    fee_in_quote,
+    market_of,
+    reason,
+    refused_here,
+    reports,
+)
 from streams.gateways.courier import Courier, Lost, said
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from types import TracebackType
     from typing import Self
 
     from m1cep.grid.orders import Report
@@ -114,9 +122,7 @@ class CcxtGateway:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
@@ -128,7 +134,7 @@ class CcxtGateway:
 
     async def place(self, order: Place | PlaceMarket, *, fresh: bool = False) -> list[Report]:
         """See VenueGateway."""
-        if why := self._refused_here(order):
+        if why := refused_here(self._market, order):
             return [Rejected(order.order_id, why)]
         if not fresh and (known := await self.order(order.order_id)).lifecycle is not Lifecycle.UNKNOWN:
             return reports(known)
@@ -186,7 +192,8 @@ class CcxtGateway:
         until = max(self._settled_at, self._on_their_way.get(order_id, 0.0))
         while True:
             last = time.monotonic() >= until
-            state = await self._look(order_id)
+            raw = await self._raw_order(order_id)
+            state = OrderState(order_id, Lifecycle.UNKNOWN) if raw is None else self._state(order_id, raw)
             if last or state.lifecycle is not Lifecycle.UNKNOWN:
                 self._on_their_way.pop(order_id, None)
                 return state
@@ -233,10 +240,6 @@ class CcxtGateway:
         except ccxt.ExchangeError as error:
             raise GatewayError(said(error)) from error
 
-    async def _look(self, order_id: str) -> OrderState:
-        raw = await self._raw_order(order_id)
-        return OrderState(order_id, Lifecycle.UNKNOWN) if raw is None else self._state(order_id, raw)
-
     async def _raw_order(self, order_id: str) -> Any:
         """What the venue says of an order; None: it does not know it."""
         try:
@@ -259,17 +262,6 @@ class CcxtGateway:
             params["postOnly"] = True
         price = format(self._market.price(order.ticks), "f")
         return await self._exchange.create_order(self._symbol, "limit", order.side.value, quantity, price, params)
-
-    def _refused_here(self, order: Place | PlaceMarket) -> str:
-        """What the venue would refuse anyway, or ccxt round; empty: nothing."""
-        if order.lots <= 0:
-            return "lot"
-        if isinstance(order, Place):
-            if order.ticks <= 0:
-                return "tick"
-            if self._market.notional(order.ticks, order.lots) < self._market.min_notional:
-                return "min_notional"
-        return ""
 
     async def _refused(self, order_id: str, error: ccxt.ExchangeError) -> list[Report]:
         """What a refusal means; one that is not plainly about this order's numbers may be of an id that is in use."""

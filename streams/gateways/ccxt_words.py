@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import ccxt
 
-from m1cep.grid.orders import Accepted, Cancelled, CancelRejected, Lifecycle, Market, OrderState, Rejected
+from m1cep.grid.orders import Accepted, Cancelled, CancelRejected, Lifecycle, Market, OrderState, Place, Rejected
 from streams.gateways.base import GatewayError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from m1cep.grid.orders import Report
+    from m1cep.grid.orders import PlaceMarket, Report
 
 _EXACT = Context(prec=100, traps=[Inexact, InvalidOperation])
 LIFECYCLES = {
@@ -74,6 +74,18 @@ def reason(error: ccxt.ExchangeError) -> str:
         return "balance"
     text = str(error).lower()
     return next((reason for part, reason in _REASONS if part in text), "")
+
+
+def refused_here(market: Market, order: Place | PlaceMarket) -> str:
+    """What the venue would refuse anyway, or ccxt round; empty: nothing."""
+    if order.lots <= 0:
+        return "lot"
+    if isinstance(order, Place):
+        if order.ticks <= 0:
+            return "tick"
+        if market.notional(order.ticks, order.lots) < market.min_notional:
+            return "min_notional"
+    return ""
 
 
 def fee_in_quote(exchange: Any, symbol: str, trade: Mapping[str, Any]) -> Decimal:

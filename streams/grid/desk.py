@@ -6,13 +6,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from kafka import KafkaProducer, TopicPartition
 
+from m1cep.errors import GridError
 from m1cep.grid import wire
 from m1cep.grid.machine import Pause, Resume, Start, Stop
 from streams.errors import ServerError, ShellError
-from streams.grid.log import GRID_LOG, GRIDS, event_record
+from streams.grid.log import GRID_LOG, GRIDS, event_record, parse_object
 from streams.topics import admin_client, broker_errors, consumer
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SOURCE = "/m1cep/cli"
 _ANSWER_S = 15.0
 _ACK_S = 10.0
+#: What every record of a grid says.
+_TOLD = frozenset({"grid", "state", "reason", "requests", "spec"})
 REQUESTS: dict[str, type[Pause | Resume | Stop]] = {"pause": Pause, "resume": Resume, "stop": Stop}
 
 
@@ -69,12 +71,21 @@ def standing(settings: Settings) -> dict[str, dict[str, Any]]:
         # The embedded broker names an end before the last batch: what is behind it comes with the same answers.
         while (batch := reader.poll(timeout_ms=200)) or any(reader.position(tp) < ends[tp] for tp in partitions):
             for record in (record for records in batch.values() for record in records):
-                name = record.key.decode()
+                name = (record.key or b"").decode(errors="replace")
                 if record.value is None:
                     found.pop(name, None)
-                else:
-                    found[name] = orjson.loads(record.value)
+                elif (stands := _stands(record.value)) is not None:
+                    found[name] = stands
     return found
+
+
+def _stands(value: bytes) -> dict[str, Any] | None:
+    """How a grid stands; None: it is no such record. Whoever may write to the topic can put anything there."""
+    try:
+        found = parse_object(value)
+    except GridError:
+        return None
+    return found if found.keys() >= _TOLD else None
 
 
 def _new_id() -> str:

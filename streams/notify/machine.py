@@ -175,13 +175,14 @@ class NotifyMachine:
             if record.value is not None:
                 _log.warning("notify.refused", offset=record.offset, reason=str(error)[:300])
             return
-        what, other = (RESOLVED, ALERT) if said.state is State.CLOSED else (ALERT, RESOLVED)
+        what = RESOLVED if said.state is State.CLOSED else ALERT
         if said.state is State.ACKNOWLEDGED:
             return
         for name, known in self._firing.items():
             if (value := known.get(said.alert)) is None:
                 continue
-            self.queues[name].withdraw((said.alert, other))
+            if what == RESOLVED:
+                self.queues[name].withdraw((said.alert, ALERT))
             self._add(name, Delivery(said.alert, what, value, said.time_ms, -1, -1, self._clock_ms()))
 
     def _add(self, target: str, one: Delivery) -> None:

@@ -85,7 +85,9 @@ class Queue:
         self._pause_until_ms = self._asked_until_ms = 0
 
     def add(self, delivery: Delivery) -> list[Dead]:
-        """Take one more; what gives way to it."""
+        """Take one more; what gives way to it. An alert that is told anew is not to be said to be over any more."""
+        if delivery.what == ALERT:
+            self.withdraw((delivery.alert, RESOLVED))
         if delivery.key in self.pending:
             return []
         self.pending[delivery.key] = delivery
@@ -147,7 +149,7 @@ class Queue:
             one.attempts += 1
             one.reason = reason
             one.next_ms = now_ms + max(self._wait_ms(one.attempts), retry_after_ms or 0)
-            self._under_way.discard(one.key)
+            self._over(one)
 
     def refused(self, deliveries: Iterable[Delivery], reason: str) -> list[Dead]:
         """The server will never take it. Of several that were refused together each is tried by itself."""
@@ -157,7 +159,7 @@ class Queue:
             return [self._drop(found[0], reason)]
         for one in found:
             one.alone = True
-            self._under_way.discard(one.key)
+            self._over(one)
         return []
 
     def let_go(self, deliveries: Iterable[Delivery]) -> None:
@@ -182,6 +184,12 @@ class Queue:
         """Twice as long each time, and between half and all of that, so that many senders do not come at once."""
         wait_ms = min(MOST_WAIT_MS, FIRST_WAIT_MS << min(failures - 1, _MOST_DOUBLINGS))
         return wait_ms // 2 + self._random.randrange(wait_ms // 2 + 1)
+
+    def _over(self, one: Delivery) -> None:
+        """An attempt has ended, and another follows; unless the alert was reopened while its end was on the way."""
+        self._under_way.discard(one.key)
+        if one.what == RESOLVED and (one.alert, ALERT) in self.pending:
+            self._drop(one, "")
 
     def _drop(self, one: Delivery, reason: str) -> Dead:
         self.pending.pop(one.key, None)

@@ -25,7 +25,7 @@ from streams.schemas.records import (
     WorkerStatus,
 )
 from streams.schemas.structs import refer, schemas_of, tagged
-from streams.topics import BUILT_IN
+from streams.topic_table import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from streams.errors import UsageError
 from streams.schemas.structs import refer, schemas_of
-from streams.topics import BUILT_IN
+from streams.topic_table import BUILT_IN
 
 if TYPE_CHECKING:
     import msgspec

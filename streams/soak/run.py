@@ -36,7 +36,8 @@ from streams.soak.faults import SESSION_S, Injector, bursts
 from streams.soak.load import STREAMS, LoadOptions
 from streams.soak.report import document
 from streams.soak.watch import Offsets, Watch
-from streams.topics import consumer, create_topics, list_topics, topics_of
+from streams.topic_table import topics_of
+from streams.topics import consumer, create_topics, list_topics
 
 if TYPE_CHECKING:
     import threading

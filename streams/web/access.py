@@ -124,14 +124,19 @@ class Access:
 
     def _session_user(self, cookie: str) -> str | None:
         signature, _, text = cookie.partition(".")
-        if not text or not hmac.compare_digest(signature.encode(), self._sign(text).encode()):
+        if not text or not hmac.compare_digest(_bytes(signature), self._sign(text).encode()):
             return None
         until_s, _, user = text.partition(".")
         return user if int(until_s) > time.time() else None
 
     def _sign(self, text: str) -> str:
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, _bytes(text), hashlib.sha256).hexdigest()
 
 
 def _digest(token: str) -> bytes:
-    return hashlib.sha256(token.encode(errors="surrogateescape")).digest()
+    return hashlib.sha256(_bytes(token)).digest()
+
+
+def _bytes(header: str) -> bytes:
+    """As they came: a header may hold any bytes."""
+    return header.encode(errors="surrogateescape")

@@ -25,7 +25,8 @@ from streams.custody.keyfile import Keyfile
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, open_letter
 from streams.custody.roster import load_roster
 from streams.custody.strongbox import WEAK
-from streams.topics import BUILT_IN, create_topics, topics_of_signers
+from streams.topic_table import BUILT_IN, topics_of_signers
+from streams.topics import create_topics
 
 FUNDS = {"bitcoin": "0.5", "solana": "5", "evm": "5"}
 COORDINATOR = "coordinator"

@@ -14,6 +14,7 @@ RULES = [
     rule_text("A B+", within="3 SECOND"),
     rule_text("A+ B", B="B.v > AVG(A.v)", within="6 SECOND"),
     rule_text("(A | B){2,} C?", measures="SUM(A.v) AS a, COUNT(B.*) AS b", within="5 SECOND"),
+    rule_text("A B X*? C", B="B.v >= A.v", within="3 SECOND"),
     rule_text("A{2,} X*? (B | C)+ A", A="A.v >= FIRST(A.v)", within=""),
     "SELECT k, l FROM letters WHERE l <> 'C' AND v > 2",
     """SELECT k, SUM(v) OVER (PARTITION BY k ORDER BY ts RANGE BETWEEN INTERVAL '3' SECOND PRECEDING AND CURRENT ROW) AS s

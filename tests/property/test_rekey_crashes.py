@@ -11,7 +11,8 @@ from m1cep import Engine, compile_rule, parse_streams
 from streams.agents.lanes import LaneReader
 from streams.agents.outbox import Packet
 from streams.agents.rekey import Forwarding, RekeyPartition
-from streams.agents.risk import RiskPartition, unpacked
+from streams.agents.risk import RiskPartition
+from streams.agents.risk_state import unpacked
 from streams.codec import ALERTS
 from streams.rekey import all_rekeyed, over_lanes
 from streams.transport import Batch

@@ -9,7 +9,8 @@ from letters import LETTERS, rule_text
 
 from m1cep import Engine, compile_rule
 from streams.agents.quarantine import QUARANTINED
-from streams.agents.risk import RiskPartition, quarantine_in, unpacked
+from streams.agents.risk import RiskPartition
+from streams.agents.risk_state import quarantine_in, unpacked
 from streams.agents.ruler import Ruler
 from streams.cache.content import Content, Pinned
 from streams.cache.library import Still

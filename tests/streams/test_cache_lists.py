@@ -173,7 +173,7 @@ class TestStore:
 @pytest.fixture
 def patient(monkeypatch):
     """What is wanted later is waited for as long as a busy machine needs."""
-    monkeypatch.setattr(copies_module, "_ANSWER_S", 20.0)
+    monkeypatch.setattr(copies_module, "ANSWER_S", 20.0)
 
 
 class TestCopies:
@@ -391,7 +391,7 @@ class TestCopies:
             return found
 
         monkeypatch.setattr(copies_module, "open_client", slow_client)
-        monkeypatch.setattr(copies_module, "PART", 1)
+        monkeypatch.setattr("streams.cache.fetching.PART", 1)
         with Copies(cache.url, self.WANTED).start(timeout_s=0.4) as copies:
             assert (len(copies.members("bad")), copies.current) == (60, True)
 

@@ -19,7 +19,8 @@ from streams.custody.mail import ROUNDS
 from streams.custody.strongbox import WEAK
 from streams.errors import PackageIndexError
 from streams.ledger.statements import Owed, publish
-from streams.topics import BUILT_IN, create_topics, topics_of_signers
+from streams.topic_table import BUILT_IN, topics_of_signers
+from streams.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -15,7 +15,8 @@ from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS, Pen, open_letter, signer_topic
 from streams.custody.roster import load_roster
 from streams.custody.strongbox import WEAK
-from streams.topics import BUILT_IN, Topic, create_topics
+from streams.topic_table import BUILT_IN, Topic
+from streams.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

@@ -27,7 +27,8 @@ from streams.config import load_settings
 from streams.custody.mail import RELEASES, REQUESTS, ROUNDS, signer_topic
 from streams.custody.strongbox import WEAK
 from streams.embedded.ports import any_free_port
-from streams.topics import BUILT_IN, Topic, create_topics, topics_of_signers
+from streams.topic_table import BUILT_IN, Topic, topics_of_signers
+from streams.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.kafka_only]
 

@@ -10,7 +10,8 @@ import pytest
 from m1cep import Engine, EngineError, compile_rule, parse_streams
 from streams import snapshots
 from streams.agents.keeper import Keeper
-from streams.agents.risk import RiskPartition, unpacked
+from streams.agents.risk import RiskPartition
+from streams.agents.risk_state import unpacked
 from streams.errors import ShellError
 from streams.snapshots import FolderStore, PartitionSnapshot
 from streams.transport import Batch

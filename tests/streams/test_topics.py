@@ -11,7 +11,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from streams.config import Settings
 from streams.errors import ServerError, ShellError
-from streams.topics import BUILT_IN, Topic, create_topics, list_topics
+from streams.topic_table import BUILT_IN, Topic
+from streams.topics import create_topics, list_topics
 
 pytestmark = pytest.mark.broker
 

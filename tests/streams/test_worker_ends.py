@@ -12,7 +12,8 @@ from streams_harness import BIG, FILLS, ORDERS, THREE, Worker, order
 
 from streams.config import load_settings
 from streams.embedded import EmbeddedBroker
-from streams.topics import BUILT_IN, Topic, create_topics
+from streams.topic_table import BUILT_IN, Topic
+from streams.topics import create_topics
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

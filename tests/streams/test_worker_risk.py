@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from m1cep import Engine, compile_rule, parse_streams
-from streams.agents.risk import RiskPartition, unpacked
+from streams.agents.risk import RiskPartition
+from streams.agents.risk_state import unpacked
 from streams.errors import ShellError
 from streams.transport import Batch
 

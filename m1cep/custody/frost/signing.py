@@ -10,6 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from m1cep.custody.frost.binding import (
+    compute_binding_factors,
+    compute_group_commitment,
+    participants_from_commitment_list,
+)
 from m1cep.custody.frost.errors import (
     EncodingError,
     EpochError,
@@ -118,44 +123,6 @@ def commit(share: KeyShare, random: Random) -> tuple[Nonces, Commitment]:
     published = (suite.base_mul(hiding.reveal()), suite.base_mul(binding.reveal()))
     commitment = Commitment(share.identifier, public.epoch, *published)
     return Nonces(hiding, binding, commitment), commitment
-
-
-def participants_from_commitment_list(commitments: Sequence[Commitment]) -> tuple[int, ...]:
-    """Section 4.3: who signs, ascending. Raises SignersError when one comes twice."""
-    return distinct(commitment.identifier for commitment in commitments)
-
-
-def encode_group_commitment_list(suite: Suite, commitments: Sequence[Commitment]) -> bytes:
-    """Section 4.3: what is hashed of the commitments, which must be ascending."""
-    return b"".join(suite.scalar(one.identifier) + one.hiding + one.binding for one in commitments)
-
-
-def binding_factor_inputs(
-    suite: Suite, group_public_key: Element, commitments: Sequence[Commitment], message: bytes
-) -> dict[int, bytes]:
-    """Section 4.4: what each signer's binding factor is the hash of."""
-    listed = suite.h5(encode_group_commitment_list(suite, commitments))
-    prefix = group_public_key + suite.h4(message) + listed
-    return {one.identifier: prefix + suite.scalar(one.identifier) for one in commitments}
-
-
-def compute_binding_factors(
-    suite: Suite, group_public_key: Element, commitments: Sequence[Commitment], message: bytes
-) -> dict[int, Scalar]:
-    """Section 4.4: each signer's binding factor, which ties its nonces to the message and to everybody's nonces."""
-    inputs = binding_factor_inputs(suite, group_public_key, commitments, message)
-    return {identifier: suite.h1(data) for identifier, data in inputs.items()}
-
-
-def compute_group_commitment(suite: Suite, commitments: Sequence[Commitment], factors: dict[int, Scalar]) -> Element:
-    """Section 4.5: the signature's R.
-
-    Raises:
-        EncodingError: it is the identity element.
-    """
-    hiding = (one.hiding for one in commitments)
-    binding = (suite.mul(one.binding, factors[one.identifier]) for one in commitments)
-    return suite.add([*hiding, *binding])
 
 
 @dataclass(frozen=True, slots=True)

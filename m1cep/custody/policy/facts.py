@@ -27,6 +27,7 @@ from m1cep.custody.policy.events import (
     Spent,
     VaultBalance,
 )
+from m1cep.custody.policy.winning import close, keep_larger, listing_order, spending_order
 from m1cep.custody.request import PAYOUT
 from m1cep.errors import CustodyError
 
@@ -92,16 +93,16 @@ class Facts:
             case AlertRaised():
                 self._raise("alert", event.alert_id, event)
             case AlertClosed():
-                _close(state.closed, f"alert {event.alert_id}", event.time_ms)
+                close(state.closed, f"alert {event.alert_id}", event.time_ms)
                 self._place("alert", event.alert_id)
             case AlertReopened():
-                _close(state.reopened, event.alert_id, event.time_ms)
+                close(state.reopened, event.alert_id, event.time_ms)
                 self._place("alert", event.alert_id)
                 self._place("hold", event.alert_id)
             case Held():
                 self._raise("hold", event.action_id, event)
             case Lifted():
-                _close(state.closed, f"hold {event.action_id}", event.time_ms)
+                close(state.closed, f"hold {event.action_id}", event.time_ms)
                 self._place("hold", event.action_id)
             case CredentialChanged():
                 changes = state.credentials.setdefault(event.account, {})
@@ -114,18 +115,18 @@ class Facts:
                 self._balance(event)
             case LockStands():
                 if event.time_ms >= state.forgotten_ms:
-                    _keep_larger(state.locks, event.request_id, event)
+                    keep_larger(state.locks, event.request_id, event)
             case LockReturned():
-                _close(state.returned, event.request_id, event.time_ms)
+                close(state.returned, event.request_id, event.time_ms)
             case LockSettled():
-                _close(state.settled, event.request_id, event.time_ms)
+                close(state.settled, event.request_id, event.time_ms)
 
     def _raise(self, thing: str, name: str, event: AlertRaised | Held) -> None:
         key, standing = f"{thing} {name}", self._standing(thing)
         if key in self._state.over:
-            _keep_larger(self._state.over, key, event)
+            keep_larger(self._state.over, key, event)
         else:
-            _keep_larger(standing, name, event)
+            keep_larger(standing, name, event)
         self._place(thing, name)
 
     def _place(self, thing: str, name: str) -> None:
@@ -150,7 +151,7 @@ class Facts:
     def _list(self, event: DestinationListed) -> None:
         entries = self._state.listed.setdefault(event.account, {})
         known = entries.get(key := _key(event.chain, event.destination))
-        if known is None or _listing_order(event) > _listing_order(known):
+        if known is None or listing_order(event) > listing_order(known):
             entries[key] = event
 
     def _spend(self, event: Spending) -> None:
@@ -158,7 +159,7 @@ class Facts:
         known = state.spendings.get(event.request_id)
         if known is None and event.time_ms < state.forgotten_ms:
             return
-        if known is None or _spending_order(event) > _spending_order(known):
+        if known is None or spending_order(event) > spending_order(known):
             state.spendings[event.request_id] = event
             self._index(known, event)
 
@@ -294,22 +295,3 @@ def _key(*parts: str) -> str:
 def _groups(spending: Spending) -> tuple[str, str]:
     of = _key(spending.chain, spending.asset)
     return _key("account", spending.account, of), _key("vault", spending.vault, of)
-
-
-def _close(closed: dict[str, int], key: str, time_ms: int) -> None:
-    closed[key] = max(time_ms, closed.get(key, 0))
-
-
-def _keep_larger(kept: dict[str, Any], key: str, event: Any) -> None:
-    """Of two different events with one id keep the same one in whichever order they come."""
-    known = kept.get(key)
-    if known is None or msgspec.json.encode(event) > msgspec.json.encode(known):
-        kept[key] = event
-
-
-def _listing_order(event: DestinationListed) -> tuple[int, bool, str]:
-    return event.time_ms, not event.listed, event.event_id
-
-
-def _spending_order(event: Spending) -> tuple[int, int, bytes]:
-    return event.spent.rank, event.time_ms, msgspec.json.encode(event)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp, generator, tokens
 from sqlglot.dialects.dialect import Dialect
 
-from m1cep.sql.dialect import RowMatch
+from m1cep.sql.nodes import RowMatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

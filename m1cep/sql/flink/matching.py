@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from m1cep.plan.pattern import variables
-from m1cep.sql.dialect import RowMatch
 from m1cep.sql.flink.pattern import Part, check_choices, check_sequence, parts, rows_before
+from m1cep.sql.nodes import RowMatch
 from m1cep.sql.rowpattern import parse_pattern
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from m1cep.model.types import BIGINT, BOOLEAN, DOUBLE, INTERVAL, NULL, STRING, SqlType
-from m1cep.sql.dialect import Semantics
 from m1cep.sql.literals import sql_type, typed_number
+from m1cep.sql.nodes import Semantics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

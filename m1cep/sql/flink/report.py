@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from m1cep.errors import RuleError
-from m1cep.sql.dialect import position
+from m1cep.sql.nodes import position
 
 if TYPE_CHECKING:
     from sqlglot import exp

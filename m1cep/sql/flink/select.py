@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from m1cep.sql.dialect import RowMatch
 from m1cep.sql.flink.matching import translate_match
 from m1cep.sql.flink.names import Names, stream_names
 from m1cep.sql.flink.rewrite import Rewriter
 from m1cep.sql.flink.tables import time_column
 from m1cep.sql.flink.windows import BOUNDS, window_function
+from m1cep.sql.nodes import RowMatch
 from m1cep.sql.over import has_window
 
 if TYPE_CHECKING:

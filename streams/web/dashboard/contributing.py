@@ -53,11 +53,13 @@ class Found:
         events: by time: ``event_id``, ``stream``, ``time_us``, ``row``.
         missing: ids that were not found.
         records: read.
+        hurried: the time was over before all that may hold them was read.
     """
 
     events: list[dict[str, Any]]
     missing: list[str]
     records: int
+    hurried: bool = False
 
 
 class Contributing:
@@ -91,7 +93,8 @@ class Contributing:
             except (KafkaError, OSError) as error:  # a viewer: the alert itself is shown all the same
                 _log.warning("dashboard.events_not_read", alert=name, error=repr(error))
                 return Found([], list(alert["events"]), 0)
-        self._known[name] = found
+        if not found.hurried:
+            self._known[name] = found
         while len(self._known) > CACHED:
             self._known.popitem(last=False)
         return found
@@ -129,6 +132,7 @@ class Search:
         self._sought = set(self._ids)
         self._events: list[dict[str, Any]] = []
         self.records = 0
+        self.hurried = False
 
     @property
     def done(self) -> bool:
@@ -162,7 +166,8 @@ class Search:
     def result(self) -> Found:
         """What is known so far."""
         events = sorted(self._events, key=lambda one: one["time_us"])
-        return Found(events, [one for one in self._ids if one in self._sought], self.records)
+        missing = [one for one in self._ids if one in self._sought]
+        return Found(events, missing, self.records, hurried=self.hurried and bool(missing))
 
 
 async def _where(
@@ -210,6 +215,7 @@ async def _read_backwards(
     while ends and not search.done and search.records < MOST_RECORDS and time.monotonic() < until_s:
         block = {tp: (max(where[tp][0], end - BLOCK), end) for tp, end in ends.items()}
         await _read(reader, search, block, until_s)
+        search.hurried = time.monotonic() >= until_s
         ends = {tp: begin for tp, (begin, _) in block.items() if begin > where[tp][0]}
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from m1cep.ledger.liabilities.verify_balance import Untrue, check_reserves, check_signed, shown, statement_digest
+from m1cep.ledger.liabilities.verify_balance import (
+    Untrue,
+    check_reserves,
+    check_signed,
+    check_statement,
+    shown,
+    statement_digest,
+)
 from streams.errors import UsageError
 from streams.ledger.statements import STATEMENT, read_statement
 
@@ -55,7 +62,8 @@ def _changed(file: Path) -> int:
 def _statement(folder: Path) -> dict[str, Any] | None:
     try:
         document = read_statement(folder)
-        statement = document["statement"]
+        statement, signature = document["statement"], document.get("signature")
+        check_statement(statement)
         assets = statement["assets"]
         return {
             "time_ms": statement["epoch_ms"],
@@ -65,10 +73,10 @@ def _statement(folder: Path) -> dict[str, Any] | None:
             "total": {asset: shown(int(facts["total"]), facts["decimals"]) for asset, facts in assets.items()},
             "customers": None,  # a statement does not tell how many there are
             "signature_ok": _signed(document),
-            "signed_by": document.get("signature", {}).get("public_key"),
+            "signed_by": signature.get("public_key") if isinstance(signature, dict) else None,
             **_reserves(folder, statement),
         }
-    except (UsageError, LookupError, TypeError, ValueError, Untrue):
+    except (UsageError, LookupError, TypeError, ValueError, AttributeError, Untrue):
         return None  # half a statement, or none
 
 

@@ -30,6 +30,16 @@ def matcher(engine):
     return engine._layout.channels["s"].rules[0].operator
 
 
+@pytest.mark.parametrize("count", [4, 6, 7, 30])
+def test_each_of_few_or_many_rules_sees_the_rows_with_its_constant_and_no_others(count):
+    text = "/*\nid: r{0}\n*/ SELECT k, i FROM s WHERE kind IN ('v{0}', 'w{0}')"
+    engine = m1cep.Engine([m1cep.compile_rule(text.format(n), STREAMS) for n in range(count)])
+    for first in (0, 1_000):  # what is found out in the first batch is used in the second
+        rows = [event(first + n, kind=f"{'vwx'[n % 3]}{n // 3 % 40}", i=n) for n in range(240)]
+        wanted = [(f"r{n // 3 % 40}", [f"e{first + n}"]) for n in range(240) if n % 3 < 2 and n // 3 % 40 < count]
+        assert [(a.rule, a.events) for a in engine.push("s", rows)] == wanted
+
+
 def test_a_value_written_twice_in_a_list_counts_once_however_many_rules_there_are():
     text = "/*\nid: r{}\n*/ SELECT k, i FROM s WHERE kind IN ('a', 'b', 'a')"
     rules = [m1cep.compile_rule(text.format(n), STREAMS) for n in range(4)]

@@ -153,6 +153,16 @@ def test_time_goes_on_in_silence():
     assert run.newest_us == 11_001_000  # time never goes back
 
 
+def test_an_absence_is_told_as_soon_as_its_time_is_up_however_often_it_began_anew():
+    #  b    1 4 7 10 ......... 20 (time-out of the last)
+    run = engine(ALONE.format(source="b").replace("DEFINE X AS X.v < 100, Y AS Y.v >= 100", ""))
+    for second in (1, 4, 7, 10):
+        assert run.push("b", events(second)) == []
+    for second in range(11, 20):
+        assert run.advance(second * 1_000_000) == []
+    assert ids(run.advance(20_000_000)) == ["e10"]
+
+
 def test_windows_end_in_silence_as_they_would_with_a_later_event():
     text = """SELECT k, COUNT(*) AS n FROM TABLE(TUMBLE(TABLE a, DESCRIPTOR(ts), INTERVAL '10' SECOND))
       GROUP BY k, window_start, window_end"""

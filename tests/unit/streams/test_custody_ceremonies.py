@@ -10,12 +10,15 @@ from m1cep.custody.frost import ceremony as frost
 from m1cep.custody.frost.envelope import TO_ALL, Envelope, Purpose
 from m1cep.custody.requests import Quorum
 from streams.custody import rites
+from streams.custody.asks import AskCeremony
 from streams.custody.ceremonies import KEEP_CONFIRMED_MS, KEEP_MS, MOST_AT_ONCE
 from streams.custody.ceremony import Phase
 from streams.custody.keyfile import Keyfile
-from streams.custody.mail import ROUNDS, signer_topic
+from streams.custody.mail import ROUNDS, open_letter, signer_topic
 from streams.custody.rites import Enclosed, Failed, Start
+from streams.custody.strongbox import WEAK
 from streams.custody.watch import CeremonyWatch
+from streams.custody.watches import Watches
 
 
 @pytest.fixture
@@ -461,3 +464,54 @@ def test_ceremonies_are_forgotten_a_day_after_their_time(three):
     three.pass_time(60_000 + KEEP_MS)
     assert not three.signer(1)._ceremonies.phases()
     check_whole(three, "sol", three.publics["sol"])
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_signers_start_again_with_the_new_key_of_one_who_took_part_in_a_ceremony_that_they_remember(three, ends):
+    """Signer 3 has lost its keyfile: a new one, its new line in everybody's roster, all restarted (docs/custody-running.md)."""
+    if not ends:
+        three.is_held_back = lambda message: b'"signer-1"' in message.value  # what is under way then is given up
+    three.new_key("sol") if ends else three.ceremony("sol")
+    three.run(2)
+    for number in three.numbers:
+        three.saved[number] = (three.signer(number).snapshot(), three.read[number])
+    three.file(3).close()
+    three.path(3).unlink()
+    Keyfile.create(three.path(3), 3, PASSPHRASE, WEAK).close()
+    three.saved.pop(3)
+    three.roster = three._roster(three.roster.vaults)
+    three.watches = []
+    for number in three.numbers:
+        three.crash(number)
+    three.run(5)
+    assert ("sol" in three.file(1).held) is ends
+    if not ends:
+        three.is_held_back = lambda _message: False
+        check_whole(three, "sol", three.new_key("sol"))
+
+
+@pytest.mark.parametrize(("kind", "change"), [("keygen", "another key"), ("keygen", "gone"), ("repair", "gone")])
+def test_a_coordinator_starts_again_with_another_roster_and_the_ceremony_under_way_has_failed(three, kind, change):
+    ask = AskCeremony("a1", kind, "sol", signer=3 if kind == "repair" else 0)
+    public = three.new_key("sol") if kind == "repair" else None
+    before = Watches(three.roster, three.pens["coordinator"], three.rng.randbytes)
+    before.begin(ask, public, three.now_ms)
+    three.send(before.look(three.now_ms).messages)
+    three.is_held_back = lambda message: b'"signer-1"' in message.value
+    three.run(1)
+    for message in three.log if kind == "keygen" else ():
+        before.hear(open_letter(message.value, three.roster.keys))
+    kept = before.snapshot()
+    three.file(3).close()
+    three.path(3).unlink()
+    Keyfile.create(three.path(3), 3, PASSPHRASE, WEAK).close()
+    vaults = three.roster.vaults
+    three.roster = three._roster(vaults if change == "another key" else {})
+    after = Watches(three.roster, three.pens["coordinator"], three.rng.randbytes)
+    after.load(kept)
+    stands = after.look(three.now_ms).stands
+    assert [(one.id, one.state) for one in stands] == [("a1", "failed")]
+    assert "roster" in stands[0].reason
+    assert after.look(three.now_ms).stands == []
+    after.load(after.snapshot())
+    assert after.look(three.now_ms).stands == []

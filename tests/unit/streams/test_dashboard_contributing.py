@@ -1,10 +1,15 @@
 """Which of the records are an alert's events."""
 
+import asyncio
+from types import SimpleNamespace
+
 import orjson
+import pytest
 
 from m1cep import parse_streams
 from streams.agents.outbox import keyed_partition
-from streams.web.dashboard.contributing import Search, _partition_of
+from streams.web.dashboard import contributing
+from streams.web.dashboard.contributing import Contributing, Search, _partition_of
 
 STREAMS = parse_streams("""
 CREATE TABLE t (event_id STRING NOT NULL, a STRING, q DECIMAL(10, 2), ts TIMESTAMP(3), WATERMARK FOR ts AS ts)
@@ -57,3 +62,38 @@ def test_the_key_of_an_alert_says_where_its_events_are():
     assert _partition_of(T, {"a": "x", "b": "y"}, 4) == [keyed_partition(b"x", 4)]
     assert _partition_of(T, {"b": "y"}, 4) == []
     assert _partition_of(T, {"a": None}, 4) == []
+
+
+@pytest.mark.parametrize("in_time", [False, True])
+def test_what_was_not_found_in_time_is_sought_again_when_the_alert_is_opened_again(monkeypatch, in_time):
+    """A busy machine reads little in four seconds; events that are gone for good are not sought twice."""
+    clock, searches = [0.0], []
+
+    class Reader:
+        def __init__(self, **_settings):
+            pass
+
+        async def start(self):
+            searches.append("begun")
+
+        async def stop(self):
+            pass
+
+    async def nowhere(*_):
+        return {contributing.TopicPartition("t.v1", 0): (0, 1)}
+
+    async def reads_nothing(*_):
+        clock[0] += 1.0 if in_time else 60.0
+
+    monkeypatch.setattr(contributing, "AIOKafkaConsumer", Reader)
+    monkeypatch.setattr(contributing, "_where", nowhere)
+    monkeypatch.setattr(contributing, "_read", reads_nothing)
+    monkeypatch.setattr(contributing, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    seeker = Contributing({})
+
+    async def open_twice():
+        alert = {"id": "a1", "key": {}, "events": ["gone"]}
+        return [await seeker.of(alert, [T], 1_000) for _ in range(2)]
+
+    assert [found.missing for found in asyncio.run(open_twice())] == [["gone"]] * 2
+    assert len(searches) == (1 if in_time else 2)

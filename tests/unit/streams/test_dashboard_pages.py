@@ -165,7 +165,16 @@ def test_states_are_only_set_as_they_should_be(body, headers, status):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/alerts/none", "/api/nothing", "/nothing", "/api/alerts?limit=0", "/api/alerts?before=x"]
+    "path",
+    [
+        "/api/alerts/none",
+        "/api/nothing",
+        "/nothing",
+        "/api/alerts?limit=0",
+        "/api/alerts?before=x",
+        pytest.param("/api/alerts?limit=" + "9" * 5_000, id="long-limit"),
+        pytest.param("/api/alerts?before=" + "9" * 5_000, id="long-before"),
+    ],
 )
 def test_what_is_not_there_is_said_in_json(path):
     async def scenario(_, client):

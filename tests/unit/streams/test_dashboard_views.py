@@ -252,3 +252,23 @@ def test_statements_are_shown_newest_first_and_a_forged_one_as_such(tmp_path):
     (published / "one" / "statement.json").write_text("{")
     assert [one["name"] for one in view.look()["statements"]] == ["two"]
     assert Reserves(None).look() == {"statements": None}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"statement": []},
+        {"statement": {"format": "m1cep-liabilities-1", "epoch_ms": 1, "assets": []}},
+        {"statement": {"format": "m1cep-liabilities-1", "epoch_ms": 1, "assets": {"BTC": 5}}},
+        {"statement": {"format": "m1cep-liabilities-1", "epoch_ms": "soon", "assets": {}}},
+        {"statement": {"format": "m1cep-liabilities-1", "epoch_ms": 1, "assets": {}}, "signature": 5},
+    ],
+)
+def test_a_file_that_is_no_statement_hides_no_other(tmp_path, document):
+    well = {"statement": {"format": "m1cep-liabilities-1", "epoch_ms": 2, "assets": {}}}
+    for name, content in (("one", document), ("two", well)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "statement.json").write_bytes(orjson.dumps(content))
+    found = {one["name"]: one["signature_ok"] for one in Reserves(tmp_path).look()["statements"]}
+    assert found.pop("two") is None
+    assert found in ({}, {"one": False})

@@ -10,7 +10,8 @@ from m1cep import Engine, FixedLookups, Parameter, compile_rule, parse_streams
 from streams.agents.host import Host
 from streams.agents.keeper import Owned
 from streams.agents.librarian import _Librarian, as_before, held_until_s
-from streams.agents.risk import RiskPartition, pins_in, unpacked
+from streams.agents.risk import RiskPartition
+from streams.agents.risk_state import pins_in, unpacked
 from streams.agents.stats import AgentStats
 from streams.cache.content import Content, Pinned, content_of, usable, wanted_by
 from streams.cache.kept import Kept

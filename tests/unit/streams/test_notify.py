@@ -321,6 +321,36 @@ def test_an_alert_is_never_resolved_before_it_was_told(tmp_path):
     world(tmp_path, scenario, "alertmanager")
 
 
+@pytest.mark.parametrize("crashed", [False, True])
+def test_an_alert_that_is_reopened_while_its_end_is_on_the_way_is_not_resolved_afterwards(tmp_path, crashed):
+    kept = []
+
+    async def scenario(house, _hook, other):
+        async def reopened_meanwhile(_request):
+            other.answer = lambda _request: 200
+            house.hear(closing("a1", State.OPEN, START_MS + 9_000), topic=codec.ALERT_STATES)
+            kept.append(house.machine.snapshot())
+            return 500
+
+        house.hear(alert("a1"))
+        await house.step()
+        other.answer = reopened_meanwhile
+        house.hear(closing("a1"), topic=codec.ALERT_STATES)
+        for _ in range(1 if crashed else 4):
+            await house.step(1_000)
+        if not crashed:
+            assert ["startsAt" in one for one in other.posted()] == [True, False, True]
+
+    async def afterwards(house, _hook, other):
+        for _ in range(4):
+            await house.step(1_000)
+        assert ["startsAt" in one for one in other.posted()] == [True]
+
+    world(tmp_path, scenario, "alertmanager")
+    if crashed:
+        world(tmp_path, afterwards, "alertmanager", state=kept[0])
+
+
 def test_what_was_closed_before_it_could_be_told_is_not_told_as_open(tmp_path):
     async def scenario(house, _hook, other):
         other.answer = lambda _request: 500

@@ -32,7 +32,7 @@ from streams.schemas import channels, compare
 from streams.schemas.compatible import breaks
 from streams.schemas.document import file_name
 from streams.status import status_of
-from streams.topics import BUILT_IN
+from streams.topic_table import BUILT_IN
 
 ROOT = Path(__file__).parents[3]
 META = json.loads(gzip.decompress((ROOT / "tests/published/asyncapi/3.0.0.json.gz").read_bytes()))

@@ -57,6 +57,19 @@ def bearer(token):
 
 
 class TestWhoGetsIn:
+    @pytest.mark.parametrize("cookie", [b"\xff\xfe.1.ali", b"\xc3\xa9.1.ali", b"a.b", b"..", b"\xed\xa0\x80.1"])
+    def test_a_cookie_of_any_bytes_is_a_wrong_one_and_no_failure(self, cookie):
+        async def ask():
+            async with WebServer(WebOptions(port=0, users={TOKEN: "ali"}), ROUTES) as site:
+                reader, writer = await asyncio.open_connection("127.0.0.1", int(site.url.rpartition(":")[2]))
+                lines = [b"GET /api/me HTTP/1.1", b"Host: 127.0.0.1", b"Cookie: " + COOKIE.encode() + b"=" + cookie]
+                writer.write(b"\r\n".join([*lines, b"Connection: close", b"", b""]))
+                answer = await reader.read()
+                writer.close()
+                return answer.split(b" ", 2)[1]
+
+        assert asyncio.run(ask()) == b"401"
+
     def test_with_a_token_only_who_shows_one_and_by_its_name(self):
         options = WebOptions(port=0, users={TOKEN: "ali", OTHER: "kassim"})
         answers = asking(

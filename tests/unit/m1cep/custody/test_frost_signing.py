@@ -14,6 +14,7 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
 from m1cep.custody.frost import ED25519, SECP256K1, TAPROOT, taproot
+from m1cep.custody.frost.binding import compute_binding_factors
 from m1cep.custody.frost.errors import (
     EncodingError,
     EpochError,
@@ -30,7 +31,6 @@ from m1cep.custody.frost.signing import (
     Nonces,
     aggregate,
     commit,
-    compute_binding_factors,
     sign,
     verify_signature_share,
 )

@@ -5,15 +5,14 @@ from __future__ import annotations
 import pytest
 from frostworld import SUITES, Given, published
 
+from m1cep.custody.frost.binding import binding_factor_inputs, compute_binding_factors
 from m1cep.custody.frost.hidden import Secret
 from m1cep.custody.frost.keys import KeyShare, PublicKeys
 from m1cep.custody.frost.recovery import secret_share_combine
 from m1cep.custody.frost.sharing import polynomial_evaluate, sum_of
 from m1cep.custody.frost.signing import (
     aggregate,
-    binding_factor_inputs,
     commit,
-    compute_binding_factors,
     sign,
     verify_signature_share,
 )
