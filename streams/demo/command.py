@@ -7,6 +7,9 @@ import sys
 #: For readers whom nobody waits for. One that asks fifty times a second costs the embedded broker a tenth of a processor.
 CALM_WAIT_MS = 100
 
+#: Of the demo's topics. One worker reads all of them, and every fetch, batch and snapshot costs as much for each partition.
+PARTITIONS = 1
+
 
 def worker(agents: str, *options: str, nice: int = 0, fetch_wait_ms: int = CALM_WAIT_MS) -> list[str]:
     """The command of a worker with these agents.

@@ -120,7 +120,7 @@ class Demo:
             self._show.phase("starting the embedded broker")
             broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
             settings = self._settings.for_own_broker(broker.address)
-            create_topics(settings, topics_of(load_streams().values()))
+            create_topics(settings, topics_of(load_streams().values()), partitions=command.PARTITIONS)
             tail = stack.enter_context(TopicTail(settings))
             servers = [
                 broker,

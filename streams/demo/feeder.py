@@ -33,6 +33,8 @@ MARGIN_EVERY_S = 15.0
 SYNTHETIC_START_MS = 1_777_689_380_000  # where the real data begins, also when it is not there
 MARK_EVERY = 100  # events between two notes of what was sent when
 _LOOK_EVERY_S = 0.01
+#: A worker with fewer records before it is about to wait; by how much more or less is sent ahead each time that it is heard of.
+_BUSY, _MORE, _LESS = 300, 1.02, 0.99
 _SHIFTED = ("event_id", "order_id", "buy_order_id", "sell_order_id")
 
 
@@ -50,8 +52,8 @@ class FeedOptions:
         events_per_minute: synthetic events a minute of event time.
         bad_records: damaged records a pass.
         speed: multiple of real time; None: as fast as the worker follows.
-        ahead: most events sent and not yet processed: as few as keep the worker busy until it is heard of again. An alert waits
-            behind them.
+        ahead: most events sent and not yet processed: an alert waits behind them. On a busy machine it takes longer until the
+            worker is heard of, so it becomes more by itself, up to ``most_ahead``, while the worker has nothing to do.
         passes: how many; None: until stopped.
         rpc: host:port of the pre-trade check that orders pass; None: there is none.
         gate: file for what was asked there.
@@ -67,6 +69,7 @@ class FeedOptions:
     bad_records: int = 21
     speed: float | None = None
     ahead: int = 1_000
+    most_ahead: int = 3_000
     passes: int | None = None
     rpc: str | None = None
     gate: str = ""
@@ -130,11 +133,13 @@ def items(options: FeedOptions) -> Iterator[tuple[int, Item]]:
 
 
 class Pace:
-    """Holds the feed back: to a multiple of real time, or to ``ahead`` events before the worker."""
+    """Holds the feed back: to a multiple of real time, or to so many events before the worker that it never waits for any."""
 
     def __init__(self, options: FeedOptions) -> None:
         self._speed = options.speed
-        self._ahead = options.ahead
+        self._least, self._most = options.ahead, options.most_ahead
+        self._ahead = float(options.ahead)
+        self._heard_s: float | None = None  # when the worker wrote what was read last
         self._stats = Path(options.stats)
         self._first_ms: int | None = None
         self._started_s = time.monotonic()
@@ -152,9 +157,15 @@ class Pace:
 
     def _processed(self) -> int:
         try:
-            return int(orjson.loads(self._stats.read_bytes())["agents"]["risk"]["records"])
+            told = orjson.loads(self._stats.read_bytes())
+            risk, heard_s = told["agents"]["risk"], told["time_s"]
         except (OSError, ValueError, KeyError):
             return 0
+        if heard_s != self._heard_s and risk["records"]:
+            self._heard_s = heard_s
+            grown = self._ahead * (_MORE if risk["lag_total"] < _BUSY else _LESS)
+            self._ahead = min(self._most, max(self._least, grown))
+        return int(risk["records"])
 
 
 def _allowed(options: FeedOptions, stopped: list[bool]) -> Iterator[tuple[int, Item]]:

@@ -19,7 +19,6 @@ from m1cep.grid import wire
 from m1cep.grid.machine import Resume, Start
 from streams.agents.outbox import keyed_partition
 from streams.agents.sequencer import Origin
-from streams.config import DEFAULT_PARTITIONS
 from streams.demo import command, dataset
 from streams.demo.tail import TopicTail
 from streams.embedded.process import Process
@@ -89,7 +88,7 @@ class DemoGrid:
         declared = self.folder / "streams.sql"
         text = read_text(packaged_rules_dir() / "streams.sql")
         declared.write_text(text.replace("'m1cep.fills.v1'", f"'{FILLS}'"), encoding="utf-8")
-        create_topics(self.settings, topics_of(load_streams(declared).values()))
+        create_topics(self.settings, topics_of(load_streams(declared).values()), partitions=command.PARTITIONS)
         self._rest_orders()
         worker = Process("the grid's worker", self.folder / "grid-worker.log", grace_s=10.0)
         options = ["--stats-file", str(self._stats), "--stats-every-ms", "200", "--streams", str(declared)]
@@ -105,7 +104,7 @@ class DemoGrid:
         found = dataset.load(self.settings.home)
         assert found is not None
         lines = found.book.read_bytes().rstrip(b"\n").split(b"\n")
-        number = keyed_partition(SYMBOL.encode(), DEFAULT_PARTITIONS)
+        number = keyed_partition(SYMBOL.encode(), command.PARTITIONS)
         with broker_errors(self.settings):
             producer = KafkaProducer(**self.settings.client_settings(), acks="all", enable_idempotence=False)
             try:

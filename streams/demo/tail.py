@@ -7,11 +7,10 @@ import logging
 import queue
 import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
+import structlog
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
 
 from streams.codec import ALERTS
 from streams.security import for_aiokafka
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.config import Settings
+
+_log = structlog.get_logger(__name__)
 
 _POLL_MS = 200
 
@@ -61,8 +62,10 @@ class TopicTail:
     def _run(self) -> None:
         # A broker that is gone shows where the processes are looked at; aiokafka would report each retry besides.
         logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-        with suppress(KafkaError):
+        try:
             asyncio.run(self._read())
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - whatever the client makes of a broker that is gone
+            _log.debug("tail.ended", topic=self._topic, error=repr(error))
 
     async def _read(self) -> None:
         consumer = AIOKafkaConsumer(

@@ -1,6 +1,7 @@
 """The packaged rules on everyday business, as the demo makes it up: what is not an attack raises no alert."""
 
 from m1cep import Engine
+from streams.demo.feeder import MARGIN_EVERY_S
 from streams.demo.score import RULE_OF
 from streams.demo.synthetic import SyntheticFlow
 from streams.files import load_rules, load_streams
@@ -23,7 +24,8 @@ def alerted(flow):
 
 
 def flow(attacks):
-    return SyntheticFlow(11, START_MS, MINUTES * 60_000, events_per_minute=2_500, attacks=attacks)
+    span_ms = MINUTES * 60_000
+    return SyntheticFlow(11, START_MS, span_ms, events_per_minute=2_500, attacks=attacks, margin_every_s=MARGIN_EVERY_S)
 
 
 def test_a_market_without_attacks_raises_no_alert():

@@ -5,6 +5,7 @@ Same paths and forms as ``streams/web/dashboard``. Alerts are played again and a
 
 import argparse
 import asyncio
+import copy
 import itertools
 import json
 import time
@@ -28,6 +29,7 @@ class Server:
         self.token = token
         self.states = {s["alert"]: s for s in sample("states")["states"]}
         self.alerts = sample("alerts")["alerts"]
+        self.overview = sample("overview")  # told each second
         self.number = itertools.count(1)
         self.streams = set()
 
@@ -180,7 +182,7 @@ class Server:
                 await answer.write(f"event: {name}\ndata: {json.dumps(sample(name))}\n\n".encode())
             while True:
                 now = int(time.time() * 1000)
-                document = sample("overview")
+                document = copy.deepcopy(self.overview)
                 shift = now // 1000 - document["history"]["t_s"][-1]
                 document["time_ms"] = now
                 for part in (document["history"], document["alerts_by_rule"]):

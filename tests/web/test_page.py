@@ -323,6 +323,29 @@ def test_versions_of_a_rule_are_compared_line_by_line(server, look):
     assert said == [["same", "a"], ["removed", "b"], ["added", "x"], ["same", "c"], ["added", "d"]]
 
 
+def test_of_a_replay_the_time_is_shown_and_what_rules_are_behind_it(server, look):
+    page = live(look(f"{server.url}/#/overview"))
+    page.wait_for_selector(".legend >> text=behind the clock")
+    document = server.server.overview
+    length = len(document["history"]["t_s"])
+    document["now"] |= {"watermark_lag_ms": None, "watermark_behind_ms": 420, "event_time_ms": 1_777_689_381_000}
+    document["history"] |= {"watermark_lag_ms": [None] * length, "watermark_behind_ms": [420] * length}
+    page.wait_for_selector(".kpi:has-text('Event time, UTC') >> text=02:36:21")
+    page.wait_for_selector(".legend >> text=behind the newest event")
+    assert not page.is_visible(".legend >> text=behind the clock")
+
+
+def test_what_is_owed_is_shown_where_nobody_has_signed_for_what_is_held(server, look):
+    page = live(look(f"{server.url}/#/reserves"))
+    page.wait_for_selector(".root")
+    assert page.is_visible("th:has-text('Held in reserve')")
+    statement = sample("reserves")["statements"][0] | {"reserves": None, "reserves_problem": None}
+    server.tell("reserves", {"statements": [statement]})
+    page.wait_for_selector("text=what is held is not known")
+    assert not page.is_visible("th:has-text('Held')")
+    assert page.locator("tbody th[scope=row]").count() == len(statement["total"])
+
+
 def test_a_curve_begins_anew_where_its_clock_went_back(server, look):
     page = look(server.url)
     said = page.evaluate(

@@ -43,6 +43,16 @@ def test_the_overview_adds_up_who_judges_and_leaves_out_who_is_silent():
     assert [one["worker"] for one in view.plain(0)["workers"]] == ["w3"]
 
 
+def test_the_time_of_a_replay_is_that_of_the_worker_furthest_on():
+    view = Overview()
+    for name, newest_ms, behind_ms in ((b"w1", 70_000, 900), (b"w2", 90_000, 100)):
+        said = orjson.loads(status(1)) | {"watermark_lag_ms": {}}
+        view.status(name, orjson.dumps(said | {"event_time": {"newest_ms": newest_ms, "behind_ms": behind_ms}}), 1_000)
+    view.status(b"old", status(1), 1_000)  # of a version that does not tell
+    now = view.plain(1_500)["now"]
+    assert (now["event_time_ms"], now["watermark_behind_ms"]) == (90_000, 900)
+
+
 def test_history_has_columns_of_one_length_and_is_bounded():
     view = Overview()
     for second in range(2_000):

@@ -14,9 +14,10 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 import m1cep
+from m1cep import Engine, compile_rule, parse_streams
 from streams.agents.arrivals import Arrivals
 from streams.agents.figures import Histogram, Latency
-from streams.agents.measures import alerts_left
+from streams.agents.measures import alerts_left, measure_event_time
 from streams.agents.stats import AgentStats, RuleStats
 from streams.agents.tally import RuleTally
 from streams.agents.vitals import Vitals
@@ -181,6 +182,7 @@ def everything():
     stats.events["a"], stats.alerts["big"], stats.answers["ALLOW"], stats.duplicates["a"] = 1, 2, 3, 4
     stats.late["a", "idle"], stats.dead_by_topic["a"], stats.lost["a"] = 5, 2, 6
     stats.lag, stats.watermark_lag_ms = {"a.b/c/1": 6}, {"a.b/c/1": 1500}
+    stats.watermark_behind_ms, stats.event_time_ms = {"a.b/c/1": 400, "d/1": 250}, {1: 70_500}
     stats.snapshot_bytes, stats.snapshot_age_s = {0: 7}, {0: 8.5}
     stats.rules["big"] = RuleStats("big", "1", "high", events=9, matches=8, alerts=7, open=6, keys=5, busy_us=4e6)
     stats.postings = Counter(posted=1)
@@ -208,6 +210,8 @@ def test_values_are_in_base_units_and_under_their_labels():
     }
     risk = ("agent", "risk")
     assert found["m1cep_watermark_lag_seconds", risk, ("partition", "1"), ("topic", "a.b/c")] == 1.5
+    assert found["m1cep_watermark_behind_newest_seconds", risk, ("partition", "1"), ("topic", "d")] == 0.25
+    assert found["m1cep_event_time_seconds", risk, ("partition", "1")] == 70.5
     assert found["m1cep_rule_busy_seconds_total", risk, ("rule", "big")] == 4.0
     assert found["m1cep_dead_letters_total", risk, ("topic", "a")] == 2
     assert found["m1cep_dead_letters_total", risk, ("topic", "")] == 1
@@ -247,6 +251,22 @@ def test_the_document_names_every_metric_with_its_kind_and_labels_and_no_other()
         assert told[name][1] == labels or name.removesuffix("_total") in silent, name
 
 
+def test_event_time_is_told_of_a_replay_too_and_how_far_rules_are_behind_it():
+    streams = parse_streams(
+        "CREATE TABLE t (a STRING, q DOUBLE, ts TIMESTAMP(3), WATERMARK FOR ts AS ts - INTERVAL '2' SECOND) "
+        "PARTITIONED BY (a) WITH ('topic' = 't.v1')"
+    )
+    engine, stats = Engine([compile_rule("SELECT a FROM t WHERE q > 5", streams)]), AgentStats()
+    measure_event_time(engine, {"t.v1": ["t"]}, 3, stats, live=False)
+    assert (stats.event_time_ms, stats.watermark_behind_ms) == ({}, {})
+    engine.push("t", [{"a": "x", "q": 1, "ts": 10_000}])
+    measure_event_time(engine, {"t.v1": ["t"]}, 3, stats, live=False)
+    assert (stats.event_time_ms, stats.watermark_behind_ms) == ({3: 10_000}, {"t.v1/3": 2_000})
+    assert stats.watermark_lag_ms == {}  # the clock has nothing to say of what was long ago
+    measure_event_time(engine, {"t.v1": ["t"]}, 3, stats, live=True)
+    assert stats.watermark_lag_ms["t.v1/3"] > 10**12
+
+
 class TestStatus:
     def test_a_record_has_what_the_document_says(self):
         record = orjson.loads(orjson.dumps(status_of(everything(), ready=True, events_per_s=12.34, now_ms=5)))
@@ -254,6 +274,7 @@ class TestStatus:
         fields = {name for row in re.findall(r"^\| (`.*?`) \|", section, re.MULTILINE) for name in row.split("`")[1::2]}
         assert record.keys() == fields
         assert (record["events_per_s"], record["time_ms"], record["watermark_lag_ms"]) == (12.3, 5, {"a.b/c/1": 1500})
+        assert record["event_time"] == {"newest_ms": 70_500, "behind_ms": 400}
         assert record["alert_latency_ms"] == {"p50": 20.0, "p99": 20.0, "count": 1}
         (rule,) = record["rules"]
         assert {"id": "big", "mode": "active", "busy_us": 4_000_000, "reason": None}.items() <= rule.items()

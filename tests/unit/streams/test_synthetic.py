@@ -2,12 +2,14 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
+from itertools import pairwise
 from pathlib import Path
 
 import orjson
 import pytest
 
 import m1cep
+from streams.agents.outbox import keyed_partition
 from streams.demo.attacks import FAMILIES
 from streams.demo.damage import KINDS, OVERSIZED_BYTES
 from streams.demo.synthetic import SyntheticFlow
@@ -124,6 +126,19 @@ def test_every_event_fits_its_declared_stream():
         assert len(rows) > 20
         declared = {column.name for column in streams[name].columns} - UNUSED
         assert {column for event in of(events, name) for column in event} == declared
+
+
+def test_reports_on_margin_leave_no_gap_in_any_partition_and_change_nothing_else():
+    reported, without = list(flow(margin_every_s=15.0)), list(flow())
+    margin = [event for _, event in reported if event.get("kind") == "margin_update"]
+    assert [item for item in reported if item[1].get("kind") != "margin_update"] == without
+    times = {}
+    for event in margin:
+        times.setdefault(keyed_partition(event["account"].encode(), 4), []).append(event["ts"])
+    gaps_ms = [after - before for own in times.values() for before, after in pairwise(own)]
+    assert len(times) == 4
+    assert max(gaps_ms) < 1_000
+    assert all(0 < event["maintenance_usd"] < event["equity_usd"] for event in margin)
 
 
 def test_the_everyday_events_are_the_same_with_attacks_and_without():

@@ -93,7 +93,7 @@ export class Plot {
         ...this.extent(),
         tzDate: utc,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 24, 0, 0], // room for half of the last time
         cursor: {
           y: false,
           points: { show: !this.bars },
