@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from streams.custody.counter import Counter
     from streams.custody.mail import Pen
 
+#: An entry comes within a fraction of a second of the head that names it, or it is not there.
+_ENTRIES_S = 5.0
 _CEREMONY_S = 150.0
 
 
@@ -172,6 +174,8 @@ def audit_copy(
 
     roster = roster_of(custody)
     with counter_for(roster, history=True) as counter:
+        # Topics are not read at one moment: of a log that goes on, the head may come before the entries that it names.
+        counter.wait(lambda view: max(view.log, default=0) >= view.newest_head, _ENTRIES_S)
         lines = [line for _, line in sorted(counter.view.log.items())]
         found = Auditor(roster, counter.view).verify(lines)
     if found.broken is not None:

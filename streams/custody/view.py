@@ -170,6 +170,12 @@ class View:
         for one in (self.ceremonies, self.answers, self.reserves, self.log, self.heads, self.signed_heads):
             one.clear()
 
+    @property
+    def newest_head(self) -> int:
+        """The last entry of the audit log that a head names, whoever signed it; 0: none."""
+        named = [head.seq for head, _ in self.heads] + [signed.head.seq for signed in self.signed_heads]
+        return max(named, default=0)
+
     def head_is_signed(self, message: bytes, signature: bytes) -> bool:
         """Whether the coordinator has signed a head: ``signature`` is the whole letter that brought it."""
         try:

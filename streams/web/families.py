@@ -107,7 +107,7 @@ FAMILIES = (
     Family("m1cep_duplicate_events", "counter", "Repetitions of events that were dropped.", ("topic",),
            _by(lambda s: s.duplicates)),
     Family("m1cep_lost_records", "counter", "Offsets that retention deleted before they were read.", ("topic",),
-           _by(lambda s: s.lost)),
+           _by(lambda s: dict.fromkeys(s.events, 0) | s.lost)),
     Family("m1cep_alerts", "counter", "Alerts acknowledged by the broker or on their way.", ("rule",), _by(lambda s: s.alerts)),
     Family("m1cep_rule_info", "gauge", "1; what the rule is now: its mode is active, shadow, quarantined or disabled.",
            ("rule", "version", "severity", "mode"), _modes),

@@ -75,6 +75,7 @@ def site(kafka, rule, worker, tmp_path, m1cep):
 def test_a_worker_tells_how_it_is(site, kafka, m1cep, eventually, home):
     # Metrics: what the document promises of such a worker is there, and nothing else is.
     eventually(lambda: any(s.value >= 20 for s in site.families()["m1cep_alert_latency_seconds"].samples), 30)
+    eventually(lambda: site.families()["m1cep_snapshot_bytes"].samples, 30)  # the first is saved after about a second
     families = eventually(
         lambda: found if (found := site.families())["m1cep_rule_busy_seconds"].samples[0].value else None, 30
     )

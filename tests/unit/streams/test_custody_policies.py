@@ -131,6 +131,6 @@ def test_after_a_restart_the_newer_of_file_and_topics_counts():
 
 def test_a_signer_does_not_start_with_a_file_that_is_another_policy_of_its_version(here, monkeypatch):
     want(here, "bob"), want(here, "carol")
-    monkeypatch.setattr("custodyoffice.policy_text", lambda: NEW + "# another\n")
+    monkeypatch.setattr("custodyoffice.office_policy", lambda: parse_policy(NEW + "# another\n"))
     with pytest.raises(EngineError, match="put the signed one there"):
         here.signers[1].restart()
