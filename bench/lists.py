@@ -1,6 +1,6 @@
 """Rules that ask lists and parameters against the same rules with constants, in turns: python bench/lists.py [--rounds N]
 
-The list has 100,000 entries and lies in the embedded cache; the engine reads its local copy. In the last line entries are added
+The list has 100,000 accounts and lies in the embedded cache; the engine reads its local copy. In the last line entries are added
 and removed in the cache all the time, and the engine takes each change over between two batches. Engine alone, on decoded rows;
 processor time of the process, the thread that follows the cache with it. Then how long a change takes to be seen. Then the rule
 sanctions-hit in a replay where every address is a new one, so each look into the list waits for memory; the last in capitals.
@@ -186,7 +186,7 @@ def main() -> None:
         open_client(cache.url) as client,
     ):
         store = Store(client)
-        store.replace_list("bad", ("a7", *(f"0x{n:040x}" for n in range(ENTRIES - 1))))
+        store.replace_list("bad", ("a7", *(f"account-{n}" for n in range(ENTRIES - 1))))
         store.set_value("param", "max", Parameter(98.5, {f"other{n}": 1.0 for n in range(1_000)}))
         store.set_value("rule", "own", {"max": 98.5})
         with Copies(cache.url, wanted).start() as copies:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 #: EVM addresses (capitals are only EIP-55's check sum) and segwit addresses (BIP 173: in either case). Base58 is not here.
 _CASELESS = re.compile(r"(?i)(?:0x[0-9a-f]{40}|(?:bc|tb|bcrt|ltc)1[0-9a-z]{8,87})")
 _STARTS = frozenset({"0x", "0X", "bc", "bC", "Bc", "BC", "tb", "tB", "Tb", "TB", "lt", "lT", "Lt", "LT"})
+_NONE: frozenset[str] = frozenset()
 _known: WeakKeyDictionary[frozenset[str], tuple[bool, AbstractSet[str] | None]] = WeakKeyDictionary()
 
 
@@ -47,12 +48,34 @@ def folded(entries: AbstractSet[str]) -> AbstractSet[str]:
     return _look(entries)[1] or entries
 
 
+def look_ahead(entries: frozenset[str], before: frozenset[str] | None = None, come: AbstractSet[str] = _NONE) -> None:
+    """Find both out before anybody asks: of a list that was ``before`` without what has ``come``, from what is known of that.
+
+    Of what has gone the small letters may stay: they only make somebody look more closely.
+    """
+    known = None if before is None else _known.get(before)
+    if known is None or (not known[0] and any(map(is_caseless, come))) or len(known[1] or ()) > 2 * len(entries):
+        _look(entries)
+        return
+    caseless, extended = known
+    small = _small(come) if caseless else _NONE
+    if extended is not None:
+        _known[entries] = caseless, extended | come | small
+    else:
+        _known[entries] = caseless, entries | small if small else None
+
+
+def _small(entries: AbstractSet[str]) -> frozenset[str]:
+    """Of those that have capitals, the small letters."""
+    return frozenset(low for entry in entries if (low := entry.lower()) != entry)
+
+
 def _look(entries: AbstractSet[str]) -> tuple[bool, AbstractSet[str] | None]:
     """Both, the latter None for the list itself: a value that held its key would stay for ever."""
     found = _known.get(entries) if isinstance(entries, frozenset) else None
     if found is None:
         caseless = any(map(is_caseless, entries))
-        small = frozenset(low for entry in entries if (low := entry.lower()) != entry) if caseless else frozenset()
+        small = _small(entries) if caseless else _NONE
         found = caseless, entries | small if small else None
         if isinstance(entries, frozenset):
             _known[entries] = found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from redis import RedisError
 
+from m1cep.runtime.addresses import look_ahead
 from m1cep.runtime.versions import ListVersion
 from streams.cache import keys
 from streams.cache.address import open_client
@@ -74,7 +75,9 @@ class Versions:
                     now.add(entry)
                 if now.text == version:
                     self._summed[label] = now
-                    return (known.value - gone if gone else known.value) | come, now
+                    value: frozenset[str] = (known.value - gone if gone else known.value) | come
+                    look_ahead(value, known.value, come)  # here: no engine is to wait for it
+                    return value, now
         entries: set[str] = set()
         whole = ListVersion()
         for entry in client.sscan_iter(key, count=PART):
@@ -84,7 +87,9 @@ class Versions:
                 if whole.count % PART == 0:
                     self._goes_on()
         self._summed[label] = whole
-        return frozenset(entries), whole
+        found = frozenset(entries)
+        look_ahead(found)
+        return found, whole
 
     def past(self, label: str, version: str) -> Entry | None:
         """What had a version, while the cache still has it."""

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import m1cep
-from m1cep.runtime.addresses import normal_address
+from m1cep.runtime.addresses import folded, has_caseless, is_caseless, look_ahead, normal_address
 
 STREAMS = m1cep.parse_streams(
     "CREATE TABLE moves (address STRING, ts TIMESTAMP(3) NOT NULL, WATERMARK FOR ts AS ts) WITH ('topic' = 'moves')"
@@ -35,3 +35,17 @@ def test_listed_are_entries_and_addresses_in_any_letters(entries, looked_for):
     }
     assert found["listed"] == [text for text in looked_for if normal_address(text) in normal]
     assert found["others"] == [text for text in looked_for if normal_address(text) not in normal]
+
+
+@given(st.lists(st.tuples(st.frozensets(texts, max_size=4), st.frozensets(texts, max_size=3)), max_size=6))
+def test_a_list_that_changes_is_looked_into_as_a_new_one(changes):
+    entries = frozenset()
+    look_ahead(entries)
+    for come, gone in changes:
+        before = entries
+        new = frozenset(map(normal_address, come)) - before
+        entries = (before - gone) | new
+        look_ahead(entries, before, new)
+        assert has_caseless(entries) >= any(map(is_caseless, entries))
+        if has_caseless(entries):
+            assert folded(entries) >= {entry.lower() for entry in entries} | entries
