@@ -162,9 +162,7 @@ class ScanWriter:
             out.add("m.leave(p, k)", indent=5)
             out.add("else:", indent=4)
             out.add("del live[k]", indent=5)
-            out.add("p.log.clear()", indent=5)
-            out.add("p.ats.clear()", indent=5)
-            out.add("p.fits.clear()", indent=5)
+            self._drop_rows(out, 5)
             out.add("p.standing = none", indent=5)
             out.add("p.slim = 0", indent=5)
             out.add("spare.append(p)", indent=5)
@@ -184,12 +182,14 @@ class ScanWriter:
         out.add(f"if not len(log) % {TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
 
+    def _drop_rows(self, out: Source, indent: int, log: str = "p.log") -> None:
+        for rows in (log, "p.ats", "p.fits"):
+            out.add(f"{rows}.clear()", indent=indent)
+
     def _begin_anew(self, out: Source) -> None:
         """The row ends all attempts and begins one: the rows before it are no longer needed."""
         out.add("if after.fresh and log:", indent=3)
-        out.add("log.clear()", indent=4)
-        out.add("p.ats.clear()", indent=4)
-        out.add("p.fits.clear()", indent=4)
+        self._drop_rows(out, 4, "log")
         out.add("p.groups = {}", indent=4)
         out.add("p.base = p.taken = p.slim = 0", indent=4)
         if self.plan.within is not None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _CASELESS = re.compile(r"(?i)(?:0x[0-9a-f]{40}|(?:bc|tb|bcrt|ltc)1[0-9a-z]{8,87})")
 _STARTS = frozenset({"0x", "0X", "bc", "bC", "Bc", "BC", "tb", "tB", "Tb", "TB", "lt", "lT", "Lt", "LT"})
 _NONE: frozenset[str] = frozenset()
-_known: WeakKeyDictionary[frozenset[str], tuple[bool, AbstractSet[str] | None]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[frozenset[str], tuple[bool, frozenset[str] | None]] = WeakKeyDictionary()
 
 
 def normal_address(text: str) -> str:
@@ -60,7 +60,7 @@ def look_ahead(entries: frozenset[str], before: frozenset[str] | None = None, co
     caseless, extended = known
     small = _small(come) if caseless else _NONE
     if extended is not None:
-        _known[entries] = caseless, extended | come | small
+        _known[entries] = caseless, extended.union(come, small)
     else:
         _known[entries] = caseless, entries | small if small else None
 
@@ -70,13 +70,13 @@ def _small(entries: AbstractSet[str]) -> frozenset[str]:
     return frozenset(low for entry in entries if (low := entry.lower()) != entry)
 
 
-def _look(entries: AbstractSet[str]) -> tuple[bool, AbstractSet[str] | None]:
+def _look(entries: AbstractSet[str]) -> tuple[bool, frozenset[str] | None]:
     """Both, the latter None for the list itself: a value that held its key would stay for ever."""
     found = _known.get(entries) if isinstance(entries, frozenset) else None
     if found is None:
         caseless = any(map(is_caseless, entries))
         small = _small(entries) if caseless else _NONE
-        found = caseless, entries | small if small else None
+        found = caseless, small | entries if small else None
         if isinstance(entries, frozenset):
             _known[entries] = found
     return found

@@ -193,8 +193,8 @@ def bound(needs: Needs, lookups: Lookups) -> dict[str, Any]:
             found[name] = entries
         elif binding.kind in {"caseless", "folded"}:
             entries = _EVERYTHING if needs.closed(lookups) else _members(needs, binding.name, lookups)
-            caseless = entries if entries and has_caseless(entries) else None
-            found[name] = bool(caseless) if binding.kind == "caseless" else folded(caseless) if caseless else entries
+            asked = has_caseless if binding.kind == "caseless" else folded
+            found[name] = None if entries is None else asked(entries)
         else:
             found[name] = _parameter(needs, binding, lookups)
     return found

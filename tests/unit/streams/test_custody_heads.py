@@ -1,6 +1,7 @@
 """Heads of the audit log, signed by the signers' group: coordinator and signers over topics in memory."""
 
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import msgspec
@@ -9,6 +10,7 @@ from custodyoffice import Office, key_of, pen
 
 from m1cep.custody.audit import AuditLog
 from m1cep.custody.heads.messages import AskHead, AskHeadShare, HeadMissing, HeadShare, HeadUnable, decode, encode
+from streams.cli import custody_vaults
 from streams.custody import asks
 from streams.custody.auditing import AuditDesk
 from streams.custody.auditor import Auditor
@@ -279,3 +281,28 @@ def test_the_log_on_kafka_is_the_coordinators_log(office):
     assert lines == own[: len(lines)]
     assert len(own) - len(lines) < 10
     assert Auditor(here.roster, view).verify(lines).by_group > 0
+
+
+def test_a_copy_of_a_log_that_goes_on_waits_for_the_entries_that_a_head_names(office, tmp_path, monkeypatch):
+    """Topics are not read at one moment: the head was there, the last entries were not."""
+    here = office(seed=1)
+    here.ask("solana")
+    here.pass_time(30_000, 200)
+    here.pass_time(10_000, 200)
+    view, late = View(here.roster), [record.value for record in here.topics[LOG]]
+    for record in here.topics[RELEASES]:
+        view.take(record.value)
+
+    class Counter:
+        def __init__(self):
+            self.view = view
+
+        def wait(self, holds, _timeout_s):
+            while late and not holds(view):
+                view.take(late.pop(0))
+            return holds(view)
+
+    monkeypatch.setattr(custody_vaults, "roster_of", lambda _: here.roster)
+    monkeypatch.setattr(custody_vaults, "counter_for", lambda *_, **__: nullcontext(Counter()))
+    custody_vaults.audit_copy(tmp_path / "copy.jsonl", here.folder)
+    assert len(read_lines(tmp_path / "copy.jsonl")) >= view.newest_head > 0
