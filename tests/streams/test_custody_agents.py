@@ -16,6 +16,7 @@ from streams.chains.safe import safe_code
 from streams.config import load_settings
 from streams.custody.keyfile import Keyfile
 from streams.custody.mail import ROUNDS
+from streams.custody.reserving import MOST_AHEAD_MS
 from streams.custody.strongbox import WEAK
 from streams.errors import PackageIndexError
 from streams.ledger.statements import Owed, publish
@@ -32,7 +33,7 @@ class Running:
         self.house, self.kafka, self.eventually = house, kafka, eventually
         self._start, self._run, self._tmp_path = start, run, tmp_path
         self.env = {"M1CEP_BROKER": kafka.address, "M1CEP_SIGNER_PASSPHRASE_FILE": str(house.passphrase)}
-        self.processes, self._count = {}, 0
+        self.processes, self._count, self._begun_s = {}, 0, 0.0
 
     def begin(self, *names):
         """Start processes: a signer's number, or ``coordinator``."""
@@ -54,6 +55,7 @@ class Running:
                 return stats.exists() and json.loads(stats.read_text())["ready"]
 
             self.eventually(ready, 60)
+        self._begun_s = time.monotonic()
 
     def kill(self, name):
         self.processes[name].send_signal(signal.SIGKILL)
@@ -69,7 +71,11 @@ class Running:
         return json.loads(self.do("status", request_id, "--json"))
 
     def attest(self, vault):
-        """The vault's key signs for a statement of nothing that is owed."""
+        """The vault's key signs for a statement of nothing that is owed.
+
+        Signers refuse what is of before they remember, and for as long after it as clocks may be apart.
+        """
+        time.sleep(max(0.0, self._begun_s + MOST_AHEAD_MS / 1_000 - time.monotonic()))
         stands = next(
             one for line in self.do("vaults", "--json").splitlines() if (one := json.loads(line))["vault"] == vault
         )
