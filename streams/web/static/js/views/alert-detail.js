@@ -114,7 +114,7 @@ export class AlertDetail {
         ],
         [
           "received",
-          receivedMs ? h("time", { class: "mono", title: timeTitle(receivedMs) }, `${clock(receivedMs)} UTC`) : "–",
+          receivedMs ? h("time", { class: "mono", title: timeTitle(receivedMs) }, `${moment(receivedMs)} UTC`) : "–",
         ],
       ]),
       h("div", { class: "acts" }, this.note, this.buttons),

@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put, say } from "../dom.js";
-import { clock, count, decimal, number, rounded, timeTitle } from "../format.js";
+import { clock, count, decimal, rounded, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 import { Plot } from "../plots.js";
@@ -63,11 +63,12 @@ export class View {
     this.price = new PriceChart();
     this.equity = new Plot({
       label: "Grid profit, floating PnL, equity change and buy-and-hold",
-      series: EQUITY.map(([name, , ink, dash]) => ({ name, tone: ink, dash, format: (value) => number(value, 4) })),
+      series: EQUITY.map(([name, , ink, dash]) => ({ name, tone: ink, dash, format: rounded })),
       size: "tall",
     });
     this.orders = table([["Side"], ["Price", true], ["Quantity", true]], "Open orders");
     this.fills = table([["Time UTC"], ["Side"], ["Price", true], ["Quantity", true]], "Fills");
+    this.currencies = [1, 2].map(() => h("span", { class: "dim" }));
     this.ordersTitle = h("h2", null, "Open orders");
     this.fillsTitle = h("h2", null, "Fills");
     this.body = h(
@@ -76,8 +77,8 @@ export class View {
       h(
         "div",
         { class: "stack" },
-        panel(h("h2", null, "Price"), this.price.element),
-        panel(h("h2", null, "Profit and loss"), this.equity.element),
+        panel([h("h2", null, "Price"), this.currencies[0]], this.price.element),
+        panel([h("h2", null, "Profit and loss"), this.currencies[1]], this.equity.element),
       ),
       h(
         "div",
@@ -128,13 +129,15 @@ export class View {
       return;
     }
     put(this.blank);
+    const currency = grid.symbol.split("-").at(-1);
     this.drawBar(grids, grid);
     put(
       this.books,
       BOOKS.filter(([key]) => grid.books?.[key] !== undefined).map(([key, name]) =>
-        this.book(key, name, grid.books[key], grid.symbol.split("-").at(-1)),
+        this.book(key, name, grid.books[key], currency),
       ),
     );
+    for (const each of this.currencies) say(each, currency);
     this.drawTables(grid);
     this.price.show(grid);
     const [times, ...values] = sinceRestart([grid.equity.t_ms, ...EQUITY.map(([, key]) => grid.equity[key] ?? [])]);
