@@ -10,6 +10,7 @@ import orjson
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.output import AsJson, event_moment
 from streams.errors import UsageError
 from streams.user import user_name
 
@@ -27,7 +28,6 @@ Severity = Annotated[str | None, typer.Option(help="Only those at least so grave
 Account = Annotated[str | None, typer.Option(help="Only of this account.")]
 Note = Annotated[str, typer.Option(help="Why, for others.")]
 By = Annotated[str | None, typer.Option(help="Who says so; default: the user of this machine.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 
 _WIDTH = 140  # at least: a file or a pipe has no width of its own
 _STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
@@ -84,7 +84,9 @@ def show(alert_id: Annotated[str, typer.Argument(help="Id of the alert.")], as_j
         typer.echo(orjson.dumps(plain))
         return
     for name, value in (*plain.pop("alert").items(), *plain.items()):
-        typer.echo(f"{name:<12} {_text(value)}")
+        is_time = name == "event_time" or name.endswith("_ms")
+        text = event_moment(value) if is_time and isinstance(value, int) else _text(value)
+        typer.echo(f"{name.removesuffix('_ms'):<12} {text}")
 
 
 @app.command(epilog="Example: m1cep alerts tail --severity high --json")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 #: Of tables, at least: a file or a pipe has no width of its own, and a table that is squeezed loses figures.
 WIDTH = 140
+_LATEST_MS = 10**14
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON: one object a line.")]
 
@@ -28,6 +29,13 @@ def wide() -> Console:
     from rich.console import Console
 
     return Console(width=max(Console().width, WIDTH))
+
+
+def event_moment(time: int) -> str:
+    """An event time for people, in UTC. It is in its stream's unit, milli- or microseconds: no event is of the year 5138."""
+    from m1cep.model.time import to_rfc3339
+
+    return to_rfc3339(time, "us" if time > _LATEST_MS else "ms")
 
 
 def counted(number: int, noun: str) -> str:

@@ -78,7 +78,8 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
         for row in table:
             if row.get("rekeyed"):
                 print(f"{row['id']} {row['rekeyed']}")
-        print(f"{len(table) - failed} of {counted(len(table), 'rule')} fine", file=sys.stderr)
+        verb = "is" if len(table) == 1 else "are"
+        print(f"{len(table) - failed} of {counted(len(table), 'rule')} {verb} fine", file=sys.stderr)
     if failed:
         raise typer.Exit(ExitCode.FAILURE)
 

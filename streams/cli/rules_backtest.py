@@ -12,7 +12,7 @@ import orjson
 import typer
 
 from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
-from streams.cli.output import counted
+from streams.cli.output import counted, event_moment
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -197,4 +197,4 @@ def _print(row: dict[str, Any]) -> None:
     )
     for which, sign in (("examples_only_new", "+"), ("examples_only_old", "-")):
         for one in old[which]:
-            print(f"  {sign} {one['key']} at {one['event_time']}")
+            print(f"  {sign} {one['key']} at {event_moment(one['event_time'])}")

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from streams.cli.output import counted
+from streams.cli.output import counted, event_moment
 from streams.cli.rules import _print_table
 from streams.cli.rules_list import _print_list
 from streams.cli.status import _page
@@ -49,3 +49,8 @@ def test_rules_keep_their_names_and_figures_on_a_narrow_screen(capsys):
 @pytest.mark.parametrize(("number", "said"), [(0, "0 alerts"), (1, "1 alert"), (12_345, "12,345 alerts")])
 def test_one_is_singular(number, said):
     assert counted(number, "alert") == said
+
+
+@pytest.mark.parametrize("time", [1_777_689_383_079, 1_777_689_383_079_000])
+def test_a_time_is_shown_as_one_in_either_unit(time):
+    assert event_moment(time).removesuffix("Z").ljust(26, "0") == "2026-05-02T02:36:23.079000"
