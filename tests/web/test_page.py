@@ -242,6 +242,8 @@ def test_a_rule_in_quarantine_comes_first_with_its_reason_and_its_versions_are_c
     assert ids(page)[0] == "spoofing"
     assert "division by <zero>" in page.inner_text("[data-key=spoofing]")
     assert page.locator("[data-key=dusting] .chip:text('shadow')").bounding_box()["width"] > 30
+    page.click("[data-key=dusting]")
+    page.wait_for_selector(".detail .note >> text=m1cep topics tail m1cep.shadow-alerts.v1")
     page.click("[data-key=spoofing]")
     page.click(".versions button")
     changed = page.eval_on_selector_all(
@@ -297,6 +299,7 @@ WRITTEN = {
     "rounded('-0.07665668266473')": f"{MINUS}0.0767",
     "rounded('0.00003456789')": "0.0000346",
     "rounded(0.1 + 0.2)": "0.3",
+    "aligned(['78308', '1234.50'])": ["78,308.0", "1,234.5"],
     "fixed(78460.1, 2)": "78,460.10",
     "number(-0.0025)": f"{MINUS}0.0025",
     "percent(1.034)": f"103.4{THIN}%",

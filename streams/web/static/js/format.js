@@ -48,6 +48,15 @@ export function decimal(text) {
   return `${sign === "-" ? MINUS : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${kept ? `.${kept}` : ""}`;
 }
 
+/** Exact amounts of one column, with as many places as the longest has: their points stand below each other. */
+export function aligned(texts) {
+  const places = Math.max(0, ...texts.map((text) => (decimal(text).split(".")[1] ?? "").length));
+  return texts.map((text) => {
+    const [whole, fraction = ""] = decimal(text).split(".");
+    return places ? `${whole}.${fraction.padEnd(places, "0")}` : whole;
+  });
+}
+
 /** An amount for a glance: four digits of the fraction, of small ones three that mean something. The exact one is in the title. */
 export function rounded(value) {
   if (!known(value)) return NONE;

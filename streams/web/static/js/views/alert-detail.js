@@ -76,7 +76,6 @@ export class AlertDetail {
       { class: "detail-head" },
       badges.severity(alert.severity),
       h("h1", { class: "grow cut" }, h("a", { href: address({ view: "rules", id: alert.rule }) }, alert.rule)),
-      alert.shadow ? badges.chip("shadow", "warn") : null,
       rule?.version
         ? h(
             "span",

@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put, say } from "../dom.js";
-import { clock, count, decimal, rounded, timeTitle } from "../format.js";
+import { aligned, clock, count, decimal, rounded, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 import { Plot } from "../plots.js";
@@ -37,6 +37,11 @@ export function sinceRestart(columns) {
 }
 
 const tone = (text) => (Number(text) > 0 ? "gain" : Number(text) < 0 ? "loss" : "");
+/** Orders or fills with their prices and quantities as they stand in a table. */
+function rows(all) {
+  const [prices, quantities] = ["price", "qty"].map((name) => aligned(all.map((one) => one[name])));
+  return all.map((one, at) => ({ ...one, price: prices[at], qty: quantities[at] }));
+}
 const panel = (heading, ...content) => h("section", { class: "panel" }, h("header", null, heading), content);
 
 function table(names, label) {
@@ -204,13 +209,13 @@ export class View {
     put(
       this.orders.body,
       sorted.length
-        ? sorted.map(({ side, price, qty }) =>
+        ? rows(sorted).map(({ side, price, qty }) =>
             h(
               "tr",
               null,
               h("td", null, badges.side(side)),
-              h("td", { class: "num" }, decimal(price)),
-              h("td", { class: "num" }, decimal(qty)),
+              h("td", { class: "num" }, price),
+              h("td", { class: "num" }, qty),
             ),
           )
         : h(
@@ -223,14 +228,14 @@ export class View {
     put(
       this.fills.body,
       latest.length
-        ? latest.map(({ time_ms: ms, side, price, qty }) =>
+        ? rows(latest).map(({ time_ms: ms, side, price, qty }) =>
             h(
               "tr",
               null,
               h("td", { class: "mono", title: timeTitle(ms) }, clock(ms, true)),
               h("td", null, badges.side(side)),
-              h("td", { class: "num" }, decimal(price)),
-              h("td", { class: "num" }, decimal(qty)),
+              h("td", { class: "num" }, price),
+              h("td", { class: "num" }, qty),
             ),
           )
         : h("tr", null, h("td", { colspan: 4, class: "dim" }, "None yet: no level was touched.")),
