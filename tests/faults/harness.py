@@ -103,7 +103,7 @@ class Worker:
     def signal(self, number):
         os.kill(self.pid, number)
 
-    def ended(self, timeout_s=20):
+    def ended(self, timeout_s=60):
         """Wait for the end; the exit status."""
         return until(lambda: (s := self.status) is not None and (s,), timeout_s, self.said)[0]
 

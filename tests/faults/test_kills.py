@@ -46,7 +46,7 @@ def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step
         portion
     ) in portions:  # one after the other, so that there is something new for each snapshot, however fast we are
         kafka.send(portion)
-        time.sleep(0.5)
+        until(lambda: worker.status is not None or kafka.committed() == len(kafka.sent), 60, worker.said)
         if worker.status is not None:
             break
     assert worker.ended() == -signal.SIGKILL, worker.said()

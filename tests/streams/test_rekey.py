@@ -145,8 +145,10 @@ def test_killed_again_and_again_it_misses_nothing_and_invents_nothing(kafka, wor
         part = {s: [e for e in es if (e["ts"] - START_MS) // 40_000 == quarter] for s, es in events.items()}
         process, stats = worker(RULES)
         eventually(lambda: ready(stats), 30)  # noqa: B023 - it is awaited here
+        before = stats()["risk"][
+            "events"
+        ]  # of what was left over; it may be through with the new before it is all sent
         kafka.send(part)
-        before = stats()["risk"]["events"]
         eventually(lambda: stats()["risk"]["events"] > before, 20)  # noqa: B023
         process.kill()
         process.wait()
