@@ -10,8 +10,6 @@ from composed import DOCKER, ROOT
 from apache_kafka import KafkaServer, Missing
 from streams.embedded.ports import any_free_port
 
-pytestmark = pytest.mark.slow
-
 
 class ComposedKafka(KafkaServer):
     """Kafka with a file of docker/kafka, its places and ports replaced by ours."""

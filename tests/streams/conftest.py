@@ -34,8 +34,9 @@ ROLES += (
 )
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
-#: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
-PATIENCE = 1
+#: Limits are for a quiet machine; beside everything else, on a machine that is slow, they are so many times longer. Only who
+#: fails waits for them.
+PATIENCE = 4
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}

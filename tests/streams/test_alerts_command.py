@@ -9,7 +9,7 @@ from m1cep.alert_states import parse_state
 from m1cep.custody.policy.closings import closing_message
 from streams.custody.secrets import verify_person
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 STATES = "m1cep.alert-states.v1"
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 PLANTED_RULES = {"layering", "wash-trade", "account-takeover", "structuring"}
 

@@ -12,7 +12,7 @@ from m1cep.grid import wire
 from streams.config import load_settings
 from streams.grid.desk import standing
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 COMMANDS, GRID_LOG, FILLS, MARKET = (
     "m1cep.order-commands.v1",

@@ -30,7 +30,7 @@ from streams.embedded.ports import any_free_port
 from streams.topic_table import BUILT_IN, Topic, topics_of_signers
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow, pytest.mark.kafka_only]
+pytestmark = [pytest.mark.broker, pytest.mark.kafka_only]
 
 ALERTS = "m1cep.alerts.v1"
 START_MS = 1_700_000_000_000

@@ -18,7 +18,6 @@ from streams.soak.options import SoakOptions
 from streams.soak.run import Soak
 
 
-@pytest.mark.slow
 @pytest.mark.broker
 def test_workers_that_are_killed_and_leave_miss_no_alert(m1cep, tmp_path):
     report, plot = tmp_path / "soak.md", tmp_path / "soak.svg"
@@ -50,7 +49,6 @@ class Forgetful(Soak):
         return super().expected(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.broker
 def test_events_that_never_reached_the_workers_are_told_and_a_soak_can_be_ended_early(home, monkeypatch):
     monkeypatch.setenv("M1CEP_HOME", str(home))

@@ -60,7 +60,7 @@ async def running(broker, group, topic, handler, tmp_path, **options):
     try:
         yield app
     finally:
-        await asyncio.wait_for(app.stop(), 10)
+        await asyncio.wait_for(app.stop(), WAIT_S)
         await asyncio.gather(start, return_exceptions=True)
 
 

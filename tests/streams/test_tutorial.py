@@ -12,7 +12,7 @@ import pytest
 
 from streams.embedded.ports import any_free_port
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 #: Each waits for something that a machine under load does late.

@@ -18,7 +18,7 @@ from m1cep.grid.orders import Side
 from streams.config import load_settings
 from streams.grid.desk import standing
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 FILLS, DEAD = "m1cep.fills.v1", "m1cep.dead-letters.v1"
 CENTRE, STEP = 7_800_000, 20_000  # 78,000 USDT, steps of 200; each level 0.001 BTC
@@ -112,7 +112,7 @@ def test_a_grid_trades_at_the_venue_from_start_to_pause(kafka, start, begin_grid
     eventually(lambda: stands(kafka, "btc")["state"] == "paused", 20)
     assert venue.open() == []
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(120) == 0
     log = worker.log.read_text()
     assert "venue.connected" in log
     assert "Unclosed" not in log

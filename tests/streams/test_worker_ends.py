@@ -16,7 +16,7 @@ from streams.embedded import EmbeddedBroker
 from streams.topic_table import BUILT_IN, Topic
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 def test_it_listens_on_no_port_and_writes_nothing_to_the_working_directory(kafka, rule, worker, tmp_path):

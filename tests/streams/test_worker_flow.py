@@ -13,7 +13,7 @@ from streams_harness import ALERTS, BIG, FILLS, LATE, ORDERS, START_MS, order
 from streams import codec
 from streams.agents.outbox import Outbox
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 UNANSWERED = """

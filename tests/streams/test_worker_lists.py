@@ -14,7 +14,7 @@ from streams.cache.address import open_client
 from streams.cache.store import Store
 from streams.embedded import EmbeddedCache
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 @pytest.fixture

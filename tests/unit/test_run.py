@@ -128,7 +128,6 @@ def test_an_old_python_is_told_in_one_line():
     pytest.skip("no working Python from 3.8 to 3.10 on the PATH")
 
 
-@pytest.mark.slow
 def test_the_first_start_sets_up_and_later_ones_only_start(project, tmp_path):
     code, out, err, pid = project.run("demo", "--seconds", "3", cwd=tmp_path)
     # The command is this very process, so that signals reach it; it keeps arguments, folder and exit code.
@@ -160,7 +159,6 @@ def test_the_first_start_sets_up_and_later_ones_only_start(project, tmp_path):
     assert (before, after) == ("True\n", "False\n")
 
 
-@pytest.mark.slow
 def test_two_starts_at_once_set_up_once(project):
     both = [project.start("demo") for _ in range(2)]
     said = "".join(process.communicate(timeout=120)[1] for process in both)
@@ -168,7 +166,6 @@ def test_two_starts_at_once_set_up_once(project):
     assert said.count("setting up .venv") == 1
 
 
-@pytest.mark.slow
 def test_without_an_index_it_ends_with_exit_code_4_and_says_so(project):
     (project.wheels / "tiny-1-py3-none-any.whl").unlink()
     code, out, err, _ = project.run("demo")
@@ -177,7 +174,6 @@ def test_without_an_index_it_ends_with_exit_code_4_and_says_so(project):
     assert "Traceback" not in err
 
 
-@pytest.mark.slow
 def test_a_package_with_another_hash_is_not_installed(project):
     project.require("0" * 64)
     code, _, err, _ = project.run("demo")
@@ -191,6 +187,31 @@ def test_without_arguments_it_says_what_it_can_do(project):
     assert code == 2
     assert "run.py test" in out
     assert not (project.folder / ".venv").exists()
+
+
+class TestTest:
+    """What ``run.py test`` gives pytest."""
+
+    @pytest.fixture
+    def asked_for(self):
+        def run(*arguments):
+            script = f"import json, sys; sys.path.insert(0, {str(RUN.parent)!r}); import run"
+            script += "; print(json.dumps(run.tests_asked_for(sys.argv[1:])))"
+            done = subprocess.run(
+                [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+            )
+            return json.loads(done.stdout)
+
+        return run
+
+    def test_every_test_is_in_one_of_the_two_parts_and_both_run_in_the_same_way(self, asked_for):
+        quick, slow = asked_for(), asked_for("--slow")
+        assert (quick[:2], slow[:2]) == (["-m", "not slow"], ["-m", "slow"])
+        assert quick[2:] == slow[2:]
+        assert "both" in quick
+
+    def test_what_is_said_is_pytests(self, asked_for):
+        assert asked_for("tests/unit", "-x") == ["tests/unit", "-x"]
 
 
 class TestAudit:
