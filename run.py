@@ -89,6 +89,8 @@ def main(argv: list[str]) -> int:
         return check()
     if argv[0] == "test":
         os.chdir(str(ROOT))
+        # They start hundreds of processes: what those import is compiled once, whatever is usual here.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         become([str(BIN / "python"), "-m", "pytest", *tests_asked_for(argv[1:])])
     become([str(BIN / "m1cep"), *argv])
     return FAILURE

@@ -64,6 +64,7 @@ def m1cep(kafka, prepared, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_users_have_their_passwords_and_their_grants_and_nobody_else_comes_in(m1cep, prepared, tmp_path):
     made = m1cep("topics", "create", "--custody", prepared / "custody" / "custody.toml", user="admin")
     assert made.returncode == 0, made.stderr

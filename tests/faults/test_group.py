@@ -62,6 +62,7 @@ def test_a_paused_worker_that_comes_back_can_neither_overwrite_nor_commit(kafka,
     assert finished(second) > 0
 
 
+@pytest.mark.slow
 def test_workers_that_come_and_go_every_few_seconds_under_load(kafka, workers, finished):
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")

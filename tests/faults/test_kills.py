@@ -14,6 +14,7 @@ pytestmark = pytest.mark.faults
 KILLS = 20
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, workers, finished):
     """200 k events arrive in portions; in the time in which each is processed the worker is killed once."""
     seed = random.randrange(1 << 32)

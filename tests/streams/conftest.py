@@ -43,10 +43,15 @@ BROKERS = {"broker", "own_broker", "secure_kafka"}
 
 
 def pytest_generate_tests(metafunc):
-    """With --broker both, run what uses a broker on each; what is about one of them alone, on that."""
+    """With --broker both, run what uses a broker on each; what is about one of them alone, on that.
+
+    On the second broker most tests show again what they show on the first: those runs are ``slow``.
+    """
     if metafunc.config.getoption("--broker") == "both" and "broker" in metafunc.fixturenames:
         marked = metafunc.definition.get_closest_marker
         on = [name for name, other in (("tansu", "kafka_only"), ("kafka", "embedded_only")) if not marked(other)]
+        if len(on) == 2 and not marked("both_brokers"):
+            on[1] = pytest.param("kafka", marks=pytest.mark.slow)
         metafunc.parametrize("broker", on, indirect=True, scope="session")
 
 

@@ -75,6 +75,7 @@ def test_a_grid_trades_against_the_real_flow(whole):
     assert any(f"the grid is halted by alert {found}" in told for found in halting)
 
 
+@pytest.mark.slow
 def test_it_ends_after_the_seconds_asked_for_also_without_a_package_index(m1cep, tmp_path):
     nowhere = "http://127.0.0.1:9/simple"
     offline = {
@@ -113,6 +114,7 @@ def running_demo(start_m1cep, eventually):
     return demo
 
 
+@pytest.mark.slow
 def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_demo, eventually, alive):
     below = processes(running_demo.pid)
     brokers = [p for p, c in below if "tansu" in c and "guard" not in c]

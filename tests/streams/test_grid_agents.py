@@ -164,6 +164,7 @@ def test_an_alert_with_the_action_halts_the_grids_of_the_account(kafka, grids, m
     assert stands(kafka, "yours")["state"] == "live"
 
 
+@pytest.mark.slow
 @pytest.mark.embedded_only("a minute; what kills do on Kafka is tested with workers of rules")
 def test_killed_again_and_again_grid_and_exchange_agree(kafka, grids, m1cep, spec, eventually):
     """One effective order for each intent: what is open at the exchange is what the grid wants, and the money adds up."""

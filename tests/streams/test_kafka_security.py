@@ -437,8 +437,11 @@ class TestGrants:
     @pytest.mark.parametrize(
         "missing",
         [
-            *("m1cep.orders.v1", "m1cep.rules.v1", "m1cep.shadow-alerts.v1", "m1cep.alerts.v1", "m1cep.actions.v1"),
-            *("m1cep.late.v1", "m1cep.dead-letters.v1", "m1cep-"),
+            *("m1cep.orders.v1", "m1cep.alerts.v1", "m1cep-"),
+            *(
+                pytest.param(f"m1cep.{name}.v1", marks=pytest.mark.slow)
+                for name in ("rules", "shadow-alerts", "actions", "late", "dead-letters")
+            ),
         ],
     )
     def test_the_worker_has_no_grant_that_it_can_do_without(self, secure_kafka, as_user, worker, missing):
@@ -499,7 +502,7 @@ class TestGrants:
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", pytest.param("PLAIN", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("server")
 def test_no_password_in_logs_at_debug_or_on_the_command_line(as_user, worker, users, mechanism, tmp_path):
     log = tmp_path / "log"

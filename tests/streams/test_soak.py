@@ -18,6 +18,7 @@ from streams.soak.options import SoakOptions
 from streams.soak.run import Soak
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_workers_that_are_killed_and_leave_miss_no_alert(m1cep, tmp_path):
     report, plot = tmp_path / "soak.md", tmp_path / "soak.svg"

@@ -81,12 +81,13 @@ def solo(kafka, tmp_path):
                     tail=tail,
                 )
                 task = asyncio.create_task(agent.run())
+                waiting = beside
                 for _ in range(1_200):
                     if task.done() or until(machine):
                         break
-                    if beside and machine.ticks >= 2 and len(machine.heard) >= after:
-                        beside()
-                        beside = None
+                    if waiting and machine.ticks >= 2 and len(machine.heard) >= after:
+                        waiting()
+                        waiting = None
                     await asyncio.sleep(0.05)
                 if task.done():
                     await agent.stop()

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams.transport import BatchApp
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.both_brokers]
 
 SESSION_S = 2.0  # the embedded broker lets a group begin after half of this
 WAIT_S = 80

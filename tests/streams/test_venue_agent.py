@@ -119,6 +119,7 @@ def test_a_grid_trades_at_the_venue_from_start_to_pause(kafka, start, begin_grid
     assert SECRET not in log.replace("M1CEP_VENUE_SECRET", "")
 
 
+@pytest.mark.slow
 @pytest.mark.embedded_only("a minute of faults at the venue; what the broker does is tested elsewhere on both")
 def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     kafka, start, begin_grid, venue, eventually

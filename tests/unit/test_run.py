@@ -128,6 +128,7 @@ def test_an_old_python_is_told_in_one_line():
     pytest.skip("no working Python from 3.8 to 3.10 on the PATH")
 
 
+@pytest.mark.slow
 def test_the_first_start_sets_up_and_later_ones_only_start(project, tmp_path):
     code, out, err, pid = project.run("demo", "--seconds", "3", cwd=tmp_path)
     # The command is this very process, so that signals reach it; it keeps arguments, folder and exit code.
@@ -159,6 +160,7 @@ def test_the_first_start_sets_up_and_later_ones_only_start(project, tmp_path):
     assert (before, after) == ("True\n", "False\n")
 
 
+@pytest.mark.slow
 def test_two_starts_at_once_set_up_once(project):
     both = [project.start("demo") for _ in range(2)]
     said = "".join(process.communicate(timeout=120)[1] for process in both)
@@ -166,6 +168,7 @@ def test_two_starts_at_once_set_up_once(project):
     assert said.count("setting up .venv") == 1
 
 
+@pytest.mark.slow
 def test_without_an_index_it_ends_with_exit_code_4_and_says_so(project):
     (project.wheels / "tiny-1-py3-none-any.whl").unlink()
     code, out, err, _ = project.run("demo")
@@ -174,6 +177,7 @@ def test_without_an_index_it_ends_with_exit_code_4_and_says_so(project):
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_package_with_another_hash_is_not_installed(project):
     project.require("0" * 64)
     code, _, err, _ = project.run("demo")

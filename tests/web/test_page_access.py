@@ -93,6 +93,7 @@ def test_axe_finds_nothing_grave_and_nothing_is_wider_than_the_screen(page):
     assert {place: problems for place, problems in found.items() if problems} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [{"scheme": "light"}], indirect=True)
 def test_light_colours_can_be_told_apart_on_a_wide_screen(page):
     for place in PLACES:
