@@ -138,7 +138,7 @@ def test_what_was_seen_is_screened_again_after_an_import(kafka, cache, lists, st
     assert {a["account"] for a in (json.loads(r.value) for r in kafka.read(ACTIONS))} == {"eve", "mallory"}
     with open_client(cache.url) as client:
         eventually(lambda: client.zcard("m1cep:alerts:eve") == 1)
-        eventually(lambda: json.loads(client.hget("m1cep:account:eve", "frozen")))
+        eventually(lambda: json.loads(client.hget("m1cep:account:eve", "frozen") or "[]"))
         client.flushdb()
         process.kill()
         process.communicate()
