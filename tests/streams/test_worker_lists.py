@@ -16,6 +16,8 @@ from streams.embedded import EmbeddedCache
 
 pytestmark = pytest.mark.broker
 
+PATIENCE_S = 60  # what the cache has acknowledged is on a disk that others write to, too
+
 
 @pytest.fixture
 def eventually(eventually):
@@ -37,7 +39,7 @@ def cache(tmp_path):
 @pytest.fixture
 def change(cache):
     """Changes the list: ``change(add=["a"])``."""
-    with open_client(cache.url) as client:
+    with open_client(cache.url, timeout_s=PATIENCE_S) as client:
         Store(client).replace_list("bad", ["mallory"])
         yield lambda **what: Store(client).change_list("bad", **what)
 
@@ -116,7 +118,7 @@ def test_a_parameter_that_rules_cannot_read_is_refused_told_and_changes_nothing_
     from m1cep import Parameter
 
     text = "SELECT account FROM orders WHERE IN_LIST('bad', account) AND qty > PARAM('least')"
-    with open_client(cache.url) as client:
+    with open_client(cache.url, timeout_s=PATIENCE_S) as client:
         store = Store(client)
         store.set_value("param", "least", Parameter(5))
         running = worker(kafka, rule(text), M1CEP_CACHE_URL=cache.url.get_secret_value())
