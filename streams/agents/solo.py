@@ -13,7 +13,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -21,8 +20,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
-from streams.agents.outbox import Packet
-from streams.codec import Message
+from streams.agents.unsent import packed, unpacked
 from streams.errors import ServerError, ShellError
 from streams.security import for_aiokafka
 from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
@@ -30,8 +28,9 @@ from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from streams.agents.outbox import Outbox
+    from streams.agents.outbox import Outbox, Packet
     from streams.agents.stats import AgentStats
+    from streams.codec import Message
     from streams.snapshots import SnapshotStore
     from streams.transport import Record
 
@@ -42,7 +41,6 @@ _CALM_WAIT_MS = 200
 MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
 SAVE_HEARD_S = 1.0
-_kept = msgspec.msgpack.Decoder(tuple[bytes, list[list[Any]]])
 _ONE = 0  # the number of the one state in the store
 
 
@@ -405,32 +403,6 @@ def _end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
     end: int | None = consumer.highwater(tp)
     stable: int | None = consumer.last_stable_offset(tp)
     return end if end is None or stable is None or stable < 0 else min(end, stable)
-
-
-def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:
-    """What is kept: the state, and what is to be sent next, so that a crash in between leaves nothing unsaid."""
-    return msgspec.msgpack.encode((state, said))
-
-
-def unpacked(kept: bytes) -> tuple[bytes, list[Message | Packet]]:
-    """What ``packed`` was given.
-
-    Raises:
-        SnapshotError: it is something else.
-    """
-    try:
-        state, said = _kept.decode(kept)
-        return state, [_message(*one) if len(one) == len(Message._fields) else _packet(*one) for one in said]
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise SnapshotError(f"expected a state and what was to be sent: {error}") from None
-
-
-def _message(topic: str, key: bytes | None, value: bytes, headers: list[list[Any]]) -> Message:
-    return Message(topic, key, value, [(name, content) for name, content in headers])
-
-
-def _packet(topic: str, partition: int, records: list[list[Any]]) -> Packet:
-    return Packet(topic, partition, [(k, v, [(name, content) for name, content in h]) for k, v, h in records])
 
 
 def _tp(name: str) -> TopicPartition:

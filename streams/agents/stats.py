@@ -88,6 +88,8 @@ class AgentStats:
         dead_by_topic: of ``dead_letters``, those whose topic is known.
         grids: by name, as ``Grid.summary`` has it.
         postings: of the ledger, by what came of them.
+        open_alerts: of a signer: those that nobody has closed, of all accounts; None where nobody counts.
+        oldest_alert_ms: time of the oldest of them (epoch); None without any.
     """
 
     state: str = "starting"
@@ -131,6 +133,8 @@ class AgentStats:
     postings: Counter[str] = field(default_factory=Counter)
     deliveries: Counter[tuple[str, str]] = field(default_factory=Counter)
     undelivered: dict[str, int] = field(default_factory=dict)
+    open_alerts: int | None = None
+    oldest_alert_ms: int | None = None
 
     @property
     def unsaved_s(self) -> float:
@@ -180,7 +184,11 @@ class AgentStats:
             "lookups_changes": self.lookups_changes,
             "lookups_refused": self.lookups_refused,
             **({} if self.replica_lag_s is None else {"replica_lag_s": round(self.replica_lag_s, 3)}),
+            **({} if self.open_alerts is None else self._standing()),
         }
+
+    def _standing(self) -> dict[str, Any]:
+        return {"open_alerts": self.open_alerts, "oldest_alert_ms": self.oldest_alert_ms}
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from m1cep.custody.policy.events import FactEvent, Severity
-    from m1cep.custody.policy.raised import One
     from m1cep.custody.policy.standing import OpenAlerts
     from m1cep.custody.request import Request
 
@@ -144,7 +143,7 @@ class Facts:
         """The actions that stand on the account, the oldest first."""
         return self._state.standing.on_hold(account)
 
-    def every_open_alert(self) -> Iterator[One]:
+    def every_open_alert(self) -> Iterator[AlertRaised]:
         """Of every account."""
         return self._state.standing.every_open_alert()
 

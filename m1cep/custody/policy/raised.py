@@ -64,10 +64,11 @@ class Raised(msgspec.Struct):
         pile = self.piles.get(account)
         return iter(()) if pile is None else self._in(pile)
 
-    def all(self) -> Iterator[One]:
-        """Those of every account. That takes time."""
-        for pile in self.piles.values():
-            yield from self._in(pile)
+    def all(self) -> Iterator[tuple[str, One]]:
+        """Those of every account, with it. That takes time."""
+        for account, pile in self.piles.items():
+            for one in self._in(pile):
+                yield account, one
 
     def keep(self, wanted: Callable[[str], bool]) -> None:
         """Drop all others.

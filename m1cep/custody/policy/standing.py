@@ -63,9 +63,9 @@ class Standing(msgspec.Struct):
     def open_alerts(self, account: str, least: Severity) -> list[AlertRaised]:
         """Those on the account that are at least so grave, the gravest first."""
         found = [
-            AlertRaised(one.name, one.kind[0], severity, account, one.time_ms)
+            alert
             for one in self.alerts.of(account)
-            if (severity := Severity(one.kind[1])).rank >= least.rank and not self._is_over("alert", one.name)
+            if not self._is_over("alert", one.name) and (alert := _alert(account, one)).severity.rank >= least.rank
         ]
         return sorted(found, key=lambda alert: (-alert.severity.rank, alert.time_ms, alert.alert_id, alert.rule))
 
@@ -78,13 +78,13 @@ class Standing(msgspec.Struct):
         ]
         return sorted(found, key=lambda hold: (hold.time_ms, hold.action_id, hold.action, hold.alert_id))
 
-    def every_open_alert(self) -> Iterator[One]:
+    def every_open_alert(self) -> Iterator[AlertRaised]:
         """Of every account."""
-        return (one for one in self.alerts.all() if not self._is_over("alert", one.name))
+        return (_alert(account, one) for account, one in self.alerts.all() if not self._is_over("alert", one.name))
 
     def count_open_alerts(self) -> OpenAlerts:
         """How many there are in all. That looks at each of them."""
-        times = [one.time_ms for one in self.every_open_alert()]
+        times = [one.time_ms for _, one in self.alerts.all() if not self._is_over("alert", one.name)]
         return OpenAlerts(len(times), min(times, default=None))
 
     def _is_over(self, thing: str, name: str) -> bool:
@@ -102,7 +102,7 @@ class Standing(msgspec.Struct):
             self.closed = {key: ms for key, ms in self.closed.items() if ms >= before_ms}
         # Of what stands it is kept however old it is: else an old closing that is said again would end it.
         if old := {name for name, ms in self.reopened.items() if ms < before_ms}:
-            stand = {one.name for raised in (self.alerts, self.holds) for one in raised.all() if one.name in old}
+            stand = {one.name for raised in (self.alerts, self.holds) for _, one in raised.all() if one.name in old}
             self.reopened = {name: ms for name, ms in self.reopened.items() if name not in old or name in stand}
 
     def _was_over(self, thing: str, name: str, before_ms: int) -> bool:
@@ -140,6 +140,11 @@ def of_version_1(state: dict[str, Any]) -> dict[str, Any]:
         standing.apply(event)
     others = {name: value for name, value in state.items() if name not in _Whole.__struct_fields__}
     return {**others, "standing": msgspec.to_builtins(standing)}
+
+
+def _alert(account: str, one: One) -> AlertRaised:
+    rule, severity = one.kind
+    return AlertRaised(one.name, rule, Severity(severity), account, one.time_ms)
 
 
 def _kind_of(event: Held) -> tuple[str, str]:

@@ -308,7 +308,9 @@ def test_what_stands_is_asked_for_by_account_and_counted_over_all():
     assert [one.alert_id for one in known.open_alerts("b", Severity.INFO)] == ["0" * 32, "F" * 32]
     assert known.count_open_alerts() == (3, alert().time_ms)
     assert Facts().count_open_alerts() == (0, None)
-    assert [one.name for one in known.every_open_alert()] == ["a1", "0" * 32, "F" * 32]
+    assert [(one.alert_id, one.account) for one in known.every_open_alert()] == [
+        ("a1", "acme"), ("0" * 32, "b"), ("F" * 32, "b")
+    ]  # fmt: skip
 
 
 def test_an_alert_that_nobody_closes_is_never_forgotten_and_costs_little():
