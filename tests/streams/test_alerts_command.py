@@ -80,7 +80,7 @@ def test_alerts_are_listed_taken_on_closed_with_a_signature_and_reopened(kafka, 
 
 @pytest.mark.embedded_only("it is about the commands; its way over Kafka is in test_kafka_security")
 def test_many_alerts_are_closed_at_once_with_a_reason_and_a_signature_each(kafka, tmp_path):
-    for number in range(1_200):
+    for number in range(600):
         kafka.send(ALERTS, json.dumps(alert(f"n{number}", rule="noisy")).encode())
     for one in (alert("a1"), alert("a2", "low", rule="noisy"), alert("a3", account="bea", rule="noisy")):
         kafka.send(ALERTS, json.dumps(one).encode())
@@ -99,7 +99,7 @@ def test_many_alerts_are_closed_at_once_with_a_reason_and_a_signature_each(kafka
     planned = [
         json.loads(line)["alert"] for line in close(*noisy, "--before", "0 s", "--dry-run", "--json").splitlines()
     ]
-    assert sorted(planned) == sorted(f"n{number}" for number in range(1_200))
+    assert sorted(planned) == sorted(f"n{number}" for number in range(600))
     assert kafka.read(STATES) == []
 
     close("n7", "--note", "alone, unsigned")
@@ -109,7 +109,7 @@ def test_many_alerts_are_closed_at_once_with_a_reason_and_a_signature_each(kafka
     assert {(one.state.value, one.rule, one.note, one.signed[0].by) for one in records} == {
         ("closed", "noisy", "too low a threshold", "bob")
     }
-    assert len(kafka.read(STATES)) == 1 + 1_200
+    assert len(kafka.read(STATES)) == 1 + 600
     assert "no such alerts" in close(*noisy, "--before", "0 s", "--reason", "again", "--as", "bob", "--key", key)
 
     ids = 'a1\n{"alert": "long-gone", "rule": "r"}\nn7\n'
@@ -118,4 +118,4 @@ def test_many_alerts_are_closed_at_once_with_a_reason_and_a_signature_each(kafka
     )
     assert "no alert 'long-gone'" in str(refused.exception)
     assert "2 alerts are closed by" in close("-", "--gone", "--reason", "old", input=ids)
-    assert {parse_state(one.value).alert for one in kafka.read(STATES)[1 + 1_200 :]} == {"a1", "long-gone"}
+    assert {parse_state(one.value).alert for one in kafka.read(STATES)[1 + 600 :]} == {"a1", "long-gone"}
