@@ -21,6 +21,8 @@ from m1cep.pretrade.known import Known
 from m1cep.pretrade.orders import Side
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from m1cep.pretrade.limits import Rules
     from m1cep.pretrade.orders import NewOrder
 
@@ -132,6 +134,10 @@ class Book:
         """It is not dealt with after all."""
         for account, freeze, rule in self.closed.pop(alert_id, ()):
             self._stand(account, alert_id, rule, freeze=freeze)
+
+    def accounts_of(self, alert_id: str) -> AbstractSet[str]:
+        """Accounts upon which an alert has brought something that stands."""
+        return self._stands.get(alert_id, frozenset())
 
     def lifted(self, account: str, alert_id: str) -> None:
         """A person has dealt with an alert: for good, also with what it brought and what of it is still on its way."""
