@@ -90,6 +90,7 @@ class AgentStats:
         postings: of the ledger, by what came of them.
         open_alerts: of a signer: those that nobody has closed, of all accounts; None where nobody counts.
         oldest_alert_ms: time of the oldest of them (epoch); None without any.
+        forgotten_symbols: of the pre-trade check, whose prices were let go of because there are too many.
     """
 
     state: str = "starting"
@@ -135,6 +136,7 @@ class AgentStats:
     undelivered: dict[str, int] = field(default_factory=dict)
     open_alerts: int | None = None
     oldest_alert_ms: int | None = None
+    forgotten_symbols: int = 0
 
     @property
     def unsaved_s(self) -> float:

@@ -152,6 +152,8 @@ FAMILIES = (
     Family("m1cep_snapshot_copy_seconds", "counter", "Time in which no event was processed because state was copied.", (),
            _one(lambda s: s.snapshot_busy_s)),
     Family("m1cep_pretrade_answers", "counter", "Answers of the pre-trade check.", ("outcome",), _by(lambda s: s.answers)),
+    Family("m1cep_pretrade_forgotten_symbols", "counter", "Symbols whose prices were let go of: there are too many.", (),
+           _one(lambda s: s.forgotten_symbols)),
     Family("m1cep_notify_deliveries", "counter", "Alerts for targets: delivered, failed (attempts), given_up.",
            ("target", "outcome"), _deliveries),
     Family("m1cep_notify_waiting", "gauge", "Alerts that the target has not taken yet.", ("target",),
