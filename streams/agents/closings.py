@@ -35,7 +35,7 @@ class Closings:
     def __init__(self) -> None:
         self._closed: dict[str, None] = {}  # in the order of closing
 
-    def __contains__(self, alert_id: str) -> bool:
+    def __contains__(self, alert_id: object) -> bool:
         return alert_id in self._closed
 
     def hear(self, key: bytes | None, value: bytes | None) -> str | None:

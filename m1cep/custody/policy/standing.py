@@ -23,11 +23,11 @@ class OpenAlerts(NamedTuple):
     """How many alerts nobody has closed.
 
     Attributes:
-        count: of all accounts.
+        alerts: of all accounts.
         oldest_ms: time of the oldest; None: there is none.
     """
 
-    count: int
+    alerts: int
     oldest_ms: int | None
 
 

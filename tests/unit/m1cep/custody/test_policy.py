@@ -328,7 +328,7 @@ def test_another_alert_with_the_same_id_does_not_hide_a_graver_one():
     lesser = msgspec.structs.replace(alert(Severity.INFO), rule="zzz", time_ms=NOW)
     for order in ([alert(), lesser], [lesser, alert()]):
         known = facts(*order, *order)
-        assert known.count_open_alerts().count == 2
+        assert known.count_open_alerts().alerts == 2
         assert known.open_alerts("acme", Severity.HIGH) == [alert()]
         known.apply(AlertClosed("a1", "bob", NOW))
         assert known.open_alerts("acme", Severity.INFO) == []
