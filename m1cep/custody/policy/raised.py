@@ -13,7 +13,7 @@ import msgspec
 from m1cep.errors import CustodyError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 _HEAD_BYTES = 5  # of an array in MessagePack, of whatever length
 _ID_DIGITS = 32  # of the ids that rules give
@@ -54,7 +54,7 @@ class Raised(msgspec.Struct):
     def put(self, account: str, one: One) -> None:
         """Remember it, once. Of different ones with one id all are kept: a later one must not hide a graver one."""
         pile, record = self.piles.get(account, _head(0)), self._record(one)
-        if record in pile and one in self._in(pile):
+        if record in pile and one in _in(pile, self._words()):
             return
         count = int.from_bytes(pile[1:_HEAD_BYTES], "big")
         self.piles[account] = _head(count + 1) + pile[_HEAD_BYTES:] + record
@@ -62,12 +62,13 @@ class Raised(msgspec.Struct):
     def of(self, account: str) -> Iterator[One]:
         """Those of an account."""
         pile = self.piles.get(account)
-        return iter(()) if pile is None else self._in(pile)
+        return iter(()) if pile is None else _in(pile, self._words())
 
     def all(self) -> Iterator[tuple[str, One]]:
         """Those of every account, with it. That takes time."""
+        words = self._words()
         for account, pile in self.piles.items():
-            for one in self._in(pile):
+            for one in _in(pile, words):
                 yield account, one
 
     def keep(self, wanted: Callable[[str], bool]) -> None:
@@ -76,8 +77,9 @@ class Raised(msgspec.Struct):
         Args:
             wanted: says it of an id.
         """
+        words = self._words()
         for account, pile in list(self.piles.items()):
-            found = list(self._in(pile))
+            found = list(_in(pile, words))
             kept = [one for one in found if wanted(one.name)]
             if not kept:
                 del self.piles[account]
@@ -90,21 +92,25 @@ class Raised(msgspec.Struct):
         Raises:
             CustodyError: one is none.
         """
-        for account in self.piles:
+        words = self._words()
+        for account, pile in self.piles.items():
             try:
-                for _ in self.of(account):
+                for _ in _in(pile, words):
                     pass
             except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
                 raise CustodyError(f"expected a snapshot of facts; what was raised on {account}: {error!r}") from None
 
-    def _in(self, pile: bytes) -> Iterator[One]:
-        kinds = {number: tuple(kind.split(" ")) for kind, number in self.kinds.items()}
-        for key, kind, time_ms in _decode(pile):
-            yield One(_name(key), kinds[kind], time_ms)
+    def _words(self) -> dict[int, tuple[str, ...]]:
+        return {number: tuple(kind.split(" ")) for kind, number in self.kinds.items()}
 
     def _record(self, one: One) -> bytes:
         number = self.kinds.setdefault(" ".join(one.kind), len(self.kinds))  # names have no white space
         return _encode((_key(one.name), number, one.time_ms))
+
+
+def _in(pile: bytes, words: Mapping[int, tuple[str, ...]]) -> Iterator[One]:
+    for key, kind, time_ms in _decode(pile):
+        yield One(_name(key), words[kind], time_ms)
 
 
 def _key(name: str) -> bytes:
