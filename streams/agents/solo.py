@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
+from streams.agents.places import Places
 from streams.agents.unsent import packed, unpacked
 from streams.errors import ServerError, ShellError
 from streams.security import for_aiokafka
@@ -117,10 +118,10 @@ class Solo:
         changed: Callable[[], bool] | None = None,
     ) -> None:
         self._looked, self._save_every_s, self._most_records = looked, save_every_s, most_records
-        self._tail, self._changed_itself = dict(tail or {}), changed or (lambda: False)
+        self._changed_itself = changed or (lambda: False)
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
-        self._positions: dict[TopicPartition, int] = {}
+        self._places = Places(name, tail or {}, stats)
         self._generation = 0
         self._changed = False
         self._unsent: list[Message | Packet] = []
@@ -174,7 +175,8 @@ class Solo:
                 timeout_ms=timeout_ms, max_records=self._most_records
             )
         except OffsetOutOfRangeError as error:
-            await self._pass_over(consumer, error.args[0])
+            await self._places.pass_over(consumer, error.args[0])
+            self._changed = True
             return {}
         return found
 
@@ -183,7 +185,7 @@ class Solo:
         for tp, records in found.items():
             for record in records:
                 said += self._machine.take(tp.topic, tp.partition, record)
-            self._positions[tp] = records[-1].offset + 1
+            self._places.at[tp] = records[-1].offset + 1
             self.stats.events[tp.topic] += len(records)
             self.stats.records += len(records)
             self._changed = True
@@ -221,7 +223,7 @@ class Solo:
                 _log.warning("snapshot.refused", agent=self.name, snapshot=found.name, reason=str(error))
                 # An older one has forgotten what was said: with this machine that must not be.
                 break
-            self._positions = {_tp(name): at for name, at in content.positions.items()}
+            self._places.at = {_tp(name): at for name, at in content.positions.items()}
             return said
         if refused:
             raise ShellError(
@@ -241,7 +243,7 @@ class Solo:
 
     async def _save(self) -> None:
         started_s = time.monotonic()
-        positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._positions.items()}
+        positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._places.at.items()}
         content = PartitionSnapshot(
             self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
         )
@@ -264,69 +266,8 @@ class Solo:
         for topics, consumer in self._consumers.items():
             theirs = [tp for tp in tps if tp.topic in topics]
             consumer.assign(theirs)
-            await self._check_or_skip(consumer, theirs)
-            for tp in theirs:
-                consumer.seek(tp, self._positions[tp])
+            self._changed |= await self._places.begin(consumer, theirs)
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
-
-    async def _check_or_skip(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
-        """Where to begin.
-
-        Raises:
-            ShellError: records were deleted that the state should have heard.
-        """
-        first = await consumer.beginning_offsets(list(tps))
-        self._check_lost(
-            {tp: at for tp in tps if (at := self._positions.get(tp)) is not None and at < first[tp]}, first
-        )
-        fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
-        # Who was away for longer than the topic keeps records takes what is left; with a tail of some, no more than that.
-        skipping = [
-            tp for tp in fresh if tp.topic in self._tail and (tp not in self._positions or self._tail[tp.topic])
-        ]
-        ends = await consumer.end_offsets(skipping)
-        # Where it began must be kept, or a crash before the first record would begin later still.
-        self._changed |= any(tp in ends for tp in fresh)
-        for tp in fresh:
-            back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
-            self._positions[tp] = max(first.get(tp, 0), back)
-
-    async def _pass_over(self, consumer: AIOKafkaConsumer, gone: Mapping[TopicPartition, int]) -> None:
-        """The broker does not have the offsets that are next: of topics that need not be heard in full, go on with what is left.
-
-        Raises:
-            ShellError: records were deleted that should have been heard, or the topic is not the one that it was.
-        """
-        first = await consumer.beginning_offsets(list(gone))
-        if beyond := [f"{tp.topic}/{tp.partition} at {at}" for tp, at in gone.items() if at >= first[tp]]:
-            raise ShellError(
-                f"the topics have less than {self.name} had read: it was to go on with {', '.join(beyond)}",
-                "look whether they were made anew, or the broker has lost records; its state must be made anew then",
-            )
-        self._check_lost(gone, first)
-        for tp in gone:
-            consumer.seek(tp, first[tp])
-            self._positions[tp], self._changed = first[tp], True
-
-    def _check_lost(self, lost: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]) -> None:
-        """Records before the first ones were not heard: say so and count them where that may be.
-
-        Args:
-            lost: the offset that was next, where it is gone.
-            first: the offset of the first record that is left.
-
-        Raises:
-            ShellError: it must not be.
-        """
-        if needed := {tp: at for tp, at in lost.items() if tp.topic not in self._tail}:
-            where = ", ".join(f"{tp.topic}/{tp.partition} from offset {at} to {first[tp]}" for tp, at in needed.items())
-            raise ShellError(
-                f"records were deleted before {self.name} had read them: {where}",
-                "keep the topics for longer than the agent may be away or behind; its state must be made anew",
-            )
-        for tp, at in lost.items():
-            self.stats.lost[tp.topic] += first[tp] - at
-            _log.error("records.lost", topic=tp.topic, partition=tp.partition, offsets=[at, first[tp]])
 
     async def confirm(self) -> bool:
         """Ask where the state is kept whether it still is ours; False: it is not yet.
@@ -343,7 +284,7 @@ class Solo:
 
     def positions(self) -> dict[TopicPartition, int]:
         """The next offset of everything that is read."""
-        return dict(self._positions)
+        return dict(self._places.at)
 
     def trouble(self) -> BaseException | None:
         """Nothing beside what ``run`` raises."""
@@ -356,7 +297,7 @@ class Solo:
             for tp in consumer.assignment():
                 end = consumer.highwater(tp)
                 if end is not None:
-                    lag[f"{tp.topic}/{tp.partition}"] = max(0, end - self._positions.get(tp, end))
+                    lag[f"{tp.topic}/{tp.partition}"] = max(0, end - self._places.at.get(tp, end))
         self.stats.lag = dict(sorted(lag.items()))
         if not self._changed:
             self._clean_s = time.monotonic()
