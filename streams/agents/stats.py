@@ -88,6 +88,7 @@ class AgentStats:
         dead_by_topic: of ``dead_letters``, those whose topic is known.
         grids: by name, as ``Grid.summary`` has it.
         postings: of the ledger, by what came of them.
+        signer: its number; None: it is none.
         open_alerts: of a signer: those that nobody has closed, of all accounts; None where nobody counts.
         oldest_alert_ms: time of the oldest of them (epoch); None without any.
         forgotten_symbols: of the pre-trade check, whose prices were let go of because there are too many.
@@ -134,6 +135,7 @@ class AgentStats:
     postings: Counter[str] = field(default_factory=Counter)
     deliveries: Counter[tuple[str, str]] = field(default_factory=Counter)
     undelivered: dict[str, int] = field(default_factory=dict)
+    signer: int | None = None
     open_alerts: int | None = None
     oldest_alert_ms: int | None = None
     forgotten_symbols: int = 0
@@ -190,7 +192,7 @@ class AgentStats:
         }
 
     def _standing(self) -> dict[str, Any]:
-        return {"open_alerts": self.open_alerts, "oldest_alert_ms": self.oldest_alert_ms}
+        return {"signer": self.signer, "open_alerts": self.open_alerts, "oldest_alert_ms": self.oldest_alert_ms}
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

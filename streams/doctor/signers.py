@@ -38,13 +38,13 @@ def of_workers(workers: Iterable[dict[str, Any]], now_ms: int) -> Iterator[Findi
     """
     counts, oldest_ms = {}, now_ms
     for worker in workers:
-        for name, agent in worker["agents"].items() if worker["alive"] else ():
+        for agent in worker["agents"].values() if worker["alive"] else ():
             if isinstance(count := agent.get("open_alerts"), int):
-                counts[name] = count
+                counts[f"signer {agent.get('signer')}"] = count
                 oldest_ms = min(oldest_ms, agent.get("oldest_alert_ms") or now_ms)
     if not counts:
         return
-    text = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
+    text = ", ".join(f"{name}: {count:,}" for name, count in sorted(counts.items()))
     if any(counts.values()):
         text += f"; the oldest is {(now_ms - oldest_ms) / _DAY_MS:.1f} days old"
     if now_ms - oldest_ms > _KEPT_MS:
