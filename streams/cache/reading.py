@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -95,12 +94,19 @@ class Reading:
             return None
 
     def _comments(self) -> dict[int, str] | None:
+        """The rests of remarks, by number, of all files that have some; OFAC has few, so they are held. None: no file has."""
+        found: dict[int, str] | None = None
         for file in self.files:
             if file.suffix.lower() == ".csv" and not self.column:
                 with _opened(file) as raw:
-                    if ofac.csv_kind(raw) == "comments":
-                        return ofac.read_comments(io.TextIOWrapper(raw, "utf-8-sig", "replace", newline=""))
-        return None
+                    if ofac.csv_kind(raw) != "comments":
+                        continue
+                    found = {} if found is None else found
+                    for item in ofac.read_comments(io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="")):
+                        if not isinstance(item, ofac.BadRow):
+                            number, text = item
+                            found[number] = found.get(number, "") + text
+        return found
 
     def _items(self, file: Path, raw: BinaryIO, comments: dict[int, str] | None) -> Iterator[Item | BadRow]:
         suffix = file.suffix.lower()
@@ -113,27 +119,38 @@ class Reading:
             yield from ofac.read_sdn(lines, comments)
         elif kind == "alt":
             yield from ofac.read_alt(lines)
-        elif kind in {"add", "comments"}:
-            return  # postal addresses; comments have been read
+        elif kind == "comments":  # the good ones have been read
+            yield from (item for item in ofac.read_comments(lines) if isinstance(item, ofac.BadRow))
+        elif kind == "add":
+            return  # postal addresses
         elif suffix == ".csv":
             yield from self._column_of(file, lines)
         else:
             yield from _plain(lines)
 
     def _column_of(self, file: Path, lines: Iterable[str]) -> Iterator[Item | BadRow]:
-        reader = csv.reader(lines)
-        header = next(reader, [])
+        rows = ofac.csv_rows(lines)
+        first = next(rows, None)
+        header = first[1] if isinstance(first, tuple) else []
         if self.column not in header:
             raise UsageError(
                 f"{file.name} has no column {self.column!r}: expected OFAC's SDN.CSV, or --column with one of "
                 f"{', '.join(header[:20]) or 'its header'}"
             )
+        if header.count(self.column) > 1:
+            raise UsageError(
+                f"{file.name} has more than one column {self.column!r}", "which of them holds the entries?"
+            )
         at = header.index(self.column)
-        for row in reader:
+        for found in rows:
+            if isinstance(found, ofac.BadRow):
+                yield found
+                continue
+            line, row = found
             if len(row) == len(header):
-                yield ofac.Item("", row[at], reader.line_num)
-            elif row:
-                yield ofac.BadRow(reader.line_num, f"expected {len(header)} columns, got {len(row)}")
+                yield ofac.Item("", row[at], line)
+            else:
+                yield ofac.BadRow(line, f"expected {len(header)} columns, got {len(row)}")
 
     def _lines(self, raw: BinaryIO) -> Iterator[str]:
         first = True
