@@ -208,5 +208,5 @@ def test_the_generated_code_is_of_the_protocol_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("given", [("", "alert", "ann"), ("bob", "", "ann"), ("bob", " ", "ann"), ("bob", "alert", "")])
 def test_a_lift_of_nothing_is_a_mistake_and_not_a_success(given):
-    with pytest.raises(UsageError, match="expected .*, got"):
+    with pytest.raises(UsageError, match=r"expected .*, got"):
         desk.lift(Settings(broker="127.0.0.1:1"), *given)
