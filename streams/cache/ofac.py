@@ -22,7 +22,7 @@ from xml.parsers import expat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import BinaryIO
+    from io import BufferedReader
 
 _ADDRESS = re.compile(r"Digital Currency Address - ([A-Z0-9]{2,10})\s+([^\s;,]+?)[.;,]*(?=\s|;|$)")
 _MARK = "Digital Currency Address -"
@@ -53,10 +53,9 @@ class BadRow:
     reason: str
 
 
-def csv_kind(file: BinaryIO) -> str:
-    """Which of OFAC's CSV files this is: sdn, alt, add, comments; "" for none of them. The file is read from its start again."""
-    first = file.readline(4 * _REMARKS).decode("utf-8", "replace")
-    file.seek(0)
+def csv_kind(file: BufferedReader) -> str:
+    """Which of OFAC's CSV files this is: sdn, alt, add, comments; "" for none of them. Nothing is read off the file."""
+    first = file.peek(4 * _REMARKS).partition(b"\n")[0].decode("utf-8-sig", "replace")
     row = next(csv.reader([first]), [])
     names = {_SDN: "sdn", _ALT: "alt", _COMMENTS: "comments", _ADD: "add"}
     return names.get(len(row), "") if row and _is_number(row[0].strip()) else ""

@@ -13,7 +13,6 @@ from streams.errors import ShellError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from streams.cache.ofac import BadRow, Item
 
@@ -108,7 +107,7 @@ class Reading:
                             found[number] = found.get(number, "") + text
         return found
 
-    def _items(self, file: Path, raw: BinaryIO, comments: dict[int, str] | None) -> Iterator[Item | BadRow]:
+    def _items(self, file: Path, raw: io.BufferedReader, comments: dict[int, str] | None) -> Iterator[Item | BadRow]:
         suffix = file.suffix.lower()
         if suffix == ".xml":
             yield from ofac.XmlReader().read(self._counted(iter(lambda: raw.read(_READ_BYTES), b"")))
@@ -126,13 +125,14 @@ class Reading:
         elif suffix == ".csv":
             yield from self._column_of(file, lines)
         else:
+            _check_text(file, raw)
             yield from _plain(lines)
 
     def _column_of(self, file: Path, lines: Iterable[str]) -> Iterator[Item | BadRow]:
         rows = ofac.csv_rows(lines)
         first = next(rows, None)
         header = first[1] if isinstance(first, tuple) else []
-        if self.column not in header:
+        if not self.column or self.column not in header:
             raise UsageError(
                 f"{file.name} has no column {self.column!r}: expected OFAC's SDN.CSV, or --column with one of "
                 f"{', '.join(header[:20]) or 'its header'}"
@@ -152,7 +152,7 @@ class Reading:
             else:
                 yield ofac.BadRow(line, f"expected {len(header)} columns, got {len(row)}")
 
-    def _lines(self, raw: BinaryIO) -> Iterator[str]:
+    def _lines(self, raw: io.BufferedReader) -> Iterator[str]:
         first = True
         for line in self._counted(raw):
             yield line.decode("utf-8-sig" if first else "utf-8", "surrogateescape")  # such an entry is refused
@@ -165,6 +165,20 @@ class Reading:
             yield part
 
 
+def _check_text(file: Path, raw: io.BufferedReader) -> None:
+    """Whether this is text, and no file of OFAC's under another name: each of its rows would be an entry that nothing ever is.
+
+    Raises:
+        UsageError: it is not.
+    """
+    start = raw.peek(_READ_BYTES)[:_READ_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    for form, is_so in (("xml", start.startswith(b"<")), ("csv", ofac.csv_kind(raw) in {"sdn", "alt", "add"})):
+        if is_so:
+            raise UsageError(
+                f"{file.name} is read as text, one entry a line, and looks like {form.upper()}", f"name it NAME.{form}"
+            )
+
+
 def _plain(lines: Iterable[str]) -> Iterator[Item]:
     """One entry a line; a line that begins with # is a comment."""
     for number, line in enumerate(lines, 1):
@@ -173,7 +187,7 @@ def _plain(lines: Iterable[str]) -> Iterator[Item]:
             yield ofac.Item("", text, number)
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> io.BufferedReader:
     try:
         return file.open("rb")
     except OSError as error:

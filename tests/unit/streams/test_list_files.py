@@ -174,6 +174,13 @@ class TestOthers:
     def test_text(self, files):
         assert read(files(l_txt="\ufeff# comment\n a \n\nb # no comment\r\n")) == ["a", "b # no comment"]
 
+    @pytest.mark.parametrize(
+        ("text", "form"), [(sdn(1, "MADEUP", REMARKS), "csv"), ("\ufeff" + xml(person("A", "1A")), "xml")]
+    )
+    def test_ofacs_files_under_another_name_are_not_taken_for_text(self, files, text, form):
+        with pytest.raises(UsageError, match=rf"looks like {form.upper()}; name it NAME\.{form}"):
+            read(files(download=text))
+
     def test_csv_with_a_column(self, files):
         made = files(l_csv='name,address\n"A, B",x1\nC,x2\n')
         assert read(made, column="address") == ["x1", "x2"]
