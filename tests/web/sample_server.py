@@ -131,7 +131,7 @@ class Server:
         name = request.match_info["name"]
         if not (SAMPLES / f"{name}.json").exists():
             return fault(404, f"there is no /api/{name}", "see docs/dashboard.md")
-        return web.json_response(sample(name))
+        return web.json_response(self.overview if name == "overview" else sample(name))
 
     async def events(self, request):
         answer = web.StreamResponse(headers=SSE)

@@ -378,7 +378,7 @@ def test_a_rule_keeps_its_colour_when_another_gets_busier_and_says_how_often_it_
 
     count["rules"] = {"layering": of(2, 1, 0), "spoofing": of(0, 1, 0)}
     page = live(look(f"{server.url}/#/overview"))
-    shows(page, f"document.querySelector('{RULES_LEGEND}').querySelectorAll('i').length === 2")
+    shows(page, f"document.querySelectorAll('{RULES_LEGEND} i').length === 2")
     before = colours(page)
     assert [name.split() for name in before] == [["layering", "3"], ["spoofing", "1"]]
     count["rules"] = {"layering": of(2, 1, 0), "spoofing": of(0, 1, 9), "wash-trade": of(5, 0, 0)}
