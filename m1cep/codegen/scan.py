@@ -62,10 +62,24 @@ class ScanWriter:
 
     def write(self, out: Source, way: str) -> None:
         """Add the function to ``out``; ``way`` is how attempts are followed (plan.sharing)."""
+        self._begins_with(out)
         if way == "THREADS":
             self._one_by_one(out)
         else:
             self._in_groups(out)
+        out.add()
+
+    def _begins_with(self, out: Source) -> None:
+        """``begins_with(rows)``: whether one of them may begin a match, for rules where not every row may."""
+        gate, where = self._gate(), self.plan.where
+        if gate == "True":
+            return
+        truth = "" if where is TRUE else f"{self.conditions.writer.truth(where)} and "
+        out.add("def begins_with(rows):")
+        out.add("for at, r in rows:", indent=1)
+        out.add(f"if {truth}({gate}):", indent=2, pos=where.pos)
+        out.add("return True", indent=3)
+        out.add("return False", indent=1)
         out.add()
 
     def _one_by_one(self, out: Source) -> None:
