@@ -1,0 +1,164 @@
+"""Sliding windows of rules that ask for a number of rows: most rows are never put into one.
+
+How often the most frequent key of a batch occurs takes little to find; how often the most frequent value of one column of the
+key does takes still less, and is no smaller. As long as these numbers, of the batches that the widest frame reaches back to, do
+not add up to what the condition asks for, no key can have so many rows: the batch only waits. Once they may add up, the batches
+that still wait are put into the windows, as they would have been before, and then the present one.
+
+    frame of 1 s, COUNT(*) >= 20     batches        b1   b2   b3   b4   b5
+                                     most a key      6    4    7    3    9
+                                     added up        6   10   17   14   19      b4: b1 is older than the frame; never looked at
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from m1cep.runtime.simple import SlidingWindow, rows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from m1cep.codegen.module import Module
+    from m1cep.plan.constants import Constants
+    from m1cep.runtime.batch import Batch
+    from m1cep.runtime.outcome import Hit
+    from m1cep.runtime.suppress import Suppressor
+
+MOST_ROWS = 20_000  # that wait
+MOST_BATCHES = 64  # that are remembered one by one
+TRIES = 8  # batches in a row that were enough: after them it is not counted ...
+REST = 1_024  # ... for so many
+MANY = 2**62  # rows: more than any condition asks for
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of a batch, or of several.
+
+    Attributes:
+        last: no row is younger than this event time.
+        most: no key has more of them.
+        rows: (position, row) while they wait; None once they are in the windows.
+    """
+
+    last: int
+    most: int
+    rows: Iterable[tuple[int, Any]] | None = None
+
+
+class DeferredWindow(SlidingWindow):
+    """As SlidingWindow, for rules that ask for a number of rows within ``SPAN``."""
+
+    def __init__(self, module: Module, suppressor: Suppressor, demands: Constants) -> None:
+        super().__init__(module, suppressor, demands)
+        self._counted: Callable[[Iterable[tuple[int, Any]]], list[Any]] = module["counted"]
+        self._key_of = attrgetter(*module["KEY"])
+        self._columns = deque(attrgetter(attr) for attr in module["KEY"])
+        self._enough = module["enough"]
+        self._within: int = module["SPAN"]
+        self._batches: deque[_Rows] = deque()  # those that the widest frame may reach, oldest first
+        self._most = 0  # of all of them
+        self._waiting = 0
+        self._tried = 0
+        self._rest = 0
+
+    def feed(self, batch: Batch, out: list[Hit], *, alone: bool = True) -> None:
+        """Take rows in, in event-time order."""
+        rows = rows_of(batch, self._demands, alone=alone)
+        if not rows:
+            return
+        first, last = self._time_of(batch.rows[0]), self._time_of(batch.rows[-1])
+        self._turn(first)
+        self._leave_behind(first)
+        most, count = MANY, 0
+        if self._rest:
+            self._rest -= 1
+        else:
+            counted = self._counted(rows_of(batch, self._demands, alone=alone))
+            if not counted:
+                return
+            most, count = self._most_of_a_key(counted), len(counted)
+        if self._enough(self._most + most):
+            self._tire()
+            self._catch_up()
+            self._newest = last
+            self._feed(self._states, self._idle, self._suppressor.allows, rows, out)
+            self._note(_Rows(last, most))
+        else:
+            self._tried = 0
+            self._waiting += count
+            self._note(_Rows(last, most, rows))
+
+    def _most_of_a_key(self, rows: list[Any]) -> int:
+        """At least as many as of the most frequent key; where that would be enough, exactly so many."""
+        most = max(Counter(map(self._columns[0], rows)).values())
+        if len(self._columns) == 1 or not self._enough(self._most + most):
+            return most
+        self._columns.rotate(-1)  # the next batch is asked by another column
+        return max(Counter(map(self._key_of, rows)).values())
+
+    def _tire(self) -> None:
+        """Where it mostly is enough, counting is a waste."""
+        self._tried += 1
+        if self._tried == TRIES:
+            self._tried, self._rest = 0, REST
+
+    def _note(self, batch: _Rows) -> None:
+        self._batches.append(batch)
+        self._most += batch.most
+        if self._waiting > MOST_ROWS or len(self._batches) > MOST_BATCHES:
+            self._catch_up()
+            self._batches = deque([_Rows(batch.last, self._most)])
+
+    def _leave_behind(self, time: int) -> None:
+        """No row before ``time`` will come any more: batches that no frame reaches are not needed."""
+        batches, since = self._batches, time - self._within
+        while batches and batches[0].last < since:
+            self._most -= batches.popleft().most
+        if not batches:
+            self._waiting = 0
+
+    def _catch_up(self) -> None:
+        """Put the rows that wait into the windows: they fulfil nothing, whatever the parameters have become since."""
+        for batch in self._batches:
+            if batch.rows is not None:
+                self._feed(self._states, self._idle, _allows_none, batch.rows, [])
+                self._newest = max(self._newest, batch.last)
+                batch.rows = None
+        self._waiting = 0
+
+    def advance(self, watermark: int, out: list[Hit]) -> None:
+        """Forget keys, and rows that wait, that no frame reaches any more."""
+        super().advance(watermark, out)
+        self._leave_behind(watermark)
+
+    def finish(self, out: list[Hit]) -> None:
+        """Nothing waits for an end."""
+        super().finish(out)
+        self._batches.clear()
+        self._most = self._waiting = 0
+
+    def counters(self) -> dict[str, int]:
+        """Keys in memory, matches suppressed."""
+        self._catch_up()
+        return super().counters()
+
+    def state(self) -> Any:
+        """As of a SlidingWindow."""
+        self._catch_up()
+        return super().state()
+
+    def load(self, state: Any) -> None:
+        """The reverse."""
+        super().load(state)
+        frames = [queue for _, (queues, *_) in state[2] for queue in queues]
+        if frames:
+            self._note(_Rows(self._newest, max(map(len, frames))))
+
+
+def _allows_none(_key: Any, _time: int) -> bool:
+    return False
