@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from m1cep.codegen.aggregates import RUNTIME, Aggregates
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
+from m1cep.codegen.counting import write_counting
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
-from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Call, Col, Frame, conjuncts, walk
+from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, Frame, conjuncts, walk
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.sliding import contributing_ids
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 _COST = {LAG: 0, "COUNT": 0, "MIN": 1, "MAX": 1}  # to read a window's value; a sum must be rounded first
 _DEAR = 2
-_AT_LEAST = frozenset({"GE", "GT", "LE", "LT"})
 
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
@@ -71,7 +71,7 @@ class _Generator:
         self._state()
         self._feed()
         if len(timed) == len(ranges):
-            self._count_ahead()
+            write_counting(out, self.plan, self.writer)
         self._dump_and_revive()
         add_key_dict(out, self.plan.key)
         names = {"Hit": Hit, "deque": deque, "contributing_ids": contributing_ids}
@@ -127,38 +127,6 @@ class _Generator:
             out.add(f"s.l{i}.append((e, {self._lag_argument(w)}))", indent=2, pos=w.agg.pos)
         self._decide([self._read(i, w) for i, w in enumerate(plan.windows)], self._ids() if self.all_ids else "[e]", 2)
         out.add()
-
-    def _count_ahead(self) -> None:
-        """What tells without looking at any State that no row of a batch can fulfil the condition."""
-        bounds = [(part, i) for part in conjuncts(self.plan.having) if (i := self._least_of(part)) is not None]
-        if not (bounds and self.plan.key):
-            return
-        out, where = self.out, self.plan.where
-        columns = sorted(self.plan.key, key=lambda column: column.type.kind in {"DOUBLE", "DECIMAL"})
-        out.add(f"KEY = {tuple(column.attr for column in columns)!r}  # those that cost least to count first")
-        out.add()
-        out.add("def counted(rows):")
-        some = "" if where is TRUE else f" if {self.writer.truth(where)}"
-        out.add(f"return [r for i, r in rows{some}]", indent=1, pos=where.pos)
-        out.add()
-        out.add("def enough(n):")
-        for part, i in bounds:
-            out.add(f"w{i} = n", indent=1)
-            out.add(f"if not {self.writer.truth(part)}:", indent=1, pos=part.pos)
-            out.add("return False", indent=2)
-        out.add("return True", indent=1)
-        out.add()
-
-    def _least_of(self, part: Expr) -> int | None:
-        """Number of the window that counts rows, where a condition is that there are at least so many, the same for every row."""
-        if not isinstance(part, Call) or part.op not in _AT_LEAST:
-            return None
-        count, bound = part.args if part.op in {"GE", "GT"} else reversed(part.args)
-        if not isinstance(count, Col) or any(isinstance(e, Col) for e in walk(bound)):
-            return None
-        windows = self._windows_in(count)
-        counts = all(self.plan.windows[i].agg.func == "COUNT" for i in windows)
-        return windows.pop() if windows and counts else None
 
     def _first_row(self) -> None:
         """A row of a key without others, where rows are counted: it is all there is to remember until a second one comes."""

@@ -42,12 +42,14 @@ class _Rows:
     Attributes:
         last: no row is younger than this event time.
         most: no key has more of them.
-        rows: (position, row) while they wait; None once they are in the windows.
+        rows: (position, row) while they wait; none once they are in the windows.
+        waiting: how many of them wait.
     """
 
     last: int
     most: int
-    rows: Iterable[tuple[int, Any]] | None = None
+    rows: Iterable[tuple[int, Any]] = ()
+    waiting: int = 0
 
 
 class DeferredWindow(SlidingWindow):
@@ -90,8 +92,7 @@ class DeferredWindow(SlidingWindow):
             self._note(_Rows(last, most))
         else:
             self._tried = 0
-            self._waiting += count
-            self._note(_Rows(last, most, rows))
+            self._note(_Rows(last, most, rows, count))
 
     def _most_of_a_key(self, rows: list[Any]) -> int:
         """At least as many as of the most frequent key; where that would be enough, exactly so many."""
@@ -110,7 +111,10 @@ class DeferredWindow(SlidingWindow):
     def _note(self, batch: _Rows) -> None:
         self._batches.append(batch)
         self._most += batch.most
-        if self._waiting > MOST_ROWS or len(self._batches) > MOST_BATCHES:
+        self._waiting += batch.waiting
+        if self._waiting > MOST_ROWS:
+            self._catch_up()
+        if len(self._batches) > MOST_BATCHES:
             self._catch_up()
             self._batches = deque([_Rows(batch.last, self._most)])
 
@@ -118,17 +122,19 @@ class DeferredWindow(SlidingWindow):
         """No row before ``time`` will come any more: batches that no frame reaches are not needed."""
         batches, since = self._batches, time - self._within
         while batches and batches[0].last < since:
-            self._most -= batches.popleft().most
-        if not batches:
-            self._waiting = 0
+            gone = batches.popleft()
+            self._most -= gone.most
+            self._waiting -= gone.waiting
 
     def _catch_up(self) -> None:
         """Put the rows that wait into the windows: they fulfil nothing, whatever the parameters have become since."""
+        if not self._waiting:
+            return
         for batch in self._batches:
-            if batch.rows is not None:
+            if batch.waiting:
                 self._feed(self._states, self._idle, _allows_none, batch.rows, [])
                 self._newest = max(self._newest, batch.last)
-                batch.rows = None
+                batch.rows, batch.waiting = (), 0
         self._waiting = 0
 
     def advance(self, watermark: int, out: list[Hit]) -> None:
