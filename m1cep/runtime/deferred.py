@@ -13,7 +13,8 @@ that still wait are put into the windows, as they would have been before, and th
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from m1cep.runtime.suppress import Suppressor
 
 MOST_ROWS = 20_000  # that wait
-MOST_BATCHES = 64  # that are remembered one by one
+MOST_BATCHES = 64  # that are remembered one by one, the oldest together
 TRIES = 8  # batches in a row that were enough: after them it is not counted ...
 REST = 1_024  # ... for so many
 MANY = 2**62  # rows: more than any condition asks for
@@ -42,13 +43,13 @@ class _Rows:
     Attributes:
         last: no row is younger than this event time.
         most: no key has more of them.
-        rows: (position, row) while they wait; none once they are in the windows.
+        rows: (position, row) while they wait, by batch; none once they are in the windows.
         waiting: how many of them wait.
     """
 
     last: int
     most: int
-    rows: Iterable[tuple[int, Any]] = ()
+    rows: list[Iterable[tuple[int, Any]]] = field(default_factory=list)
     waiting: int = 0
 
 
@@ -84,15 +85,16 @@ class DeferredWindow(SlidingWindow):
             if not counted:
                 return
             most, count = self._most_of_a_key(counted), len(counted)
-        if self._enough(self._most + most):
-            self._tire()
-            self._catch_up()
-            self._newest = last
-            self._feed(self._states, self._idle, self._suppressor.allows, rows, out)
-            self._note(_Rows(last, most))
-        else:
+        if count and not self._enough(self._most + most):
             self._tried = 0
-            self._note(_Rows(last, most, rows, count))
+            self._note(_Rows(last, most, [rows], count))
+            return
+        if count:
+            self._tire()
+        self._catch_up()
+        self._newest = last
+        self._feed(self._states, self._idle, self._suppressor.allows, rows, out)
+        self._note(_Rows(last, most))
 
     def _most_of_a_key(self, rows: list[Any]) -> int:
         """At least as many as of the most frequent key; where that would be enough, exactly so many."""
@@ -115,8 +117,15 @@ class DeferredWindow(SlidingWindow):
         if self._waiting > MOST_ROWS:
             self._catch_up()
         if len(self._batches) > MOST_BATCHES:
-            self._catch_up()
-            self._batches = deque([_Rows(batch.last, self._most)])
+            self._merge_neighbours()
+
+    def _merge_neighbours(self) -> None:
+        """Half as many batches; the older they are the more of them become one. What they add up to stays an upper bound."""
+        pairs, newest = zip_longest(*[iter(self._batches)] * 2), self._batches[-1]
+        self._batches = deque(
+            newest if b is None else _Rows(b.last, a.most + b.most, a.rows + b.rows, a.waiting + b.waiting)
+            for a, b in pairs
+        )
 
     def _leave_behind(self, time: int) -> None:
         """No row before ``time`` will come any more: batches that no frame reaches are not needed."""
@@ -132,9 +141,10 @@ class DeferredWindow(SlidingWindow):
             return
         for batch in self._batches:
             if batch.waiting:
-                self._feed(self._states, self._idle, _allows_none, batch.rows, [])
+                for rows in batch.rows:
+                    self._feed(self._states, self._idle, _allows_none, rows, [])
                 self._newest = max(self._newest, batch.last)
-                batch.rows, batch.waiting = (), 0
+                batch.rows, batch.waiting = [], 0
         self._waiting = 0
 
     def advance(self, watermark: int, out: list[Hit]) -> None:

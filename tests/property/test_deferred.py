@@ -40,6 +40,20 @@ def test_which_rules_wait():
     assert waits == [True, True, False, True, True]  # the third may be fulfilled by other rows
 
 
+def test_counting_begins_again_after_a_rest(monkeypatch):
+    monkeypatch.setattr(deferred, "TRIES", 2)
+    monkeypatch.setattr(deferred, "REST", 3)
+    engine = m1cep.Engine(COMPILED[:1])
+    ((_, running),) = engine._running()
+    waited = []
+    for n in range(12):
+        many, time = (4 if n < 6 else 1), 10_000 * n  # rows at once: first enough, then not
+        rows = [{"event_id": f"e{n}-{i}", "k": "k", "l": "A", "v": 1.0, "ts": time} for i in range(many)]
+        engine.push("letters", rows)
+        waited.append(running.operator._waiting)
+    assert waited == [0] * 6 + [1] * 6  # 0 and 1 are counted, 2 to 4 not, and 5 is again
+
+
 class Changing:
     """Lookups in which ``:least`` is what a test says."""
 
