@@ -120,7 +120,8 @@ def test_a_coordinator_killed_at_every_step_brings_every_request_to_one_end(clus
                 here.begin(*here.house.numbers, sabotage=["unprepared"])
             here.kill(COORDINATOR)
             here.begin(COORDINATOR, sabotage=[point])
-            request = here.ask(counter, kind, expires_s=20)
+            confirmed = "Propose" in point or "confirmed" in point  # before there is a plan, or after its end
+            request = here.ask(counter, kind, expires_s=90 if confirmed else 20)
             here.wait_death(COORDINATOR)
             here.begin(COORDINATOR)
             ends[point] = here.reaches(counter, request)

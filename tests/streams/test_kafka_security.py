@@ -95,7 +95,7 @@ def worker(start_m1cep, rules, tmp_path, eventually):
             return stats.exists() and json.loads(stats.read_text())["agents"]["risk"]["ready"]
 
         if wait:
-            eventually(ready, 30)
+            eventually(ready, 60)
         return process
 
     return start
