@@ -159,9 +159,8 @@ class DeferredWindow(SlidingWindow):
         self._most = self._waiting = 0
 
     def counters(self) -> dict[str, int]:
-        """Keys in memory, matches suppressed."""
-        self._catch_up()
-        return super().counters()
+        """Keys that have windows, rows outside them, matches suppressed."""
+        return super().counters() | {"outside": self._waiting}
 
     def state(self) -> Any:
         """As of a SlidingWindow."""
