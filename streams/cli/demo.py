@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 Seconds = Annotated[
     float | None, typer.Option(min=1, help="End after so many seconds; default: when the data is through.")
@@ -45,4 +48,7 @@ def demo(
     finally:
         if isinstance(show, TableShow):
             show.close()
+    if summary is None:
+        print("m1cep demo: ended before it began to feed", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     show.end(summary)

@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from m1cep.ledger.liabilities.verify_balance import shown
 from m1cep.model.time import to_rfc3339
 from streams.demo.score import percentiles
 
@@ -196,6 +197,30 @@ def _line(alert: dict[str, Any]) -> str:
     return "  ".join(cell.plain for cell in _cells(alert))
 
 
+def _accountable(reserves: dict[str, Any]) -> dict[str, str]:
+    """What is owed and what is there, in two lines."""
+    assets = reserves.get("assets")
+    if not assets:
+        return {"reserves": f"{reserves['statements']} statements of what is owed; nobody has signed for what is there"}
+    held = {name: one for name, one in assets.items() if one["units"] is not None}
+    short = [name for name, one in held.items() if not one["covered"]]
+    amounts = ", ".join(
+        f"{name} {shown(int(one['units']), one['decimals'])} of {shown(int(one['owed_units']), one['decimals'])}"
+        for name, one in held.items()
+    )
+    others = ", ".join(sorted(assets.keys() - held.keys()))
+    proof = reserves["proof"]
+    return {
+        "reserves": (
+            f"{reserves['addresses']} vaults have signed that what is owed is there: {amounts}: "
+            f"{'NOT COVERED: ' + ', '.join(short) if short else 'covered'}"
+            + (f"; what the synthetic flow trades is in no vault ({others})" if others else "")
+        ),
+        "proof": ("checked by a customer with the one-file verifier: " if proof["true"] else "NOT TRUE: ")
+        + proof["said"],
+    }
+
+
 def summary_table(summary: dict[str, Any]) -> Table:
     """The summary as a table."""
     table = Table(title="What happened", title_justify="left", title_style="bold", show_header=False, box=None)
@@ -227,6 +252,8 @@ def summary_table(summary: dict[str, Any]) -> Table:
             f"{ledger['postings']:,} postings, {'balanced' if ledger['balanced'] else 'NOT BALANCED'}; risk "
             f"{'CAN' if ledger['risk_can_write'] else 'cannot'} write (tried)"
         )
+    if (reserves := summary.get("reserves")) is not None:
+        rows |= _accountable(reserves)
     if rpc := summary.get("rpc"):
         rows["pre-trade"] = (
             f"{rpc['checks']:,} orders checked before they were placed, {rpc['rejected']:,} rejected; "

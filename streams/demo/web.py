@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from streams.demo import command
-from streams.demo.ledger import statements_folder
+from streams.demo.reserves import statements_folder
 from streams.embedded.ports import any_free_port, free_port_from, is_free
 from streams.embedded.process import Process
 from streams.errors import UsageError
