@@ -35,19 +35,18 @@ def demo(
     from streams.cli.servers import stop_on_signals
     from streams.config import load_settings
     from streams.demo.director import Demo, DemoOptions
-    from streams.demo.show import JsonShow, TableShow
+    from streams.demo.show import show_for
     from streams.logs import configure_logs
 
     settings = load_settings()
     configure_logs("warning")
     stop = stop_on_signals()
-    show = JsonShow() if json else TableShow()
+    show = show_for(as_json=json)
     try:
         options = DemoOptions(seconds=seconds, speed=speed, seed=seed, real=real, attacks=attacks)
         summary = Demo(settings, options, show, stop).run()
     finally:
-        if isinstance(show, TableShow):
-            show.close()
+        show.close()
     if summary is None:
         print("m1cep demo: ended before it began to feed", file=sys.stderr)
         sys.exit(INTERRUPTED)
