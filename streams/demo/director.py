@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,6 +109,7 @@ class Demo:
         self._show = show
         self._stop = stop
         self._parts: Parts
+        self._started: list[Process] = []
         self.progress = Progress()
 
     def run(self) -> dict[str, Any] | None:
@@ -119,8 +121,12 @@ class Demo:
         try:
             home = self._real_data()
             with _folder() as folder, ExitStack() as stack:
-                self._run(home, folder, stack)
-        except InterruptedStartError:
+                try:
+                    self._run(home, folder, stack)
+                finally:
+                    self._show.phase("stopping everything")
+                    _stop_side_by_side(self._started)
+        except (InterruptedStartError, KeyboardInterrupt):  # polars, which plans the grid, makes the latter of Ctrl-C
             return None
         return self._summary()
 
@@ -130,8 +136,9 @@ class Demo:
         settings = self._settings.for_own_broker(broker.address)
         create_topics(settings, topics_of(load_streams().values()), partitions=command.PARTITIONS)
         tail = stack.enter_context(TopicTail(settings))
-        self._parts = Parts(stack, settings, folder, self._options, self._show)
-        servers = [broker, *self._start_parts(broker)]
+        self._parts = Parts(stack, settings, folder, self._options, self._show, self._started)
+        self._start_parts(broker)
+        servers = [broker, *self._started]
         # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
         # take them for idle, and seconds of event time would pass between the first batches of two topics.
         feeder = self._feeder(folder, settings, home) if self._options.speed is None else None
@@ -149,6 +156,7 @@ class Demo:
             self._await_start(lambda: marks.exists() and marks.stat().st_size > 0, [*servers, feeder], "the feeder")
         self._feed(feeder, folder, servers, tail)
         if self._parts.grid is not None:
+            self._show.phase("ending: waiting for the grid")
             self._await(self._parts.grid.settled, servers, DRAIN_S, "the grid's worker")
             self.progress.grid = self._parts.grid.summary()
         self._end_custody(servers)
@@ -156,23 +164,24 @@ class Demo:
         self._end_ledger([s for s in servers if s is not worker])
         self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
 
-    def _start_parts(self, broker: EmbeddedBroker) -> list[Any]:
-        """All that runs beside the rules, until the feed may begin; its processes."""
+    def _start_parts(self, broker: EmbeddedBroker) -> None:
+        """All that runs beside the rules, until the feed may begin."""
         parts = self._parts
-        servers = [broker, *parts.start(self._phase)]
+        parts.start(self._phase)
         spec = None
         if parts.grid is not None:
             self._phase("planning the grid, while everything starts")
             spec = grid.plan(self._settings)
         self._phase("starting the ledger")
         if parts.ledger is not None:
-            self._await_start(parts.ledger.prepared, servers, "the ledger's database")
-        servers += parts.start_ledger()
+            self._await_start(parts.ledger.prepared, [broker, *self._started], "the ledger's database")
+        parts.start_ledger()
+        servers = [broker, *self._started]
         if parts.grid is not None and spec is not None:
             self._await_start(parts.grid.ready, servers, "the grid's worker")
             parts.grid.start(spec)
-        self._await_start(parts.ready, servers, "the pre-trade check or the ledger")
-        return servers[1:]
+        if parts.pretrade is not None:  # the feed asks it; the ledger may begin to book when it likes
+            self._await_start(parts.pretrade.ready, servers, "the pre-trade check")
 
     def _phase(self, text: str) -> None:
         """What comes next of the start, unless the person has ended it."""
@@ -194,6 +203,7 @@ class Demo:
 
     def _worker(self, folder: Path, settings: Settings) -> Process:
         worker = Process("the worker", folder / "worker.log", grace_s=10.0)
+        self._started.append(worker)
         options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", str(STATS_EVERY_MS)]
         if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
             options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
@@ -245,6 +255,7 @@ class Demo:
         )
         self._feed_options = options
         feeder = Process("the feeder", folder / "feeder.log", grace_s=10.0)
+        self._started.append(feeder)
         feeder.start(
             [sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=environment(settings, folder)
         )
@@ -379,6 +390,14 @@ class Demo:
             **({"rpc": parts.pretrade.summary()} if parts.pretrade is not None else {}),
             **({"custody": parts.custody.summary()} if parts.custody is not None else {}),
         }
+
+
+def _stop_side_by_side(processes: Sequence[Process]) -> None:
+    """Each takes half a second to end in order; the broker, which all of them need for that, is not one of them."""
+    if not processes:
+        return
+    with ThreadPoolExecutor(len(processes)) as threads:
+        list(threads.map(Process.stop, processes))
 
 
 @contextmanager

@@ -130,10 +130,6 @@ class DemoLedger:
             return {}
         return found
 
-    def ready(self) -> bool:
-        """Whether it books."""
-        return bool(self.stats().get("ready"))
-
     def settled(self) -> bool:
         """Whether all that was on the topics is booked."""
         stats = self.stats()

@@ -32,11 +32,20 @@ class Parts:
         folder: of the demo.
         options: what the person asked for.
         show: where the demo shows itself.
+        started: gets the processes.
     """
 
-    def __init__(self, stack: ExitStack, settings: Settings, folder: Path, options: DemoOptions, show: Show) -> None:
+    def __init__(
+        self,
+        stack: ExitStack,
+        settings: Settings,
+        folder: Path,
+        options: DemoOptions,
+        show: Show,
+        started: list[Process],
+    ) -> None:
         self._stack, self._settings, self._folder = stack, settings, folder
-        self._options, self._show = options, show
+        self._options, self._show, self._started = options, show, started
         self.environment = environment(settings, folder)
         self.grid: grid.DemoGrid | None = None
         self.custody: custody.DemoCustody | None = None
@@ -44,8 +53,8 @@ class Parts:
         self.ledger: ledger.DemoLedger | None = None
         self.reserves: reserves.DemoReserves | None = None
 
-    def start(self, phase: Callable[[str], None]) -> list[Process]:
-        """Start all but the ledger's agent, whose database takes the longest; their processes.
+    def start(self, phase: Callable[[str], None]) -> None:
+        """Start all but the ledger's agent, whose database takes the longest.
 
         Args:
             phase: is told what comes next, and may raise to end it there.
@@ -54,38 +63,32 @@ class Parts:
             phase("starting the database")
             self.ledger = ledger.DemoLedger(self._settings, self._folder)
             self.ledger.prepare(self._stack)
-        started: list[Process] = []
         if self._options.real and grid.can_plan(self._settings.home):
             phase("starting the grid and its exchange")
             self.grid = grid.DemoGrid(self._settings, self._folder, self._show.note)
             self._stack.enter_context(self.grid.tail)
-            started.append(self._stack.enter_context(self.grid.worker(self.environment)))
+            self._started.append(self._stack.enter_context(self.grid.worker(self.environment)))
         if custody.can_run():
             phase("starting signers and coordinator")
             self.custody = custody.DemoCustody(self._settings, self._folder, self._attacked(), self._show.note)
-            started += self.custody.start(self._stack, self.environment)
+            self._started += self.custody.start(self._stack, self.environment)
         if pretrade.can_run():
             phase("starting the pre-trade check")
             self.pretrade = pretrade.DemoPretrade(self._folder, self._show.note)
-            started.append(self.pretrade.start(self._stack, self.environment))
+            self._started.append(self.pretrade.start(self._stack, self.environment))
         phase("starting the dashboard")
         page, url = web.start(self._stack, self._settings, self._folder, self.environment, self._roster)
+        self._started.append(page)
         self._show.page(url)
-        return [*started, page]
 
-    def start_ledger(self) -> list[Process]:
+    def start_ledger(self) -> None:
         """The ledger's agent, and what is shown of the books; once its database is ready."""
         if self.ledger is None:
-            return []
-        agent = self.ledger.start(self._stack, self.environment, self._roster)
+            return
+        self._started.append(self.ledger.start(self._stack, self.environment, self._roster))
         office = None if self.custody is None else self.custody.office
         self.reserves = reserves.DemoReserves(self.ledger.settings, self._folder, office, self._show.note)
         self.reserves.start(self._stack)
-        return [agent]
-
-    def ready(self) -> bool:
-        """Whether all on which the feed depends are."""
-        return all(part.ready() for part in (self.pretrade, self.ledger) if part is not None)
 
     def heard(self, alert: Mapping[str, Any]) -> None:
         """An alert of the rules."""
@@ -112,11 +115,14 @@ class Parts:
 
 
 def environment(settings: Settings, folder: Path) -> dict[str, str]:
-    """Of the demo's processes. The port of the web page is not that of every worker."""
+    """Of the demo's processes. The port of the web page is not that of every worker; what they write goes with the folder."""
+    scratch = folder / "tmp"
+    scratch.mkdir(exist_ok=True)
     theirs = (*(PREFIX + name.upper() for name in ACCESS), "M1CEP_WEB_PORT")
     return {
         **{name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)},
         "M1CEP_BROKER": settings.broker,
         "M1CEP_STATE_DIR": str(folder / "state"),
         "M1CEP_HOME": str(settings.home),
+        "TMPDIR": str(scratch),
     }

@@ -91,7 +91,7 @@ class DemoReserves:
         self._thread = threading.Thread(target=self._run, name="demo-reserves", daemon=True)
         self._thread.start()
         stack.callback(self._thread.join, _SIGNED_S)
-        stack.callback(self._stopped.set)
+        stack.callback(self._stop)
 
     def done(self) -> bool:
         """Whether the last statement is made.
@@ -106,6 +106,10 @@ class DemoReserves:
     def summary(self) -> dict[str, Any]:
         """The demo's part of the contract: how many statements, and what the newest says."""
         return {"statements": self._made, **self._told}
+
+    def _stop(self) -> None:
+        self._stopped.set()
+        self.ending.set()  # it may wait for that
 
     # -- the thread
 
