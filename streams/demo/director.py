@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from streams.demo import command, dataset, grid
+from streams.demo import command, dataset, grid, web
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
 from streams.demo.parts import Parts, environment
 from streams.demo.score import Marks, percentiles, planted_score
@@ -118,6 +118,7 @@ class Demo:
         Raises:
             ShellError: a process could not be started or was lost.
         """
+        web.check_port(self._settings)
         try:
             home = self._real_data()
             with _folder() as folder, ExitStack() as stack:
@@ -313,6 +314,7 @@ class Demo:
         def ready() -> bool:
             if self._stop.is_set():
                 raise InterruptedStartError
+            self._parts.find_page()
             return done()
 
         self._await(ready, servers, WORKER_READY_S, what)

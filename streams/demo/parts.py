@@ -52,6 +52,8 @@ class Parts:
         self.pretrade: pretrade.DemoPretrade | None = None
         self.ledger: ledger.DemoLedger | None = None
         self.reserves: reserves.DemoReserves | None = None
+        self._page = web.DemoPage(settings, folder)
+        self._page_is_told = False
 
     def start(self, phase: Callable[[str], None]) -> None:
         """Start all but the ledger's agent, whose database takes the longest.
@@ -77,9 +79,7 @@ class Parts:
             self.pretrade = pretrade.DemoPretrade(self._folder, self._show.note)
             self._started.append(self.pretrade.start(self._stack, self.environment))
         phase("starting the dashboard")
-        page, url = web.start(self._stack, self._settings, self._folder, self.environment, self._roster)
-        self._started.append(page)
-        self._show.page(url)
+        self._started.append(self._page.start(self._stack, self.environment, self._roster))
 
     def start_ledger(self) -> None:
         """The ledger's agent, and what is shown of the books; once its database is ready."""
@@ -96,8 +96,15 @@ class Parts:
             if part is not None:
                 part.heard(alert)
 
+    def find_page(self) -> None:
+        """Tell the person where the dashboard is, once it is there."""
+        if not self._page_is_told and (url := self._page.url()) is not None:
+            self._page_is_told = True
+            self._show.page(url)
+
     def look(self) -> None:
         """Now and then: take in what has happened."""
+        self.find_page()
         for part in (self.pretrade, self.grid):
             if part is not None:
                 part.look()
