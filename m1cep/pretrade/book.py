@@ -216,7 +216,10 @@ class Book:
         while self._silent and self._silent[0][0] <= read_until_ms:
             name = self._silent.popleft()[1]
             silent = self.accounts.get(name)
-            if silent is not None and silent.nothing and silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
+            if silent is None or not silent.nothing:
+                continue
+            # A check since then may have forgotten what no longer counts.
+            if not silent.accepted_ms or silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
                 del self.accounts[name]
         if len(self.markets) > self._most_markets:
             self._forget_markets()

@@ -24,7 +24,7 @@ from streams.ledger.statements import Owed, publish
 from streams.topic_table import BUILT_IN, topics_of_signers
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 class Running:

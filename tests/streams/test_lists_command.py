@@ -110,7 +110,6 @@ def test_mistakes_are_one_line(lists, tmp_path):
 
 @pytest.mark.embedded_only("it is about the cache; how its agent reads Kafka is in test_solo")
 @pytest.mark.broker
-@pytest.mark.slow
 def test_what_was_seen_is_screened_again_after_an_import(kafka, cache, lists, start_m1cep, eventually, tmp_path):
     url = cache.url.get_secret_value()
     kafka.send(ACCOUNTS, deposit(1, "eve", BAD), deposit(2, "alice", "1Fine"), deposit(3, "eve", BAD), partition=0)

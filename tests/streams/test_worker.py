@@ -6,7 +6,7 @@ import signal
 import pytest
 from streams_harness import ALERTS, BIG, DEAD, LATE, MARKET, ORDERS, START_MS, THREE, order
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = [pytest.mark.broker, pytest.mark.both_brokers]
 
 
 def test_alerts_leave_with_key_and_headers_and_the_last_positions_are_committed_at_sigterm(

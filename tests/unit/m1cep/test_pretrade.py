@@ -297,6 +297,15 @@ def test_orders_that_were_never_placed_count_for_the_rate_as_long_as_its_window(
     assert not world.check(buy("ann", "3", "1"), 10_100)
 
 
+def test_an_account_that_was_rejected_since_its_window_ended_is_let_go_of(here):
+    world = here(default={"orders_per_window": 2, "order_qty": 5}, confirm_within_ms=2000, window_ms=10_000)
+    assert not world.check(buy("ann", "1", "1"), 0)
+    assert world.book.lapse(2000) == 1
+    assert codes(world.check(buy("ann", "2", "9"), 10_050)) == [Code.ORDER_QTY]  # by now nothing counts for the rate
+    assert world.book.lapse(10_000) == 0
+    assert world.book.accounts == {}
+
+
 @pytest.mark.parametrize(
     ("rules", "quiet_ms"),
     [
