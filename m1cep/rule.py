@@ -17,8 +17,8 @@ from m1cep.model.joined import Joined, join_source
 from m1cep.model.lanes import over_lanes
 from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.join import JoinPlan
+from m1cep.plan.plans import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow
 from m1cep.runtime.groups import GroupMatcher
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from m1cep.model.lanes import Lanes
     from m1cep.model.stream import Stream
     from m1cep.plan.constants import Constants
-    from m1cep.plan.ir import WindowShape
+    from m1cep.plan.plans import WindowShape
     from m1cep.runtime.outcome import Operator
 
 _WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor, Constants], Operator]] = {

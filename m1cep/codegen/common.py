@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from m1cep.codegen.expr import ExprWriter
     from m1cep.codegen.module import Source
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Col, Output
+    from m1cep.plan.ir import Col
+    from m1cep.plan.plans import Output
 
 
 def identifier(name: str) -> str:

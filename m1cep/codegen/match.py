@@ -36,7 +36,7 @@ from m1cep.plan.slots import BASE, depends_on_past, places, plan_slots, reach
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
 
 

@@ -16,13 +16,14 @@ from m1cep.codegen.aggregates import RUNTIME, Aggregates
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
-from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, Frame, conjuncts, walk
+from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, conjuncts, walk
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.sliding import contributing_ids
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Expr, OverPlan, Windowed
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import Frame, OverPlan, Windowed
 
 
 _COST = {LAG: 0, "COUNT": 0, "MIN": 1, "MAX": 1}  # to read a window's value; a sum must be rounded first

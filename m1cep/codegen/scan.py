@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from m1cep.codegen.module import Source
     from m1cep.codegen.slots import SlotWriter
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
 
 TIDY = 64  # rows of a key after which those no longer needed are looked for

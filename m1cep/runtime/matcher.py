@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
     from m1cep.runtime.batch import Batch
     from m1cep.runtime.outcome import Hit

@@ -1,16 +1,13 @@
 """The page in a real browser: what a person at the screen would miss."""
 
-import time
-
 import pytest
 
-from web.browser import chromium, why_not
+from web.browser import PATIENCE_MS, chromium, shows, why_not
 from web.pageserver import PageServer
 from web.sample_server import sample
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-PATIENCE_MS = 20_000
 ROWS = ".list .row"
 WATCH_SHIFTS = """
   new PerformanceObserver((list) => {
@@ -73,14 +70,6 @@ def live(page):
 
 def ids(page):
     return page.eval_on_selector_all(ROWS, "rows => rows.map(row => row.dataset.key)")
-
-
-def shows(page, expression, argument=None):
-    """Wait until a condition of the page holds. (Playwright's own waiting needs eval, which our content policy forbids.)"""
-    until = time.monotonic() + PATIENCE_MS / 1000
-    while not (said := page.evaluate(expression, argument)):
-        assert time.monotonic() < until, f"{expression} is still {said}: {page.inner_text('main')[:200]}"
-        page.wait_for_timeout(30)
 
 
 def test_html_in_an_account_name_stays_text(server, look):
@@ -204,8 +193,8 @@ def test_an_acknowledged_alert_says_so_here_and_in_other_windows(server, look):
     page.keyboard.press("a")
     for each in (page, other):
         each.wait_for_selector(f"[data-key='{name}'].is-acknowledged")
-    assert "by local" in page.inner_text(".state-line")
-    assert "asked <the> desk" in page.inner_text(".state-line")
+    for words in ("by local", "asked <the> desk"):
+        shows(page, "words => document.querySelector('.state-line').textContent.includes(words)", words)
     assert server.server.states[name]["note"] == "asked <the> desk"
     page.keyboard.press("c")
     other.wait_for_selector(f"[data-key='{name}'].is-closed")

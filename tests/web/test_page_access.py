@@ -2,12 +2,11 @@
 
 import pytest
 
-from web.browser import chromium, why_not
+from web.browser import PATIENCE_MS, chromium, shows, why_not
 from web.pageserver import PageServer
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-PATIENCE_MS = 20_000
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 ALERT = "#/alerts/0cc99810f1af3f36caaedf5043244a65"
 #: A view, and what is there when it is drawn.
@@ -93,6 +92,7 @@ def test_axe_finds_nothing_grave_and_nothing_is_wider_than_the_screen(page):
     assert {place: problems for place, problems in found.items() if problems} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [{"scheme": "light"}], indirect=True)
 def test_light_colours_can_be_told_apart_on_a_wide_screen(page):
     for place in PLACES:
@@ -118,7 +118,8 @@ def test_tab_first_offers_to_skip_the_header_and_lists_are_one_stop(page):
     assert focused(page) == "Alerts, newest first"
     first = chosen(page)
     page.keyboard.press("ArrowDown")
-    assert chosen(page) != first
+    another = "label => document.querySelector('.row[aria-selected=true]').getAttribute('aria-label') !== label"
+    shows(page, another, first)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.list')") is None
 

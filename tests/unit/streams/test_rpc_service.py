@@ -291,7 +291,7 @@ def test_after_the_clients_deadline_nothing_is_decided():
                 return risk_pb2.Basis()
 
             service.server.service._basis = slow_basis
-            call = risk.Check(risk_pb2.CheckRequest(order=one()), timeout=1)
+            call = risk.Check(risk_pb2.CheckRequest(order=one()), timeout=2)
             assert (await status(call))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
             assert arrived.is_set()
             await asyncio.sleep(0.1)
