@@ -5,8 +5,10 @@ Needs Python 3.11 or newer and a package index, nothing else. The first start ma
 installs the locked dependencies: with uv (from PATH, else a copy of its own) and ``uv.lock``, or, where that does not
 work, with pip and the hashes of ``requirements.txt``. Later starts find everything in place. Then
 
-    python3 run.py test [...]     runs the tests (pytest's arguments); without any, all of them, those that use a broker also
-                                  on Apache Kafka itself where Java 17 and Maven are there
+    python3 run.py test           runs the tests, those that use a broker also on Apache Kafka itself where Java 17 and Maven
+                                  are there: all but those that take long and show more of what others show (tests/README.md)
+    python3 run.py test --slow    runs those
+    python3 run.py test ...       runs what pytest's arguments say
     python3 run.py check          runs ruff, mypy, import-linter, compares the lock files, and asks for known vulnerabilities
     python3 run.py ANYTHING ...   runs ``m1cep ANYTHING ...``: demo, worker, replay, ...; --help lists them
 
@@ -87,13 +89,20 @@ def main(argv: list[str]) -> int:
         return check()
     if argv[0] == "test":
         os.chdir(str(ROOT))
-        if not argv[1:]:
-            say(
-                "all tests; those that use a broker twice, on the embedded one and, with Java 17 and Maven, on Apache Kafka"
-            )
-        become([str(BIN / "python"), "-m", "pytest", *(argv[1:] or ["--broker", "both", *SIDE_BY_SIDE])])
+        # They start hundreds of processes: what those import is compiled once, whatever is usual here.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        become([str(BIN / "python"), "-m", "pytest", *tests_asked_for(argv[1:])])
     become([str(BIN / "m1cep"), *argv])
     return FAILURE
+
+
+def tests_asked_for(arguments: list[str]) -> list[str]:
+    """Pytest's arguments: those given, or, with none or ``--slow``, those of one of the two parts of the suite."""
+    if arguments not in ([], ["--slow"]):
+        return arguments
+    which = "slow" if arguments else "not slow"
+    say(f"the tests that are {which}, on the embedded broker and, with Java 17 and Maven, on Apache Kafka")
+    return ["-m", which, "--broker", "both", *SIDE_BY_SIDE]
 
 
 def become(command: list[str]) -> None:

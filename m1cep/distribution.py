@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from m1cep.model.joined import Joined
 from m1cep.plan.constants import constants
-from m1cep.plan.ir import FilterPlan, WindowPlan
 from m1cep.plan.join import JoinPlan
+from m1cep.plan.plans import FilterPlan, WindowPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

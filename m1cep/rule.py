@@ -17,10 +17,11 @@ from m1cep.model.joined import Joined, join_source
 from m1cep.model.lanes import over_lanes
 from m1cep.model.time import in_unit
 from m1cep.plan.constants import any_of
-from m1cep.plan.ir import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.join import JoinPlan
+from m1cep.plan.plans import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow
+from m1cep.runtime.deferred import DeferredWindow
 from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.join import IntervalJoin
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from m1cep.model.lanes import Lanes
     from m1cep.model.stream import Stream
     from m1cep.plan.constants import Constants
-    from m1cep.plan.ir import WindowShape
+    from m1cep.plan.plans import WindowShape
     from m1cep.runtime.outcome import Operator
 
 _WINDOWS: dict[str, Callable[[Module, WindowShape, Suppressor, Constants], Operator]] = {
@@ -171,7 +172,8 @@ def generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tupl
             return module, lambda module: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda module: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
+            window = DeferredWindow if "enough" in module.namespace else SlidingWindow
+            return module, lambda module: window(module, Suppressor(suppress), any_of([plan.where]))
         case JoinPlan():
             left, right = (stream.left, stream.right) if isinstance(stream, Joined) else (stream, stream)
             module = generate_join(plan, left, right, name)

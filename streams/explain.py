@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import LAG, FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.ir import LAG
 from m1cep.plan.join import JoinPlan
+from m1cep.plan.plans import FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.plan.program import AT_END, DONE, compile_program
 from m1cep.plan.sharing import way_to_follow
 
 if TYPE_CHECKING:
     from m1cep import Rule
-    from m1cep.plan.ir import Windowed
+    from m1cep.plan.plans import Windowed
 
 
 def plan_lines(rule: Rule) -> list[str]:

@@ -29,27 +29,40 @@ def pytest_addoption(parser):
     )
 
 
-#: Files that take more than half a minute, the longest first, so that none of them is left for the end.
+#: Files that take more than half a minute, quick or slow part, the longest first, so that none of them is left for the end.
 LONGEST = (
     "streams/test_demo",
-    "streams/test_venue_agent",
-    "streams/test_rekey",
     "streams/test_kafka_security",
     "faults/test_custody",
     "faults/test_kills",
-    "streams/test_grid_agents",
+    "streams/test_venue_agent",
+    "streams/test_rekey",
     "streams/test_worker",
-    "streams/test_custody_agents",
+    "streams/test_tutorial",
+    "streams/test_rules_live",
     "streams/test_worker_ends",
-    "streams/test_worker_flow",
+    "streams/test_grid_agents",
     "streams/test_soak",
-    "faults/test_group",
     "faults/test_resources",
+    "faults/test_simulator",
+    "streams/test_topics",
+    "streams/test_producer",
+    "streams/test_worker_flow",
+    "streams/test_custody_agents",
     "streams/test_pretrade_agent",
     "streams/test_ledger_agent",
-    "streams/test_tutorial",
-    "faults/test_simulator",
+    "docker/test_kafka",
+    "faults/test_group",
     "faults/test_mutations",
+    "unit/test_run",
+    "unit/streams/test_bench",
+    "web/test_page_access",
+    "web/test_page",
+    "unit/streams/test_command_surface",
+    "property/test_custody_parsers",
+    "property/test_expressions",
+    "unit/streams/test_custody_ceremonies",
+    "property/test_fuzz_rules",
 )
 _WAITING = ("streams", "faults", "docker")
 
@@ -61,8 +74,9 @@ def pytest_collection_modifyitems(items):
     def length(name):
         return LONGEST.index(name) if name in LONGEST else len(LONGEST)
 
-    waiting = sorted((name for name in names.values() if name.split("/")[0] in _WAITING), key=length)
-    computing = [name for name in names.values() if name.split("/")[0] not in _WAITING]
+    ordered = sorted(names.values(), key=length)
+    waiting = [name for name in ordered if name.split("/")[0] in _WAITING]
+    computing = [name for name in ordered if name.split("/")[0] not in _WAITING]
     turn = {name: (at / len(group), name) for group in (waiting, computing) for at, name in enumerate(group)}
     items.sort(key=lambda item: turn[names[item.path]])
 

@@ -21,7 +21,7 @@ from m1cep.custody.requests import Timing, decode, encode
 from m1cep.custody.requests.messages import Approved, Cancel, Status, Submit
 from streams import codec
 from streams.agents.outbox import Packet
-from streams.agents.solo import packed, unpacked
+from streams.agents.unsent import packed, unpacked
 from streams.chains.local import open_local
 from streams.custody.chaindesk import ChainDesk
 from streams.custody.coordinating import TOPICS, CoordinatorMachine

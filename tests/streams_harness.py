@@ -47,7 +47,7 @@ class Kafka:
             raw = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
             named = value[key].encode() if isinstance(value, dict) else b"k"
             futures.append(self.producer.send(topic, value=raw, key=named, partition=partition))
-        return [future.get(10) for future in futures]
+        return [future.get(120) for future in futures]  # a broker that was restarted is found again after a while
 
     def read(self, topic):
         """Every record that the topic holds now."""

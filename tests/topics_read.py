@@ -10,12 +10,15 @@ def read_topic(address, topic):
         tps = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic))]
         consumer.assign(tps)
         consumer.seek_to_beginning(*tps)
-        end = consumer.end_offsets(tps)  # on the embedded broker too low, so what comes is read beyond it
-        found, empty = [], 0
-        while empty < 2:
-            batch = [r for rs in consumer.poll(timeout_ms=200).values() for r in rs]
+        # The embedded broker names the offset after the first record of the last batch: who has that record has fetched
+        # the whole batch, and the rest of it is given out by polls that wait for nothing.
+        end = consumer.end_offsets(tps)
+        found = []
+        while True:
+            there = all(consumer.position(tp) >= end[tp] for tp in tps)
+            batch = [r for rs in consumer.poll(timeout_ms=0 if there else 200).values() for r in rs]
+            if there and not batch:
+                return found
             found += batch
-            empty = empty + 1 if not batch and all(consumer.position(tp) >= end[tp] for tp in tps) else 0
-        return found
     finally:
         consumer.close()

@@ -12,13 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import Agg, Call, Expr, Frame, may_leave_type
+from m1cep.plan.ir import Agg, Call, Expr, may_leave_type
 from m1cep.runtime.sliding import UNITS, Extreme, Moments, finite, mean, minus_decimal, plus_decimal, rounded, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from m1cep.codegen.expr import ExprWriter
+    from m1cep.plan.plans import Frame
 
 _NEEDS = {"COUNT": "n", "SUM": "ns", "AVG": "ns", "MIN": ("lo",), "MAX": ("hi",)}
 _SPREAD = {

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from m1cep.codegen.expr import ExprWriter
     from m1cep.codegen.module import Source
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Col, Output
+    from m1cep.plan.ir import Col
+    from m1cep.plan.plans import Output
 
 
 def identifier(name: str) -> str:
@@ -62,6 +63,17 @@ def key_parts(key: tuple[Col, ...], variable: str = "k") -> dict[str, str]:
     if len(key) == 1:
         return {key[0].name: variable}
     return {k.name: f"{variable}[{i}]" for i, k in enumerate(key)}
+
+
+def add_key(out: Source, key: tuple[Col, ...]) -> None:
+    """``key(r)``: the partition key. Where it is columns as they stand, nothing of it runs as Python."""
+    attrs = [column.attr for column in key]
+    if attrs and all(_key_part(column, "r") == f"r.{column.attr}" for column in key):
+        out.add(f"key = attrgetter({', '.join(map(repr, attrs))})")
+    else:
+        out.add("def key(r):")
+        out.add(f"return {key_source(key)}", indent=1)
+    out.add()
 
 
 def add_key_dict(out: Source, key: tuple[Col, ...]) -> None:

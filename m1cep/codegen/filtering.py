@@ -11,7 +11,7 @@ from m1cep.runtime.outcome import Hit
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import FilterPlan
+    from m1cep.plan.plans import FilterPlan
 
 
 def generate_filter(plan: FilterPlan, stream: Stream, filename: str) -> Module:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from m1cep.codegen.common import (
+    add_key,
     add_key_dict,
     event_id_attrs,
     event_id_source,
     identifier,
     key_parts,
-    key_source,
     row_dict,
 )
 from m1cep.codegen.module import Module, Source, load
@@ -36,7 +36,7 @@ from m1cep.plan.slots import BASE, depends_on_past, places, plan_slots, reach
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
 
 
@@ -78,9 +78,7 @@ class _Generator:
             )
         out.add(f"BEHIND, AHEAD = {self.behind}, {self.ahead}  # rows that PREV and NEXT look at")
         out.add()
-        out.add("def key(r):")
-        out.add(f"return {key_source(plan.key)}", indent=1)
-        out.add()
+        add_key(out, plan.key)
         scan.write(out, self.way)
         kept = self._kept()
         for variable, condition in plan.define.items():

@@ -5,6 +5,8 @@ which a value drops out as soon as a later one beats it. They are read one after
 for as long as the condition may still be true.
 
 Where rows are counted and nothing else, a State is the queue alone, and that of a key's only row is its (time, id).
+
+Where the condition asks for a number of rows, ``counted`` and ``enough`` tell that a batch cannot reach it: see runtime.deferred.
 """
 
 from __future__ import annotations
@@ -14,15 +16,17 @@ from typing import TYPE_CHECKING
 
 from m1cep.codegen.aggregates import RUNTIME, Aggregates
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
+from m1cep.codegen.counting import write_counting
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
-from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, Frame, conjuncts, walk
+from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, conjuncts, walk
 from m1cep.runtime.outcome import Hit
 from m1cep.runtime.sliding import contributing_ids
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Expr, OverPlan, Windowed
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import Frame, OverPlan, Windowed
 
 
 _COST = {LAG: 0, "COUNT": 0, "MIN": 1, "MAX": 1}  # to read a window's value; a sum must be rounded first
@@ -31,7 +35,8 @@ _DEAR = 2
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
     """The module of an OVER rule: State, feed(states, idle, allows, rows, out), time_of(r), dump(s), revive(values), SPAN,
-    key_dict(k). A key's State is in ``states``, or goes there from ``idle`` when a row comes.
+    key_dict(k); of some also counted(rows), KEY, enough(n). A key's State is in ``states``, or goes there from ``idle`` when a
+    row comes.
 
     ``all_ids``: hits name every row that counts, not the present one alone.
     """
@@ -66,6 +71,8 @@ class _Generator:
         out.add()
         self._state()
         self._feed()
+        if len(timed) == len(ranges):
+            write_counting(out, self.plan, self.writer)
         self._dump_and_revive()
         add_key_dict(out, self.plan.key)
         names = {"Hit": Hit, "deque": deque, "contributing_ids": contributing_ids}

@@ -13,7 +13,7 @@ from m1cep.plan.slots import Slot, SlotMap, row_count, slot_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
 
 _BEGIN = {"COUNT": "0", "MOMENTS": "(0, 0, 0)", "SET": "frozenset()"}
 _SPREAD = {"STDDEV_SAMP": "deviation({}, 1)", "STDDEV_POP": "deviation({}, 0)"}

@@ -18,7 +18,7 @@ from m1cep.runtime.windows import MANY_IDS, thin
 
 if TYPE_CHECKING:
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import WindowPlan
+    from m1cep.plan.plans import WindowPlan
 
 
 def generate_windows(plan: WindowPlan, stream: Stream, filename: str) -> Module:

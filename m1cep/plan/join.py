@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from m1cep.plan.ir import Col, Expr, Output, walk
+from m1cep.plan.ir import Col, Expr, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from m1cep.plan.plans import Output
 
 LEFT, RIGHT = 0, 1
 

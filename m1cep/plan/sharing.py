@@ -11,7 +11,8 @@ from m1cep.plan.program import DONE
 from m1cep.plan.slots import depends_on_past, reach
 
 if TYPE_CHECKING:
-    from m1cep.plan.ir import Expr, MatchPlan
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
 
 _MAX_LISTS = 300

@@ -6,6 +6,7 @@ So that exposure is never counted too low while events are on their way:
     accepted here            open, until the order is announced; let go of when it is not within ``confirm_within_ms``
     cancel before its fills  a cancel says what was left: what was filled before it stays open until those fills come
     fill before its order    the position moves; the order is known as filled by so much when it comes
+    symbol forgotten         nobody holds it or has an order in it: it has no price again, as one that was never heard of
     alert closed             it and its freeze stand against no order, until it is reopened; also where it comes after its closing
 
 Times are the caller's clock, in epoch ms; ``lapse`` is told up to when everything has been read, and lets go of nothing before.
@@ -21,6 +22,8 @@ from m1cep.pretrade.known import Known
 from m1cep.pretrade.orders import Side
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
     from m1cep.pretrade.limits import Rules
     from m1cep.pretrade.orders import NewOrder
 
@@ -30,6 +33,8 @@ REMEMBERED = 100_000
 MOST_CLOSED = 100_000
 #: So many notes of what is waited for, before those that are settled are looked for and thrown away.
 MOST_SETTLING = 10_000
+#: So many symbols are remembered, beside those that somebody holds or has ordered and those of the limits.
+MOST_MARKETS = 50_000
 #: An account names so many of its alerts; whatever comes beyond them is one entry.
 MOST_ALERTS = 100
 BEYOND = "*"
@@ -55,6 +60,8 @@ class Book:
         self._settling: deque[tuple[int, str, str]] = deque()
         self._silent: deque[tuple[int, str]] = deque()  # accounts of which only the rate of their orders is left
         self._most_settling = MOST_SETTLING
+        self._most_markets = MOST_MARKETS
+        self.forgotten_markets = 0
 
     # -- what the topics tell
 
@@ -104,6 +111,7 @@ class Book:
         """
         if price is not None:
             market = self._market(symbol)
+            self.markets[symbol] = self.markets.pop(symbol)  # to the end: the one heard of last
             if not rank and not market.rank:
                 market.price = max(price, market.price or 0)
             elif rank >= market.rank:
@@ -132,6 +140,10 @@ class Book:
         """It is not dealt with after all."""
         for account, freeze, rule in self.closed.pop(alert_id, ()):
             self._stand(account, alert_id, rule, freeze=freeze)
+
+    def accounts_of(self, alert_id: str) -> AbstractSet[str]:
+        """Accounts upon which an alert has brought something that stands."""
+        return self._stands.get(alert_id, frozenset())
 
     def lifted(self, account: str, alert_id: str) -> None:
         """A person has dealt with an alert: for good, also with what it brought and what of it is still on its way."""
@@ -204,9 +216,28 @@ class Book:
         while self._silent and self._silent[0][0] <= read_until_ms:
             name = self._silent.popleft()[1]
             silent = self.accounts.get(name)
-            if silent is not None and silent.nothing and silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
+            if silent is None or not silent.nothing:
+                continue
+            # A check since then may have forgotten what no longer counts.
+            if not silent.accepted_ms or silent.accepted_ms[-1] <= read_until_ms - self.rules.window_ms:
                 del self.accounts[name]
+        if len(self.markets) > self._most_markets:
+            self._forget_markets()
         return gone
+
+    def _forget_markets(self) -> None:
+        """Those heard of longest ago, first such as only orders have named: anybody can name any number of them."""
+        free = [
+            (market.rank > 0, symbol)
+            for symbol, market in self.markets.items()
+            if not (market.total or symbol in self.rules.symbols or symbol in self.rules.first_prices)
+        ]
+        free.sort(key=lambda one: one[0])
+        wanted = len(self.markets) - MOST_MARKETS * 9 // 10  # some more than needed: to look at all of them takes time
+        for _, symbol in free[:wanted]:
+            del self.markets[symbol]
+        self.forgotten_markets += len(free[:wanted])
+        self._most_markets = max(MOST_MARKETS, len(self.markets) * 11 // 10)
 
     def expect_again(self, now_ms: int) -> None:
         """After ``load``: what is waited for is waited for anew."""

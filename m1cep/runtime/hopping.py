@@ -18,7 +18,7 @@ from m1cep.runtime.windows import Aligned
 if TYPE_CHECKING:
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
-    from m1cep.plan.ir import WindowShape
+    from m1cep.plan.plans import WindowShape
     from m1cep.runtime.outcome import Hit
     from m1cep.runtime.suppress import Suppressor
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from m1cep.codegen.module import Module
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
     from m1cep.runtime.partition import Partition
     from m1cep.runtime.suppress import Suppressor

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.plan.constants import Constants
-    from m1cep.plan.ir import WindowShape
+    from m1cep.plan.plans import WindowShape
     from m1cep.runtime.batch import Batch
     from m1cep.runtime.suppress import Suppressor
 

@@ -9,8 +9,9 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError, nearest
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import TRUE, Call, Col, Expr, Literal, MatchPlan, Output, Param
+from m1cep.plan.ir import TRUE, Call, Col, Expr, Literal, Param
 from m1cep.plan.pattern import Absent, Alt, Concat, Exclude, Pattern, Permute, Repeat, Var, variables
+from m1cep.plan.plans import MatchPlan, Output
 from m1cep.plan.program import DONE, Program, TooManyStatesError, compile_program
 from m1cep.sql.nodes import position
 from m1cep.sql.rowpattern import parse_pattern

@@ -7,20 +7,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import (
-    LAG,
-    TRUE,
-    WINDOW_COLUMN,
-    Agg,
-    Col,
-    Expr,
-    Frame,
-    Literal,
-    OverPlan,
-    Param,
-    Windowed,
-    conjunction,
-)
+from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Agg, Col, Expr, Literal, Param, conjunction
+from m1cep.plan.plans import Frame, OverPlan, Windowed
 from m1cep.sql.aggregates import aggregate_call
 from m1cep.sql.nodes import position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column

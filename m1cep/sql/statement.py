@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from m1cep.errors import RuleError, SourceText, nearest
-from m1cep.plan.ir import TRUE, Col, Expr, FilterPlan, Output, Plan, conjunction
+from m1cep.plan.ir import TRUE, Col, Expr, conjunction
+from m1cep.plan.plans import FilterPlan, Output, Plan
 from m1cep.sql.dialect import parse
 from m1cep.sql.expressions import ExpressionChecker
 from m1cep.sql.joins import join_plan

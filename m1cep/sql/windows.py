@@ -9,20 +9,8 @@ from sqlglot import exp
 
 from m1cep.errors import RuleError, nearest
 from m1cep.model.time import in_unit
-from m1cep.plan.ir import (
-    TRUE,
-    WINDOW_COLUMN,
-    WINDOW_END,
-    WINDOW_START,
-    Agg,
-    Col,
-    Expr,
-    Literal,
-    Param,
-    WindowPlan,
-    WindowShape,
-    conjunction,
-)
+from m1cep.plan.ir import TRUE, WINDOW_COLUMN, WINDOW_END, WINDOW_START, Agg, Col, Expr, Literal, Param, conjunction
+from m1cep.plan.plans import WindowPlan, WindowShape
 from m1cep.sql.aggregates import aggregate_call, is_aggregate
 from m1cep.sql.nodes import WindowTable, position
 from m1cep.sql.scope import OutputScope, RowScope, stream_column

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from m1cep.codegen.over import generate_over
-from m1cep.plan.ir import WINDOW_COLUMN, WINDOW_END, WINDOW_START, Agg, Col, Literal, OverPlan, Param, walk
+from m1cep.plan.ir import WINDOW_COLUMN, WINDOW_END, WINDOW_START, Agg, Col, Literal, Param, walk
+from m1cep.plan.plans import OverPlan
 from m1cep.rule import generate
 from m1cep.runtime.batch import Batch
 from m1cep.runtime.lookups import bound
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from m1cep.codegen.module import Module
     from m1cep.model.stream import Stream
-    from m1cep.plan.ir import Expr, Output, Plan, WindowPlan
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import Output, Plan, WindowPlan
     from m1cep.rule import Rule
     from m1cep.runtime.lookups import Lookups
     from m1cep.runtime.outcome import Hit, Operator

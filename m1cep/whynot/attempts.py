@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from m1cep.codegen.module import Module
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
 
     Memory = tuple[Any, ...]

@@ -15,8 +15,9 @@ from m1cep.codegen.module import Source, load
 from m1cep.codegen.view import view_converters
 from m1cep.errors import RuleFailure, SourceText
 from m1cep.model.joined import Joined
-from m1cep.plan.ir import TRUE, FilterPlan, MatchPlan, OverPlan, WindowPlan
+from m1cep.plan.ir import TRUE
 from m1cep.plan.join import JoinPlan
+from m1cep.plan.plans import FilterPlan, MatchPlan, OverPlan, WindowPlan
 from m1cep.runtime.batch import Batch
 from m1cep.runtime.lookups import FixedLookups
 from m1cep.runtime.merge import Merge

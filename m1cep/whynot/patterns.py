@@ -16,7 +16,7 @@ from m1cep.whynot.wording import duration
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from m1cep.plan.ir import MatchPlan
+    from m1cep.plan.plans import MatchPlan
     from m1cep.whynot.asking import Asker
     from m1cep.whynot.questions import Answers, Question
 

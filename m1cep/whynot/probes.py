@@ -21,7 +21,8 @@ from m1cep.whynot.wording import Wording
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from m1cep.plan.ir import Expr, MatchPlan
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import MatchPlan
     from m1cep.plan.program import Program
     from m1cep.whynot.asking import Asker
 

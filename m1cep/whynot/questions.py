@@ -9,21 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from m1cep.plan.ir import (
-    Agg,
-    Call,
-    Col,
-    Expr,
-    Label,
-    Literal,
-    MatchNumber,
-    Nav,
-    Output,
-    Param,
-    Prev,
-    children,
-    conjuncts,
-)
+from m1cep.plan.ir import Agg, Call, Col, Expr, Label, Literal, MatchNumber, Nav, Param, Prev, children, conjuncts
+from m1cep.plan.plans import Output
 from m1cep.whynot.report import Finding
 from m1cep.whynot.wording import SIGNS, clipped, shown
 

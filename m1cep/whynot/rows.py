@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from m1cep.model.types import BIGINT
-from m1cep.plan.ir import TRUE, WINDOW_END, WINDOW_START, Col, FilterPlan, OverPlan, WindowPlan
+from m1cep.plan.ir import TRUE, WINDOW_END, WINDOW_START, Col
+from m1cep.plan.plans import FilterPlan, OverPlan, WindowPlan
 from m1cep.whynot.asking import answers, group_wording
 from m1cep.whynot.questions import Questions, failing
 from m1cep.whynot.report import Event, LeftOut, Near

@@ -59,7 +59,8 @@ class Keeper:
     Args:
         agent: its name, part of each snapshot.
         store: where snapshots are kept.
-        open_partition: makes the state of a partition; raises EngineError when a snapshot's state cannot go on.
+        open_partition: makes the state of a partition (of a snapshot: in a thread); raises EngineError when a
+            snapshot's state cannot go on.
         topics: the id of each input topic on this cluster.
         rules: version by id of the rules that run.
         before_restore: awaited once for all partitions that were claimed, before their snapshots are taken up.
@@ -141,7 +142,8 @@ class Keeper:
             try:
                 snapshot = snapshots.decode(found.data)
                 self._check(snapshot, number, found.name)
-                partition = self.open_partition(number, snapshot.positions, snapshot.state)
+                # In a thread: it takes its time, and may ask others for what the state names.
+                partition = await asyncio.to_thread(self.open_partition, number, snapshot.positions, snapshot.state)
             except (SnapshotError, EngineError) as error:
                 refused += 1
                 _log.warning("snapshot.refused", agent=self._agent, snapshot=found.name, reason=str(error))

@@ -25,7 +25,7 @@ from streams.errors import ServerError, ShellError, UsageError
 from streams.ledger.bookkeeper import Bookkeeper
 from streams.ledger.charts import load_chart
 from streams.ledger.connections import connect_writer
-from streams.ledger.schema import check_schema, register_assets
+from streams.ledger.schema import check_schema, register_assets, unlike_chart
 from streams.ledger.shard import Place, Shard
 from streams.security import for_aiokafka
 from streams.topics import topic_ids
@@ -87,6 +87,14 @@ def _check(shards: list[Shard], chart: Chart) -> None:
         try:
             check_schema(shard.connection, shard.number, len(shards))
             register_assets(shard.connection, dict(chart.decimals))
+            if unlike := unlike_chart(shard.connection, chart):
+                _log.warning(
+                    "ledger.accounts_unlike_chart",
+                    shard=shard.number,
+                    accounts=len(unlike),
+                    first=unlike[:5],
+                    reason="whether they may be below zero was settled when they were opened",
+                )
         except psycopg.Error as error:
             reason = str(error).strip().partition("\n")[0]
             raise ServerError(f"the ledger's database (shard {shard.number}) cannot be used: {reason}") from error

@@ -148,7 +148,7 @@ def held_until_s() -> float:
 
 
 def _now_s() -> float:
-    return asyncio.get_running_loop().time()
+    return time.monotonic()
 
 
 def _now_ms() -> int:

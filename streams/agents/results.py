@@ -1,6 +1,7 @@
 """The agent that writes intermediate results of accounts to the cache, beside the rules and off their way.
 
 orders, fills, accounts, alerts, actions ──▶ Results ──(at most every ``WRITE_EVERY_S``, one pipeline)──▶ cache
+alerts' states, one partition for all ──▶ Closings ──┘
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ import structlog
 from redis import RedisError
 
 from streams import codec
+from streams.agents.closings import Closings
 from streams.agents.partition import Outcome, Timeless, fresh_records
 from streams.cache.address import open_client
 from streams.cache.results import Results, parts, write
-from streams.errors import ShellError
+from streams.errors import ServerError, ShellError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from streams.agents.context import AgentContext
     from streams.agents.host import Host
@@ -35,9 +37,15 @@ _AWAY_S = 1.0
 class ResultsPartition(Timeless):
     """The results of one partition number, and the positions that they stand at."""
 
-    def __init__(self, positions: Mapping[str, int], kinds: Mapping[str, str], state: bytes | None) -> None:
+    def __init__(
+        self,
+        positions: Mapping[str, int],
+        kinds: Mapping[str, str],
+        state: bytes | None,
+        closed: Container[str] = frozenset(),
+    ) -> None:
         self.positions = dict(positions)
-        self.results = Results()
+        self.results = Results(closed)
         self._kinds = kinds
         if state is not None:
             self.results.load(state)
@@ -79,20 +87,35 @@ async def build(context: AgentContext) -> Host:
     kinds = {options.streams[name].topic: name for name in ("orders", "fills", "accounts")}
     kinds |= {codec.ALERTS: "alerts", codec.ACTIONS: "actions"}
 
+    if not (await context.outbox.look([codec.ALERT_STATES])).partitions.get(codec.ALERT_STATES):
+        raise ServerError(f"the broker has no topic {codec.ALERT_STATES}", "make it: m1cep topics create")
+    closings = Closings()
+
     def open_partition(_: int, positions: Mapping[str, int], state: bytes | None) -> ResultsPartition:
-        return ResultsPartition(positions, kinds, state)
+        return ResultsPartition(positions, kinds, state, closings)
 
     host = await context.new_host("results", kinds, open_partition, {})
-    host.beside(_write_for_ever(host, open_client(options.cache_url)))
+    known = asyncio.Event()
+
+    def changed(alerts: Iterable[str]) -> None:
+        for results in _results(host):
+            results.restate(alerts)
+
+    host.beside(closings.follow(options.client, changed, known.set))
+    host.beside(_write_for_ever(host, open_client(options.cache_url), known))
     return host
 
 
-async def _write_for_ever(host: Host, client: Any) -> None:
+def _results(host: Host) -> Iterable[Results]:
+    return [partition.results for partition in host.partitions]  # type: ignore[attr-defined]  # they are ours
+
+
+async def _write_for_ever(host: Host, client: Any, known: asyncio.Event) -> None:
+    await known.wait()  # else accounts would be told as frozen by alerts that were closed long ago
     away = False
     while True:
         await asyncio.sleep(_AWAY_S if away else WRITE_EVERY_S)
-        for partition in host.partitions:
-            results: Results = partition.results  # type: ignore[attr-defined]  # the host's partitions are ours
+        for results in _results(host):
             changes = results.take_changes()
             failed = await _written(client, results, changes)
             if bool(failed) is not away:

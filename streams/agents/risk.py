@@ -5,6 +5,7 @@ Longer than others: what a partition hears, judges by and runs is one state, sav
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class RiskPartition:
         self._lookups = Pinned(Content()) if lookups is None else lookups
         self.offered: Content | None = None  # what ``adopt`` was given last
         self.refused: dict[str, str] = {}  # by label of a list or parameter, why its change was not taken over
-        self.held_until_s: float | None = None  # until then, what is read again is judged as it was (the loop's clock)
+        self.held_until_s: float | None = None  # until then, what is read again is judged as it was (monotonic)
         self._streams = streams
         self._lanes = {reader.topic: reader for reader in lanes}
         self._silence = LaneSilence(self._lanes)
@@ -311,7 +312,13 @@ async def build(context: AgentContext) -> Host:
     topics = [*streams, *lanes_of]
     known = [*(stream.name for stream in direct), *(lane.name for lanes in lanes_of.values() for lane in lanes)]
     book = Book(options.rules) if options.deployed is None else options.deployed.book
-    ruler = Ruler(book, library, frozenset(topics), lambda rule: over_lanes(rule, count))
+    # The library may wait for the cache, the event loop must not: so the ruler looks in threads, and states are taken up in one.
+    ruler = await asyncio.to_thread(Ruler, book, library, frozenset(topics), lambda rule: over_lanes(rule, count))
+
+    async def look() -> None:
+        if options.deployed is not None:
+            await options.deployed.catch_up()
+        await asyncio.to_thread(ruler.look)
 
     def open_partition(number: int, positions: Mapping[str, int], state: bytes | None) -> RiskPartition:
         readers = {
@@ -320,7 +327,6 @@ async def build(context: AgentContext) -> Host:
             )
             for one in by_other_keys
         }
-        ruler.look()
         blob, lanes, live = (None, {}, False) if state is None else unpacked(state)
         quarantine = Quarantine(number) if state is None else quarantine_in(state, number)
         quarantine.keep_to(ruler.standings.values())
@@ -347,12 +353,9 @@ async def build(context: AgentContext) -> Host:
         return partition
 
     versions = {rule.id: rule.version for rule in options.rules}
-    if options.deployed is None:
-        host = await context.new_host("risk", topics, open_partition, versions)
-    else:
-        host = await context.new_host(
-            "risk", topics, open_partition, versions, (codec.SHADOW,), before_restore=options.deployed.catch_up
-        )
+    shadow = () if options.deployed is None else (codec.SHADOW,)
+    host = await context.new_host("risk", topics, open_partition, versions, shadow, before_restore=look)
+    if options.deployed is not None:
         host.beside(ruler.follow(host, options.deployed))
     ruler.tell(host.stats, ())
     host.beside(follow_library(host, library, context))

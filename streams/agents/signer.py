@@ -37,7 +37,7 @@ async def build(context: AgentContext) -> Solo:
     keyfile = Keyfile.open(options.keyfile, options.passphrase)
     if keyfile.number != options.signer:
         raise UsageError(f"{options.keyfile} is of signer {keyfile.number}, not of signer {options.signer}")
-    machine = SignerMachine(roster, policy, keyfile)
+    machine = SignerMachine(roster, policy, keyfile, stats=context.stats)
     _log.info("signer.opened", signer=keyfile.number, vaults=sorted(keyfile.held), policy=policy.hash)
     others = [signer_topic(number) for number in roster.signers if number != keyfile.number]
     inputs = topics(keyfile.number, audit=roster.audit is not None)

@@ -13,7 +13,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
@@ -21,8 +20,8 @@ from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 from m1cep.errors import EngineError
 from streams import snapshots
 from streams.agents.acks import acknowledged
-from streams.agents.outbox import Packet
-from streams.codec import Message
+from streams.agents.places import Places
+from streams.agents.unsent import packed, unpacked
 from streams.errors import ServerError, ShellError
 from streams.security import for_aiokafka
 from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
@@ -30,8 +29,9 @@ from streams.snapshots import PartitionSnapshot, SnapshotError, SupersededError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from streams.agents.outbox import Outbox
+    from streams.agents.outbox import Outbox, Packet
     from streams.agents.stats import AgentStats
+    from streams.codec import Message
     from streams.snapshots import SnapshotStore
     from streams.transport import Record
 
@@ -42,7 +42,6 @@ _CALM_WAIT_MS = 200
 MOST_RECORDS = 500
 #: What has only been heard is saved so often, at most; it would be read again.
 SAVE_HEARD_S = 1.0
-_kept = msgspec.msgpack.Decoder(tuple[bytes, list[list[Any]]])
 _ONE = 0  # the number of the one state in the store
 
 
@@ -119,10 +118,10 @@ class Solo:
         changed: Callable[[], bool] | None = None,
     ) -> None:
         self._looked, self._save_every_s, self._most_records = looked, save_every_s, most_records
-        self._tail, self._changed_itself = dict(tail or {}), changed or (lambda: False)
+        self._changed_itself = changed or (lambda: False)
         self.name, self.topics, self.stats = name, frozenset(ids), stats
         self._machine, self._store, self._outbox, self._ids = machine, store, outbox, dict(ids)
-        self._positions: dict[TopicPartition, int] = {}
+        self._places = Places(name, tail or {}, stats)
         self._generation = 0
         self._changed = False
         self._unsent: list[Message | Packet] = []
@@ -176,7 +175,8 @@ class Solo:
                 timeout_ms=timeout_ms, max_records=self._most_records
             )
         except OffsetOutOfRangeError as error:
-            await self._pass_over(consumer, error.args[0])
+            await self._places.pass_over(consumer, error.args[0])
+            self._changed = True
             return {}
         return found
 
@@ -185,7 +185,7 @@ class Solo:
         for tp, records in found.items():
             for record in records:
                 said += self._machine.take(tp.topic, tp.partition, record)
-            self._positions[tp] = records[-1].offset + 1
+            self._places.at[tp] = records[-1].offset + 1
             self.stats.events[tp.topic] += len(records)
             self.stats.records += len(records)
             self._changed = True
@@ -223,7 +223,7 @@ class Solo:
                 _log.warning("snapshot.refused", agent=self.name, snapshot=found.name, reason=str(error))
                 # An older one has forgotten what was said: with this machine that must not be.
                 break
-            self._positions = {_tp(name): at for name, at in content.positions.items()}
+            self._places.at = {_tp(name): at for name, at in content.positions.items()}
             return said
         if refused:
             raise ShellError(
@@ -243,7 +243,7 @@ class Solo:
 
     async def _save(self) -> None:
         started_s = time.monotonic()
-        positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._positions.items()}
+        positions = {f"{tp.topic}/{tp.partition}": at for tp, at in self._places.at.items()}
         content = PartitionSnapshot(
             self.name, _ONE, self._ids, positions, {}, packed(self._machine.snapshot(), self._unsent)
         )
@@ -266,69 +266,8 @@ class Solo:
         for topics, consumer in self._consumers.items():
             theirs = [tp for tp in tps if tp.topic in topics]
             consumer.assign(theirs)
-            await self._check_or_skip(consumer, theirs)
-            for tp in theirs:
-                consumer.seek(tp, self._positions[tp])
+            self._changed |= await self._places.begin(consumer, theirs)
         self.stats.assigned = sorted(f"{tp.topic}/{tp.partition}" for tp in tps)
-
-    async def _check_or_skip(self, consumer: AIOKafkaConsumer, tps: Sequence[TopicPartition]) -> None:
-        """Where to begin.
-
-        Raises:
-            ShellError: records were deleted that the state should have heard.
-        """
-        first = await consumer.beginning_offsets(list(tps))
-        self._check_lost(
-            {tp: at for tp in tps if (at := self._positions.get(tp)) is not None and at < first[tp]}, first
-        )
-        fresh = [tp for tp in tps if self._positions.get(tp, -1) < first.get(tp, 0)]
-        # Who was away for longer than the topic keeps records takes what is left; with a tail of some, no more than that.
-        skipping = [
-            tp for tp in fresh if tp.topic in self._tail and (tp not in self._positions or self._tail[tp.topic])
-        ]
-        ends = await consumer.end_offsets(skipping)
-        # Where it began must be kept, or a crash before the first record would begin later still.
-        self._changed |= any(tp in ends for tp in fresh)
-        for tp in fresh:
-            back = max(0, ends[tp] - self._tail[tp.topic]) if tp in ends else 0
-            self._positions[tp] = max(first.get(tp, 0), back)
-
-    async def _pass_over(self, consumer: AIOKafkaConsumer, gone: Mapping[TopicPartition, int]) -> None:
-        """The broker does not have the offsets that are next: of topics that need not be heard in full, go on with what is left.
-
-        Raises:
-            ShellError: records were deleted that should have been heard, or the topic is not the one that it was.
-        """
-        first = await consumer.beginning_offsets(list(gone))
-        if beyond := [f"{tp.topic}/{tp.partition} at {at}" for tp, at in gone.items() if at >= first[tp]]:
-            raise ShellError(
-                f"the topics have less than {self.name} had read: it was to go on with {', '.join(beyond)}",
-                "look whether they were made anew, or the broker has lost records; its state must be made anew then",
-            )
-        self._check_lost(gone, first)
-        for tp in gone:
-            consumer.seek(tp, first[tp])
-            self._positions[tp], self._changed = first[tp], True
-
-    def _check_lost(self, lost: Mapping[TopicPartition, int], first: Mapping[TopicPartition, int]) -> None:
-        """Records before the first ones were not heard: say so and count them where that may be.
-
-        Args:
-            lost: the offset that was next, where it is gone.
-            first: the offset of the first record that is left.
-
-        Raises:
-            ShellError: it must not be.
-        """
-        if needed := {tp: at for tp, at in lost.items() if tp.topic not in self._tail}:
-            where = ", ".join(f"{tp.topic}/{tp.partition} from offset {at} to {first[tp]}" for tp, at in needed.items())
-            raise ShellError(
-                f"records were deleted before {self.name} had read them: {where}",
-                "keep the topics for longer than the agent may be away or behind; its state must be made anew",
-            )
-        for tp, at in lost.items():
-            self.stats.lost[tp.topic] += first[tp] - at
-            _log.error("records.lost", topic=tp.topic, partition=tp.partition, offsets=[at, first[tp]])
 
     async def confirm(self) -> bool:
         """Ask where the state is kept whether it still is ours; False: it is not yet.
@@ -345,7 +284,7 @@ class Solo:
 
     def positions(self) -> dict[TopicPartition, int]:
         """The next offset of everything that is read."""
-        return dict(self._positions)
+        return dict(self._places.at)
 
     def trouble(self) -> BaseException | None:
         """Nothing beside what ``run`` raises."""
@@ -358,7 +297,7 @@ class Solo:
             for tp in consumer.assignment():
                 end = consumer.highwater(tp)
                 if end is not None:
-                    lag[f"{tp.topic}/{tp.partition}"] = max(0, end - self._positions.get(tp, end))
+                    lag[f"{tp.topic}/{tp.partition}"] = max(0, end - self._places.at.get(tp, end))
         self.stats.lag = dict(sorted(lag.items()))
         if not self._changed:
             self._clean_s = time.monotonic()
@@ -405,32 +344,6 @@ def _end(consumer: AIOKafkaConsumer, tp: TopicPartition) -> int | None:
     end: int | None = consumer.highwater(tp)
     stable: int | None = consumer.last_stable_offset(tp)
     return end if end is None or stable is None or stable < 0 else min(end, stable)
-
-
-def packed(state: bytes, said: Sequence[Message | Packet]) -> bytes:
-    """What is kept: the state, and what is to be sent next, so that a crash in between leaves nothing unsaid."""
-    return msgspec.msgpack.encode((state, said))
-
-
-def unpacked(kept: bytes) -> tuple[bytes, list[Message | Packet]]:
-    """What ``packed`` was given.
-
-    Raises:
-        SnapshotError: it is something else.
-    """
-    try:
-        state, said = _kept.decode(kept)
-        return state, [_message(*one) if len(one) == len(Message._fields) else _packet(*one) for one in said]
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise SnapshotError(f"expected a state and what was to be sent: {error}") from None
-
-
-def _message(topic: str, key: bytes | None, value: bytes, headers: list[list[Any]]) -> Message:
-    return Message(topic, key, value, [(name, content) for name, content in headers])
-
-
-def _packet(topic: str, partition: int, records: list[list[Any]]) -> Packet:
-    return Packet(topic, partition, [(k, v, [(name, content) for name, content in h]) for k, v, h in records])
 
 
 def _tp(name: str) -> TopicPartition:

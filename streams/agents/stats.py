@@ -88,6 +88,10 @@ class AgentStats:
         dead_by_topic: of ``dead_letters``, those whose topic is known.
         grids: by name, as ``Grid.summary`` has it.
         postings: of the ledger, by what came of them.
+        signer: its number; None: it is none.
+        open_alerts: of a signer: those that nobody has closed, of all accounts; None where nobody counts.
+        oldest_alert_ms: time of the oldest of them (epoch); None without any.
+        forgotten_symbols: of the pre-trade check, whose prices were let go of because there are too many.
     """
 
     state: str = "starting"
@@ -131,6 +135,10 @@ class AgentStats:
     postings: Counter[str] = field(default_factory=Counter)
     deliveries: Counter[tuple[str, str]] = field(default_factory=Counter)
     undelivered: dict[str, int] = field(default_factory=dict)
+    signer: int | None = None
+    open_alerts: int | None = None
+    oldest_alert_ms: int | None = None
+    forgotten_symbols: int = 0
 
     @property
     def unsaved_s(self) -> float:
@@ -180,7 +188,11 @@ class AgentStats:
             "lookups_changes": self.lookups_changes,
             "lookups_refused": self.lookups_refused,
             **({} if self.replica_lag_s is None else {"replica_lag_s": round(self.replica_lag_s, 3)}),
+            **({} if self.open_alerts is None else self._standing()),
         }
+
+    def _standing(self) -> dict[str, Any]:
+        return {"signer": self.signer, "open_alerts": self.open_alerts, "oldest_alert_ms": self.oldest_alert_ms}
 
 
 def _nested(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
@@ -15,7 +16,7 @@ from streams.errors import ServerError
 from streams.topics import broker_errors, consumer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from kafka import KafkaConsumer
     from kafka.consumer.fetcher import ConsumerRecord
@@ -27,6 +28,7 @@ _log = structlog.get_logger(__name__)
 _ACK_S = 10.0
 _POLL_MS = 200
 _MOST_AT_ONCE = 5_000
+_MANY = 16
 
 
 class Seen(NamedTuple):
@@ -100,7 +102,7 @@ def find_alerts(settings: Settings, ids: Sequence[str]) -> dict[str, Seen]:
     Raises:
         ServerError: no broker answers, or it has no such topic.
     """
-    wanted = {one.encode(): one for one in ids}
+    wanted = {one.encode() for one in ids}
     found: dict[str, Seen] = {}
     with consumer(settings, max_poll_records=_MOST_AT_ONCE) as reader:
         tps = partitions_of(settings, reader, codec.ALERTS)
@@ -108,9 +110,10 @@ def find_alerts(settings: Settings, ids: Sequence[str]) -> dict[str, Seen]:
         reader.seek_to_beginning(*tps)
         for record in to_the_end(reader, tps):
             value = record.value or b""
-            if any(one in value for one in wanted):  # most records are not decoded: the topic holds a month
+            # Most records are not decoded: the topic holds a month. To look for many ids would take longer.
+            if len(wanted) > _MANY or any(one in value for one in wanted):
                 seen = parse_alert(record)
-                if seen is not None and seen.id in wanted.values():
+                if seen is not None and seen.id.encode() in wanted:
                     found.setdefault(seen.id, seen)
             if len(found) == len(wanted):
                 break
@@ -136,20 +139,63 @@ def read_states(settings: Settings) -> AlertStates:
     return states
 
 
+def every_alert(settings: Settings, told: Callable[[float], None]) -> Iterator[Seen]:
+    """All that the topic holds, in no order; of an alert that was written twice both.
+
+    Args:
+        settings: where the broker is.
+        told: is told of the part that is read, of 1.
+
+    Raises:
+        ServerError: no broker answers, or it has no such topic.
+    """
+    with consumer(settings, max_poll_records=_MOST_AT_ONCE) as reader:
+        tps = partitions_of(settings, reader, codec.ALERTS)
+        reader.assign(tps)
+        reader.seek_to_beginning(*tps)
+        whole = sum(reader.end_offsets(tps).values()) - sum(reader.beginning_offsets(tps).values())
+        for count, record in enumerate(to_the_end(reader, tps), 1):
+            if count % _MOST_AT_ONCE == 0:
+                told(min(1.0, count / max(1, whole)))
+            if (seen := parse_alert(record)) is not None:
+                yield seen
+
+
 def write(settings: Settings, *messages: codec.Message) -> None:
     """Write records; they are there when this returns.
 
     Raises:
         ServerError: no broker answers, or it has no such topic.
     """
+    with writer(settings, {message.topic for message in messages}) as send:
+        send(messages)
+
+
+@contextmanager
+def writer(settings: Settings, topics: Iterable[str]) -> Iterator[Callable[[Iterable[codec.Message]], None]]:
+    """What writes records, and returns when they are there.
+
+    Raises:
+        ServerError: no broker answers, or it lacks one of the topics.
+    """
     with consumer(settings) as reader:
-        for topic in {message.topic for message in messages}:
+        for topic in topics:
             partitions_of(settings, reader, topic)
     with broker_errors(settings):
-        producer = KafkaProducer(**settings.client_settings(), acks="all", enable_idempotence=False)
+        producer = KafkaProducer(
+            **settings.client_settings(),
+            acks="all",
+            enable_idempotence=False,
+            max_in_flight_requests_per_connection=1,  # in their order, also when one is sent again
+        )
+
+        def send(messages: Iterable[codec.Message]) -> None:
+            sent = [producer.send(topic, value, key=key, headers=headers) for topic, key, value, headers in messages]
+            for one in sent:
+                one.get(timeout=_ACK_S)
+
         try:
-            for topic, key, value, headers in messages:
-                producer.send(topic, value, key=key, headers=headers).get(timeout=_ACK_S)
+            yield send
         finally:
             producer.close()
 

@@ -6,7 +6,7 @@
 
 Invalidations are lost with the connection, so everything is read again after each one. What the cache has lost (it was
 emptied, or another one answers) counts as away: nothing ever leaves a list because the cache is empty.
-Longer than others: one thread and its readers share a few values under one lock. What a version is, is read in ``fetching``.
+What a connection is told is in ``tracking``, what a version is in ``fetching``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from streams.cache import keys
 from streams.cache.address import open_client, public_address, unreachable
 from streams.cache.content import Content, Entry
 from streams.cache.fetching import ANSWER_S, LostError, Versions
+from streams.cache.tracking import Tracking
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_PING_EVERY_S = 0.5  # a connection that is silent for so long is asked whether it still is one
 _BACKOFF_S = (0.05, 1.0)
 _LOOK_S = 0.05
 
@@ -127,7 +127,7 @@ class Copies:
         self._listeners.append(tell)
 
     def want(self, labels: Iterable[str]) -> None:
-        """See :class:`streams.cache.library.Library`."""
+        """See :class:`streams.cache.library.Library`. Waits for two seconds at most."""
         with self._lock:
             more = frozenset(labels) - self._wanted
             if not more:
@@ -222,35 +222,26 @@ class Copies:
     def _follow(self) -> None:
         """One connection, until it ends."""
         with open_client(self._url, timeout_s=ANSWER_S) as client:
-            pool: Any = client.connection_pool
-            connection = pool.get_connection()
+            tracking = Tracking(client)
             try:
-                stale: set[str | None] = set()
-                parser = connection._parser  # noqa: SLF001 - redis-py has no public way to what a connection is told
-                parser.set_invalidation_push_handler(lambda message: stale.update(message[1] or [None]))
-                connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", keys.NOW)
-                connection.read_response()
+                tracking.begin()
                 self.connections += 1
                 self._reading, self._read_s = True, time.monotonic()
                 self._refresh(client, self._wanted)
                 while not self._closing.is_set():
-                    if connection.can_read(timeout=_PING_EVERY_S):
-                        connection.read_response(push_request=True)
-                    connection.send_command("PING")  # its answer comes behind all that was invalidated until now
-                    connection.read_response()
+                    stale = tracking.wait()
                     if self._unread:  # first: somebody waits for it, and some list may change all the time
                         self._read_more(client)
                     if stale:
                         self.invalidations += len(stale)
                         labels = self._wanted if None in stale else {keys.label(key) for key in stale if key}
-                        stale.clear()
                         self._refresh(client, self._wanted & labels)
                     elif self._unsaved:
                         self._save()
                     self._answered()
             finally:
                 self._reading = False
-                connection.disconnect()
+                tracking.close()
 
     def _read_more(self, client: Redis) -> None:
         with self._lock:

@@ -27,10 +27,10 @@ class Library(Protocol):
         """What is in force."""
 
     def find(self, versions: Mapping[str, str], *, current: bool) -> tuple[Content, list[str]]:
-        """What was in force when these versions were, and the labels of those that are nowhere any more."""
+        """What was in force when these versions were, and the labels of those that are nowhere any more; may wait as ``want``."""
 
     def want(self, labels: Iterable[str]) -> None:
-        """From now on have these too, as far as they are there; may wait for the cache, not for long."""
+        """From now on have these too, as far as they are there; may wait for the cache: never from an event loop."""
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """Call ``tell``, perhaps from another thread, after each change."""

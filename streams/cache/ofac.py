@@ -22,7 +22,7 @@ from xml.parsers import expat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import BinaryIO
+    from io import BufferedReader
 
 _ADDRESS = re.compile(r"Digital Currency Address - ([A-Z0-9]{2,10})\s+([^\s;,]+?)[.;,]*(?=\s|;|$)")
 _MARK = "Digital Currency Address -"
@@ -53,53 +53,72 @@ class BadRow:
     reason: str
 
 
-def csv_kind(file: BinaryIO) -> str:
-    """Which of OFAC's CSV files this is: sdn, alt, add, comments; "" for none of them. The file is read from its start again."""
-    first = file.readline(4 * _REMARKS).decode("utf-8", "replace")
-    file.seek(0)
+def csv_kind(file: BufferedReader) -> str:
+    """Which of OFAC's CSV files this is: sdn, alt, add, comments; "" for none of them. Nothing is read off the file."""
+    first = file.peek(4 * _REMARKS).partition(b"\n")[0].decode("utf-8-sig", "replace")
     row = next(csv.reader([first]), [])
     names = {_SDN: "sdn", _ALT: "alt", _COMMENTS: "comments", _ADD: "add"}
-    return names.get(len(row), "") if row and row[0].strip().isdigit() else ""
+    return names.get(len(row), "") if row and _is_number(row[0].strip()) else ""
 
 
-def read_comments(lines: Iterable[str]) -> dict[int, str]:
-    """SDN_COMMENTS: the rest of long remarks, by ent_num. OFAC has few: they are held."""
-    found: dict[int, str] = {}
-    for row in csv.reader(_to_the_end(lines)):
-        if len(row) == _COMMENTS and row[0].strip().isdigit():
-            number = int(row[0])
-            found[number] = found.get(number, "") + row[1]
-    return found
+def csv_rows(lines: Iterable[str]) -> Iterator[tuple[int, list[str]] | BadRow]:
+    """The rows of a CSV, each with the line that it ends in; empty ones are passed over.
 
-
-def read_sdn(lines: Iterable[str], comments: Mapping[int, str] | None) -> Iterator[Item | BadRow]:
-    """SDN.CSV: names, and addresses out of the remarks. ``comments`` None: there is no such file."""
+    Strict: a quote that is not closed would else make one row of all that follow it, and they would be missed by nobody.
+    Every line that is lost so is a bad row.
+    """
     reader = csv.reader(_to_the_end(lines), strict=True)
     while True:
+        before = reader.line_num
         try:
             row = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield BadRow(reader.line_num, str(error))
+            yield from (BadRow(line, str(error)) for line in range(before + 1, reader.line_num + 1))
             continue
         if row:
-            yield from _sdn_row([*(cell.strip() for cell in row[:-1]), row[-1]], reader.line_num, comments)
+            yield reader.line_num, row
+
+
+def read_comments(lines: Iterable[str]) -> Iterator[tuple[int, str] | BadRow]:
+    """SDN_COMMENTS: the rest of long remarks, with the ent_num that they belong to; perhaps in several rows."""
+    for found in csv_rows(lines):
+        if isinstance(found, BadRow):
+            yield found
+            continue
+        line, row = found
+        if len(row) == _COMMENTS and _is_number(row[0].strip()):
+            yield int(row[0]), row[1]
+        else:
+            yield BadRow(line, f"expected a number and a comment, got {len(row)} columns, the first {row[0][:20]!r}")
+
+
+def read_sdn(lines: Iterable[str], comments: Mapping[int, str] | None) -> Iterator[Item | BadRow]:
+    """SDN.CSV: names, and addresses out of the remarks. ``comments`` None: there is no such file."""
+    for found in csv_rows(lines):
+        if isinstance(found, BadRow):
+            yield found
+        else:
+            line, row = found
+            yield from _sdn_row([*(cell.strip() for cell in row[:-1]), row[-1]], line, comments)
 
 
 def _sdn_row(row: list[str], line: int, comments: Mapping[int, str] | None) -> Iterator[Item | BadRow]:
     if len(row) != _SDN:
         yield BadRow(line, f"expected {_SDN} columns, got {len(row)}")
         return
-    if not row[0].isdigit() or row[1] in {"", _NULL}:
+    if not _is_number(row[0]) or row[1] in {"", _NULL}:
         yield BadRow(line, f"expected a number and a name, got {row[0][:20]!r} and {row[1][:40]!r}")
         return
     remarks = row[11]
-    rest = "" if comments is None else comments.get(int(row[0]), "")
-    if comments is None and len(remarks) >= _REMARKS and _MARK in remarks:
-        yield BadRow(line, "its remarks are cut at 1,000 characters: give SDN_COMMENTS.CSV as well, or SDN.XML")
+    rest = None if comments is None else comments.get(int(row[0]))
+    # Addresses come late in remarks: what was cut off may be one. Remarks that end with a full stop were not, perhaps.
+    if rest is None and len(remarks) >= _REMARKS and (comments is None or not remarks.rstrip().endswith(".")):
+        lacks = "give SDN_COMMENTS.CSV as well" if comments is None else "SDN_COMMENTS.CSV does not have the rest"
+        yield BadRow(line, f"its remarks are cut at 1,000 characters: {lacks}, or give SDN.XML")
         return
-    text = remarks + rest
+    text = remarks + (rest or "")
     found = _ADDRESS.findall(text)
     named = "".join(text.split()).count("".join(_MARK.split()))  # blanks may have gone where remarks were cut
     if len(found) != named:
@@ -112,12 +131,19 @@ def _sdn_row(row: list[str], line: int, comments: Mapping[int, str] | None) -> I
 
 def read_alt(lines: Iterable[str]) -> Iterator[Item | BadRow]:
     """ALT.CSV: other names."""
-    reader = csv.reader(_to_the_end(lines))
-    for row in reader:
-        if row and len(row) != _ALT:
-            yield BadRow(reader.line_num, f"expected {_ALT} columns, got {len(row)}")
-        elif row and row[3].strip() not in {"", _NULL}:
-            yield Item("name", row[3].strip(), reader.line_num)
+    for found in csv_rows(lines):
+        if isinstance(found, BadRow):
+            yield found
+            continue
+        line, row = found
+        if len(row) != _ALT:
+            yield BadRow(line, f"expected {_ALT} columns, got {len(row)}")
+        elif row[3].strip() not in {"", _NULL}:
+            yield Item("name", row[3].strip(), line)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _to_the_end(lines: Iterable[str]) -> Iterator[str]:
@@ -142,7 +168,7 @@ class XmlReader:
         self._entry: dict[str, str] = {}
         self._found: list[Item | BadRow] = []
         self._entries = 0
-        self._promised: int | None = None
+        self._promised = ""
 
     def read(self, parts: Iterable[bytes]) -> Iterator[Item | BadRow]:
         """All items of a file, which comes in parts; the last says when the file is not whole."""
@@ -159,10 +185,10 @@ class XmlReader:
             yield BadRow(self._parser.CurrentLineNumber, "it has a document type, which OFAC's files do not")
             return
         yield from self._take()
-        if self._promised is not None and self._promised != self._entries:
+        if self._promised and self._promised != str(self._entries):
             yield BadRow(
                 self._parser.CurrentLineNumber,
-                f"Record_Count says {self._promised} entries, and there are {self._entries}",
+                f"Record_Count says {self._promised:.20} entries, and there are {self._entries}",
             )
 
     def _take(self) -> list[Item | BadRow]:
@@ -188,7 +214,7 @@ class XmlReader:
         self._pieces.clear()
         within = self._path[-1] if self._path else ""
         if tag == "Record_Count":
-            self._promised = int(text) if text.isdigit() else None
+            self._promised = text
         elif within in {"id", "aka"}:
             self._one[tag] = text
         elif within == "sdnEntry":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from streams.errors import ShellError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
-    from typing import BinaryIO
 
     from streams.cache.ofac import BadRow, Item
 
@@ -95,14 +93,21 @@ class Reading:
             return None
 
     def _comments(self) -> dict[int, str] | None:
+        """The rests of remarks, by number, of all files that have some; OFAC has few, so they are held. None: no file has."""
+        found: dict[int, str] | None = None
         for file in self.files:
             if file.suffix.lower() == ".csv" and not self.column:
                 with _opened(file) as raw:
-                    if ofac.csv_kind(raw) == "comments":
-                        return ofac.read_comments(io.TextIOWrapper(raw, "utf-8-sig", "replace", newline=""))
-        return None
+                    if ofac.csv_kind(raw) != "comments":
+                        continue
+                    found = {} if found is None else found
+                    for item in ofac.read_comments(io.TextIOWrapper(raw, "utf-8-sig", "replace", newline="")):
+                        if not isinstance(item, ofac.BadRow):
+                            number, text = item
+                            found[number] = found.get(number, "") + text
+        return found
 
-    def _items(self, file: Path, raw: BinaryIO, comments: dict[int, str] | None) -> Iterator[Item | BadRow]:
+    def _items(self, file: Path, raw: io.BufferedReader, comments: dict[int, str] | None) -> Iterator[Item | BadRow]:
         suffix = file.suffix.lower()
         if suffix == ".xml":
             yield from ofac.XmlReader().read(self._counted(iter(lambda: raw.read(_READ_BYTES), b"")))
@@ -113,29 +118,41 @@ class Reading:
             yield from ofac.read_sdn(lines, comments)
         elif kind == "alt":
             yield from ofac.read_alt(lines)
-        elif kind in {"add", "comments"}:
-            return  # postal addresses; comments have been read
+        elif kind == "comments":  # the good ones have been read
+            yield from (item for item in ofac.read_comments(lines) if isinstance(item, ofac.BadRow))
+        elif kind == "add":
+            return  # postal addresses
         elif suffix == ".csv":
             yield from self._column_of(file, lines)
         else:
+            _check_text(file, raw)
             yield from _plain(lines)
 
     def _column_of(self, file: Path, lines: Iterable[str]) -> Iterator[Item | BadRow]:
-        reader = csv.reader(lines)
-        header = next(reader, [])
-        if self.column not in header:
+        rows = ofac.csv_rows(lines)
+        first = next(rows, None)
+        header = first[1] if isinstance(first, tuple) else []
+        if not self.column or self.column not in header:
             raise UsageError(
                 f"{file.name} has no column {self.column!r}: expected OFAC's SDN.CSV, or --column with one of "
                 f"{', '.join(header[:20]) or 'its header'}"
             )
+        if header.count(self.column) > 1:
+            raise UsageError(
+                f"{file.name} has more than one column {self.column!r}", "which of them holds the entries?"
+            )
         at = header.index(self.column)
-        for row in reader:
+        for found in rows:
+            if isinstance(found, ofac.BadRow):
+                yield found
+                continue
+            line, row = found
             if len(row) == len(header):
-                yield ofac.Item("", row[at], reader.line_num)
-            elif row:
-                yield ofac.BadRow(reader.line_num, f"expected {len(header)} columns, got {len(row)}")
+                yield ofac.Item("", row[at], line)
+            else:
+                yield ofac.BadRow(line, f"expected {len(header)} columns, got {len(row)}")
 
-    def _lines(self, raw: BinaryIO) -> Iterator[str]:
+    def _lines(self, raw: io.BufferedReader) -> Iterator[str]:
         first = True
         for line in self._counted(raw):
             yield line.decode("utf-8-sig" if first else "utf-8", "surrogateescape")  # such an entry is refused
@@ -148,6 +165,20 @@ class Reading:
             yield part
 
 
+def _check_text(file: Path, raw: io.BufferedReader) -> None:
+    """Whether this is text, and no file of OFAC's under another name: each of its rows would be an entry that nothing ever is.
+
+    Raises:
+        UsageError: it is not.
+    """
+    start = raw.peek(_READ_BYTES)[:_READ_BYTES].removeprefix(b"\xef\xbb\xbf").lstrip()
+    for form, is_so in (("xml", start.startswith(b"<")), ("csv", ofac.csv_kind(raw) in {"sdn", "alt", "add"})):
+        if is_so:
+            raise UsageError(
+                f"{file.name} is read as text, one entry a line, and looks like {form.upper()}", f"name it NAME.{form}"
+            )
+
+
 def _plain(lines: Iterable[str]) -> Iterator[Item]:
     """One entry a line; a line that begins with # is a comment."""
     for number, line in enumerate(lines, 1):
@@ -156,7 +187,7 @@ def _plain(lines: Iterable[str]) -> Iterator[Item]:
             yield ofac.Item("", text, number)
 
 
-def _opened(file: Path) -> BinaryIO:
+def _opened(file: Path) -> io.BufferedReader:
     try:
         return file.open("rb")
     except OSError as error:

@@ -27,7 +27,7 @@ from m1cep.runtime.addresses import normal_address
 from streams.cache import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from m1cep.pretrade.holdings import Account
 
@@ -88,10 +88,14 @@ class Changes:
 
 
 class Results:
-    """The state of one partition's accounts."""
+    """The state of one partition's accounts.
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self._book = Book(Rules("") if rules is None else rules)
+    Args:
+        closed: ids of alerts that people have closed; may change, see ``restate``.
+    """
+
+    def __init__(self, closed: Container[str] = frozenset()) -> None:
+        self._book, self._closed = Book(Rules("")), closed
         self._hearing = Hearing(self._book, None)
         self._placed: dict[str, deque[tuple[int, float]]] = {}  # time in ms and value of new orders in the window
         self._as_of_ms: dict[str, int] = {}
@@ -121,6 +125,11 @@ class Results:
         if placed is not None:
             self._order(placed, record_ms)
         self._note(kind, seen, record_ms)
+
+    def restate(self, alerts: Iterable[str]) -> None:
+        """Of these alerts something was said: tell anew of the accounts that they have frozen."""
+        for alert in alerts:
+            self.changes.accounts |= self._book.accounts_of(alert)
 
     def _note(self, kind: str, seen: _Seen, record_ms: int) -> None:
         account = seen.account
@@ -189,10 +198,13 @@ class Results:
             "open_orders": 0 if account is None else account.open,
             "exposure": text(0 if account is None else self._exposure(account), 2 * DIGITS),
             "holdings": orjson.dumps({} if account is None else self._holdings(account)),
-            "frozen": orjson.dumps({} if account is None else account.frozen),
+            "frozen": orjson.dumps({} if account is None else self._frozen(account)),
             "orders_60s": len(placed),
             "value_60s": round(sum(value for _, value in placed), 2),
         }
+
+    def _frozen(self, account: Account) -> dict[str, str]:
+        return {alert: rule for alert, rule in account.frozen.items() if alert not in self._closed}
 
     def _exposure(self, account: Account) -> int:
         return sum(holding.worst * self._price(symbol) for symbol, holding in account.holdings.items())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import orjson
 import typer
 
-from streams.cli import custody_keys, custody_policy, custody_reserves, custody_vaults
+from streams.cli import custody_alerts, custody_keys, custody_policy, custody_reserves, custody_vaults
 from streams.cli.custody_common import (
     ROSTER,
     WIDTH,
@@ -47,6 +47,7 @@ for command in (
     custody_vaults.fund,
     custody_vaults.audit,
     custody_vaults.audit_copy,
+    custody_alerts.alerts,
     custody_policy.policy,
     custody_reserves.attest,
     custody_reserves.sign_statement,

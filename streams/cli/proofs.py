@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from streams.config import load_settings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+_WHOLE = re.compile(r"-?[0-9]{1,60}")
 _HOLDINGS = ("chain", "asset", "address", "units", "height", "scheme", "public_key", "signature")
 Published = Annotated[Path, typer.Option("--from", help="The folder that `prove` made.")]
 
@@ -214,8 +216,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if set(reader.fieldnames or ()) != set(columns):
+            reader = csv.DictReader(file, strict=True)
+            if sorted(reader.fieldnames or ()) != sorted(columns):
                 raise UsageError(
                     f"{path}: expected the columns {', '.join(columns)}, got {', '.join(reader.fieldnames or ())}"
                 )
@@ -230,7 +232,6 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
 def _whole(row: dict[str, str], column: str, path: Path) -> int:
     from streams.errors import UsageError
 
-    try:
-        return int(row[column])
-    except ValueError as error:
-        raise UsageError(f"{path}: expected a whole number as {column}, got {row[column]!r:.40}") from error
+    if not _WHOLE.fullmatch(row[column]):  # int() takes more: 1_000, digits of other scripts
+        raise UsageError(f"{path}: expected a whole number as {column}, got {row[column]!r:.40}")
+    return int(row[column])

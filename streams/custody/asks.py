@@ -107,7 +107,17 @@ class AuditStands(_Body, frozen=True):
     signers: tuple[int, ...]
 
 
-class ReserveStands(_Body, frozen=True):
+class _OfReserve(_Body, frozen=True):
+    """Which vault stands for a statement."""
+
+    id: Name
+    vault: Name
+    chain: Name
+    asset: Name
+    address: Name
+
+
+class ReserveStands(_OfReserve, frozen=True):
     """A vault's key has signed for a statement of what is owed (``streams.custody.reserving``).
 
     Attributes:
@@ -116,11 +126,6 @@ class ReserveStands(_Body, frozen=True):
         statement: its digest.
     """
 
-    id: Name
-    vault: Name
-    chain: Name
-    asset: Name
-    address: Name
     scheme: Name
     key: Name
     signature: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{128}([0-9a-f]{2})?\Z")]
@@ -128,7 +133,7 @@ class ReserveStands(_Body, frozen=True):
     epoch_ms: int
 
 
-class SafeStands(_Body, frozen=True):
+class SafeStands(_OfReserve, frozen=True):
     """A Safe's owners have signed for a statement of what is owed (``streams.custody.reserving``).
 
     Attributes:
@@ -139,11 +144,6 @@ class SafeStands(_Body, frozen=True):
         statement: its digest.
     """
 
-    id: Name
-    vault: Name
-    chain: Name
-    asset: Name
-    address: Name
     threshold: Annotated[int, msgspec.Meta(ge=1, le=50)]
     owners: Annotated[tuple[_Owner, ...], msgspec.Meta(max_length=50)]
     signatures: Annotated[tuple[_Signature, ...], msgspec.Meta(max_length=50)]

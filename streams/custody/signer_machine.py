@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -38,9 +38,10 @@ from streams.custody.mail import LOG, RELEASES, ROUNDS, Pen, open_letter, outsid
 from streams.custody.owners import owner_address, owner_keys
 from streams.custody.platform import ACCOUNTS, PLATFORM, chains_by_asset, facts_of_state, platform_fact
 from streams.custody.policies import newest_policy
-from streams.custody.reserving import Newest, ReserveSigner
+from streams.custody.reserving import ReserveSigner
 from streams.custody.roster import AUDIT, COORDINATOR, signer_name
 from streams.custody.secrets import KeyfileSecrets, verify_person
+from streams.custody.signer_state import SignerState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from m1cep.custody.heads.witness import Copy
     from m1cep.custody.policy import Policy
     from m1cep.custody.policy.events import FactEvent
+    from streams.agents.stats import AgentStats
     from streams.codec import Message
     from streams.custody.keyfile import Keyfile
     from streams.custody.mail import Letter
@@ -60,6 +62,7 @@ _log = structlog.get_logger(__name__)
 #: Older facts are let go of, once an hour. No window of a policy should be longer.
 KEEP_FACTS_MS = 90 * 24 * 3_600_000
 _FORGET_EVERY_MS = 3_600_000
+_COUNT_EVERY_S, _TIMES_PAUSE = 5.0, 500  # to count looks at every open alert: for a five-hundredth of the time at most
 
 
 def topics(number: int, *, audit: bool = False) -> tuple[str, ...]:
@@ -76,17 +79,6 @@ def topics(number: int, *, audit: bool = False) -> tuple[str, ...]:
     )
 
 
-class _State(msgspec.Struct, forbid_unknown_fields=True):
-    version: Literal[1]
-    signer: dict[str, Any]
-    ceremonies: bytes
-    quorums: dict[str, tuple[tuple[int, ...], int, int]]
-    audit: dict[str, Any] = {}
-    policy: str = ""
-    owner_since_ms: int = 0
-    reserves: dict[str, Newest] = {}
-
-
 class SignerMachine:
     """One signer.
 
@@ -95,14 +87,21 @@ class SignerMachine:
         policy: its own copy.
         keyfile: open, of this signer.
         clock_ms: the time.
+        stats: is told of open alerts.
 
     Raises:
         CustodyError: the keyfile is of a signer whom the roster does not have, or has with another key.
     """
 
     def __init__(
-        self, roster: Roster, policy: Policy, keyfile: Keyfile, clock_ms: Callable[[], int] | None = None
+        self,
+        roster: Roster,
+        policy: Policy,
+        keyfile: Keyfile,
+        clock_ms: Callable[[], int] | None = None,
+        stats: AgentStats | None = None,
     ) -> None:
+        self._stats, self._count_again_s = stats, 0.0
         self.number = keyfile.number
         self._roster, self._policy, self._clock_ms = roster, policy, clock_ms or _now_ms
         self._pen = Pen(signer_name(self.number), keyfile.seed)
@@ -148,13 +147,22 @@ class SignerMachine:
         if now_ms - self._forgot_ms >= _FORGET_EVERY_MS:
             self._forgot_ms = now_ms
             self.signer.forget(max(0, now_ms - KEEP_FACTS_MS))
+        self._count_alerts()
         return [*self._say(self.signer.handle(Tick(now_ms))), *self._ceremonies.tick(now_ms)]
+
+    def _count_alerts(self) -> None:
+        begun_s = time.monotonic()
+        if self._stats is not None and begun_s >= self._count_again_s:
+            self._stats.signer = self.number
+            self._stats.open_alerts, self._stats.oldest_alert_ms = self.signer.facts.count_open_alerts()
+            done_s = time.monotonic()
+            self._count_again_s = done_s + max(_COUNT_EVERY_S, _TIMES_PAUSE * (done_s - begun_s))
 
     def snapshot(self) -> bytes:
         """All but what is in the keyfile, and nonces."""
         quorums = {vault: (one.signers, one.threshold, one.epoch) for vault, one in self._quorums.items()}
         return msgspec.msgpack.encode(
-            _State(
+            SignerState(
                 1,
                 self.signer.snapshot(),
                 self._ceremonies.snapshot(),
@@ -169,7 +177,7 @@ class SignerMachine:
     def load(self, state: bytes) -> Sequence[Message]:
         """As it was; attempts under way are given up, and so are ceremonies before the confirmation."""
         try:
-            kept = msgspec.msgpack.decode(state, type=_State)
+            kept = msgspec.msgpack.decode(state, type=SignerState)
             said = self._ceremonies.restore(kept.ceremonies, self._clock_ms())
             # A vault that this signer has left is in the state only; of others the keyfile knows best.
             self._quorums = {vault: Quorum(*one) for vault, one in kept.quorums.items()} | self._quorums

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from streams.doctor import installation, machine, servers, settings
+from streams.doctor import installation, machine, servers, settings, signers
 from streams.doctor.findings import Finding, exit_code
 
 if TYPE_CHECKING:
@@ -30,5 +30,6 @@ def examine(*, offline: bool = False) -> Iterator[Finding]:
         yield from settings.look(found)
         yield from machine.look_at_home(found)
         yield from servers.look(found)
+        yield from signers.look(found)
     if not offline:
         yield from installation.look_at_index()

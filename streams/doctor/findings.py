@@ -18,7 +18,7 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        part: installation, machine, settings, broker, cache, database, clock or index.
+        part: installation, machine, settings, broker, cache, database, clock, custody or index.
         name: of the thing.
         verdict: ok; warn: something will not work that need not; fail: something that is asked for does not work.
         text: what was found.

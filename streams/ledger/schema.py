@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from m1cep.errors import LedgerError
+from m1cep.ledger import AccountKey, Kind
 from streams.errors import ServerError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from m1cep.ledger import Chart
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0001"
@@ -109,6 +112,25 @@ def register_assets(connection: Connection, decimals: dict[str, int]) -> None:
             raise LedgerError(
                 "bad_chart", f"asset {code}: the books keep it with {known} decimals, the chart says {decimals[code]}"
             )
+
+
+def unlike_chart(connection: Connection, chart: Chart) -> list[str]:
+    """Accounts that were opened as ones that may be below zero and are none by this chart, or the reverse.
+
+    They stay what they are: the role that books cannot change it, and what it has booked counted on it.
+    """
+    # Of ranges such as [a-f] the database sees more than they mean; the chart decides.
+    plain = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_", "*": "%", "?": "_"})
+    likely = [
+        f"{pattern.partition('[')[0].translate(plain)}{'%' if '[' in pattern else ''}" for pattern in chart.overdraft
+    ]
+    rows = connection.execute(
+        "SELECT kind, owner, asset, overdraft FROM ledger.accounts_v1 "
+        "WHERE overdraft OR kind || '/' || owner LIKE ANY(%s) ORDER BY kind, owner, asset",
+        [likely],
+    )
+    keys = ((AccountKey(Kind(kind), owner, asset), overdraft) for kind, owner, asset, overdraft in rows)
+    return [str(key) for key, overdraft in keys if overdraft != chart.may_overdraw(key)]
 
 
 def _check_roles(connect: Callable[[], Connection]) -> None:

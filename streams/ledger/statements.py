@@ -21,8 +21,8 @@ from urllib.parse import quote
 
 import orjson
 
+from m1cep.ledger import Chart
 from m1cep.ledger.liabilities import (
-    MOST_AMOUNT,
     Secret,
     Sheet,
     Signer,
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
 STATEMENT = "statement.json"
+_MOST_FILE_NAME = 255
 VERIFIER = "verify_balance.py"
 _SECRET, _KEY = "liabilities.secret", "liabilities.key"
 _LAST, _NEXT, _LOCK = "last-statement", "next-statement", "statements.lock"
@@ -62,22 +63,37 @@ class Owed:
 
 
 def owed_by_asset(balances: Iterable[tuple[str, str, int, int]]) -> dict[str, Owed]:
-    """Balances (customer, asset, units, decimals) by asset; those below zero are counted and left out."""
+    """Balances (customer, asset, units, decimals) by asset; those below zero are counted and left out.
+
+    Raises:
+        UsageError: a customer has two balances of an asset, or an asset two numbers of decimals: no total would be right.
+        LedgerError: an asset's name is none.
+    """
     units: dict[str, dict[str, int]] = {}
     decimals: dict[str, int] = {}
-    below: dict[str, int] = {}
     for user, asset, amount, places in balances:
-        decimals[asset] = places
-        if amount < 0:
-            below[asset] = below.get(asset, 0) + 1
-        elif amount > MOST_AMOUNT:
-            raise UsageError(f"{user[:80]} is owed {amount} units of {asset}, more than a leaf can say (2^96 - 1)")
-        else:
-            units.setdefault(asset, {})[user] = amount
+        if asset not in decimals:
+            _check_asset(asset, places)
+        if decimals.setdefault(asset, places) != places:
+            raise UsageError(f"{asset} has {decimals[asset]} decimals, and of {user[:80]!r} it has {places}")
+        of_asset = units.setdefault(asset, {})
+        if user in of_asset:
+            raise UsageError(f"{user[:80]!r} has two balances of {asset}: give one, of all that is owed")
+        of_asset[user] = amount
     return {
-        asset: Owed(decimals[asset], units.get(asset, {}), below.get(asset, 0))
-        for asset in sorted(units.keys() | below.keys())
+        asset: Owed(
+            decimals[asset],
+            {user: amount for user, amount in of_asset.items() if amount >= 0},
+            sum(amount < 0 for amount in of_asset.values()),
+        )
+        for asset, of_asset in sorted(units.items())
     }
+
+
+def _check_asset(asset: str, decimals: int) -> None:
+    Chart({asset: decimals})
+    if len(leaves_name(asset)) > _MOST_FILE_NAME:
+        raise UsageError(f"the name of the asset {asset[:40]!r}... is too long for the name of a file")
 
 
 def publish(

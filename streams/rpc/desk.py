@@ -12,7 +12,7 @@ from kafka import KafkaProducer
 from m1cep.model.time import to_rfc3339
 from m1cep.pretrade.records import LIFT
 from streams import codec
-from streams.errors import ServerError
+from streams.errors import ServerError, UsageError
 from streams.topics import admin_client, broker_errors
 
 if TYPE_CHECKING:
@@ -33,8 +33,14 @@ def lift(settings: Settings, account: str, alert_id: str, by: str) -> None:
         by: who has dealt with it.
 
     Raises:
+        UsageError: one of these is empty: the check would take such a record for none, and nothing would be lifted.
         ServerError: no broker answers, or it has no such topic.
     """
+    for what, given in (("an account", account), ("the id of an alert", alert_id), ("--by", by)):
+        if not given.strip():
+            raise UsageError(
+                f"expected {what}, got {given!r}", "m1cep pretrade account ACCOUNT says what stands against it"
+            )
     with admin_client(settings) as admin:
         there = set(admin.list_topics())
     if codec.ACTIONS not in there:

@@ -58,6 +58,7 @@ class Feed:
         """Nothing is said."""
         if self._freshness.read_until_ms is not None:
             self._book.lapse(self._freshness.read_until_ms)
+            self._stats.forgotten_symbols = self._book.forgotten_markets
         return ()
 
     def snapshot(self) -> bytes:

@@ -11,6 +11,7 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from streams.errors import UsageError
+from streams.rpc.requests import Requests
 from streams.rpc.v1 import risk_pb2
 from streams.rpc.v1.risk_pb2_grpc import add_RiskServiceServicer_to_server
 
@@ -55,7 +56,9 @@ class RiskServer:
     def __init__(self, service: RiskService, port: int) -> None:
         self.service = service
         self.port = port
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS)
+        self._server = grpc.aio.server(
+            interceptors=[Requests(NAME, service.counts)], options=_OPTIONS, maximum_concurrent_rpcs=MAX_CALLS
+        )
         self._health = health.HealthServicer()
         self._told: bool | None = None
         add_RiskServiceServicer_to_server(service, self._server)

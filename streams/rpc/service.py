@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import grpc
 import structlog
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from m1cep.pretrade import Checker, Limits
     from streams.rpc.freshness import Fault, Freshness
+
+RequestT = TypeVar("RequestT")
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +47,10 @@ class RiskService(RiskServiceServicer):
         trouble: what else stands in the way of answers: a cache that is down.
         counts: gets what was answered: accepted, rejected, refused, unavailable, streams_cut.
         patience_s: see ``PATIENCE_S``.
+
+    Attributes:
+        streams: how many are open.
+        counts: the same.
     """
 
     def __init__(
@@ -56,7 +62,7 @@ class RiskService(RiskServiceServicer):
         patience_s: float = PATIENCE_S,
     ) -> None:
         self._checker, self._freshness, self._trouble = checker, freshness, trouble
-        self._counts = counts
+        self.counts = counts
         self._patience_s = patience_s
         self.streams = 0
         self._version = checker.rules.version
@@ -65,26 +71,31 @@ class RiskService(RiskServiceServicer):
         """Why nothing can be answered now; None: it can."""
         return self._freshness.fault(now_ms()) or self._trouble()
 
-    async def Check(self, request: risk_pb2.CheckRequest, context: Any) -> risk_pb2.CheckResponse:  # noqa: N802 - the protocol's name
+    async def Check(self, request: risk_pb2.CheckRequest | None, context: Any) -> risk_pb2.CheckResponse:  # noqa: N802 - the protocol's name
         """One order."""
+        request = await self._message(request, context)
         basis = await self._basis(context)
         (decision,) = await self._decide((request.order,), context)
         return risk_pb2.CheckResponse(decision=decision, basis=basis)
 
-    async def CheckBatch(self, request: risk_pb2.CheckBatchRequest, context: Any) -> risk_pb2.CheckBatchResponse:  # noqa: N802 - the protocol's name
+    async def CheckBatch(  # noqa: N802 - the protocol's name
+        self, request: risk_pb2.CheckBatchRequest | None, context: Any
+    ) -> risk_pb2.CheckBatchResponse:
         """Several orders."""
+        request = await self._message(request, context)
         basis = await self._basis(context)
         return risk_pb2.CheckBatchResponse(decisions=await self._decide(request.orders, context), basis=basis)
 
     async def CheckStream(  # noqa: N802 - the protocol's name
-        self, request_iterator: AsyncIterator[risk_pb2.CheckStreamRequest], context: Any
+        self, request_iterator: AsyncIterator[risk_pb2.CheckStreamRequest | None], context: Any
     ) -> None:
         """Several orders, again and again."""
         if self.streams >= MAX_STREAMS:
             await self._refuse(context, grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_STREAMS} streams are open already")
         self.streams += 1
         try:
-            async for request in request_iterator:
+            async for message in request_iterator:
+                request = await self._message(message, context)
                 basis = await self._basis(context)
                 decisions = await self._decide(request.orders, context)
                 answer = risk_pb2.CheckStreamResponse(sequence=request.sequence, decisions=decisions, basis=basis)
@@ -92,20 +103,21 @@ class RiskService(RiskServiceServicer):
                     # Waits for the client once its and our buffers are full.
                     await asyncio.wait_for(context.write(answer), self._patience_s)
                 except TimeoutError:
-                    self._counts["streams_cut"] += 1
+                    self.counts["streams_cut"] += 1
                     _log.warning("rpc.client_does_not_read", peer=context.peer(), waited_s=self._patience_s)
                     await self._cut_off(context)
         finally:
             self.streams -= 1
 
     async def AccountState(  # noqa: N802 - the protocol's name
-        self, request: risk_pb2.AccountStateRequest, context: Any
+        self, request: risk_pb2.AccountStateRequest | None, context: Any
     ) -> risk_pb2.AccountStateResponse:
         """An account."""
+        request = await self._message(request, context)
         basis = await self._basis(context)
-        if not 0 < len(request.account) <= MAX_NAME:
+        if not 0 < len(request.account) <= MAX_NAME or not request.account.isprintable():
             await self._refuse(
-                context, grpc.StatusCode.INVALID_ARGUMENT, f"expected account of 1 to {MAX_NAME} characters"
+                context, grpc.StatusCode.INVALID_ARGUMENT, f"expected account of 1 to {MAX_NAME} printable characters"
             )
         answer = account_state(request.account, self._checker)
         answer.basis.CopyFrom(basis)
@@ -113,12 +125,18 @@ class RiskService(RiskServiceServicer):
 
     # -- inside
 
+    async def _message(self, request: RequestT | None, context: Any) -> RequestT:
+        """The request; ends the call where the bytes that came were none."""
+        if request is None:
+            await self._refuse(context, grpc.StatusCode.INVALID_ARGUMENT, "expected a message of m1cep.risk.v1")
+        return request
+
     async def _basis(self, context: Any) -> risk_pb2.Basis:
         """By what is decided now; ends the call where nothing can be."""
         at_ms = now_ms()
         fault = self._freshness.fault(at_ms) or self._trouble()
         if fault is not None:
-            self._counts["unavailable"] += 1
+            self.counts["unavailable"] += 1
             await context.abort(grpc.StatusCode[fault.kind.value], fault.reason)
         return risk_pb2.Basis(age_ms=self._freshness.age_ms(at_ms), limits_version=self._version)
 
@@ -147,8 +165,8 @@ class RiskService(RiskServiceServicer):
             reasons = check(order, at_ms, dry_run=dry_run, limits=its_limits)
             rejected += bool(reasons)
             found.append(decision_of(order.id, reasons))
-        self._counts["rejected"] += rejected
-        self._counts["accepted"] += len(found) - rejected
+        self.counts["rejected"] += rejected
+        self.counts["accepted"] += len(found) - rejected
         return found
 
     async def _cut_off(self, context: Any) -> NoReturn:
@@ -163,6 +181,6 @@ class RiskService(RiskServiceServicer):
         raise asyncio.CancelledError
 
     async def _refuse(self, context: Any, status: grpc.StatusCode, why: str) -> NoReturn:
-        self._counts["refused"] += 1
+        self.counts["refused"] += 1
         await context.abort(status, why)
         raise AssertionError  # abort raises

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,16 @@ def _grid_states(stats: AgentStats) -> Samples:
     return [((grid, str(summary["state"])), 1.0) for grid, summary in stats.grids.items()]
 
 
+def _open_alerts(stats: AgentStats) -> Samples:
+    return [] if stats.open_alerts is None else [((), float(stats.open_alerts))]
+
+
+def _oldest_alert(stats: AgentStats) -> Samples:
+    if stats.open_alerts is None:
+        return []
+    return [((), 0.0 if stats.oldest_alert_ms is None else max(0.0, time.time() - stats.oldest_alert_ms / 1000))]
+
+
 _TP = ("topic", "partition")
 
 FAMILIES = (
@@ -141,10 +152,15 @@ FAMILIES = (
     Family("m1cep_snapshot_copy_seconds", "counter", "Time in which no event was processed because state was copied.", (),
            _one(lambda s: s.snapshot_busy_s)),
     Family("m1cep_pretrade_answers", "counter", "Answers of the pre-trade check.", ("outcome",), _by(lambda s: s.answers)),
+    Family("m1cep_pretrade_forgotten_symbols", "counter", "Symbols whose prices were let go of: there are too many.", (),
+           _one(lambda s: s.forgotten_symbols)),
     Family("m1cep_notify_deliveries", "counter", "Alerts for targets: delivered, failed (attempts), given_up.",
            ("target", "outcome"), _deliveries),
     Family("m1cep_notify_waiting", "gauge", "Alerts that the target has not taken yet.", ("target",),
            _by(lambda s: s.undelivered)),
+    Family("m1cep_custody_open_alerts", "gauge", "Alerts of all accounts that nobody has closed, by the signer's own facts.", (),
+           _open_alerts),
+    Family("m1cep_custody_oldest_alert_age_seconds", "gauge", "Age of the oldest of them; 0 without any.", (), _oldest_alert),
     Family("m1cep_ledger_postings", "counter", "Records for the books: posted, seen, waiting, expired, refused.", ("result",),
            _by(lambda s: s.postings)),
     Family("m1cep_grid_state", "gauge", "1 for the state that the grid is in.", ("grid", "state"), _grid_states),

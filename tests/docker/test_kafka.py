@@ -10,8 +10,6 @@ from composed import DOCKER, ROOT
 from apache_kafka import KafkaServer, Missing
 from streams.embedded.ports import any_free_port
 
-pytestmark = pytest.mark.slow
-
 
 class ComposedKafka(KafkaServer):
     """Kafka with a file of docker/kafka, its places and ports replaced by ours."""
@@ -66,6 +64,7 @@ def m1cep(kafka, prepared, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_users_have_their_passwords_and_their_grants_and_nobody_else_comes_in(m1cep, prepared, tmp_path):
     made = m1cep("topics", "create", "--custody", prepared / "custody" / "custody.toml", user="admin")
     assert made.returncode == 0, made.stderr

@@ -31,7 +31,7 @@ from streams.topics import create_topics
 FUNDS = {"bitcoin": "0.5", "solana": "5", "evm": "5"}
 COORDINATOR = "coordinator"
 #: A machine that is busy with other things may take its time; nothing here waits for a time, only for what is to happen.
-PATIENCE_S = 60
+PATIENCE_S = 120
 
 
 class Cluster:

@@ -16,6 +16,8 @@ from streams.files import load_streams
 from streams.producer import Producer
 from streams.topics import create_topics
 
+#: So many times longer than on a quiet machine may everything take; only who fails waits for it.
+PATIENCE = 4
 ALERTS, DEAD_LETTERS, LATE = "m1cep.alerts.v1", "m1cep.dead-letters.v1", "m1cep.late.v1"
 
 
@@ -126,8 +128,8 @@ class Worker:
 
 def until(condition, timeout_s=60, explain=lambda: ""):
     """Wait for a condition and return its value."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s * PATIENCE
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"the condition did not come true in {timeout_s} s\n{explain()}"
+        assert time.monotonic() < deadline, f"the condition did not come true in {timeout_s * PATIENCE} s\n{explain()}"
         time.sleep(0.02)
     return value

@@ -49,6 +49,7 @@ def left_once(here, counter, kind, before, count):
     assert int(counter.view.vaults[vault].free) == expected
 
 
+@pytest.mark.slow
 def test_signers_killed_at_every_step_release_every_request_once(cluster):
     """Two of two, so that whoever is killed is needed; both are killed, each at another step of the same request."""
     here = cluster(["solana"], signers=2, threshold=2)
@@ -107,6 +108,7 @@ COORDINATOR_POINTS = (
 )
 
 
+@pytest.mark.slow
 def test_a_coordinator_killed_at_every_step_brings_every_request_to_one_end(cluster):
     here = cluster(["bitcoin", "solana"])
     here.begin(COORDINATOR, 1, 2, 3)
@@ -120,7 +122,8 @@ def test_a_coordinator_killed_at_every_step_brings_every_request_to_one_end(clus
                 here.begin(*here.house.numbers, sabotage=["unprepared"])
             here.kill(COORDINATOR)
             here.begin(COORDINATOR, sabotage=[point])
-            request = here.ask(counter, kind, expires_s=20)
+            confirmed = "Propose" in point or "confirmed" in point  # before there is a plan, or after its end
+            request = here.ask(counter, kind, expires_s=90 if confirmed else 20)
             here.wait_death(COORDINATOR)
             here.begin(COORDINATOR)
             ends[point] = here.reaches(counter, request)
@@ -170,6 +173,7 @@ class Stranger:
         self.producer.close(timeout=1)
 
 
+@pytest.mark.slow
 def test_letters_dropped_doubled_reordered_and_replayed_from_a_former_epoch_change_nothing(cluster, any_broker):
     """And all the while nobody but its signer has a share in its memory."""
     here = cluster(["solana"], broker=any_broker)

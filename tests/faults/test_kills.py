@@ -14,6 +14,7 @@ pytestmark = pytest.mark.faults
 KILLS = 20
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_misses_nothing_and_invents_nothing(kafka, workers, finished):
     """200 k events arrive in portions; in the time in which each is processed the worker is killed once."""
     seed = random.randrange(1 << 32)
@@ -46,7 +47,7 @@ def test_killed_at_a_step_of_the_order_of_effects(kafka, workers, finished, step
         portion
     ) in portions:  # one after the other, so that there is something new for each snapshot, however fast we are
         kafka.send(portion)
-        time.sleep(0.5)
+        until(lambda: worker.status is not None or kafka.committed() == len(kafka.sent), 60, worker.said)
         if worker.status is not None:
             break
     assert worker.ended() == -signal.SIGKILL, worker.said()

@@ -118,6 +118,7 @@ def test_a_database_that_is_down_stops_snapshots_but_not_alerts(kafka, workers, 
     assert database.url.get_secret_value().split(":")[2].split("@")[0] not in worker.said() + last.said()
 
 
+@pytest.mark.slow
 def test_a_broker_that_is_started_again(apache_kafka, workers, finished):
     """Only on Apache Kafka: the embedded broker forgets everything, and the worker ends and says so."""
     one, two, three = load.make(30_000, 46).portions(3)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -274,9 +275,23 @@ def events(some):
     return [row | {"k": "a", "ts": n} for n, row in enumerate(some)]
 
 
-@settings(max_examples=250, deadline=None)
-@given(st.one_of(numbers(3), words(3), conditions(3)), st.lists(rows, min_size=1, max_size=4))
+VALUES = st.one_of(numbers(3), words(3), conditions(3)), st.lists(rows, min_size=1, max_size=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(*VALUES)
 def test_a_value_is_that_of_a_naive_evaluation(expression, some):
+    compare_values(expression, some)
+
+
+@pytest.mark.slow
+@settings(max_examples=250, deadline=None)
+@given(*VALUES)
+def test_many_a_value_is_that_of_a_naive_evaluation(expression, some):
+    compare_values(expression, some)
+
+
+def compare_values(expression, some):
     found = [a.row["v"] for a in engine(f"SELECT {expression.sql} AS v FROM s").push("s", events(some))]
     expected = [expression(row) for row in some]
     assert found == expected

@@ -193,3 +193,41 @@ def test_decisions_are_those_of_the_slow_reference(script, prices):
             assert {reason.code for reason in reasons} == expected
         if not reasons:
             reference.accept(account, f"q{n}", symbol, side, qty)
+
+
+STEPS = st.tuples(
+    st.sampled_from(("ask", "ask", "ask too much", "place and cancel", "lapse")),
+    st.sampled_from(ACCOUNTS),
+    st.sampled_from((0, 300, 1_000, 2_500, 10_000)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(steps=st.lists(STEPS, max_size=30), window_ms=st.sampled_from((500, 2_000, 9_000)), lag_ms=st.integers(0, 1_500))
+def test_the_rate_is_that_of_a_slow_count_however_time_passes_and_nothing_is_kept_for_ever(steps, window_ms, lag_ms):
+    """Of each account: when its orders were accepted, all of them, counted anew for each question."""
+    rules = {"default": {"orders_per_window": 2, "order_qty": 5}, "confirm_within_ms": 2_000}
+    book, checker = world(window_ms=window_ms, **rules)
+    accepted = {account: [] for account in ACCOUNTS}
+    now_ms, unplaced = 0, []
+    for n, (what, account, wait_ms) in enumerate(steps):
+        now_ms += wait_ms
+        if what == "lapse":
+            book.lapse(now_ms - lag_ms)
+        elif what == "place and cancel":
+            for order in unplaced[:1]:
+                book.announced(order.account, order, now_ms)
+                book.cancelled(order.account, order.id, order.symbol, order.side, order.qty, now_ms)
+            del unplaced[:1]
+        else:
+            order = new_order(account, f"o{n}", SYMBOLS[0], SIDE["buy"], "1" if what == "ask" else "9")
+            expected = {Code.ORDER_QTY} if what != "ask" else set()
+            if sum(now_ms - window_ms < at_ms for at_ms in accepted[account]) >= 2:
+                expected.add(Code.RATE)
+            reasons = checker.check(order, now_ms)
+            assert {reason.code for reason in reasons} == expected
+            if not reasons:
+                accepted[account].append(now_ms)
+                unplaced.append(order)
+    book.lapse(now_ms + 1_000_000)
+    assert not any(account.orders or account.holdings for account in book.accounts.values())

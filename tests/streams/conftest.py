@@ -34,18 +34,24 @@ ROLES += (
 )
 #: SCRAM and PLAIN users of the Kafka server, with passwords that nothing else contains.
 USERS = {name: f"{name}-open:sesame'7%" for name in ROLES}
-#: Limits are for a quiet machine; where everything else runs too they are so many times longer. Only who fails waits for them.
-PATIENCE = 1
+#: Limits are for a quiet machine; beside everything else, on a machine that is slow, they are so many times longer. Only who
+#: fails waits for them.
+PATIENCE = 4
 
 #: Fixtures that give a broker; with --broker kafka the tests that use none of them are left out.
 BROKERS = {"broker", "own_broker", "secure_kafka"}
 
 
 def pytest_generate_tests(metafunc):
-    """With --broker both, run what uses a broker on each; what is about one of them alone, on that."""
+    """With --broker both, run what uses a broker on each; what is about one of them alone, on that.
+
+    On the second broker most tests show again what they show on the first: those runs are ``slow``.
+    """
     if metafunc.config.getoption("--broker") == "both" and "broker" in metafunc.fixturenames:
         marked = metafunc.definition.get_closest_marker
         on = [name for name, other in (("tansu", "kafka_only"), ("kafka", "embedded_only")) if not marked(other)]
+        if len(on) == 2 and not marked("both_brokers"):
+            on[1] = pytest.param("kafka", marks=pytest.mark.slow)
         metafunc.parametrize("broker", on, indirect=True, scope="session")
 
 

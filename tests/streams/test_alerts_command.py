@@ -4,12 +4,14 @@ import json
 
 import pytest
 from streams_harness import ALERTS
+from typer.testing import CliRunner
 
 from m1cep.alert_states import parse_state
 from m1cep.custody.policy.closings import closing_message
+from streams.cli import app
 from streams.custody.secrets import verify_person
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 STATES = "m1cep.alert-states.v1"
 
@@ -60,6 +62,9 @@ def test_alerts_are_listed_taken_on_closed_with_a_signature_and_reopened(kafka, 
     assert listed() == {("a2", "acknowledged"), ("a3", "open"), ("a4", "open")}
     said = json.loads(run("show", "a1", "--json"))
     assert (said["state"], said["by"], said["signed"], said["alert"]["events"]) == ("closed", "bob", ["bob"], ["e1"])
+    told = dict(line.split(maxsplit=1) for line in run("show", "a1").splitlines() if " " in line.strip())
+    assert (told["event_time"], told["state"]) == ("1970-01-01T00:00:00.001Z", "closed")
+    assert told["received"].startswith("20"), "a time, as people read it"
     run("close", "a2", "--by", "dora")
     run("close", "a2", "--as", "bob", "--key", key)  # signs what another one has closed
     run("reopen", "a1", "--note", "it was none")
@@ -74,3 +79,46 @@ def test_alerts_are_listed_taken_on_closed_with_a_signature_and_reopened(kafka, 
     last = [one for one in records if one.alert == "a2"][-1]
     (signed,) = last.signed
     assert verify_person(made.stdout.strip(), closing_message("a2", signed), signed.signature)
+
+
+@pytest.mark.embedded_only("it is about the commands; its way over Kafka is in test_kafka_security")
+def test_many_alerts_are_closed_at_once_with_a_reason_and_a_signature_each(kafka, tmp_path):
+    for number in range(600):
+        kafka.send(ALERTS, json.dumps(alert(f"n{number}", rule="noisy")).encode())
+    for one in (alert("a1"), alert("a2", "low", rule="noisy"), alert("a3", account="bea", rule="noisy")):
+        kafka.send(ALERTS, json.dumps(one).encode())
+    key = tmp_path / "bob.key"
+    CliRunner().invoke(app, ["custody", "key", str(key)])
+
+    def close(*arguments, **more):
+        done = CliRunner().invoke(
+            app, ["alerts", "close", *map(str, arguments)], env={"M1CEP_BROKER": kafka.address}, **more
+        )
+        assert done.exit_code == 0, done.exception
+        return done.stdout
+
+    noisy = ("--rule", "noisy", "--severity", "high", "--account", "ann")
+    assert "no such alerts" in close(*noisy, "--before", "1 h", "--reason", "none is so old")
+    planned = [
+        json.loads(line)["alert"] for line in close(*noisy, "--before", "0 s", "--dry-run", "--json").splitlines()
+    ]
+    assert sorted(planned) == sorted(f"n{number}" for number in range(600))
+    assert kafka.read(STATES) == []
+
+    close("n7", "--note", "alone, unsigned")
+    done = close(*noisy, "--before", "0 s", "--reason", "too low a threshold", "--as", "bob", "--key", key, "--json")
+    records = [parse_state(line.encode()) for line in done.splitlines()]
+    assert sorted(one.alert for one in records) == sorted(planned)
+    assert {(one.state.value, one.rule, one.note, one.signed[0].by) for one in records} == {
+        ("closed", "noisy", "too low a threshold", "bob")
+    }
+    assert len(kafka.read(STATES)) == 1 + 600
+    assert "no such alerts" in close(*noisy, "--before", "0 s", "--reason", "again", "--as", "bob", "--key", key)
+
+    ids = 'a1\n{"alert": "long-gone", "rule": "r"}\nn7\n'
+    refused = CliRunner().invoke(
+        app, ["alerts", "close", "-", "--reason", "r"], env={"M1CEP_BROKER": kafka.address}, input=ids
+    )
+    assert "no alert 'long-gone'" in str(refused.exception)
+    assert "2 alerts are closed by" in close("-", "--gone", "--reason", "old", input=ids)
+    assert {parse_state(one.value).alert for one in kafka.read(STATES)[1 + 600 :]} == {"a1", "long-gone"}

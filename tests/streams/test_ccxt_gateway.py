@@ -132,7 +132,7 @@ def test_an_order_whose_time_passes_while_the_venue_has_us_wait_is_not_sent_agai
     async def scenario(gateway, venue):
         body = {"code": -1003, "msg": "Too much request weight used."}
         venue.fail("POST order", "status", status=429, body=body, headers={"Retry-After": "1"})
-        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 500)) == [Rejected("grid-1", "expired")]
+        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 900)) == [Rejected("grid-1", "expired")]
         return len(venue.seen("POST order"))
 
     assert run(scenario) == 1
@@ -142,14 +142,14 @@ def test_a_lost_order_whose_time_has_passed_is_given_up_only_when_it_cannot_come
     async def scenario(gateway, venue):
         venue.fail("POST order", "lose_request")
         began = time.monotonic()
-        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 100)) == [Rejected("grid-1", "expired")]
-        assert time.monotonic() - began >= 0.3  # settle_s
-        venue.fail("POST order", "delay", delay_s=0.2)
-        other = replace(BUY, order_id="grid-2", expires_ms=now_ms() + 100)
+        assert await gateway.place(replace(BUY, expires_ms=now_ms() + 700)) == [Rejected("grid-1", "expired")]
+        assert time.monotonic() - began >= 0.9  # settle_s
+        venue.fail("POST order", "delay", delay_s=0.8)
+        other = replace(BUY, order_id="grid-2", expires_ms=now_ms() + 700)
         assert await gateway.place(other) == [Accepted("grid-2")]
         return [order.client_id for order in venue.orders]
 
-    assert run(scenario) == ["grid-2"]
+    assert run(scenario, settle_s=0.9) == ["grid-2"]
 
 
 def test_nobody_is_told_that_an_order_is_unknown_while_it_may_be_on_its_way():

@@ -12,6 +12,7 @@ from custodyhouse import CHAINS, PASSPHRASE, House
 from custodyoffice import Office
 
 from m1cep.custody.policy.events import DestinationListed
+from streams import codec
 from streams.chains.safe import safe_code
 from streams.config import load_settings
 from streams.custody.keyfile import Keyfile
@@ -23,7 +24,7 @@ from streams.ledger.statements import Owed, publish
 from streams.topic_table import BUILT_IN, topics_of_signers
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 class Running:
@@ -66,6 +67,9 @@ class Running:
         done = self._run("custody", *arguments, *more, **self.env)
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
+
+    def run(self, *arguments):
+        return self._run(*arguments, **self.env).stdout
 
     def status(self, request_id):
         return json.loads(self.do("status", request_id, "--json"))
@@ -169,6 +173,9 @@ def test_a_safe_whose_owners_are_the_signers(custody, eventually, tmp_path):
     except PackageIndexError as error:
         pytest.skip(f"the Safe's contracts cannot be had: {error}")
     here = custody(["safe"])
+    # Of another account, and nobody closes it.
+    alert = {"id": "a1", "rule": "spoofing", "severity": "high", "key": {"account": "bea"}, "row": {}, "event_time": 1}
+    here.kafka.send(codec.ALERTS, json.dumps(alert | {"events": []}).encode())
     assert here.house.owners[2] in here.do("owner", "alice-safe", "--keyfile", here.house.keyfile(2), roster=False)
     eventually(lambda: "0x" in here.do("vaults"), 60)
     here.do("fund", "alice-safe", "2", by="bob")
@@ -177,3 +184,7 @@ def test_a_safe_whose_owners_are_the_signers(custody, eventually, tmp_path):
     out = here.do("request", "alice-safe", to, "0.5", "--wait", "30", "--json", by="shop")
     assert json.loads(out)["state"] == "confirmed", out
     assert "alice-safe has signed at 0x" in here.attest("alice-safe")
+    assert json.loads(here.do("alerts", "2", "--json", roster=False))["alert"] == "a1"
+    found = map(json.loads, here.run("doctor", "--offline", "--json").splitlines())
+    told = next(one["text"] for one in found if one["name"] == "open alerts")
+    assert told.startswith("signer 1: 1, signer 2: 1, signer 3: 1; the oldest is"), told

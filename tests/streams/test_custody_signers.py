@@ -18,7 +18,7 @@ from streams.custody.strongbox import WEAK
 from streams.topic_table import BUILT_IN, Topic
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 NUMBERS = (1, 2, 3)
 

@@ -8,7 +8,7 @@ from streams_harness import BIG, ORDERS, START_MS, order
 
 from streams.embedded.ports import any_free_port
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 STATES = "m1cep.alert-states.v1"
 

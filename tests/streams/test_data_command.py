@@ -16,7 +16,6 @@ def lines(path):
         yield from records
 
 
-@pytest.mark.slow
 def test_the_real_capture_is_fetched_once_and_is_what_it_should_be(m1cep):
     first = m1cep("data", "fetch", "bitstamp", "--json", timeout_s=600)
     if first.returncode == 4:
@@ -52,7 +51,6 @@ def test_the_real_capture_is_fetched_once_and_is_what_it_should_be(m1cep):
     assert [p.name for p in folder.parent.iterdir()] == [folder.name], "something was left behind"
 
 
-@pytest.mark.slow
 def test_without_a_package_index_one_line_says_so_and_nothing_is_left(m1cep, home):
     nowhere = "http://127.0.0.1:9/simple"
     done = m1cep(

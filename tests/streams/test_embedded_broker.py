@@ -1,5 +1,6 @@
 """The embedded broker: ready when it says so, on loopback alone, clear when it dies, never left behind."""
 
+import contextlib
 import json
 import os
 import signal
@@ -68,9 +69,10 @@ def listening_sockets(pid):
     """(address, port) of every listening TCP socket of a process, from the kernel's tables."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(link.readlink())
-        if target.startswith("socket:["):
-            inodes.add(target[8:-1])
+        with contextlib.suppress(FileNotFoundError):  # clients go
+            target = str(link.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[8:-1])
     found = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for line in Path(table).read_text().splitlines()[1:]:

@@ -33,8 +33,9 @@ def test_an_early_end_is_reported_with_the_last_lines(server):
     assert server.returncode == 7
 
 
-def test_a_server_that_is_never_ready_is_stopped(server, alive):
+def test_a_server_that_is_never_ready_is_stopped(server, alive, eventually):
     server.start(python("import time; print('thinking', flush=True); time.sleep(60)"))
+    eventually(lambda: "thinking" in server.log_path.read_text())
     with pytest.raises(ServerError, match=r"was not ready after 0.5 s: thinking"):
         server.wait_ready(lambda: False, 0.5)
     assert not alive(server.pid)

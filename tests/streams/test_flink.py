@@ -36,7 +36,7 @@ def missing():
     return ""
 
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing())]
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
 MATCH = """SELECT {select} FROM {source} MATCH_RECOGNIZE (
   PARTITION BY account ORDER BY ts MEASURES {measures}

@@ -12,7 +12,7 @@ from m1cep.grid import wire
 from streams.config import load_settings
 from streams.grid.desk import standing
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 COMMANDS, GRID_LOG, FILLS, MARKET = (
     "m1cep.order-commands.v1",
@@ -109,7 +109,7 @@ def test_a_grid_lives_from_command_to_command(kafka, grids, m1cep, spec, eventua
     after = stands(kafka, "btc")
     assert (after["fills"], after["centre_ticks"], after["unexplained"]) == (1, 6_402_000, "0")
     assert after["cash"] == "10640.16799"  # 640.2 less a fee of 0.03201
-    (fill,) = [json.loads(r.value) for r in kafka.read(FILLS)]
+    (fill,) = [json.loads(r.value) for r in eventually(lambda: kafka.read(FILLS))]
     assert (fill["account"], fill["side"], fill["price"], fill["qty"]) == ("desk-1", "sell", 64_020.0, 0.01)
 
     done = m1cep("grid", "pause", "btc", "--json", **broker)
@@ -164,6 +164,7 @@ def test_an_alert_with_the_action_halts_the_grids_of_the_account(kafka, grids, m
     assert stands(kafka, "yours")["state"] == "live"
 
 
+@pytest.mark.slow
 @pytest.mark.embedded_only("a minute; what kills do on Kafka is tested with workers of rules")
 def test_killed_again_and_again_grid_and_exchange_agree(kafka, grids, m1cep, spec, eventually):
     """One effective order for each intent: what is open at the exchange is what the grid wants, and the money adds up."""
@@ -185,28 +186,26 @@ def test_killed_again_and_again_grid_and_exchange_agree(kafka, grids, m1cep, spe
         worker.wait()
         market.take("bid", 70_000.0, 0.002)  # trades while nobody is there
         worker = grids(kafka)
-    last = {}
+
+    def told():
+        fills = {}
+        for record in kafka.read(FILLS):
+            fill = json.loads(record.value)
+            assert fills.setdefault(fill["event_id"], fill) == fill, "one trade, told in two ways"
+        return fills
 
     def settled():
-        nonlocal last
-        before, last = last, stands(kafka, "btc")
-        return (
-            last["state"] == "live"
-            and last["orders"] > 0
-            and before.get("time_ms", 0)
-            and before["fills"] == last["fills"]
-        )
+        now = stands(kafka, "btc")
+        if now.get("state") != "live" or not now["orders"] or len(told()) != now["fills"]:
+            return None
+        return len(open_at_exchange(kafka, eventually, "btc")) == now["orders"] and now
 
     eventually(settled, 60)
     time.sleep(1)
-    now = stands(kafka, "btc")
+    now = eventually(settled, 60)
     assert (now["unexplained"], now["quarantined"]) == ("0", 0)
-    assert len(open_at_exchange(kafka, eventually, "btc")) == now["orders"]
-    fills = {}
-    for record in kafka.read(FILLS):
-        fill = json.loads(record.value)
-        assert fills.setdefault(fill["event_id"], fill) == fill, "one trade, told in two ways"
-    assert len(fills) == now["fills"] > 0
+    fills = told()
+    assert fills
     placed = {}
     for record in kafka.read(COMMANDS):
         command = json.loads(record.value).get("command", {})

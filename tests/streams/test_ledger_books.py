@@ -17,7 +17,7 @@ from streams.errors import ServerError, UsageError
 from streams.ledger import reports
 from streams.ledger.access import writes_that_succeed
 from streams.ledger.router import shard_of
-from streams.ledger.schema import check_schema, migrate, register_assets
+from streams.ledger.schema import check_schema, migrate, register_assets, unlike_chart
 from streams.ledger.shard import MovedError
 
 
@@ -139,6 +139,29 @@ def test_a_fill_that_is_read_before_its_deposit_waits_for_it_also_over_a_restart
     keeper().run()
     assert balances(database) == {"BTC": ("0.00100000", "0.00000000"), "USD": ("0.00000000", "0.00000000")}
     assert balanced(database)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "told"),
+    [
+        (("client/desk-*",), set()),
+        ((), {"desk-1"}),
+        (("vault/*",), {"desk-1"}),
+        (("client/*",), {"desk_2", "a%"}),
+        (("client/desk_*", "client/desk-*"), {"desk_2"}),
+        (("client/desk[-_]?",), {"desk_2"}),
+        (("client/a%",), {"desk-1", "a%"}),
+    ],
+)
+def test_accounts_that_another_chart_would_have_opened_otherwise_are_told(database, topic, keeper, patterns, told):
+    names = enumerate(("desk-1", "desk_2", "a%"))
+    topic.add(ACCOUNTS, *(account_event(n, "deposit", account=name) for n, name in names))
+    keeper().run()
+    chart, found = Chart(CHART.decimals, CHART.markets, patterns), []
+    for connect in database.writers:
+        with connect() as connection:
+            found += unlike_chart(connection, chart)
+    assert {name.split("/")[1] for name in found} == told
 
 
 def test_what_waits_for_too_long_is_a_dead_letter(database, topic, keeper):

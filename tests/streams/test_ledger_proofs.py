@@ -200,7 +200,17 @@ def test_the_keys_of_addresses_sign_for_the_reserves(published, ledger, tmp_path
         ("user,asset\nann,BTC\n", "expected the columns user, asset, units, decimals"),
         ("user,asset,units,decimals\nann,BTC,1.5,8\n", "expected a whole number as units, got '1.5'"),
         ("user,asset,units,decimals\nann,BTC,1\n", "line 2: expected 4 fields"),
-        ("user,asset,units,decimals\nann,BTC,79228162514264337593543950336,8\n", "more than a leaf can say"),
+        (f"user,asset,units,decimals\nann,BTC,{2**112},8\n", "expected a balance from 0 to"),
+        ("user,asset,units,decimals\nann,BTC,5,8\nann,BTC,3,8\n", "'ann' has two balances of BTC"),
+        ("user,asset,units,decimals\nann,BTC,5,8\nann,BTC,-3,8\n", "'ann' has two balances of BTC"),
+        ("user,asset,units,decimals\nann,BTC,5,8\nbob,BTC,5,6\n", "BTC has 8 decimals, and of 'bob' it has 6"),
+        ("user,asset,units,decimals\nann,BTC,5,-2\n", "asset BTC: expected 0 to 30 decimals"),
+        ("user,asset,units,decimals\nann,,5,8\n", "printable characters as asset"),
+        ('user,asset,units,decimals\nann,"B\nTC",5,8\n', "printable characters as asset"),
+        (f"user,asset,units,decimals\nann,{'/' * 90},5,8\n", "too long for the name of a file"),
+        ("user,asset,units,decimals\nann,BTC,1_000,8\n", "expected a whole number as units, got '1_000'"),
+        ("user,asset,units,decimals,user\nann,BTC,1,8,bob\n", "expected the columns user, asset, units, decimals"),
+        ('user,asset,units,decimals\nann,BTC,1,"8\nbob,BTC,9,8\n', "cannot be read"),
     ],
 )
 def test_balances_that_cannot_be_read_prove_nothing(ledger, tmp_path, text, said):

@@ -9,7 +9,7 @@ import pytest
 from notifyworld import alert, targets_file
 from streams_harness import ALERTS, DEAD
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 
 class Server:

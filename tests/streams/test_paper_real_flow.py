@@ -15,8 +15,6 @@ from streams.errors import PackageIndexError
 
 MARKET = Market("BTC-USD", Decimal(1), Decimal("0.00000001"))
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):

@@ -12,7 +12,7 @@ from streams_harness import FILLS, MARKET, ORDERS, order
 from streams.embedded.ports import any_free_port
 from streams.rpc.client import NoAnswer, RiskClient
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 ACTIONS = "m1cep.actions.v1"
 STATES = "m1cep.alert-states.v1"

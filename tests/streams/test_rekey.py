@@ -14,7 +14,7 @@ from streams.producer import Producer
 from streams.replay import replay
 from streams.topics import create_topics
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 ALERTS, DEAD, LATE = "m1cep.alerts.v1", "m1cep.dead-letters.v1", "m1cep.late.v1"
 START_MS = 1_700_000_000_000
@@ -133,7 +133,7 @@ def test_alerts_are_those_of_replay(kafka, worker, tmp_path, eventually):
     kafka.send(events)
     eventually(lambda: stats()["risk"]["alerts"] >= len(wanted), 20)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     assert kafka.alerts() == wanted
     assert kafka.read(LATE) == []
 
@@ -145,8 +145,10 @@ def test_killed_again_and_again_it_misses_nothing_and_invents_nothing(kafka, wor
         part = {s: [e for e in es if (e["ts"] - START_MS) // 40_000 == quarter] for s, es in events.items()}
         process, stats = worker(RULES)
         eventually(lambda: ready(stats), 30)  # noqa: B023 - it is awaited here
+        before = stats()["risk"][
+            "events"
+        ]  # of what was left over; it may be through with the new before it is all sent
         kafka.send(part)
-        before = stats()["risk"]["events"]
         eventually(lambda: stats()["risk"]["events"] > before, 20)  # noqa: B023
         process.kill()
         process.wait()
@@ -154,7 +156,7 @@ def test_killed_again_and_again_it_misses_nothing_and_invents_nothing(kafka, wor
     eventually(lambda: ready(stats), 30)
     eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 30)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     assert kafka.alerts() == wanted
     assert kafka.read(LATE) == []
 
@@ -171,7 +173,7 @@ def test_bad_and_late_records_are_told_once_and_nothing_of_them_is_sent_on(kafka
     eventually(lambda: ready(stats) and stats()["rekey"]["events"] == len(orders) + 1, 30)
     eventually(lambda: (stats()[reporter]["dead_letters"], stats()[reporter]["late"]) == (1, 1), 20)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     [letter], [missed] = kafka.read(DEAD), kafka.read(LATE)
     assert json.loads(letter.value)["raw"] == "not json"
     assert json.loads(letter.value)["topic"] == json.loads(missed.value)["topic"] == "m1cep.orders.v1"
@@ -200,7 +202,7 @@ def test_a_source_partition_whose_worker_is_away_holds_the_others_back(kafka, wo
     eventually(lambda: kafka.alerts().keys() >= wanted.keys(), 80)
     second.send_signal(signal.SIGCONT)
     first.send_signal(signal.SIGTERM)
-    assert first.wait(20) == 0
+    assert first.wait(120) == 0
     second.kill()
     assert kafka.alerts() == wanted
     assert kafka.read(LATE) == []

@@ -15,7 +15,7 @@ from streams.errors import ShellError
 from streams.files import load_streams
 from streams.rules import decide, desk
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 ODD = "/*\nid: {id}\n*/\nSELECT account, event_id FROM orders WHERE qty = {qty}"
 #: There is nothing to skip to where B is missing.

@@ -50,7 +50,6 @@ class Forgetful(Soak):
         return super().expected(folder)
 
 
-@pytest.mark.slow
 @pytest.mark.broker
 def test_events_that_never_reached_the_workers_are_told_and_a_soak_can_be_ended_early(home, monkeypatch):
     monkeypatch.setenv("M1CEP_HOME", str(home))

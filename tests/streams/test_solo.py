@@ -20,7 +20,7 @@ from streams.snapshots import StoreError, SupersededError
 from streams.snapshots.folder import FolderStore
 from streams.topics import topic_ids
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 ASKED, SAID, SLOW = "m1cep.order-commands.v1", "m1cep.custody.releases.v1", "m1cep.accounts.v1"
 
@@ -59,9 +59,12 @@ class Counter:
 
 @pytest.fixture
 def solo(kafka, tmp_path):
-    """Runs a machine until a condition holds, then ends it: cleanly, or as a crash does."""
+    """Runs a machine until a condition holds, then ends it: cleanly, or as a crash does.
 
-    def run(machine, until, *, store=None, crash=False, beside=None, calm=(), tail=None, stats=None):
+    ``beside`` is called once, when it runs and has heard ``after`` records.
+    """
+
+    def run(machine, until, *, store=None, crash=False, beside=None, after=0, calm=(), tail=None, stats=None):
         async def main():
             client = {"bootstrap_servers": kafka.address, "security_protocol": "PLAINTEXT"}
             ids = await asyncio.to_thread(topic_ids, client, [ASKED, *calm])
@@ -78,11 +81,13 @@ def solo(kafka, tmp_path):
                     tail=tail,
                 )
                 task = asyncio.create_task(agent.run())
-                for n in range(400):
+                waiting = beside
+                for _ in range(1_200):
                     if task.done() or until(machine):
                         break
-                    if n == 40 and beside:
-                        beside()
+                    if waiting and machine.ticks >= 2 and len(machine.heard) >= after:
+                        waiting()
+                        waiting = None
                     await asyncio.sleep(0.05)
                 if task.done():
                     await agent.stop()
@@ -252,13 +257,13 @@ class TestRecordsDeletedUnread:
     def test_it_stops_and_says_what_is_lost(self, solo, forget):
         machine = Counter()
         with pytest.raises(ShellError, match=rf"before counter had read them: {ASKED}/0 from offset 1 to 3") as caught:
-            solo(machine, lambda _: False, beside=forget, crash=True)
+            solo(machine, lambda _: False, beside=forget, after=1, crash=True)
         assert "keep the topics for longer" in caught.value.remedy
         assert machine.heard == ["0"]
 
     def test_where_not_all_must_be_heard_it_goes_on_with_what_is_left_and_counts(self, solo, forget):
         stats = AgentStats()
-        machine = solo(Counter(), heard(2), beside=forget, tail={ASKED: 10}, stats=stats)
+        machine = solo(Counter(), heard(2), beside=forget, after=1, tail={ASKED: 10}, stats=stats)
         assert machine.heard == ["0", "3"]
         assert stats.lost == {ASKED: 2}
         assert solo(Counter(), lambda one: len(one.heard) >= 2, tail={ASKED: 10}).heard == ["0", "3"]

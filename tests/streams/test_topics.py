@@ -102,7 +102,7 @@ class TestCreate:
         assert set(made) == {t.name for t in BUILT_IN} | {"acme.transfers.v1"}
         assert made["acme.transfers.v1"] == {"topic": "acme.transfers.v1", "partitions": 3, "created": True}
         again = m1cep("topics", "create", M1CEP_BROKER=settings.broker)
-        assert again.stdout == f"0 topics created, {len(BUILT_IN)} were there already\n"
+        assert again.stdout == f"0 topics created, {len(BUILT_IN)} already there\n"
 
 
 class TestList:
@@ -171,7 +171,7 @@ class TestTail:
         process.stdout.readline()
         process.stdout.close()
         produce("t", *[(None, b'"more"', [])] * 2)
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert process.stderr.read() == ""
 
     def test_a_topic_that_is_not_there_is_not_made(self, m1cep, settings, own_broker):
@@ -183,7 +183,6 @@ class TestTail:
         assert [name for name in admin.list_topics() if not name.startswith("__")] == ["m1cep.alerts.v1"]
         admin.close()
 
-    @pytest.mark.slow
     def test_a_broker_that_is_lost_ends_it_with_exit_code_3(self, start_m1cep, settings, own_broker, produce):
         produce("t", (None, b"1", []))
         process = start_m1cep("topics", "tail", "t", M1CEP_BROKER=settings.broker)

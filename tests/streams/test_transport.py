@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams.transport import BatchApp
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.both_brokers]
 
 SESSION_S = 2.0  # the embedded broker lets a group begin after half of this
 WAIT_S = 80
@@ -60,7 +60,7 @@ async def running(broker, group, topic, handler, tmp_path, **options):
     try:
         yield app
     finally:
-        await asyncio.wait_for(app.stop(), 10)
+        await asyncio.wait_for(app.stop(), WAIT_S)
         await asyncio.gather(start, return_exceptions=True)
 
 

@@ -14,8 +14,6 @@ from pretradeworld import world
 from streams.rpc.server import NAME, RiskServer
 from streams.rpc.service import RiskService
 
-pytestmark = pytest.mark.slow
-
 # In a process of its own: its threads do not end.
 CLIENT = """
 import json, os, sys

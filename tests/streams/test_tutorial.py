@@ -12,7 +12,7 @@ import pytest
 
 from streams.embedded.ports import any_free_port
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
 #: Each waits for something that a machine under load does late.
@@ -62,6 +62,7 @@ def environment(folder, broker_port):
     return {k: v for k, v in os.environ.items() if not k.startswith("M1CEP_")} | own
 
 
+@pytest.mark.slow
 @pytest.mark.embedded_only("it starts the embedded broker itself")
 def test_the_tutorial_can_be_walked_as_it_is_written(tmp_path):
     steps = steps_of(PAGE.read_text(), tmp_path)

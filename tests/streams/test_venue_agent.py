@@ -18,7 +18,7 @@ from m1cep.grid.orders import Side
 from streams.config import load_settings
 from streams.grid.desk import standing
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 FILLS, DEAD = "m1cep.fills.v1", "m1cep.dead-letters.v1"
 CENTRE, STEP = 7_800_000, 20_000  # 78,000 USDT, steps of 200; each level 0.001 BTC
@@ -112,13 +112,14 @@ def test_a_grid_trades_at_the_venue_from_start_to_pause(kafka, start, begin_grid
     eventually(lambda: stands(kafka, "btc")["state"] == "paused", 20)
     assert venue.open() == []
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(120) == 0
     log = worker.log.read_text()
     assert "venue.connected" in log
     assert "Unclosed" not in log
     assert SECRET not in log.replace("M1CEP_VENUE_SECRET", "")
 
 
+@pytest.mark.slow
 @pytest.mark.embedded_only("a minute of faults at the venue; what the broker does is tested elsewhere on both")
 def test_whatever_is_lost_and_whoever_is_killed_the_venue_has_the_grids_orders(
     kafka, start, begin_grid, venue, eventually

@@ -193,6 +193,31 @@ def test_without_arguments_it_says_what_it_can_do(project):
     assert not (project.folder / ".venv").exists()
 
 
+class TestTest:
+    """What ``run.py test`` gives pytest."""
+
+    @pytest.fixture
+    def asked_for(self):
+        def run(*arguments):
+            script = f"import json, sys; sys.path.insert(0, {str(RUN.parent)!r}); import run"
+            script += "; print(json.dumps(run.tests_asked_for(sys.argv[1:])))"
+            done = subprocess.run(
+                [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+            )
+            return json.loads(done.stdout)
+
+        return run
+
+    def test_every_test_is_in_one_of_the_two_parts_and_both_run_in_the_same_way(self, asked_for):
+        quick, slow = asked_for(), asked_for("--slow")
+        assert (quick[:2], slow[:2]) == (["-m", "not slow"], ["-m", "slow"])
+        assert quick[2:] == slow[2:]
+        assert "both" in quick
+
+    def test_what_is_said_is_pytests(self, asked_for):
+        assert asked_for("tests/unit", "-x") == ["tests/unit", "-x"]
+
+
 class TestAudit:
     """``run.py check`` asks for known vulnerabilities; a network that is missing fails nothing."""
 

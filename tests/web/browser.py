@@ -1,6 +1,7 @@
 """A headless Chromium, where the machine has one, driven by Playwright (which would otherwise download a browser: never here)."""
 
 import shutil
+import time
 from contextlib import contextmanager
 
 FLAGS = (
@@ -8,6 +9,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb",
 )  # fmt: skip
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+
+PATIENCE_MS = 60_000
 
 
 def why_not():
@@ -34,3 +37,11 @@ def chromium():
             yield browser
         finally:
             browser.close()
+
+
+def shows(page, expression, argument=None):
+    """Wait until a condition of the page holds. (Playwright's own waiting needs eval, which our content policy forbids.)"""
+    until = time.monotonic() + PATIENCE_MS / 1000
+    while not (said := page.evaluate(expression, argument)):
+        assert time.monotonic() < until, f"{expression} is still {said}: {page.inner_text('main')[:200]}"
+        page.wait_for_timeout(30)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from web.sample_server import Server
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class PageServer:

@@ -2,12 +2,11 @@
 
 import pytest
 
-from web.browser import chromium, why_not
+from web.browser import PATIENCE_MS, chromium, shows, why_not
 from web.pageserver import PageServer
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
-PATIENCE_MS = 20_000
 WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 ALERT = "#/alerts/0cc99810f1af3f36caaedf5043244a65"
 #: A view, and what is there when it is drawn.
@@ -93,6 +92,7 @@ def test_axe_finds_nothing_grave_and_nothing_is_wider_than_the_screen(page):
     assert {place: problems for place, problems in found.items() if problems} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [{"scheme": "light"}], indirect=True)
 def test_light_colours_can_be_told_apart_on_a_wide_screen(page):
     for place in PLACES:
@@ -118,7 +118,8 @@ def test_tab_first_offers_to_skip_the_header_and_lists_are_one_stop(page):
     assert focused(page) == "Alerts, newest first"
     first = chosen(page)
     page.keyboard.press("ArrowDown")
-    assert chosen(page) != first
+    another = "label => document.querySelector('.row[aria-selected=true]').getAttribute('aria-label') !== label"
+    shows(page, another, first)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.closest('.list')") is None
 
@@ -178,6 +179,44 @@ def test_every_other_view_by_keyboard(page):
     page.keyboard.press("g")
     page.keyboard.press("a")
     page.wait_for_selector(PLACES["#/alerts"])
+
+
+def scrolled(page, place):
+    """Wait until this part of the page is scrolled; gives whether that is to its end."""
+    page.wait_for_selector(place)
+    for _ in range(200):
+        if page.evaluate("place => document.querySelector(place).scrollTop > 0", place):
+            break
+        page.wait_for_timeout(30)
+    end = "(e => [e.scrollTop, e.scrollTop + e.clientHeight >= e.scrollHeight - 2])(document.querySelector(place))"
+    top, is_end = page.evaluate(f"place => {end}", place)
+    assert top > 0, f"{place} did not move"
+    return is_end
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1280, "height": 500}}], indirect=True)
+def test_what_is_below_the_edge_is_reached_by_keyboard(page):
+    page.wait_for_selector(".list .row")
+    for key in ("j", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".detail .timeline")
+    page.keyboard.press("PageDown")
+    assert not scrolled(page, ".side")
+    page.keyboard.press("End")
+    assert scrolled(page, ".side")
+    page.keyboard.press("Escape")  # the list has the focus: its page keys are its own
+    page.wait_for_selector(".side", state="hidden")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".detail .timeline")
+    page.keyboard.press("d")
+    scrolled(page, ".side")
+    for key in "go":
+        page.keyboard.press(key)
+    page.wait_for_selector(".kpi")
+    page.keyboard.press("Space")
+    scrolled(page, "main")
+    page.keyboard.press("Home")
+    assert page.evaluate("document.querySelector('main').scrollTop") == 0
 
 
 def test_the_keys_are_listed_and_can_be_turned_off(page):

@@ -2,6 +2,8 @@
 
 Events may come twice and in any order: for every thing there is a word that wins (closed over raised, the later of
 closed and reopened, the newest over older ones, released over reserved), so the same set of events gives the same facts.
+
+An alert that nobody closes stays: none ends by itself, or money could move because nobody looked.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from m1cep.custody.policy.events import (
     LockReturned,
     LockSettled,
     LockStands,
-    Severity,
     Spending,
     Spent,
     VaultBalance,
 )
+from m1cep.custody.policy.standing import Standing, of_version_1
 from m1cep.custody.policy.winning import close, keep_larger, listing_order, spending_order
 from m1cep.custody.request import PAYOUT
 from m1cep.errors import CustodyError
@@ -34,19 +36,18 @@ from m1cep.errors import CustodyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from m1cep.custody.policy.events import FactEvent
+    from m1cep.custody.policy.events import FactEvent, Severity
+    from m1cep.custody.policy.standing import OpenAlerts
     from m1cep.custody.request import Request
 
-VERSION = 1
+VERSION = 2
 
 
 class _State(msgspec.Struct):
     """All that is remembered; by id where things have one.
 
     Attributes:
-        alerts, holds: those that were raised and not closed.
-        closed: ids of alerts and of holds that are over, with the time of that; reopened: the same of alerts that are not over.
-        over: those that were raised and closed, which come back when they are reopened.
+        standing: alerts and holds.
         credentials: by account and kind of change, when the last one was.
         listed: by account, chain and destination, the last change.
         spendings: by request.
@@ -55,11 +56,7 @@ class _State(msgspec.Struct):
         forgotten_ms: spendings and locks before it are not taken in any more.
     """
 
-    alerts: dict[str, AlertRaised] = {}
-    holds: dict[str, Held] = {}
-    closed: dict[str, int] = {}
-    reopened: dict[str, int] = {}
-    over: dict[str, AlertRaised | Held] = {}
+    standing: Standing = msgspec.field(default_factory=Standing)
     credentials: dict[str, dict[Credential, int]] = {}
     listed: dict[str, dict[str, DestinationListed]] = {}
     spendings: dict[str, Spending] = {}
@@ -90,20 +87,8 @@ class Facts:
         """Take an event in."""
         state = self._state
         match event:
-            case AlertRaised():
-                self._raise("alert", event.alert_id, event)
-            case AlertClosed():
-                close(state.closed, f"alert {event.alert_id}", event.time_ms)
-                self._place("alert", event.alert_id)
-            case AlertReopened():
-                close(state.reopened, event.alert_id, event.time_ms)
-                self._place("alert", event.alert_id)
-                self._place("hold", event.alert_id)
-            case Held():
-                self._raise("hold", event.action_id, event)
-            case Lifted():
-                close(state.closed, f"hold {event.action_id}", event.time_ms)
-                self._place("hold", event.action_id)
+            case AlertRaised() | AlertClosed() | AlertReopened() | Held() | Lifted():
+                state.standing.apply(event)
             case CredentialChanged():
                 changes = state.credentials.setdefault(event.account, {})
                 changes[event.credential] = max(event.time_ms, changes.get(event.credential, 0))
@@ -120,27 +105,6 @@ class Facts:
                 close(state.returned, event.request_id, event.time_ms)
             case LockSettled():
                 close(state.settled, event.request_id, event.time_ms)
-
-    def _raise(self, thing: str, name: str, event: AlertRaised | Held) -> None:
-        key, standing = f"{thing} {name}", self._standing(thing)
-        if key in self._state.over:
-            keep_larger(self._state.over, key, event)
-        else:
-            keep_larger(standing, name, event)
-        self._place(thing, name)
-
-    def _place(self, thing: str, name: str) -> None:
-        """Put an alert or hold where it belongs: among those that stand, or those that are over."""
-        key, state, standing = f"{thing} {name}", self._state, self._standing(thing)
-        ended = state.closed.get(key)
-        if ended is not None and ended > state.reopened.get(name, -1):
-            if name in standing:
-                state.over[key] = standing.pop(name)
-        elif key in state.over:
-            standing[name] = state.over.pop(key)
-
-    def _standing(self, thing: str) -> dict[str, Any]:
-        return self._state.alerts if thing == "alert" else self._state.holds
 
     def _balance(self, event: VaultBalance) -> None:
         balances = self._state.balances
@@ -173,13 +137,19 @@ class Facts:
 
     def open_alerts(self, account: str, least: Severity) -> list[AlertRaised]:
         """Those on the account that are at least so grave, the gravest first."""
-        found = [a for a in self._state.alerts.values() if a.account == account and a.severity.rank >= least.rank]
-        return sorted(found, key=lambda alert: (-alert.severity.rank, alert.time_ms, alert.alert_id))
+        return self._state.standing.open_alerts(account, least)
 
     def holds(self, account: str) -> list[Held]:
         """The actions that stand on the account, the oldest first."""
-        found = [hold for hold in self._state.holds.values() if hold.account == account]
-        return sorted(found, key=lambda hold: (hold.time_ms, hold.action_id))
+        return self._state.standing.on_hold(account)
+
+    def every_open_alert(self) -> Iterator[AlertRaised]:
+        """Of every account."""
+        return self._state.standing.every_open_alert()
+
+    def count_open_alerts(self) -> OpenAlerts:
+        """How many there are in all. That looks at each of them."""
+        return self._state.standing.count_open_alerts()
 
     def listed_since_ms(self, account: str, chain: str, destination: str) -> int | None:
         """Since when the destination is on the account's whitelist without a change; None: it is not on it."""
@@ -243,14 +213,7 @@ class Facts:
         """
         state = self._state
         state.forgotten_ms = max(state.forgotten_ms, before_ms)
-        state.closed = {key: ms for key, ms in state.closed.items() if ms >= before_ms}
-        # Of what stands it is kept however old it is: else an old closing that is said again would end it.
-        state.reopened = {
-            name: ms
-            for name, ms in state.reopened.items()
-            if ms >= before_ms or name in state.alerts or name in state.holds
-        }
-        state.over = {key: one for key, one in state.over.items() if key in state.closed}
+        state.standing.forget(before_ms)
         state.spendings = {
             key: one for key, one in state.spendings.items() if one.time_ms >= before_ms or one.spent is Spent.RESERVED
         }
@@ -275,15 +238,17 @@ class Facts:
         Raises:
             CustodyError: this is no snapshot of facts, or one of another version.
         """
-        if kept.get("version") != VERSION:
+        if kept.get("version") not in {1, VERSION}:
             raise CustodyError(
-                f"expected a snapshot of facts of version {VERSION}, got version {kept.get('version')!r}"
+                f"expected a snapshot of facts of version 1 or {VERSION}, got version {kept.get('version')!r}"
             )
         facts = cls()
         try:
-            facts._state = msgspec.convert(kept["state"], _State)
-        except (KeyError, msgspec.ValidationError) as error:
+            state = of_version_1(kept["state"]) if kept["version"] == 1 else kept["state"]
+            facts._state = msgspec.convert(state, _State)
+        except (KeyError, TypeError, msgspec.ValidationError) as error:
             raise CustodyError(f"expected a snapshot of facts: {error}") from None
+        facts._state.standing.check()
         facts._index_all()
         return facts
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def reasons(case: Case, signers: tuple[int, ...] = ()) -> str:
-    """Who stands in the way and why, signer by signer; of those given also who has said nothing."""
+    """Who stands in the way and why, each reason once; of the signers given also who has said nothing."""
     found = {signer: f"excluded: {how}" for signer, how in case.excluded.items()}
     for signer, vote in case.votes.items():
         if vote.word is not Word.ACCEPT:
@@ -22,8 +22,12 @@ def reasons(case: Case, signers: tuple[int, ...] = ()) -> str:
         found.setdefault(signer, f"late or unable {times} times")
     for signer in signers if case.votes else ():
         if signer not in case.votes:
-            found.setdefault(signer, "has not answered")
-    return "; ".join(f"signer {signer} {why}" for signer, why in sorted(found.items())) or "no signer has answered"
+            found.setdefault(signer, "gave no answer")
+    who: dict[str, list[str]] = {}
+    for signer, why in sorted(found.items()):
+        who.setdefault(why, []).append(str(signer))
+    said = [f"signer{'s' if len(signers) > 1 else ''} {', '.join(signers)} {why}" for why, signers in who.items()]
+    return "; ".join(said) or "no signer has answered"
 
 
 def end(desk: Desk, case: Case, state: State, reason: str) -> None:

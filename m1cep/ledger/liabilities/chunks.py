@@ -19,10 +19,11 @@ from m1cep.ledger.liabilities.verify_balance import AMOUNT_BYTES, LEAF_FILE_BYTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MOST_AMOUNT = (1 << 8 * AMOUNT_BYTES) - 1  # of one balance, and so of one leaf
-LEAST_CHUNKS, MOST_CHUNKS = 2, 3  # of one balance; in one piece it could be recognized
+MOST_AMOUNT = (1 << 8 * AMOUNT_BYTES) - 1  # of one leaf
+MOST_BALANCE = MOST_AMOUNT << 16  # which is some hundred thousand leaves
+LEAST_CHUNKS, MOST_CHUNKS = 2, 3  # of one balance that fits into a leaf; in one piece it could be recognized
 LEAST_LEAVES = 16
-MOST_USER_BYTES = 256
+MOST_USER_BYTES = 800  # as long as the ledger's longest: 200 characters
 _SECRET_BYTES = 32
 
 
@@ -107,7 +108,7 @@ def make_sheet(secret: Secret, epoch_ms: int, asset: str, balances: Iterable[tup
         balances: customer and minor units; customers once each.
 
     Raises:
-        LedgerError: a balance below zero or of more than 96 bits, a customer who is there twice or has no usable name.
+        LedgerError: a balance below zero or absurdly large, a customer who is there twice or has no usable name.
     """
     leaves: list[tuple[bytes, int]] = []
     seen: set[str] = set()
@@ -128,20 +129,25 @@ def make_sheet(secret: Secret, epoch_ms: int, asset: str, balances: Iterable[tup
 
 
 def pieces(salt: bytes, asset: str, units: int) -> list[int]:
-    """A balance in two or three pieces, cut where the salt says."""
+    """A balance in two or three pieces, cut where the salt says; of one that no leaf holds, each of some equal parts is."""
     dice = hmac.digest(salt, b"pieces\0" + asset.encode(), "sha256")
-    cuts = [0, units]
-    for number in range(LEAST_CHUNKS - 1 + dice[0] % (MOST_CHUNKS - LEAST_CHUNKS + 1)):
-        place = sha256(dice + number.to_bytes(4, "big")).digest()
-        cuts.append(int.from_bytes(place, "big") % (units + 1))
+    parts = -(-units // MOST_AMOUNT) or 1
+    cuts = []
+    for part in range(parts):
+        low, high = units * part // parts, units * (part + 1) // parts
+        cuts.append(low)
+        for number in range(LEAST_CHUNKS - 1 + dice[part % len(dice)] % (MOST_CHUNKS - LEAST_CHUNKS + 1)):
+            place = sha256(dice + (MOST_CHUNKS * part + number).to_bytes(4, "big")).digest()
+            cuts.append(low + int.from_bytes(place, "big") % (high - low + 1))
+    cuts.append(units)
     cuts.sort()
     return [high - low for low, high in pairwise(cuts)]
 
 
 def _check_balance(user: str, units: int, asset: str) -> None:
-    if not 0 <= units <= MOST_AMOUNT:
+    if not 0 <= units <= MOST_BALANCE:
         code = "negative_balance" if units < 0 else "overflow"
-        raise LedgerError(code, f"{asset}: expected a balance from 0 to 2^96 - 1 units, got {units} of {user[:80]!r}")
+        raise LedgerError(code, f"{asset}: expected a balance from 0 to {MOST_BALANCE}, got {units} of {user[:80]!r}")
     if not user or not user.isprintable() or len(user.encode()) > MOST_USER_BYTES:
         raise LedgerError(
             "bad_customer",

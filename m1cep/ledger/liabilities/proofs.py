@@ -6,10 +6,10 @@ What signs is handed in as a function of 32 bytes: the key of a group of custody
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from m1cep.errors import LedgerError
-from m1cep.ledger.liabilities.chunks import MOST_CHUNKS
 from m1cep.ledger.liabilities.verify_balance import (
     FORMAT,
     PROOF_FORMAT,
@@ -21,7 +21,7 @@ from m1cep.ledger.liabilities.verify_balance import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from m1cep.ledger.liabilities.chunks import Secret, Sheet
     from m1cep.ledger.liabilities.tree import Tree
@@ -108,9 +108,7 @@ def customer_proof(
     salt = secret.salt(user, epoch_ms)
     assets = {}
     for asset, sheet in sheets.items():
-        found = [sheet.find(commitment(chunk_salt(salt, asset, number), user)) for number in range(MOST_CHUNKS)]
-        indexes = [index for index in found if index is not None]
-        if indexes:
+        if indexes := list(_leaves_of(sheet, salt, user)):
             chunks = [_chunk(sheet.amounts[index], index, trees[asset]) for index in indexes]
             assets[asset] = {"balance": str(sum(sheet.amounts[index] for index in indexes)), "chunks": chunks}
     if not assets:
@@ -138,6 +136,15 @@ def reserves_document(statement: Mapping[str, Any], holdings: Iterable[Holding])
             }
         )
     return {"format": RESERVES_FORMAT, "statement": digest.hex(), "reserves": places}
+
+
+def _leaves_of(sheet: Sheet, salt: bytes, user: str) -> Iterator[int]:
+    """Indexes of a customer's pieces, in the order of their numbers."""
+    for number in count():
+        index = sheet.find(commitment(chunk_salt(salt, sheet.asset, number), user))
+        if index is None:
+            return
+        yield index
 
 
 def _chunk(amount: int, index: int, tree: Tree) -> dict[str, Any]:

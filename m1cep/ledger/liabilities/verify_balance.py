@@ -54,6 +54,7 @@ AMOUNT_BYTES = 12  # of a piece
 SUM_BYTES = 16  # of a node: 2^32 pieces of the largest amount
 LEAF_FILE_BYTES = AMOUNT_BYTES + 32
 MOST_LEVELS = 32
+MOST_DECIMALS = 40
 SIZES = {"ed25519": (32, 64), "bip340": (32, 64), "secp256k1": (33, 65)}  # bytes of a public key, of a signature
 SAFE = (
     "safe"  # a threshold (one byte) and owners' addresses (20 each), ascending; signatures (65 each) in the same order
@@ -103,7 +104,10 @@ def canonical(value: Json) -> bytes:
 
 def statement_digest(statement: Json) -> bytes:
     """What is signed, and by which the next statement names this one."""
-    return sha256(STATEMENT_TAG + canonical(statement)).digest()
+    try:
+        return sha256(STATEMENT_TAG + canonical(statement)).digest()
+    except ValueError as error:
+        raise Untrue("the statement has a number that is none") from error
 
 
 def challenge_digest(statement: bytes, epoch_ms: int, chain: str, asset: str, address: str) -> bytes:
@@ -139,6 +143,9 @@ def check_statement(statement: Object) -> None:
         raise Untrue(f"this program reads {FORMAT}, the statement is {statement['format']!r:.40}")
     whole(member(statement, "epoch_ms", int), 2**63, "epoch_ms")
     for asset, facts in member(statement, "assets", dict).items():
+        if not asset or not asset.isprintable():  # it could write lines of its own among ours
+            raise Untrue(f"expected a name of an asset, got {asset!r:.80}")
+        whole(member(facts, "decimals", int), MOST_DECIMALS + 1, f"decimals of {asset}")
         number(member(facts, "total", str), SUM_BYTES, f"total of {asset}")
         hexadecimal(member(facts, "root", str), 32, f"root of {asset}")
         leaves = whole(member(facts, "leaves", int), 2**MOST_LEVELS + 1, f"leaves of {asset}")
@@ -168,6 +175,8 @@ def check_proof(proof: Json, user: str, key: str | None) -> tuple[Object, dict[s
         if balance != number(member(part, "balance", str), SUM_BYTES, f"balance of {asset}"):
             raise Untrue(f"{asset}: the pieces add up to {balance}, the proof says {part['balance']}")
         balances[asset] = balance
+    if not balances:
+        raise Untrue(f"the proof shows no balance at all of {user!r:.80}")
     return statement, balances
 
 
@@ -615,11 +624,15 @@ def turned(lane: int, by: int) -> int:
 # --- The command ----------------------------------------------------------------------------------------------------------
 
 
-def shown(units: int, decimals: object) -> str:
+def shown(units: int, decimals: int) -> str:
     """Minor units as people write them, exactly."""
-    places = decimals if isinstance(decimals, int) and 0 <= decimals <= 40 else 0
-    digits = str(units).rjust(places + 1, "0")
-    return f"{digits[: len(digits) - places]}.{digits[len(digits) - places :]}" if places else digits
+    digits = str(units).rjust(decimals + 1, "0")
+    return f"{digits[: len(digits) - decimals]}.{digits[len(digits) - decimals :]}" if decimals else digits
+
+
+def named(asset: str) -> str:
+    """An asset as it is shown: in quotes where its name could be taken for words of ours."""
+    return asset if asset.isascii() and " " not in asset else ascii(asset)
 
 
 def run(arguments: list[str] | None = None) -> list[str]:
@@ -633,14 +646,18 @@ def run(arguments: list[str] | None = None) -> list[str]:
     options.add_argument("--leaves", action="append", default=[], metavar="ASSET=FILE", help="all published leaves")
     options.add_argument("--reserves", metavar="FILE", help="what the keys of addresses have signed")
     given = options.parse_args(arguments)
+    try:
+        hexadecimal(given.key or "0" * 64, 32, "--key")
+    except Untrue as reason:
+        options.error(str(reason))
     with open(given.file, "rb") as file:  # noqa: PTH123 - this file stands alone and keeps its imports few
         document = json.load(file)
     said = []
     if given.user is not None:
         statement, balances = check_proof(document, given.user, given.key)
         for asset, units in sorted(balances.items()):
-            amount = shown(units, statement["assets"][asset].get("decimals"))
-            said.append(f"{asset}: {amount} of {given.user} is in the total")
+            amount = shown(units, statement["assets"][asset]["decimals"])
+            said.append(f"{named(asset)}: {amount} of {given.user} is in the total")
     elif given.leaves or given.reserves:
         statement = check_signed(document, given.key)
     else:
@@ -649,16 +666,16 @@ def run(arguments: list[str] | None = None) -> list[str]:
         asset, _, path = pair.partition("=")
         with open(path, "rb") as file:  # noqa: PTH123 - as above
             check_leaves(statement, asset, file.read())
-        said.append(f"{asset}: the published leaves make the root and the total")
+        said.append(f"{named(asset)}: the published leaves make the root and the total")
     if given.reserves:
         with open(given.reserves, "rb") as file:  # noqa: PTH123 - as above
             found = check_reserves(statement, json.load(file))
         for asset, facts in sorted(statement["assets"].items()):
             have, owed = found.get(asset, 0), int(facts["total"])
-            words = f"reserves {shown(have, facts.get('decimals'))}, owed {shown(owed, facts.get('decimals'))}"
+            words = f"reserves {shown(have, facts['decimals'])}, owed {shown(owed, facts['decimals'])}"
             if have < owed:
-                raise Untrue(f"{asset}: {words}: less than what is owed")
-            said.append(f"{asset}: {words}; look the addresses up on their chains")
+                raise Untrue(f"{named(asset)}: {words}: less than what is owed")
+            said.append(f"{named(asset)}: {words}; look the addresses up on their chains")
     said.append(f"statement {statement_digest(statement).hex()} of epoch {statement['epoch_ms']} ms")
     if given.key is None:
         said.append(
@@ -675,7 +692,10 @@ def main(arguments: list[str] | None = None) -> int:
         lines, code = [f"NOT TRUE: {reason}"], 1
     except (OSError, ValueError, RecursionError) as reason:
         lines, code = [f"cannot be read: {reason}"], 2
-    print("\n".join(lines))  # noqa: T201 - a command
+    # What cannot be printed stands in what was claimed, or is not in the terminal's alphabet: neither must hide the verdict.
+    text = "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines)
+    alphabet = sys.stdout.encoding or "utf-8"
+    print(text.encode(alphabet, "backslashreplace").decode(alphabet))  # noqa: T201 - a command
     return code
 
 

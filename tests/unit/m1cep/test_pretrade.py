@@ -248,6 +248,35 @@ def test_an_accepted_order_that_is_never_announced_is_let_go_of_once_that_is_kno
     assert not world.check(buy("ann", "2", "10"), 2600)
 
 
+def test_prices_of_too_many_symbols_are_let_go_of_where_nobody_has_any_the_oldest_and_those_of_orders_first(
+    here, monkeypatch
+):
+    monkeypatch.setattr(book_module, "MOST_MARKETS", 20)
+    world = here(
+        default={"price_band": Decimal("0.5")}, symbols={"LISTED": {"order_qty": 5}}, first_prices={"FIRST": 7}
+    )
+    for symbol in ("LISTED", "FIRST", "HELD", "OLD", "SEEN"):
+        world.hear("market", trade(100, symbol))
+    world.hear("fills", fill("1", 2, symbol="HELD"))
+    world.hear("orders", event("new", "2", 1, symbol="OPEN", price=Decimal(3)))
+    for n in range(100):
+        world.hear("orders", event("new", f"n{n}", 1, symbol=f"N{n}", price=Decimal(3)))
+        world.hear("orders", event("cancel", f"n{n}", 1, symbol=f"N{n}"))
+    world.hear("market", trade(101, "SEEN"))
+    world.book.lapse(0)
+    traded = {"BTC-USD", "LISTED", "FIRST", "HELD", "OLD", "SEEN", "OPEN"}
+    assert (len(world.book.markets), world.book.forgotten_markets) == (18, 89)
+    assert traded <= world.book.markets.keys(), "what only orders have named goes first"
+    for n in range(100):
+        world.hear("market", trade(5, f"T{n}"))
+        world.hear("market", trade(101, "SEEN"))
+    world.book.lapse(0)
+    left = {"LISTED", "FIRST", "HELD", "OPEN", "SEEN"}
+    assert left | {"T99"} <= world.book.markets.keys() <= left | {f"T{n}" for n in range(80, 100)}
+    assert codes(world.check(buy("ann", "o", "1", "100", symbol="OLD"))) == [Code.NO_PRICE], "as never heard of"
+    assert world.book.markets["SEEN"].price == units("101")
+
+
 def test_who_asks_again_has_as_long_again_to_place_it(here):
     world = here(default={"symbol_exposure": 1000}, confirm_within_ms=2000)
     assert not world.check(buy("ann", "1", "10"), 500)
@@ -266,6 +295,15 @@ def test_orders_that_were_never_placed_count_for_the_rate_as_long_as_its_window(
     assert world.book.lapse(10_100) == 0
     assert world.book.accounts == {}
     assert not world.check(buy("ann", "3", "1"), 10_100)
+
+
+def test_an_account_that_was_rejected_since_its_window_ended_is_let_go_of(here):
+    world = here(default={"orders_per_window": 2, "order_qty": 5}, confirm_within_ms=2000, window_ms=10_000)
+    assert not world.check(buy("ann", "1", "1"), 0)
+    assert world.book.lapse(2000) == 1
+    assert codes(world.check(buy("ann", "2", "9"), 10_050)) == [Code.ORDER_QTY]  # by now nothing counts for the rate
+    assert world.book.lapse(10_000) == 0
+    assert world.book.accounts == {}
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ def rows(document, section):
     return {row["what"]: row for row in found["rows"]}
 
 
+@pytest.mark.slow
 def test_the_document_has_every_section_and_the_machine(run):
     document, _ = run
     assert [section["name"] for section in document["sections"]] == list(SECTIONS)
@@ -46,6 +47,7 @@ def test_the_document_has_every_section_and_the_machine(run):
     }
 
 
+@pytest.mark.slow
 def test_every_kind_of_rule_is_set_against_decoding_and_three_against_flink(run):
     found = rows(run[0], "kinds")
     assert next(iter(found)) == "decode"
@@ -60,12 +62,14 @@ def test_every_kind_of_rule_is_set_against_decoding_and_three_against_flink(run)
     assert sum("times_flink" in row for row in measured.values()) == 3
 
 
+@pytest.mark.slow
 def test_rules_that_are_measured_find_something(run):
     assert {"filter", "A B C in 10 s"} <= {what for what, row in rows(run[0], "kinds").items() if row.get("alerts")}
     assert all(row["alerts"] for row in list(rows(run[0], "pack").values())[1:])
     assert rows(run[0], "rules")["100 rules"]["alerts"] > 0
 
 
+@pytest.mark.slow
 def test_every_figure_with_a_target_is_judged_by_it(run):
     judged = run[0]["targets"]
     assert {t["section"] for t in judged} == set(SECTIONS)
@@ -76,12 +80,14 @@ def test_every_figure_with_a_target_is_judged_by_it(run):
         assert t["reached"] == (value >= float(bound) if sign == "≥" else value <= float(bound))
 
 
+@pytest.mark.slow
 def test_memory_is_measured_open_and_after(run):
     for row in rows(run[0], "keys").values():
         assert 50 < row["bytes_per_key"] < 10_000  # a key is at least its text
         assert row["bytes_per_key_after"] < row["bytes_per_key"]
 
 
+@pytest.mark.slow
 def test_the_plot_is_svg_with_every_panel(run):
     texts = [node.text for node in ET.fromstring(run[1]).iter("{http://www.w3.org/2000/svg}text")]
     for word in ("decoding alone", "by rules", "rows of a match", "per open key"):

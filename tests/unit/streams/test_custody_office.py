@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 
 import msgspec
 import pytest
@@ -86,11 +87,14 @@ class TestReleases:
         here.approve(request, "bob", approve=False)
         assert "refused by bob" in here.until(request, "rejected").reason
 
-    def test_to_an_address_that_is_not_listed_it_is_rejected_with_each_signers_reason(self, office):
+    def test_to_an_address_that_is_not_listed_it_is_rejected_with_a_reason_that_several_signers_share_said_once(
+        self, office
+    ):
         here = office("solana")
         request = here.ask("solana", destination=here.stranger("solana", 7))
         reason = here.until(request, "rejected").reason
-        assert "signer 1 reject (unknown-destination)" in reason
+        assert re.match(r"signers \d, \d(, \d)* reject \(unknown-destination\): ", reason), reason
+        assert reason.count(request.destination) == 1
         assert here.paid("solana", 7) == 0
 
     def test_with_an_open_alert_on_the_account_it_is_rejected_with_the_alerts_id(self, office):
@@ -320,7 +324,7 @@ class TestLocks:
 
 
 class TestCrashes:
-    @pytest.mark.parametrize("seed", range(6))
+    @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(n, marks=pytest.mark.slow) for n in range(2, 6))])
     def test_with_faults_everything_ends_and_nothing_is_paid_twice(self, office, seed):
         """Records twice and in other orders, coordinator and signers restarted at any moment, some of what they said lost."""
         here = office(*KINDS, seed=seed, timing=QUICK)

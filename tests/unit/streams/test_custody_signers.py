@@ -2,11 +2,13 @@
 
 import dataclasses
 import json
+from contextlib import nullcontext
 
 import msgspec
 import pytest
 from custodians import CHAINS, POLICY, Custodians
 from nacl.signing import SigningKey
+from typer.testing import CliRunner
 
 from m1cep.alert_states import AlertState, Closing
 from m1cep.alert_states import State as AlertStateWord
@@ -34,12 +36,17 @@ from m1cep.custody.requests.messages import (
     encode,
 )
 from m1cep.errors import CustodyError, EngineError
-from streams import codec
+from streams import codec, snapshots
+from streams.agents.stats import AgentStats
+from streams.agents.unsent import packed
 from streams.chains.local import open_local
+from streams.cli import app
 from streams.custody.mail import RELEASES, ROUNDS, Pen
 from streams.custody.roster import Vault
 from streams.custody.shares import GroupCrypto, signatures_of
 from streams.custody.signer_machine import ACCOUNTS, SignerMachine
+from streams.errors import ShellError
+from streams.snapshots import FolderStore, PartitionSnapshot
 
 AMOUNTS = {"btc": 1_000_000, "sol": 10**9, "eth": 10**18}
 
@@ -431,6 +438,48 @@ def test_the_time_of_an_alert_is_that_of_its_event(world):
         name = json.loads(one.value)["id"]
         [found] = [a for a in machine.signer.facts.open_alerts("alice", Severity.LOW) if a.alert_id == name]
         assert found.time_ms == at
+
+
+class Broker:
+    def describe_cluster(self):
+        return {"cluster_id": "c1"}
+
+
+def test_how_many_alerts_nobody_has_closed_is_counted_and_each_is_listed_from_the_saved_state(
+    world, tmp_path, monkeypatch
+):
+    stats = AgentStats()
+    machine = SignerMachine(world.roster, world.policy, world.file(1), lambda: world.now_ms, stats)
+    machine.tick(world.now_ms)
+    assert stats.as_dict().items() >= {"open_alerts": 0, "oldest_alert_ms": None}.items()
+    for number, (rule, moment) in enumerate((("spoofing", "2027-01-15"), ("layering", "2026-01-15"))):
+        alert = {**ALERT, "id": f"a{number}", "rule": rule}
+        machine.take(codec.ALERTS, 0, record(json.dumps(alert).encode(), ce_time=f"{moment}T08:00:00Z"))
+    machine._count_again_s = 0.0
+    machine.tick(world.now_ms)
+    assert (stats.signer, stats.open_alerts, stats.oldest_alert_ms) == (1, 2, 1_768_464_000_000)
+
+    monkeypatch.setattr("streams.topics.admin_client", lambda _settings: nullcontext(Broker()))
+    state = tmp_path / "state"
+
+    def listed(*arguments):
+        done = CliRunner().invoke(app, ["custody", "alerts", *arguments], env={"M1CEP_STATE_DIR": str(state)})
+        if done.exception:
+            raise done.exception
+        return [json.loads(line)["alert"] for line in done.stdout.splitlines()]
+
+    with pytest.raises(ShellError, match="there is no state of signer-1"):
+        listed("1")
+    store = FolderStore(state / "snapshots" / "c1" / "m1cep-signer-1")
+    kept = PartitionSnapshot("signer-1", 0, {}, {}, {}, packed(machine.snapshot(), []))
+    store.save(0, store.claim(0), snapshots.encode(kept))
+    assert listed("1", "--json") == ["a1", "a0"]  # the oldest first
+    assert listed("1", "--json", "--before", "2026-02-01") == ["a1"]
+    assert listed("1", "--json", "--rule", "spoofing", "--account", "alice") == ["a0"]
+    kept = PartitionSnapshot("signer-1", 0, {}, {}, {}, packed(b"other", []))
+    store.save(0, store.claim(0), snapshots.encode(kept))
+    with pytest.raises(ShellError, match="expected the state of signer-1"):
+        listed("1")
 
 
 def test_holds_and_events_of_accounts_are_facts(world):

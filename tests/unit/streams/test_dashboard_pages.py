@@ -252,7 +252,7 @@ def test_a_browser_that_does_not_read_is_let_go_and_others_go_on(monkeypatch, ti
         stuck.connect(("127.0.0.1", client._base_url.port))
         stuck.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
         async with client.get("/events") as answer:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(world.board.hub) < 2:  # noqa: ASYNC110 - the hub tells nobody who joins
                     await asyncio.sleep(0.01)
             got = 0

@@ -12,6 +12,7 @@ from streams.cli import app
 from streams.config import Settings
 from streams.doctor import Finding, exit_code
 from streams.doctor.installation import EXTRAS
+from streams.doctor.signers import of_workers
 
 ROOT = Path(__file__).parents[3]
 
@@ -102,3 +103,25 @@ def test_servers_alone_are_3_and_anything_else_is_1():
 def test_every_extra_of_the_package_is_known():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     assert set(extras) == set(EXTRAS)
+
+
+DAY_MS = 86_400_000
+
+
+def worker(name, count, oldest_ms, *, alive=True):
+    about = {"signer": name, "open_alerts": count, "oldest_alert_ms": oldest_ms}
+    agents = {"signer": about, "risk": {"alerts": 5}}
+    return {"agents": agents, "alive": alive}
+
+
+def test_what_signers_wait_for_people_to_close_is_told_and_warned_of_where_the_topic_has_it_no_more():
+    now_ms = 100 * DAY_MS
+    assert list(of_workers([{"agents": {"risk": {}}, "alive": True}], now_ms)) == []
+    assert list(of_workers([worker(1, 3, 7, alive=False)], now_ms)) == []
+    (none,) = of_workers([worker(1, 0, None)], now_ms)
+    assert (none.verdict, none.text) == ("ok", "signer 1: 0")
+    young = worker(1, 1200, now_ms - DAY_MS)
+    (found,) = of_workers([worker(2, 3, now_ms - 30 * DAY_MS), young], now_ms)
+    assert (found.verdict, found.text) == ("ok", "signer 1: 1,200, signer 2: 3; the oldest is 30.0 days old")
+    (found,) = of_workers([young, worker(2, 3, now_ms - 31 * DAY_MS)], now_ms)
+    assert (found.verdict, "custody alerts" in found.remedy) == ("warn", True)

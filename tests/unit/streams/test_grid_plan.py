@@ -135,7 +135,6 @@ def test_the_index_that_pandas_writes_without_a_name_is_the_time(csv, write):
     assert load(file).time_ms.tolist() == load(csv).time_ms.tolist()
 
 
-@pytest.mark.slow
 def test_real_candles_are_fetched_once_and_planned_on(m1cep, tmp_path, monkeypatch):
     monkeypatch.setenv("M1CEP_HOME", str(tmp_path))
     options = [

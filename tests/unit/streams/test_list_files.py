@@ -86,6 +86,32 @@ class TestOfac:
         with pytest.raises(ShellError, match="line 1: its remarks are cut"):
             read(made)
 
+    @pytest.mark.parametrize(
+        ("comments", "reason"),
+        [
+            ("", "are cut at 1,000 characters: give SDN_COMMENTS.CSV"),
+            ('2,"of another"\r\n', "are cut at 1,000 characters: SDN_COMMENTS.CSV does not have the rest"),
+            ('2,"of another"\r\n1,"eUp",""\r\n', "line 2: expected a number and a comment, got 3 columns"),
+            ('2,"of another"\r\n1,"eUp\r\n', "line 2: unexpected end of data"),
+        ],
+    )
+    def test_an_address_in_what_was_cut_off_is_missed_aloud(self, files, comments, reason):
+        rows = {"SDN_CSV": sdn(1, "MADEUP", "DOB 1980; ".ljust(1000, "x")) + sdn(3, "OTHER", REMARKS)}
+        told = []
+        with pytest.raises(ShellError, match="rows are bad"):
+            read(
+                files(**rows, **({"COMMENTS_CSV": comments} if comments else {})), on_bad=lambda *bad: told.append(bad)
+            )
+        assert any(reason in f"line {line}: {why}" for _file, line, why in told)
+
+    def test_comments_come_in_several_files(self, files):
+        made = files(
+            SDN_CSV=sdn(1, "A", "x" * 1000) + sdn(2, "B", "x" * 999 + "."),
+            C1_CSV='7,"of another"\r\n',
+            C2_CSV='1,"; Digital Currency Address - XBT 1A."\r\n',
+        )
+        assert read(made) == ["1A"]
+
     def test_xml(self, files):
         made = files(SDN_XML=xml(person("MADEUP", "1MadeUp", ETH, alias="INVENTED"), person("OTHER")))
         assert read(made) == ["1MadeUp", ETH.lower()]
@@ -96,6 +122,7 @@ class TestOfac:
         [
             (xml(person("A", "1A"))[:-10], "not XML: no element found"),
             (xml(person("A", "1A"), count=2), "Record_Count says 2 entries, and there are 1"),
+            (xml(person("A", "1A"), count="²"), "Record_Count says ² entries, and there are 1"),
             (xml(person("A", "1A", "")), "an entry has no address"),
             ('<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bbb">]>' + xml(person("A", "1A"))[21:], "document type"),
             (xml(person("A", "1\x7fA")), "expected printable characters"),
@@ -110,6 +137,7 @@ class TestOfac:
         [
             ("2,too,few\r\n", "expected 12 columns, got 3"),
             (sdn("x", "NAME"), "expected a number and a name"),
+            (sdn("²", "NAME"), "expected a number and a name"),
             (sdn(3, "-0-"), "expected a number and a name"),
             (sdn(3, "N", "Digital Currency Address - XBT"), "name 1 digital currency addresses, and 0 can be read"),
         ],
@@ -146,12 +174,48 @@ class TestOthers:
     def test_text(self, files):
         assert read(files(l_txt="\ufeff# comment\n a \n\nb # no comment\r\n")) == ["a", "b # no comment"]
 
+    @pytest.mark.parametrize(
+        ("text", "form"), [(sdn(1, "MADEUP", REMARKS), "csv"), ("\ufeff" + xml(person("A", "1A")), "xml")]
+    )
+    def test_ofacs_files_under_another_name_are_not_taken_for_text(self, files, text, form):
+        with pytest.raises(UsageError, match=rf"looks like {form.upper()}; name it NAME\.{form}"):
+            read(files(download=text))
+
     def test_csv_with_a_column(self, files):
         made = files(l_csv='name,address\n"A, B",x1\nC,x2\n')
         assert read(made, column="address") == ["x1", "x2"]
         for column in ("", "nosuch"):
             with pytest.raises(UsageError, match=r"l\.csv has no column"):
                 read(made, column=column)
+
+    @pytest.mark.parametrize(
+        ("text", "bad", "left"),
+        [
+            ('x1,"A\nx2,B\nx3,C\n', [2, 3, 4], []),  # else one row whose second column has the other two
+            ('x1,"A\nx2,B"x\nx3,C\n', [2, 3], ["x3"]),
+            ('x1,"' + "A" * 140_000 + '"\nx3,C\n', [2], ["x3"]),
+            ("x1,A\nx2\nx3,C\n", [3], ["x1", "x3"]),
+        ],
+    )
+    def test_a_quote_that_is_not_closed_takes_no_row_along_in_silence(self, files, text, bad, left):
+        made, told = files(l_csv="address,name\n" + text), []
+        with pytest.raises(ShellError, match=f"{len(bad)} rows are bad"):
+            read(made, column="address", on_bad=lambda _file, line, _reason: told.append(line))
+        assert told == bad
+        if left:
+            assert read(made, column="address", max_bad=len(bad)) == left
+
+    def test_lines_within_quotes_are_one_row(self, files):
+        assert read(files(l_csv='address,name\nx1,"A\nB"\nx2,C\n'), column="address") == ["x1", "x2"]
+
+    def test_a_column_that_is_there_twice_is_a_mistake(self, files):
+        with pytest.raises(UsageError, match="more than one column 'address'"):
+            read(files(l_csv="address,address\nx1,x2\n"), column="address")
+
+    def test_alternative_names_of_absurd_length(self, files):
+        made = files(ALT_CSV='1,2,"aka","ONE","-0-"\n3,4,"aka","' + "z" * 150_000 + '","-0-"\n')
+        with pytest.raises(ShellError, match=r"ALT\.CSV, line 2: field larger"):
+            read(made, take="name")
 
     @pytest.mark.parametrize(
         ("text", "bad"), [(b"a\nb\0c\n", 1), (b"a\n\xff\xfe\n", 1), (b"a\n" + b"x" * 1001 + b"\n", 1)]

@@ -188,6 +188,8 @@ def everything():
     stats.postings = Counter(posted=1)
     summary = {"state": "running", "generations": 2, "orders": 3, "fills": 4, "grid_profit": "1.5"}
     stats.grids["g"] = summary | {"floating_pnl": "-0.5", "unexplained": "0"}
+    stats.forgotten_symbols = 4
+    stats.open_alerts, stats.oldest_alert_ms = 5, 1_000
     stats.latency.observe(0.02)
     return Vitals("m1cep", {"risk": stats}, broker_s=0.0)
 
@@ -216,6 +218,9 @@ def test_values_are_in_base_units_and_under_their_labels():
     assert found["m1cep_dead_letters_total", risk, ("topic", "a")] == 2
     assert found["m1cep_dead_letters_total", risk, ("topic", "")] == 1
     assert found["m1cep_lost_records_total", risk, ("topic", "a")] == 6
+    assert found["m1cep_pretrade_forgotten_symbols_total", risk] == 4
+    assert found["m1cep_custody_open_alerts", risk] == 5
+    assert found["m1cep_custody_oldest_alert_age_seconds", risk] > 10**9
     assert found["m1cep_grid_profit", risk, ("grid", "g")] == 1.5
     assert found["m1cep_alert_latency_seconds_bucket", risk, ("le", "0.025")] == 1
     assert found["m1cep_alert_latency_seconds_sum", risk] == 0.02

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 pytest.importorskip("redis", reason="the extra cache is not installed")
 
+from streams.agents import closings as closings_module
 from streams.agents.ahead import Ahead
+from streams.agents.closings import Closings
 from streams.agents.results import ResultsPartition
 from streams.cache import rescreen
 from streams.cache import results as results_module
@@ -109,6 +111,42 @@ def test_a_restart_changes_nothing(cut, rng):
 
 def _freeze():
     return {"id": "x", "action": "freeze_account", "account": "a", "rule": "r"}
+
+
+def state(alert_id, word):
+    said = {"alert": alert_id, "rule": "r", "key": {}, "state": word, "by": "ann", "time_ms": 1}
+    return alert_id.encode(), json.dumps(said).encode()
+
+
+def test_a_freeze_is_told_while_its_alert_is_not_closed_whichever_comes_first():
+    closings = Closings()
+    results = heard(("actions", _freeze()), ("actions", _freeze() | {"id": "y"}), results=Results(closings))
+
+    def told(*record):
+        results.take_changes()
+        results.restate([closings.hear(*record)])
+        return results.changes.accounts, list(orjson.loads(results.fields("a")["frozen"]))
+
+    assert told(*state("x", "closed")) == ({"a"}, ["y"])
+    assert told(*state("elsewhere", "closed")) == (set(), ["y"])
+    assert told(*state("y", "closed")) == ({"a"}, [])
+    assert told(*state("x", "acknowledged")) == ({"a"}, ["x"])
+    assert told(b"y", None) == ({"a"}, ["x", "y"])
+    assert closings.hear(b"y", b"{") is None
+    closings.hear(*state("late", "closed"))
+    heard(("actions", _freeze() | {"id": "late", "account": "b"}), results=results)
+    assert results.fields("b")["frozen"] == b"{}"
+    again = Results(closings)
+    again.load(results.state())
+    assert [again.fields(name)["frozen"] for name in "ab"] == [results.fields(name)["frozen"] for name in "ab"]
+
+
+def test_of_closings_only_the_newest_are_known(monkeypatch):
+    monkeypatch.setattr(closings_module, "MOST_CLOSED", 2)
+    closings = Closings()
+    for name in ("x", "y", "x", "z"):
+        closings.hear(*state(name, "closed"))
+    assert [name in closings for name in "xyz"] == [True, False, True]
 
 
 def test_accounts_of_which_there_is_nothing_to_tell_are_forgotten_with_the_cache(monkeypatch):

@@ -11,8 +11,10 @@ from m1cep.pretrade.amounts import ONE, VALUE_DIGITS
 from streams.agents import pretrade
 from streams.agents.pretrade import keep_lease
 from streams.agents.solo import Stand
+from streams.config import Settings
 from streams.errors import UsageError
 from streams.files import packaged_rules_dir
+from streams.rpc import desk
 from streams.rpc.freshness import Freshness, Kind, Lease
 from streams.rpc.limits import load_limits
 from streams.rpc.service import now_ms
@@ -202,3 +204,9 @@ def test_the_generated_code_is_of_the_protocol_as_it_is(tmp_path):
     made = {file.name: file.read_text() for file in tmp_path.iterdir()}
     kept = {f.name: f.read_text() for f in (ROOT / "streams" / "rpc" / "v1").glob("risk_*.py*")}
     assert made == kept, "make it anew: python proto/generate.py"
+
+
+@pytest.mark.parametrize("given", [("", "alert", "ann"), ("bob", "", "ann"), ("bob", " ", "ann"), ("bob", "alert", "")])
+def test_a_lift_of_nothing_is_a_mistake_and_not_a_success(given):
+    with pytest.raises(UsageError, match=r"expected .*, got"):
+        desk.lift(Settings(broker="127.0.0.1:1"), *given)

@@ -92,7 +92,7 @@ def test_a_rejection_is_an_answer_with_its_reasons():
             (reason,) = answer.decisions[0].reasons
             assert (reason.code, reason.rule_id) == (risk_pb2.REASON_CODE_ORDER_QTY, "limit/order_qty")
             assert (reason.limit, reason.value) == ("2", "3")
-            assert service.counts == {"accepted": 2, "rejected": 1}
+            assert +service.counts == {"accepted": 2, "rejected": 1}
 
     run(test())
 
@@ -133,7 +133,7 @@ def test_what_is_not_an_order_is_refused_and_nothing_of_its_batch_counts(broken,
             assert code is grpc.StatusCode.INVALID_ARGUMENT
             assert said in details
             assert service.book.accounts == {}
-            assert service.counts == {"refused": 1}
+            assert +service.counts == {"refused": 1}
 
     run(test())
 
@@ -157,17 +157,35 @@ def test_a_parameter_that_is_no_limit_refuses_the_whole_batch():
 
 def test_absurd_sizes_are_refused():
     async def test():
-        async with serving() as (_, risk, _):
+        async with serving() as (service, risk, _):
             for count in (0, MAX_ORDERS + 1):
                 request = risk_pb2.CheckBatchRequest(orders=[one(f"o{n}") for n in range(count)])
                 assert (await status(risk.CheckBatch(request)))[0] is grpc.StatusCode.INVALID_ARGUMENT
             huge = risk_pb2.CheckRequest(order=one("o" * (server_module.MAX_MESSAGE_BYTES + 1)))
             assert (await status(risk.Check(huge)))[0] is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert +service.counts == {"refused": 2, "unread": 1}
             longest = order("a" * 64, "o" * 64, "s" * 64, "buy", "1" * 18 + "." + "1" * 24, "1" * 18 + "." + "1" * 24)
             orders = [longest] * MAX_ORDERS
             for n, each in enumerate(orders):
                 each.order_id = f"{n:064}"
             assert len((await risk.CheckBatch(risk_pb2.CheckBatchRequest(orders=orders))).decisions) == MAX_ORDERS
+
+    run(test())
+
+
+@pytest.mark.parametrize("method", ["Check", "CheckBatch", "CheckStream", "AccountState"])
+def test_bytes_that_are_no_message_are_refused_and_counted(method):
+    async def test():
+        async with serving() as (service, risk, channel):
+            name = f"/{NAME}/{method}"
+            noise = b"\xff\xff\xff\x07 no message"
+            if method == "CheckStream":
+                call = channel.stream_stream(name)(iter([noise])).read()
+            else:
+                call = channel.unary_unary(name)(noise)
+            assert await status(call) == (grpc.StatusCode.INVALID_ARGUMENT, "expected a message of m1cep.risk.v1")
+            assert (await risk.Check(risk_pb2.CheckRequest(order=one()))).decision.accepted
+            assert +service.counts == {"refused": 1, "accepted": 1}
 
     run(test())
 
@@ -273,7 +291,7 @@ def test_after_the_clients_deadline_nothing_is_decided():
                 return risk_pb2.Basis()
 
             service.server.service._basis = slow_basis
-            call = risk.Check(risk_pb2.CheckRequest(order=one()), timeout=1)
+            call = risk.Check(risk_pb2.CheckRequest(order=one()), timeout=2)
             assert (await status(call))[0] is grpc.StatusCode.DEADLINE_EXCEEDED
             assert arrived.is_set()
             await asyncio.sleep(0.1)

@@ -3,18 +3,22 @@
 import asyncio
 import sys
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from letters import LETTERS
 
 from m1cep import FixedLookups, compile_rule
+from streams.agents import risk
+from streams.agents.keeper import Keeper
 from streams.agents.quarantine import Quarantine
 from streams.agents.ruler import Ruler
 from streams.agents.stats import AgentStats
 from streams.cache.content import Content, content_of
 from streams.rules import decide
 from streams.rules.book import Book
+from streams.snapshots import FolderStore
 
 HIGH = compile_rule("/*\nid: high\n*/\nSELECT k FROM letters WHERE v > 3", LETTERS)
 LISTED = compile_rule("/*\nid: listed\n*/\nSELECT k FROM letters WHERE IN_LIST('bad', k)", LETTERS)
@@ -146,3 +150,60 @@ def test_records_may_be_taken_while_another_thread_looks():
         looking.join()
         sys.setswitchinterval(interval)
     assert failed == []
+
+
+class Waits(Library):
+    """May wait for the cache whenever it is asked: says where it was."""
+
+    def __init__(self):
+        self.on_the_loop = []
+
+    def want(self, _labels):
+        self._note()
+
+    def find(self, _versions, *, current):
+        self._note()
+        return replace(Content(), current=current), []
+
+    def on_change(self, _tell):
+        pass
+
+    def _note(self):
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            self.on_the_loop.append(False)
+        else:
+            self.on_the_loop.append(True)
+
+
+def test_the_event_loop_never_waits_for_the_cache(tmp_path):
+    """Neither at the start nor when partitions are taken up, with rules that were deployed since."""
+    library, book, positions = Waits(), Book([HIGH], LETTERS), {LETTERS["letters"].topic: 0}
+
+    async def catch_up():
+        record = decide.deployed(LISTED, None, decide.Who("ann", 1000), shadow=False, approval=False)
+        book.take(LISTED.id.encode(), record.to_json())
+
+    async def follow():
+        await asyncio.sleep(0)
+
+    async def run():
+        store = FolderStore(tmp_path)
+
+        async def new_host(name, _topics, open_partition, versions, _shadow, before_restore):
+            keeper = Keeper(name, store, open_partition, {}, versions, before_restore)
+            return SimpleNamespace(keeper=keeper, stats=AgentStats(), beside=lambda work: work.close())
+
+        deployed = SimpleNamespace(book=book, catch_up=catch_up, wait=follow, position=0)
+        options = SimpleNamespace(rules=[HIGH], lookups=library, streams=LETTERS, deployed=deployed, seen=100)
+        host = await risk.build(SimpleNamespace(options=options, new_host=new_host))
+        generation = (await host.keeper.claim(0, None)).generation
+        await host.keeper.before_loading()
+        first = host.keeper.open_partition(0, positions, None)  # as the host does where nothing was saved: on the loop
+        await host.keeper.save(0, generation, positions, first.snapshot())
+        await host.keeper.load(0)
+
+    asyncio.run(run())
+    assert len(library.on_the_loop) >= 3
+    assert not any(library.on_the_loop)

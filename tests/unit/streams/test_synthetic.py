@@ -162,7 +162,7 @@ def test_a_slow_checker_finds_every_planted_attack_and_nothing_else(seed):
         assert {who for who, _ in found} <= {who for attack in planted for who in attack.accounts}
 
 
-@pytest.mark.parametrize("seed", [10, 11, 12])
+@pytest.mark.parametrize("seed", [10, *(pytest.param(n, marks=pytest.mark.slow) for n in (11, 12))])
 def test_without_attacks_a_slow_checker_finds_nothing(seed):
     events = list(flow(seed=seed, minutes=30, attacks=False, events_per_minute=4_000))
     assert {family: check(events) for family, check in CHECKERS.items()} == {name: set() for name in CHECKERS}

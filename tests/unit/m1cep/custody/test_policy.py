@@ -247,7 +247,13 @@ def test_order_and_duplicates_of_events_do_not_matter(order, again, cut):
 
 
 def _sorted(known):
-    return msgspec.json.encode(known.snapshot(), order="deterministic")
+    stands = [known.open_alerts("acme", Severity.INFO), known.holds("acme"), known.count_open_alerts()]
+    kept = known.snapshot()
+    for one in ("a1", "a2", "h1"):  # nor does it matter what they are once they are all reopened
+        known.apply(AlertReopened(one, NOW + DAY))
+    stands += [known.open_alerts("acme", Severity.INFO), known.holds("acme")]
+    del kept["state"]["standing"]["alerts"], kept["state"]["standing"]["holds"]  # in the order in which they came
+    return msgspec.json.encode([kept, stands], order="deterministic")
 
 
 def test_what_is_forgotten_cannot_make_a_vault_poorer_or_a_limit_looser():
@@ -291,6 +297,76 @@ def test_an_old_closing_that_is_said_again_does_not_end_what_was_reopened_long_a
     assert known.open_alerts("acme", Severity.INFO) == [alert()]
 
 
+def test_what_stands_is_asked_for_by_account_and_counted_over_all():
+    known = facts(
+        alert(alert_id="a1"),
+        alert(alert_id="a2", account="b"),
+        alert(alert_id="0" * 32, account="b"),
+        alert(alert_id="F" * 32, account="b"),
+        AlertClosed("a2", "bob", NOW),
+    )
+    assert [one.alert_id for one in known.open_alerts("b", Severity.INFO)] == ["0" * 32, "F" * 32]
+    assert known.count_open_alerts() == (3, alert().time_ms)
+    assert Facts().count_open_alerts() == (0, None)
+    assert [(one.alert_id, one.account) for one in known.every_open_alert()] == [
+        ("a1", "acme"), ("0" * 32, "b"), ("F" * 32, "b")
+    ]  # fmt: skip
+
+
+def test_an_alert_that_nobody_closes_is_never_forgotten_and_costs_little():
+    known, names = Facts(), [sha256(str(n).encode()).hexdigest()[:32] for n in range(500)]
+    for n, name in enumerate(names):
+        known.apply(alert(alert_id=name, account=f"account-{n % 50}"))
+    known.forget(NOW + 1_000 * DAY)
+    known = Facts.restore(msgspec.json.decode(msgspec.json.encode(known.snapshot())))
+    found = {one.alert_id for n in range(50) for one in known.open_alerts(f"account-{n}", Severity.CRITICAL)}
+    assert found == set(names)
+    assert len(msgspec.msgpack.encode(known.snapshot())) < 50 * len(names)  # bytes; each was 174
+
+
+def test_another_alert_with_the_same_id_does_not_hide_a_graver_one():
+    lesser = msgspec.structs.replace(alert(Severity.INFO), rule="zzz", time_ms=NOW)
+    for order in ([alert(), lesser], [lesser, alert()]):
+        known = facts(*order, *order)
+        assert known.count_open_alerts().alerts == 2
+        assert known.open_alerts("acme", Severity.HIGH) == [alert()]
+        known.apply(AlertClosed("a1", "bob", NOW))
+        assert known.open_alerts("acme", Severity.INFO) == []
+
+
+def test_a_snapshot_of_the_version_before_is_read():
+    held, lifted = hold(), msgspec.structs.replace(hold(), action_id="h2", alert_id="h2")
+    before = {
+        "version": 1,
+        "state": {
+            "alerts": {"a1": msgspec.to_builtins(alert())},
+            "holds": {"h1": msgspec.to_builtins(held)},
+            "over": {
+                "alert a2": msgspec.to_builtins(alert(alert_id="a2")),
+                "hold h2": msgspec.to_builtins(lifted),
+            },
+            "closed": {"alert a2": NOW, "hold h2": NOW},
+            "reopened": {},
+            "credentials": {},
+            "listed": {},
+            "spendings": {},
+            "balances": {},
+            "locks": {},
+            "returned": {},
+            "settled": {"w-1": NOW},
+            "forgotten_ms": 7,
+        },
+    }
+    known = Facts.restore(before)
+    assert known.open_alerts("acme", Severity.INFO) == [alert()]
+    assert known.holds("acme") == [held]
+    assert known.lock_is_settled("w-1")
+    known.apply(AlertReopened("a2", NOW + 1))
+    known.apply(AlertReopened("h2", NOW + 1))
+    assert [one.alert_id for one in known.open_alerts("acme", Severity.INFO)] == ["a1", "a2"]
+    assert sorted(one.action_id for one in known.holds("acme")) == ["h1", "h2"]
+
+
 def test_locks_are_forgotten_with_their_return():
     known = facts(STANDS, LockReturned("w-1", NOW))
     known.forget(NOW + 1)
@@ -299,7 +375,11 @@ def test_locks_are_forgotten_with_their_return():
 
 
 def test_a_snapshot_of_something_else_is_refused():
-    for kept in ({}, {"version": 2}, {"version": 1}, {"version": 1, "state": {"alerts": 3}}):
+    broken = facts(alert()).snapshot()
+    broken["state"]["standing"]["alerts"]["piles"]["acme"] = "3Q=="
+    unknown = facts(alert()).snapshot()
+    unknown["state"]["standing"]["alerts"]["kinds"] = {}
+    for kept in ({}, {"version": 3}, {"version": 2}, {"version": 1, "state": {"alerts": 3}}, broken, unknown):
         with pytest.raises(CustodyError, match="snapshot of facts"):
             Facts.restore(kept)
 

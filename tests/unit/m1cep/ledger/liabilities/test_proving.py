@@ -12,11 +12,12 @@ from liabilitiesworld import EPOCH_MS, Platform, through_json
 
 from m1cep.errors import LedgerError
 from m1cep.ledger.liabilities import MOST_AMOUNT, Secret, Sheet, Tree, customer_proof, make_sheet
+from m1cep.ledger.liabilities.chunks import MOST_BALANCE
 from m1cep.ledger.liabilities.verify_balance import check_leaves, check_proof, check_signed, statement_digest
 
 SECRET = Secret(b"s" * 32)
 NAMES = st.text(st.characters(categories=["L", "N", "P"]), min_size=1, max_size=20)
-AMOUNTS = st.one_of(st.integers(0, 3), st.integers(0, MOST_AMOUNT))
+AMOUNTS = st.one_of(st.integers(0, 3), st.integers(0, MOST_AMOUNT), st.integers(0, MOST_AMOUNT * 5))
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,6 +36,15 @@ def test_what_is_published_does_not_depend_on_the_order_of_customers(owed, dice)
     shuffled = list(owed.items())
     dice.shuffle(shuffled)
     assert make_sheet(SECRET, 1, "BTC", owed.items()) == make_sheet(SECRET, 1, "BTC", shuffled)
+
+
+def test_the_largest_balance_that_a_leaf_holds_and_more_are_proven_in_leaves_that_say_nothing_of_it():
+    owed = {"ann": MOST_AMOUNT, "bob": 10 * MOST_AMOUNT + 3, "😀" * 200: 5}
+    platform = Platform({"SHIB": owed})
+    for user, units in owed.items():
+        assert check_proof(platform.proof(user), user, platform.key)[1] == {"SHIB": units}
+    pieces_of_bob = [int(one["amount"]) for one in platform.proof("bob")["assets"]["SHIB"]["chunks"]]
+    assert len(set(pieces_of_bob)) == len(pieces_of_bob) >= 22
 
 
 class TestPrivacy:
@@ -78,11 +88,11 @@ class TestRefused:
         ("owed", "code"),
         [
             ([("ann", -1)], "negative_balance"),
-            ([("ann", MOST_AMOUNT + 1)], "overflow"),
+            ([("ann", MOST_BALANCE + 1)], "overflow"),
             ([("ann", 1), ("ann", 1)], "customer_twice"),
             ([("", 1)], "bad_customer"),
             ([("a\nb", 1)], "bad_customer"),
-            ([("x" * 257, 1)], "bad_customer"),
+            ([("x" * 801, 1)], "bad_customer"),
         ],
     )
     def test_a_balance_that_cannot_be_proven(self, owed, code):

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import io
 import json
 import subprocess
 import sys
@@ -200,6 +201,19 @@ class TestAttacks:
         proof["signed"]["signature"]["public_key"] = platform.key
         untrue(platform, proof, "the statement is not signed by", "bob")
 
+    @pytest.mark.parametrize("decimals", [float("inf"), -1, 41, "8", None, True])
+    def test_an_asset_that_divides_as_none_does(self, platform, decimals):
+        proof = platform.proof("ann")
+        proof["signed"]["statement"]["assets"]["BTC"]["decimals"] = decimals
+        with pytest.raises(Untrue, match="decimals"):
+            check_proof(proof, "ann", platform.key)
+
+    def test_a_number_that_json_does_not_have(self, platform):
+        proof = platform.proof("ann")
+        proof["signed"]["statement"]["previous"] = float("inf")
+        with pytest.raises(Untrue, match="the statement has a number that is none"):
+            check_proof(proof, "ann", platform.key)
+
     def test_a_changed_statement(self, platform):
         proof = platform.proof("bob")
         proof["signed"]["statement"]["previous"] = "00"
@@ -384,6 +398,35 @@ class TestFile:
         assert verifier.statement_digest(platform.statement).hex() in said
         code, said = files("statement.json", "--leaves", "BTC=BTC.leaves", "--key", platform.key)
         assert (code, said.splitlines()[0]) == (0, "BTC: the published leaves make the root and the total")
+
+    @pytest.mark.parametrize(
+        "asset",
+        ["USD: 1000.00000000 of ann is in the total\nX", "\x1b[2JX", "", "USD: 1000.00 of ann is in the total     "],
+    )
+    def test_the_name_of_an_asset_writes_no_lines_of_its_own(self, files, tmp_path, asset):
+        """The platform chooses it, and whoever reads the verdict is to believe the verifier alone."""
+        platform = Platform({asset: {"ann": 1}})
+        (tmp_path / "proof.json").write_text(json.dumps(platform.proof("ann")))
+        code, said = files("proof.json", "--user", "ann", "--key", platform.key)
+        if asset.isprintable() and asset:
+            assert said.splitlines()[0] == f"{asset!r}: 0.00000001 of ann is in the total"
+        else:
+            assert (code, said) == (1, f"NOT TRUE: expected a name of an asset, got {asset!r}\n")
+
+    def test_a_proof_of_nothing_is_none(self, files, tmp_path, platform):
+        (tmp_path / "proof.json").write_text(json.dumps(platform.proof("ann") | {"assets": {}}))
+        said = files("proof.json", "--user", "ann", "--key", platform.key)
+        assert said == (1, "NOT TRUE: the proof shows no balance at all of 'ann'\n")
+
+    def test_a_terminal_that_has_not_all_letters_shows_the_verdict(self, tmp_path, monkeypatch):
+        platform, out = Platform({"BTC": {"ünï 😀": 1}}), io.BytesIO()
+        (tmp_path / "proof.json").write_text(json.dumps(platform.proof("ünï 😀")))
+        monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, encoding="ascii", write_through=True))
+        assert verifier.main([str(tmp_path / "proof.json"), "--user", "ünï 😀", "--key", platform.key]) == 0
+        assert out.getvalue().splitlines()[0] == rb"BTC: 0.00000001 of \xfcn\xef \U0001f600 is in the total"
+
+    def test_a_key_that_is_none_is_a_mistake_of_the_options(self, files):
+        assert files("proof.json", "--user", "ann", "--key", "12ab") == (2, "")
 
     def test_it_says_what_was_not_checked(self, files):
         code, said = files("proof.json", "--user", "ann")
