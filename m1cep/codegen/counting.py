@@ -17,7 +17,8 @@ from m1cep.plan.ir import TRUE, WINDOW_COLUMN, Call, Col, conjuncts, walk
 if TYPE_CHECKING:
     from m1cep.codegen.expr import ExprWriter
     from m1cep.codegen.module import Source
-    from m1cep.plan.ir import Expr, OverPlan
+    from m1cep.plan.ir import Expr
+    from m1cep.plan.plans import OverPlan
 
 _DEAR = frozenset({"DOUBLE", "DECIMAL"})  # types whose values take long to hash
 
