@@ -154,7 +154,12 @@ class Demo:
         if feeder is None:
             feeder = stack.enter_context(self._feeder(folder, settings, home))
             marks = folder / "marks"  # the seconds asked for are those of the feed, not of its start
-            self._await_start(lambda: marks.exists() and marks.stat().st_size > 0, [*servers, feeder], "the feeder")
+            self._await(
+                lambda: self._stop.is_set() or (marks.exists() and marks.stat().st_size > 0),
+                [*servers, feeder],
+                WORKER_READY_S,
+                "the feeder",
+            )
         self._feed(feeder, folder, servers, tail)
         if self._parts.grid is not None:
             self._show.phase("ending: waiting for the grid")

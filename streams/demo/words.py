@@ -88,11 +88,11 @@ def _accountable(reserves: dict[str, Any]) -> dict[str, str]:
     )
     others = len(assets) - len(held)
     verdict = f"NOT COVERED: {', '.join(short)}" if short else "covered"
+    proof = reserves["proof"]
     return {
         "reserves": f"{counted(reserves['addresses'], 'vault')} signed for {amounts}: {verdict}"
-        + (f"; {others} more assets, the synthetic flow's, are in no vault" if others else ""),
-        "proof": ("checked with the one-file verifier: " if reserves["proof"]["true"] else "NOT TRUE: ")
-        + reserves["proof"]["said"],
+        + (f"; {counted(others, 'more asset')}, of the synthetic flow, in no vault" if others else ""),
+        "proof": f"checked with the one-file verifier: {proof['said']}" if proof["true"] else proof["said"],
     }
 
 

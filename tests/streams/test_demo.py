@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from decimal import Decimal
 
@@ -59,6 +60,18 @@ def test_vaults_release_what_no_alert_stops(whole):
     takeovers = [alert["id"] for alert in alerts if alert["rule"] == "account-takeover"]
     [refused] = [line for line in told.splitlines() if "rejected: demo-attacked" in line]
     assert any(found in refused for found in takeovers)
+
+
+def test_vaults_sign_that_what_is_owed_is_there_and_a_customer_checks(whole):
+    _, summary, _ = whole
+    reserves, vaults = summary["reserves"], {"bitcoin:regtest/BTC", "evm:31337/ETH", "solana:local/SOL"}
+    assert reserves["statements"] >= 2
+    assert reserves["addresses"] == 4
+    assert {name for name, one in reserves["assets"].items() if one["covered"] and int(one["owed_units"])} == vaults
+    for name in vaults:  # released, with its fee, and booked: nothing is left over
+        assert reserves["assets"][name]["units"] == reserves["assets"][name]["owed_units"]
+    assert reserves["proof"]["true"]
+    assert reserves["proof"]["said"].startswith("bitcoin:regtest/BTC: 0.48")
 
 
 def test_a_grid_trades_against_the_real_flow(whole):
@@ -126,6 +139,26 @@ def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_
     assert "broker" in line
     assert "Traceback" not in errors
     assert eventually(lambda: not any(alive(p) for p, _ in below))
+
+
+def test_ctrl_c_while_it_starts_ends_it_at_once_with_nothing_left_running(start_m1cep, eventually, alive):
+    demo = start_m1cep("demo", "--json", "--no-real", whole=True)
+    assert eventually(lambda: any("--agents signer" in c for _, c in processes(demo.pid)), timeout_s=60)
+    below = processes(demo.pid)
+    demo.send_signal(signal.SIGINT)
+    output, errors = demo.communicate(timeout=200)
+    assert (demo.returncode, output) == (130, "")
+    assert errors.splitlines()[-1] == "m1cep demo: ended before it began to feed"
+    assert eventually(lambda: not any(alive(p) for p, _ in below))
+
+
+def test_a_web_port_that_is_taken_is_said_before_anything_starts(m1cep):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = m1cep("demo", "--json", "--no-real", timeout_s=200, M1CEP_WEB_PORT=str(port))
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert f"port {port} is taken" in line
 
 
 def test_ctrl_c_ends_it_with_the_summary_and_nothing_left_running(running_demo, eventually, alive):

@@ -438,6 +438,8 @@ def commands(here, owed, tmp_path, monkeypatch):
     assert attested.output.count("has signed at") == len(vaults), attested
     again = m1cep("custody", "attest", holdings, "--from", out, "--as", "bob", "--key", "bob.key")
     assert "without a signature" in str(again.exception)
+    for vault in vaults:
+        assert 0 < vault.height <= here.nodes[vault.chain.partition(":")[0]].height
     assert m1cep("ledger", "reserves", holdings, "--from", out).exit_code == 0
     told = m1cep("ledger", "verify", out / "statement.json", "--reserves", out / "reserves.json", "--key", key)
     assert told.exit_code == 0, told.output
