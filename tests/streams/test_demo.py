@@ -128,6 +128,7 @@ def test_a_killed_broker_ends_it_with_one_line_and_nothing_left_running(running_
     assert eventually(lambda: not any(alive(p) for p, _ in below))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_the_summary_and_nothing_left_running(running_demo, eventually, alive):
     """SIGTERM does the same: what hears both is that of `m1cep broker`, which is tested with each."""
     below = processes(running_demo.pid)
