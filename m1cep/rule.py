@@ -21,6 +21,7 @@ from m1cep.plan.join import JoinPlan
 from m1cep.plan.plans import FilterPlan, MatchPlan, OverPlan, Plan, WindowPlan
 from m1cep.plan.program import compile_program
 from m1cep.plan.sharing import way_to_follow
+from m1cep.runtime.deferred import DeferredWindow
 from m1cep.runtime.groups import GroupMatcher
 from m1cep.runtime.hopping import HoppingWindows
 from m1cep.runtime.join import IntervalJoin
@@ -171,7 +172,8 @@ def generate(plan: Plan, stream: Stream, name: str, matter: FrontMatter) -> tupl
             return module, lambda module: RowFilter(module, Suppressor(suppress), any_of([plan.where]))
         case OverPlan():
             module = generate_over(plan, stream, name)
-            return module, lambda module: SlidingWindow(module, Suppressor(suppress), any_of([plan.where]))
+            window = DeferredWindow if "enough" in module.namespace else SlidingWindow
+            return module, lambda module: window(module, Suppressor(suppress), any_of([plan.where]))
         case JoinPlan():
             left, right = (stream.left, stream.right) if isinstance(stream, Joined) else (stream, stream)
             module = generate_join(plan, left, right, name)

@@ -235,7 +235,7 @@ class _Worker:
 
     def _write_stats(self) -> None:
         if self._stats_file:
-            self._stats_file.write(self._stats)
+            self._stats_file.write(self._stats, self._vitals.web)
 
 
 def _stop_on_signals() -> asyncio.Event:

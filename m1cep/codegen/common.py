@@ -65,6 +65,17 @@ def key_parts(key: tuple[Col, ...], variable: str = "k") -> dict[str, str]:
     return {k.name: f"{variable}[{i}]" for i, k in enumerate(key)}
 
 
+def add_key(out: Source, key: tuple[Col, ...]) -> None:
+    """``key(r)``: the partition key. Where it is columns as they stand, nothing of it runs as Python."""
+    attrs = [column.attr for column in key]
+    if attrs and all(_key_part(column, "r") == f"r.{column.attr}" for column in key):
+        out.add(f"key = attrgetter({', '.join(map(repr, attrs))})")
+    else:
+        out.add("def key(r):")
+        out.add(f"return {key_source(key)}", indent=1)
+    out.add()
+
+
 def add_key_dict(out: Source, key: tuple[Col, ...]) -> None:
     """``key_dict(k)``: the key as the alert shows it."""
     out.add("def key_dict(k):")

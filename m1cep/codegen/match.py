@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from m1cep.codegen.common import (
+    add_key,
     add_key_dict,
     event_id_attrs,
     event_id_source,
     identifier,
     key_parts,
-    key_source,
     row_dict,
 )
 from m1cep.codegen.module import Module, Source, load
@@ -78,9 +78,7 @@ class _Generator:
             )
         out.add(f"BEHIND, AHEAD = {self.behind}, {self.ahead}  # rows that PREV and NEXT look at")
         out.add()
-        out.add("def key(r):")
-        out.add(f"return {key_source(plan.key)}", indent=1)
-        out.add()
+        add_key(out, plan.key)
         scan.write(out, self.way)
         kept = self._kept()
         for variable, condition in plan.define.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import linecache
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from m1cep.model import types
@@ -69,7 +70,7 @@ def load(source: Source, filename: str, constants: dict[str, Any]) -> Module:
         n: v for m in (exact, functions, texts) for n, v in vars(m).items() if not n.startswith("_")
     }
     namespace |= {n: v for n, v in vars(types).items() if n.startswith(("MIN_", "MAX_"))}
-    namespace |= {"__name__": name, "event_digest": event_digest, "__builtins__": builtins}
+    namespace |= {"__name__": name, "event_digest": event_digest, "attrgetter": attrgetter, "__builtins__": builtins}
     bindings = {n: c for n, c in constants.items() if isinstance(c, Binding)}
     namespace |= {n: c.default if isinstance(c, Binding) else c for n, c in constants.items()}
     code = compile(text, name, "exec")

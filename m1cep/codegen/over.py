@@ -5,6 +5,8 @@ which a value drops out as soon as a later one beats it. They are read one after
 for as long as the condition may still be true.
 
 Where rows are counted and nothing else, a State is the queue alone, and that of a key's only row is its (time, id).
+
+Where the condition asks for a number of rows, ``counted`` and ``enough`` tell that a batch cannot reach it: see runtime.deferred.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from m1cep.codegen.aggregates import RUNTIME, Aggregates
 from m1cep.codegen.common import add_key_dict, event_id_source, key_source, row_dict
+from m1cep.codegen.counting import write_counting
 from m1cep.codegen.expr import ExprWriter
 from m1cep.codegen.module import Module, Source, load
 from m1cep.plan.ir import LAG, TRUE, WINDOW_COLUMN, Col, conjuncts, walk
@@ -32,7 +35,8 @@ _DEAR = 2
 
 def generate_over(plan: OverPlan, stream: Stream, filename: str, *, all_ids: bool = True) -> Module:
     """The module of an OVER rule: State, feed(states, idle, allows, rows, out), time_of(r), dump(s), revive(values), SPAN,
-    key_dict(k). A key's State is in ``states``, or goes there from ``idle`` when a row comes.
+    key_dict(k); of some also counted(rows), KEY, enough(n). A key's State is in ``states``, or goes there from ``idle`` when a
+    row comes.
 
     ``all_ids``: hits name every row that counts, not the present one alone.
     """
@@ -67,6 +71,8 @@ class _Generator:
         out.add()
         self._state()
         self._feed()
+        if len(timed) == len(ranges):
+            write_counting(out, self.plan, self.writer)
         self._dump_and_revive()
         add_key_dict(out, self.plan.key)
         names = {"Hit": Hit, "deque": deque, "contributing_ids": contributing_ids}

@@ -62,10 +62,24 @@ class ScanWriter:
 
     def write(self, out: Source, way: str) -> None:
         """Add the function to ``out``; ``way`` is how attempts are followed (plan.sharing)."""
+        self._begins_with(out)
         if way == "THREADS":
             self._one_by_one(out)
         else:
             self._in_groups(out)
+        out.add()
+
+    def _begins_with(self, out: Source) -> None:
+        """``begins_with(rows)``: whether one of them may begin a match, for rules where not every row may."""
+        gate, where = self._gate(), self.plan.where
+        if gate == "True":
+            return
+        truth = "" if where is TRUE else f"{self.conditions.writer.truth(where)} and "
+        out.add("def begins_with(rows):")
+        out.add("for at, r in rows:", indent=1)
+        out.add(f"if {truth}({gate}):", indent=2, pos=where.pos)
+        out.add("return True", indent=3)
+        out.add("return False", indent=1)
         out.add()
 
     def _one_by_one(self, out: Source) -> None:
@@ -162,7 +176,8 @@ class ScanWriter:
             out.add("m.leave(p, k)", indent=5)
             out.add("else:", indent=4)
             out.add("del live[k]", indent=5)
-            self._drop_rows(out, 5)
+            for rows in ("log", "ats", "fits"):
+                out.add(f"p.{rows}.clear()", indent=5)
             out.add("p.standing = none", indent=5)
             out.add("p.slim = 0", indent=5)
             out.add("spare.append(p)", indent=5)
@@ -182,18 +197,17 @@ class ScanWriter:
         out.add(f"if not len(log) % {TIDY}:", indent=3)
         out.add("m.tidy(p)", indent=4)
 
-    def _drop_rows(self, out: Source, indent: int, log: str = "p.log") -> None:
-        for rows in (log, "p.ats", "p.fits"):
-            out.add(f"{rows}.clear()", indent=indent)
-
     def _begin_anew(self, out: Source) -> None:
-        """The row ends all attempts and begins one: the rows before it are no longer needed."""
+        """The row ends all attempts and begins one: it takes the place of the rows before it, of which there mostly is one."""
         out.add("if after.fresh and log:", indent=3)
-        self._drop_rows(out, 4, "log")
-        out.add("p.groups = {}", indent=4)
-        out.add("p.base = p.taken = p.slim = 0", indent=4)
+        out.add("if p.taken or len(log) > 1:", indent=4)
+        out.add("m.keep_one(p)", indent=5)
+        out.add("log[0], p.ats[0], p.fits[0] = r, at, b", indent=4)
+        out.add("p.slim = 0", indent=4)
         if self.plan.within is not None:
             out.add(f"p.expires = t + {self.plan.within}", indent=4)
+        out.add("p.standing = after", indent=4)
+        out.add("continue", indent=4)
 
     def _head(self, out: Source) -> None:
         """The head of the loop, as far as to where a row begins an attempt in a key that has none."""

@@ -157,6 +157,14 @@ class GroupMatcher(PatternMatcher[GroupPartition]):
         assert standing is not None
         return standing
 
+    @staticmethod
+    def keep_one(p: GroupPartition) -> None:
+        """Forget every attempt, and every row but one, whose place the only row to keep takes next."""
+        for rows in (p.log, p.ats, p.fits):
+            del rows[1:]
+        p.groups = {}
+        p.base = p.taken = 0
+
     def _settle(self, p: GroupPartition) -> None:
         """Move the groups by the rows that only moved the standing: these complete nothing and ask nothing."""
         fits, base, groups = p.fits, p.base, p.groups

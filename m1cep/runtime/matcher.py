@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
-from itertools import starmap
+from itertools import compress, starmap
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -77,6 +77,7 @@ class PatternMatcher(ABC, Generic[P]):
         # Under this name rules with the same key share a batch's keys; the space keeps it apart from a column's.
         self._key_name = "key " + " ".join(column.attr for column in plan.key)
         self._every_row: bool = module["EVERY_ROW"]
+        self._begins_with: Callable[[Iterable[tuple[int, Any]]], bool] | None = module.namespace.get("begins_with")
         self._behind: int = module["BEHIND"]
         self._ahead: int = module["AHEAD"]
         self._within = plan.within
@@ -163,9 +164,10 @@ class PatternMatcher(ABC, Generic[P]):
         if self._every_row or (demanded is not None and len(demanded) * _RARE <= len(batch.rows)):
             return rows
         beginning = batch.candidates(self._begins, _RARE)
-        if beginning is None:
-            return rows
         open_keys = [keys for keys in self._open_keys() if keys]
+        if beginning is None:
+            nothing = not open_keys and self._begins_with is not None and not self._begins_with(batch.all())
+            return [] if nothing else rows
         if not (beginning or open_keys):
             return beginning
         by_row = batch.values(self._key_name, self._key_of)
@@ -173,7 +175,7 @@ class PatternMatcher(ABC, Generic[P]):
         wanted = {self._key_of(row) for _, row in beginning}.union(*(present & keys for keys in open_keys))
         if 2 * len(wanted) > len(present):
             return rows
-        return [place for place, key in zip(batch.all(), by_row, strict=True) if key in wanted]
+        return list(compress(batch.all(), map(wanted.__contains__, by_row)))
 
     def _open_keys(self) -> list[KeysView[Any]]:
         """Keys of which something is remembered."""

@@ -214,8 +214,13 @@ class StatsFile:
         self._started_s = time.time()
         self._rate = Rate()
 
-    def write(self, agents: dict[str, AgentStats]) -> None:
-        """Replace the file."""
+    def write(self, agents: dict[str, AgentStats], web: str | None = None) -> None:
+        """Replace the file.
+
+        Args:
+            agents: counters by agent.
+            web: where the worker's web server is; None: it has none.
+        """
         now_s = time.time()
         events = sum(stats.events.total() for stats in agents.values())
         body = {
@@ -224,6 +229,7 @@ class StatsFile:
             "uptime_s": round(now_s - self._started_s, 3),
             "ready": bool(agents) and all(stats.state == "ready" for stats in agents.values()),
             "events_per_s": round(self._rate.of(events, now_s), 1),
+            "web": web,
             "agents": {name: stats.as_dict() for name, stats in agents.items()},
         }
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")

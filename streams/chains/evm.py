@@ -40,6 +40,11 @@ class _LocalEvm(Generic[ChainT]):
             nonce=_number(self.machine.ask(vault, call("nonce()", []))), balance=self.machine.balance(vault)
         )
 
+    @property
+    def height(self) -> int:
+        """Of the latest block."""
+        return self.machine.height()
+
     def balance(self, vault_key: bytes) -> int:
         """The vault's wei."""
         return self.machine.balance(self.chain.address(vault_key))

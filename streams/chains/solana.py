@@ -93,6 +93,11 @@ class LocalSolana:
             rent_minimum=self._svm.minimum_balance_for_rent_exemption(0),
         )
 
+    @property
+    def height(self) -> int:
+        """The slot."""
+        return int(self._svm.get_clock().slot)
+
     def balance(self, vault_key: bytes) -> int:
         """The vault's lamports."""
         return self._svm.get_balance(self.chain.vault(vault_key)) or 0

@@ -9,7 +9,8 @@ import orjson
 import typer
 
 from streams.cli import alerts_close
-from streams.cli.alerts_common import Account, AsJson, By, Ids, Note, RuleName, Severity, filter_of, set_states, text_of
+from streams.cli.alerts_common import Account, By, Ids, Note, RuleName, Severity, filter_of, set_states, text_of
+from streams.cli.output import AsJson, event_moment
 from streams.errors import UsageError
 from streams.user import user_name
 
@@ -76,7 +77,9 @@ def show(alert_id: Annotated[str, typer.Argument(help="Id of the alert.")], as_j
         typer.echo(orjson.dumps(plain))
         return
     for name, value in (*plain.pop("alert").items(), *plain.items()):
-        typer.echo(f"{name:<12} {text_of(value)}")
+        is_time = name == "event_time" or name.endswith("_ms")
+        text = event_moment(value) if is_time and isinstance(value, int) else text_of(value)
+        typer.echo(f"{name.removesuffix('_ms'):<12} {text}")
 
 
 @app.command(epilog="Example: m1cep alerts tail --severity high --json")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import orjson
 import typer
 
-from streams.cli.alerts_common import Account, AsJson, By, RuleName, Severity, filter_of, set_states, tell, text_of
+from streams.cli.alerts_common import Account, By, RuleName, Severity, filter_of, set_states, tell, text_of
 from streams.cli.options import BEFORE_HELP, before_ms
+from streams.cli.output import AsJson  # noqa: TC001 - typer reads the annotations
 from streams.errors import UsageError
 from streams.user import user_name
 

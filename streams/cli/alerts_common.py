@@ -8,7 +8,6 @@ import orjson
 import typer
 
 from streams.cli import completion as complete
-from streams.cli.output import AsJson
 from streams.errors import UsageError
 
 if TYPE_CHECKING:
@@ -16,20 +15,6 @@ if TYPE_CHECKING:
 
     from m1cep.alert_states import AlertState, State
     from streams.alerts.topic import Seen
-
-__all__ = [
-    "Account",
-    "AsJson",
-    "By",
-    "Ids",
-    "Note",
-    "RuleName",
-    "Severity",
-    "filter_of",
-    "set_states",
-    "tell",
-    "text_of",
-]
 
 Ids = Annotated[list[str], typer.Argument(help="Ids of the alerts.")]
 RuleName = Annotated[str | None, typer.Option(help="Only of this rule.", autocompletion=complete.rules)]

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 
+from streams.cli.output import counted
 from streams.cli.progress import ProgressBar
 from streams.config import load_settings
 from streams.errors import UsageError
@@ -105,6 +106,8 @@ def synthetic(  # noqa: PLR0913, PLR0917 - options, all by name
     if as_json:
         typer.echo(orjson.dumps(facts))
         return
-    typer.echo(f"synthetic, seed {seed}: {counts.total()} events and {len(planted)} planted attacks in {out}")
+    typer.echo(
+        f"synthetic, seed {seed}: {counts.total():,} events and {counted(len(planted), 'planted attack')} in {out}"
+    )
     for name in STREAMS:
-        typer.echo(f"  {name}.ndjson  {counts[name]} events")
+        typer.echo(f"  {name}.ndjson  {counts[name]:,} events")

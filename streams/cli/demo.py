@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 Seconds = Annotated[
     float | None, typer.Option(min=1, help="End after so many seconds; default: when the data is through.")
@@ -32,17 +35,19 @@ def demo(
     from streams.cli.servers import stop_on_signals
     from streams.config import load_settings
     from streams.demo.director import Demo, DemoOptions
-    from streams.demo.show import JsonShow, TableShow
+    from streams.demo.show import show_for
     from streams.logs import configure_logs
 
     settings = load_settings()
     configure_logs("warning")
     stop = stop_on_signals()
-    show = JsonShow() if json else TableShow()
+    show = show_for(as_json=json)
     try:
         options = DemoOptions(seconds=seconds, speed=speed, seed=seed, real=real, attacks=attacks)
         summary = Demo(settings, options, show, stop).run()
     finally:
-        if isinstance(show, TableShow):
-            show.close()
+        show.close()
+    if summary is None:
+        print("m1cep demo: ended before it began to feed", file=sys.stderr)
+        sys.exit(INTERRUPTED)
     show.end(summary)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 
 import typer
@@ -105,6 +106,8 @@ def main() -> None:
     except M1cepError as error:
         print(f"m1cep: {error}", file=sys.stderr)
         sys.exit(ExitCode.FAILURE)
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # whoever read our output has gone: `m1cep replay ... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush does not fail too
         sys.exit(ExitCode.OK)

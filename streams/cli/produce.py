@@ -13,6 +13,7 @@ import orjson
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.output import counted
 from streams.cli.progress import ProgressBar
 from streams.config import load_settings
 from streams.errors import UsageError
@@ -95,7 +96,7 @@ def produce(
         typer.echo(orjson.dumps(facts))
     else:
         rate = f"{counts.acknowledged / seconds:,.0f} events/s"
-        typer.echo(f"{counts.acknowledged} events sent to {target.topic} in {seconds:.2f} s ({rate})")
+        typer.echo(f"{counted(counts.acknowledged, 'event')} sent to {target.topic} in {seconds:.2f} s ({rate})")
     if interrupted:
         raise typer.Exit(INTERRUPTED)
 

@@ -7,7 +7,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
@@ -138,14 +138,16 @@ def reserves(
     folder: Published,
     as_json: AsJson = False,
 ) -> None:
-    """Say what each address's key has to sign for a statement; with all signatures there, write reserves.json beside it.
+    """Say what each address's key has to sign for a statement; with all signatures there, whether what is owed is covered.
+
+    Then reserves.json is written beside the statement.
 
     The challenge names the statement, chain, asset and address: it is no transaction, and of no use for another statement.
 
     Example: m1cep ledger reserves holdings.csv --from 2026-11-23
     """
-    from m1cep.ledger.liabilities.verify_balance import RESERVES_FORMAT, challenge_digest, statement_digest
-    from streams.durable import replace
+    from m1cep.ledger.liabilities.verify_balance import challenge_digest, statement_digest
+    from streams.ledger.reserves import publish_reserves
     from streams.ledger.statements import read_statement
 
     statement = read_statement(folder)["statement"]
@@ -158,14 +160,8 @@ def reserves(
         say(facts, f"{row['address']} ({row['scheme']}) signs {challenge.hex()}", as_json)
     if missing:
         return
-    places = [{**row, "height": _whole(row, "height", holdings)} for row in rows]
-    document = {"format": RESERVES_FORMAT, "statement": digest.hex(), "reserves": places}
-    found = _true_or_exit(statement, document)
-    replace(folder / "reserves.json", orjson.dumps(document))
-    (folder / "reserves.json").chmod(0o644)  # to be published
-    for asset, units in sorted(found.items()):
-        text = f"{asset}: {units} units at addresses whose keys have signed"
-        say({"asset": asset, "units": str(units)}, text, as_json)
+    for cover in publish_reserves(folder, [{**row, "height": _whole(row, "height", holdings)} for row in rows]):
+        say(cover.plain(), str(cover), as_json)
 
 
 def verify(context: typer.Context) -> None:
@@ -239,13 +235,3 @@ def _whole(row: dict[str, str], column: str, path: Path) -> int:
     if not _WHOLE.fullmatch(row[column]):  # int() takes more: 1_000, digits of other scripts
         raise UsageError(f"{path}: expected a whole number as {column}, got {row[column]!r:.40}")
     return int(row[column])
-
-
-def _true_or_exit(statement: dict[str, Any], document: dict[str, Any]) -> dict[str, int]:
-    from m1cep.ledger.liabilities.verify_balance import Untrue, check_reserves
-    from streams.errors import ShellError
-
-    try:
-        return check_reserves(statement, document)
-    except Untrue as reason:
-        raise ShellError(f"the reserves are not written: {reason}") from reason

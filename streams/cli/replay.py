@@ -14,6 +14,7 @@ import typer
 
 from streams.cli import completion as complete
 from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
+from streams.cli.output import counted
 from streams.config import load_settings
 from streams.errors import UsageError
 
@@ -151,6 +152,6 @@ def _json_summary(counts: Counts) -> str:
 
 def _summary(counts: Counts) -> str:
     rules = ", ".join(f"{name} {count}" for name, count in sorted(counts.by_rule.items()))
-    text = f"{counts.events} events, {counts.alerts} alerts" + (f" ({rules})" if rules else "")
-    text += f", {counts.dead_letters} bad lines, {counts.late} late events"
-    return text + (f", {counts.duplicates} repetitions" if counts.duplicates else "")
+    text = f"{counted(counts.events, 'event')}, {counted(counts.alerts, 'alert')}" + (f" ({rules})" if rules else "")
+    text += f", {counted(counts.dead_letters, 'bad line')}, {counted(counts.late, 'late event')}"
+    return text + (f", {counted(counts.duplicates, 'repetition')}" if counts.duplicates else "")

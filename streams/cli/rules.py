@@ -15,6 +15,7 @@ from m1cep.errors import RuleError
 from streams.cli import rules_live
 from streams.cli.flink import flink
 from streams.cli.options import Lookups, RuleFile, Streams  # noqa: TC001 - typer reads the annotations
+from streams.cli.output import counted, wide
 from streams.cli.rules_backtest import backtest
 from streams.cli.rules_diff import diff
 from streams.cli.rules_list import list_
@@ -77,7 +78,8 @@ def check(rules: Rules = None, streams: Streams = None, json: Json = False) -> N
         for row in table:
             if row.get("rekeyed"):
                 print(f"{row['id']} {row['rekeyed']}")
-        print(f"{len(table) - failed} of {len(table)} rules are fine", file=sys.stderr)
+        verb = "is" if len(table) == 1 else "are"
+        print(f"{len(table) - failed} of {counted(len(table), 'rule')} {verb} fine", file=sys.stderr)
     if failed:
         raise typer.Exit(ExitCode.FAILURE)
 
@@ -160,7 +162,6 @@ def _facts(name: str, rule: Rule) -> dict[str, Any]:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -168,4 +169,4 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         reads = ", ".join(row["streams"])
         table.add_row(row["id"], row["severity"], row["form"], escape(reads), escape(row["summary"]))
-    Console().print(table)
+    wide().print(table)

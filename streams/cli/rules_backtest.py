@@ -12,6 +12,7 @@ import orjson
 import typer
 
 from streams.cli.options import Lookups, Streams  # noqa: TC001 - typer reads the annotations
+from streams.cli.output import counted, event_moment
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of a command
         return
     counts = report.counts
     print(
-        f"{counts.events} events over {report.days:.2f} days, {counts.late} late, {counts.dead_letters} bad",
+        f"{counted(counts.events, 'event')} over {_span(report.days)}, {counts.late:,} late, {counts.dead_letters:,} bad",
         file=sys.stderr,
     )
     for row in rows:
@@ -172,9 +173,18 @@ def _size(lines: BinaryIO) -> int | None:
     return size
 
 
+def _span(days: float) -> str:
+    """A length of time as people say it."""
+    minutes = days * 24 * 60
+    if minutes < 120:
+        return f"{minutes:.1f} min"
+    return f"{minutes / 60:.1f} h" if days < 2 else f"{days:.1f} days"
+
+
 def _print(row: dict[str, Any]) -> None:
     daily = "" if row["alerts_per_day"] is None else f", {row['alerts_per_day']:.1f} a day"
-    print(f"{row['rule']} {row['version']}: {row['alerts']} alerts{daily}, of {row['different_keys']} keys")
+    many, keys = counted(row["alerts"], "alert"), counted(row["different_keys"], "key")
+    print(f"{row['rule']} {row['version']}: {many}{daily}, of {keys}")
     for one in row["keys"]:
         print(f"  {one['alerts']:>8}  {one['key']}")
     old = row["against"]
@@ -182,9 +192,9 @@ def _print(row: dict[str, Any]) -> None:
         print("  there is no other version to compare with")
         return
     print(
-        f"  against version {old['version']}: {old['both']} alerts of both, {old['only_new']} of this one only, "
+        f"  against version {old['version']}: {counted(old['both'], 'alert')} of both, {old['only_new']} of this one only, "
         f"{old['only_old']} of the other only"
     )
     for which, sign in (("examples_only_new", "+"), ("examples_only_old", "-")):
         for one in old[which]:
-            print(f"  {sign} {one['key']} at {one['event_time']}")
+            print(f"  {sign} {one['key']} at {event_moment(one['event_time'])}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from streams.cli.options import Group, RunningRules, Streams  # noqa: TC001 - typer reads the annotations
-from streams.cli.output import AsJson  # noqa: TC001
+from streams.cli.output import AsJson, counted, wide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,13 +33,12 @@ def list_(rules: RunningRules = None, streams: Streams = None, group: Group = "m
             sys.stdout.buffer.write(orjson.dumps(row) + b"\n")
     else:
         _print_list(found)
-        print(f"{len(found)} rules, {len(workers)} workers of group {group}", file=sys.stderr)
+        print(f"{counted(len(found), 'rule')}, {counted(len(workers), 'worker')} of group {group}", file=sys.stderr)
     for key, reason in deployed.bad.items():
         print(f"record {key!r}: {reason}", file=sys.stderr)
 
 
 def _print_list(found: Iterable[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -58,10 +57,8 @@ def _print_list(found: Iterable[dict[str, Any]]) -> None:
             row["mode"],
             row["origin"],
             row["by"] or "",
-            row["events"],
-            row["alerts"],
-            row["open"],
+            *(f"{row[name]:,}" for name in ("events", "alerts", "open")),
         )
         cells = (*map(str, facts), cost, row["reason"] or "")
         table.add_row(*map(escape, cells), style=colours.get(row["mode"], ""))
-    Console().print(table)
+    wide().print(table)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 import typer
 
+from streams.cli.output import counted
 from streams.errors import ShellError
 
 if TYPE_CHECKING:
@@ -99,5 +100,5 @@ def _of_workers(arrived: Arrival, group: str) -> str:
     if not arrived.after_ms and arrived.complete:
         return f"no worker of group {group} runs now: those that start will have it"
     slowest = max(arrived.after_ms.values(), default=0)
-    many = "1 worker has" if len(arrived.after_ms) == 1 else f"{len(arrived.after_ms)} workers have"
+    many = f"{counted(len(arrived.after_ms), 'worker')} {'has' if len(arrived.after_ms) == 1 else 'have'}"
     return f"{many} it, the last {slowest / 1000:.2f} s after it was written"

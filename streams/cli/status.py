@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.output import wide
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: m1cep status --watch"
 
 _EVERY_S = 1.0
+_NARROW = 110
 
 
 def status(
@@ -46,13 +49,13 @@ def _show(reader: StatusReader, *, watch: bool) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console()
     if not watch:
-        console.print(_page(reader.look()))
+        wide().print(_page(reader.look()))
         return
+    console = Console()
     with Live(console=console, auto_refresh=False, screen=console.is_terminal) as live:
         for workers in _looks(reader, watch=True):
-            live.update(_page(workers), refresh=True)
+            live.update(_page(workers, narrow=console.width < _NARROW), refresh=True)
 
 
 def _looks(reader: StatusReader, *, watch: bool) -> Iterator[list[dict[str, Any]]]:
@@ -65,7 +68,7 @@ def _looks(reader: StatusReader, *, watch: bool) -> Iterator[list[dict[str, Any]
         return
 
 
-def _page(workers: Sequence[dict[str, Any]]) -> RenderableType:
+def _page(workers: Sequence[dict[str, Any]], *, narrow: bool = False) -> RenderableType:
     from rich.console import Group
 
     if not workers:
@@ -74,7 +77,7 @@ def _page(workers: Sequence[dict[str, Any]]) -> RenderableType:
     for worker in workers:
         parts += [_heading(worker), _agents(worker)]
     if any(worker["rules"] for worker in workers):
-        parts.append(_rules(workers))
+        parts.append(_rules(workers, narrow=narrow))
     return Group(*parts)
 
 
@@ -85,7 +88,7 @@ def _heading(worker: dict[str, Any]) -> RenderableType:
     )
     words = [worker["worker"], state, f"{worker['events_per_s']:,.0f} events/s"]
     if latency:
-        words.append(f"alerts after {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms")
+        words.append(f"alerts after {latency['p50']:,.1f} ms, p99 {latency['p99']:,.1f} ms")
     if at := worker.get("event_time"):
         words.append(_event_time(at, worker["watermark_lag_ms"]))
     if worker["web"]:
@@ -111,18 +114,20 @@ def _agents(worker: dict[str, Any]) -> RenderableType:
     return table
 
 
-def _rules(workers: Sequence[dict[str, Any]]) -> RenderableType:
-    """Every rule once, added up over the workers that live."""
-    table = _table("rule", "version", "mode", ">events", ">matches", ">alerts", ">open", ">keys", ">us/event")
+def _rules(workers: Sequence[dict[str, Any]], *, narrow: bool) -> RenderableType:
+    """Every rule once, added up over the workers that live; on a narrow screen what matters most of them."""
+    left = ("version",) * (not narrow)
+    counted = ("events", "alerts", "open") if narrow else ("events", "matches", "alerts", "open", "keys")
+    table = _table("rule", *left, "mode", *(f">{name}" for name in counted), ">µs/event")
     found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
     for worker in workers:
         for rule in worker["rules"] if worker["alive"] else ():
             found.setdefault((rule["id"], rule["version"], rule["mode"]), []).append(rule)
     for (rule_id, version, mode), parts in sorted(found.items()):
-        sums = {name: sum(part[name] for part in parts) for name in ("events", "matches", "alerts", "open", "keys")}
+        sums = {name: sum(part[name] for part in parts) for name in counted}
         cost = sum(part["busy_us"] for part in parts) / sums["events"] if sums["events"] else 0.0
         counts = (f"{count:,}" for count in sums.values())
-        table.add_row(_plain(rule_id), version[:12], mode, *counts, f"{cost:.2f}")
+        table.add_row(_plain(rule_id), *(version[:12] for _ in left), mode, *counts, f"{cost:.2f}")
     return table
 
 

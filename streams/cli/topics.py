@@ -14,6 +14,7 @@ import orjson
 import typer
 
 from streams.cli import completion as complete
+from streams.cli.output import counted
 from streams.errors import ShellError, UsageError
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def create(
         return
     for state in states:
         if state.created:
-            typer.echo(f"created {state.name} with {state.partitions} partitions")
+            typer.echo(f"created {state.name} with {counted(state.partitions, 'partition')}")
     there = sum(not s.created for s in states)
-    typer.echo(f"{len(states) - there} topics created, {there} were there already")
+    typer.echo(f"{counted(len(states) - there, 'topic')} created, {there} already there")
 
 
 @app.command("list", epilog="Example: m1cep topics list --json")
@@ -140,7 +141,9 @@ def read_records(settings: Settings, topic: str, *, from_beginning: bool) -> Ite
         # Where "the end" is must be settled before anybody is told that we listen.
         for partition in partitions:
             reader.position(partition)
-        _say(f"reading {topic}, {len(partitions)} partitions, from the {'beginning' if from_beginning else 'end'}")
+        _say(
+            f"reading {topic}, {counted(len(partitions), 'partition')}, from the {'beginning' if from_beginning else 'end'}"
+        )
         answered_s = time.monotonic()
         while True:
             batch = reader.poll(timeout_ms=POLL_MS)

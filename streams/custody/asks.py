@@ -78,6 +78,7 @@ class VaultStands(_Body, frozen=True):
     Attributes:
         key: the group's public key, hexadecimal.
         free: minor units that are confirmed, and not locked; text.
+        height: of the block of the chain (Solana: the slot) at which they were found; 0: not known.
     """
 
     vault: Name
@@ -90,6 +91,7 @@ class VaultStands(_Body, frozen=True):
     threshold: int
     signers: tuple[int, ...]
     free: Name
+    height: int = 0
 
 
 class AuditStands(_Body, frozen=True):

@@ -108,6 +108,10 @@ class ChainDesk:
         """What signers were last told to be free in it, in minor units."""
         return self._treasury.purses.told.get(vault, 0)
 
+    def told_at(self, vault: str) -> int:
+        """At which height of the chain that was found; 0: not known."""
+        return self._treasury.purses.told_at.get(vault, 0)
+
     def free(self, vault: str) -> int:
         """What of it is confirmed, not locked and not on its way out, in minor units."""
         return self.told(vault) - self._transfers.set_aside(vault)
@@ -224,8 +228,9 @@ class ChainDesk:
         units = max(0, found.units - self._locks.set_aside(vault))
         if self._treasury.purses.told.get(vault) == units:
             return told
-        self._treasury.purses.told[vault] = units
-        chain = self._treasury.node(vault).chain
+        node, purses = self._treasury.node(vault), self._treasury.purses
+        purses.told[vault], purses.told_at[vault] = units, node.height
+        chain = node.chain
         return [*told, VaultBalance(vault, chain.name, chain.asset.symbol, str(units), self._now_ms)]
 
     def short(self, vault: str) -> int:

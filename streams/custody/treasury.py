@@ -28,12 +28,14 @@ class Purses(msgspec.Struct):
 
     Attributes:
         told: what signers were last told to be free in each, in minor units.
+        told_at: the height of the chain then.
         held: what each had last, for a local chain that is made anew.
         credited: deposits that count and may be undone yet: minor units by reference.
         settled: up to where the others are, which need not be told one from the other.
     """
 
     told: dict[str, int] = {}
+    told_at: dict[str, int] = {}
     held: dict[str, int] = {}
     credited: dict[str, dict[str, int]] = {}
     settled: dict[str, Settled] = {}

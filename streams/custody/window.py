@@ -46,7 +46,8 @@ class Window:
             else:
                 vault = self._roster.vaults[name]
                 about = (vault.account, vault.chain, chain_of(vault.chain).asset.symbol, self._desk.address(name))
-                shown = asks.VaultStands(name, *about, *group, str(self._desk.told(name)))
+                free = (str(self._desk.told(name)), self._desk.told_at(name))
+                shown = asks.VaultStands(name, *about, *group, *free)
             if self._shown.get(name) != shown:
                 self._shown[name] = shown
                 said.append(self._pen.write(RELEASES, name, "desk", asks.encode(shown)))

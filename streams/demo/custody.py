@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from streams.demo import command
+from streams.demo.reserves import Office
 from streams.embedded.process import Process
 from streams.errors import ShellError
 
@@ -158,6 +159,12 @@ class DemoCustody:
             "signer_processes": len(SIGNERS),
         }
 
+    @property
+    def office(self) -> Office:
+        """For who asks signers to stand for statements: one of the people who may."""
+        assert self._roster is not None
+        return Office(self._roster, self._pens["ann"])
+
     # -- set-up
 
     def _process(self, stack: ExitStack, name: str, arguments: list[str], env: dict[str, str]) -> Process:
@@ -170,6 +177,7 @@ class DemoCustody:
         from streams.custody.keyfile import Keyfile
         from streams.custody.roster import load_roster
         from streams.custody.seeds import load_pen, make_seed
+        from streams.custody.strongbox import WEAK
 
         words = secrets.token_urlsafe(24)
         (home / "passphrase").touch(mode=0o600)
@@ -183,7 +191,8 @@ class DemoCustody:
         lines += [f'{name} = "{key[name]}"' for name in ("chains", "operations")]
         lines += ["[requesters]", f'withdrawals = "{key["withdrawals"]}"', "[signers]"]
         for number in SIGNERS:
-            file = Keyfile.create(home / f"{number}.keyfile", number, words)
+            # A passphrase of 24 random bytes needs no stretching, which costs each of six openings half a second.
+            file = Keyfile.create(home / f"{number}.keyfile", number, words, WEAK)
             lines.append(f'{number} = "{file.identity().verify_key.hex()}"')
             file.close()
         for vault, (chain, account) in self._vaults().items():

@@ -5,11 +5,12 @@ Longer than others: in which order everything starts and ends is the one thing t
 
 from __future__ import annotations
 
-import os
+import shutil
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
-from streams.config import ACCESS, PREFIX
-from streams.demo import command, custody, dataset, grid, ledger, pretrade, web
+from streams.demo import command, dataset, grid, web
 from streams.demo.feeder import MARK_EVERY, FeedOptions, synthetic_flow
+from streams.demo.parts import Parts, environment
 from streams.demo.score import Marks, percentiles, planted_score
 from streams.demo.tail import LineTail, TopicTail
 from streams.embedded import EmbeddedBroker
@@ -31,7 +32,7 @@ from streams.topics import create_topics
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from streams.config import Settings
     from streams.demo.show import Show
@@ -41,7 +42,7 @@ log = structlog.get_logger(__name__)
 WORKER_READY_S = 120.0
 DRAIN_S = 120.0
 CUSTODY_S, CUSTODY_AFTER_END_S = 90.0, 20.0
-LEDGER_S = 5.0
+LEDGER_S, RESERVES_S = 5.0, 30.0
 LOOK_EVERY_S = 0.05
 IDLE_AT_FULL_SPEED_S = 1.0
 #: The feeder goes on when it hears of the worker, and alerts are waited for: these two are asked often.
@@ -79,12 +80,17 @@ class Progress:
     fed_s: float = 0.0
     grid: dict[str, Any] = field(default_factory=dict)
     ledger: dict[str, Any] = field(default_factory=dict)
+    reserves: dict[str, Any] = field(default_factory=dict)
 
     @property
     def risk(self) -> dict[str, Any]:
         """The risk agent's counters."""
         found: dict[str, Any] = self.stats.get("agents", {}).get("risk", {})
         return found
+
+
+class InterruptedStartError(Exception):
+    """The person has ended the demo before anything was fed."""
 
 
 class Demo:
@@ -102,164 +108,131 @@ class Demo:
         self._options = options
         self._show = show
         self._stop = stop
-        self._grid: grid.DemoGrid | None = None
-        self._custody: custody.DemoCustody | None = None
-        self._pretrade: pretrade.DemoPretrade | None = None
-        self._ledger: ledger.DemoLedger | None = None
+        self._parts: Parts
+        self._started: list[Process] = []
         self.progress = Progress()
 
-    def run(self) -> dict[str, Any]:
-        """Run it and return the summary.
+    def run(self) -> dict[str, Any] | None:
+        """Run it and return the summary; None: it was ended before anything was fed.
 
         Raises:
             ShellError: a process could not be started or was lost.
         """
-        home = self._real_data()
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="m1cep-demo-")))
-            self._show.phase("starting the embedded broker")
-            broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
-            settings = self._settings.for_own_broker(broker.address)
-            create_topics(settings, topics_of(load_streams().values()), partitions=command.PARTITIONS)
-            tail = stack.enter_context(TopicTail(settings))
-            servers = [
-                broker,
-                *self._start_grid(stack, settings, folder),
-                *self._start_custody(stack, settings, folder),
-                *self._start_pretrade(stack, settings, folder),
-                *self._start_ledger(stack, settings, folder),
-                self._start_page(stack, settings, folder),
-            ]
-            self._begin_grid(servers)
-            parts = [part for part in (self._pretrade, self._ledger) if part is not None]
-            self._await(
-                lambda: all(p.ready() for p in parts), servers, WORKER_READY_S, "the pre-trade check or the ledger"
-            )
-            self._show.phase(f"starting the worker on {broker.address}")
-            # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
-            # take them for idle, and seconds of event time would pass between the first batches of two topics.
-            feeder = self._feeder(folder, broker.address, home) if self._options.speed is None else None
-            if feeder is not None:
-                stack.enter_context(feeder)
-                self._await(lambda: self._fed(folder), [broker, feeder], WORKER_READY_S, "the feeder")
-            worker = stack.enter_context(self._worker(folder, broker.address))
-            servers.append(worker)
-            self._await(lambda: bool(self._stats(folder).get("ready")), servers, WORKER_READY_S, "the worker")
-            if feeder is None:
-                feeder = stack.enter_context(self._feeder(folder, broker.address, home))
-                marks = folder / "marks"  # the seconds asked for are those of the feed, not of its start
-                self._await(
-                    lambda: marks.exists() and marks.stat().st_size > 0,
-                    [*servers, feeder],
-                    WORKER_READY_S,
-                    "the feeder",
-                )
-            self._feed(feeder, folder, servers, tail)
-            if self._grid is not None:
-                self._await(self._grid.settled, servers, DRAIN_S, "the grid's worker")
-                self.progress.grid = self._grid.summary()
-            self._end_custody(servers)
-            worker.stop()
-            self._end_ledger([s for s in servers if s is not worker])
-            self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
+        web.check_port(self._settings)
+        try:
+            home = self._real_data()
+            with _folder() as folder, ExitStack() as stack:
+                try:
+                    self._run(home, folder, stack)
+                finally:
+                    self._show.phase("stopping everything")
+                    _stop_side_by_side(self._started)
+        except (InterruptedStartError, KeyboardInterrupt):  # polars, which plans the grid, makes the latter of Ctrl-C
+            return None
         return self._summary()
+
+    def _run(self, home: str | None, folder: Path, stack: ExitStack) -> None:
+        self._phase("starting the embedded broker")
+        broker = stack.enter_context(EmbeddedBroker(self._settings.folder("embedded")))
+        settings = self._settings.for_own_broker(broker.address)
+        create_topics(settings, topics_of(load_streams().values()), partitions=command.PARTITIONS)
+        tail = stack.enter_context(TopicTail(settings))
+        self._parts = Parts(stack, settings, folder, self._options, self._show, self._started)
+        self._start_parts(broker)
+        servers = [broker, *self._started]
+        # At full speed the topics are filled first, as far ahead as the feeder may go: a worker that finds them empty would
+        # take them for idle, and seconds of event time would pass between the first batches of two topics.
+        feeder = self._feeder(folder, settings, home) if self._options.speed is None else None
+        if feeder is not None:
+            self._phase("filling the topics")
+            stack.enter_context(feeder)
+            self._await_start(lambda: self._fed(folder), [*servers, feeder], "the feeder")
+        self._phase(f"starting the worker on {broker.address}")
+        worker = stack.enter_context(self._worker(folder, settings))
+        servers.append(worker)
+        self._await_start(lambda: bool(self._stats(folder).get("ready")), servers, "the worker")
+        if feeder is None:
+            feeder = stack.enter_context(self._feeder(folder, settings, home))
+            marks = folder / "marks"  # the seconds asked for are those of the feed, not of its start
+            self._await_start(lambda: marks.exists() and marks.stat().st_size > 0, [*servers, feeder], "the feeder")
+        self._feed(feeder, folder, servers, tail)
+        if self._parts.grid is not None:
+            self._show.phase("ending: waiting for the grid")
+            self._await(self._parts.grid.settled, servers, DRAIN_S, "the grid's worker")
+            self.progress.grid = self._parts.grid.summary()
+        self._end_custody(servers)
+        worker.stop()
+        self._end_ledger([s for s in servers if s is not worker])
+        self.progress.stats = self._read(folder / "stats.json") or self.progress.stats
+
+    def _start_parts(self, broker: EmbeddedBroker) -> None:
+        """All that runs beside the rules, until the feed may begin."""
+        parts = self._parts
+        parts.start(self._phase)
+        spec = None
+        if parts.grid is not None:
+            self._phase("planning the grid, while everything starts")
+            spec = grid.plan(self._settings)
+        self._phase("starting the ledger")
+        if parts.ledger is not None:
+            self._await_start(parts.ledger.prepared, [broker, *self._started], "the ledger's database")
+        parts.start_ledger()
+        servers = [broker, *self._started]
+        if parts.grid is not None and spec is not None:
+            self._await_start(parts.grid.ready, servers, "the grid's worker")
+            parts.grid.start(spec)
+        if parts.pretrade is not None:  # the feed asks it; the ledger may begin to book when it likes
+            self._await_start(parts.pretrade.ready, servers, "the pre-trade check")
+
+    def _phase(self, text: str) -> None:
+        """What comes next of the start, unless the person has ended it."""
+        if self._stop.is_set():
+            raise InterruptedStartError
+        self._show.phase(text)
 
     def _real_data(self) -> str | None:
         """Home with the real data in it, or None: said, not fatal."""
         if not self._options.real:
             return None
-        self._show.phase("looking for the real market data")
+        self._phase("looking for the real market data")
         try:
-            dataset.fetch(self._settings.folder(), lambda what, _done: self._show.phase(f"market data: {what}"))
+            dataset.fetch(self._settings.folder(), lambda what, _done: self._phase(f"market data: {what}"))
         except PackageIndexError as error:
             log.warning("no real market data, the synthetic flow alone", reason=str(error))
             return None
         return str(self._settings.home)
 
-    def _environment(self, broker: str, folder: Path) -> dict[str, str]:
-        # The port of the web page is not that of every worker.
-        theirs = (*(PREFIX + name.upper() for name in ACCESS), "M1CEP_WEB_PORT")
-        return {
-            **{name: value for name, value in os.environ.items() if not name.upper().startswith(theirs)},
-            "M1CEP_BROKER": broker,
-            "M1CEP_STATE_DIR": str(folder / "state"),
-            "M1CEP_HOME": str(self._settings.home),
-        }
-
-    def _worker(self, folder: Path, broker: str) -> Process:
+    def _worker(self, folder: Path, settings: Settings) -> Process:
         worker = Process("the worker", folder / "worker.log", grace_s=10.0)
+        self._started.append(worker)
         options = ["--stats-file", str(folder / "stats.json"), "--stats-every-ms", str(STATS_EVERY_MS)]
         if self._options.speed is None:  # a tenth of a second of silence would be many seconds of event time
             options += ["--idle-timeout-ms", str(round(IDLE_AT_FULL_SPEED_S * 1000))]
         elif self._options.speed < 1:  # event time is slower than the clock, which can say nothing about it
             options += ["--silence-ms", "0"]
-        worker.start(
-            command.worker("risk", *options, fetch_wait_ms=FETCH_WAIT_MS), env=self._environment(broker, folder)
-        )
+        worker.start(command.worker("risk", *options, fetch_wait_ms=FETCH_WAIT_MS), env=environment(settings, folder))
         return worker
 
-    def _start_grid(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
-        """The grid, where there is real data to trade against; its worker."""
-        if not self._options.real or not grid.can_plan(self._settings.home):
-            return []
-        self._show.phase("starting the grid and its exchange")
-        self._grid = grid.DemoGrid(settings, folder, self._show.note)
-        stack.enter_context(self._grid.tail)
-        return [stack.enter_context(self._grid.worker(self._environment(settings.broker, folder)))]
-
-    def _begin_grid(self, servers: Sequence[Any]) -> None:
-        """Plan it and let it go, where there is one: while the others start."""
-        if self._grid is None:
-            return
-        self._show.phase("planning the grid, while everything starts")
-        spec = grid.plan(self._settings)
-        self._await(self._grid.ready, servers, WORKER_READY_S, "the grid's worker")
-        self._grid.start(spec)
-
-    def _start_custody(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
-        if not custody.can_run():
-            return []
-        self._show.phase("starting signers and coordinator")
-        planted = synthetic_flow(FeedOptions(settings.broker, None, "", "", self._options.seed), 0).planted
-        victims = [one.account for one in planted if one.rule_family == "account_takeover"]
-        attacked = victims[0] if victims and self._options.attacks else None
-        self._custody = custody.DemoCustody(settings, folder, attacked, self._show.note)
-        return self._custody.start(stack, self._environment(settings.broker, folder))
-
-    def _start_pretrade(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
-        if not pretrade.can_run():
-            return []
-        self._show.phase("starting the pre-trade check")
-        self._pretrade = pretrade.DemoPretrade(folder, self._show.note)
-        return [self._pretrade.start(stack, self._environment(settings.broker, folder))]
-
-    def _start_ledger(self, stack: ExitStack, settings: Settings, folder: Path) -> list[Process]:
-        if not ledger.can_run():
-            return []
-        self._show.phase("starting the ledger and its database")
-        self._ledger = ledger.DemoLedger(settings, folder)
-        roster = self._custody.roster_file if self._custody is not None else None
-        return [self._ledger.start(stack, self._environment(settings.broker, folder), roster)]
-
-    def _start_page(self, stack: ExitStack, settings: Settings, folder: Path) -> Process:
-        roster = self._custody.roster_file if self._custody is not None else None
-        environment = self._environment(settings.broker, folder)
-        process, url = web.start(stack, settings, folder, environment, roster)
-        self._show.page(url)
-        return process
-
     def _end_ledger(self, servers: Sequence[Any]) -> None:
-        """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time."""
-        part = self._ledger
-        if part is not None:
-            self._show.phase("ending: waiting for the ledger")
-            until_s = time.monotonic() + (0 if self._stop.is_set() else LEDGER_S)
-            self._await(lambda: part.settled() or time.monotonic() > until_s, servers, LEDGER_S + 1, "the ledger")
-            self.progress.ledger = part.summary()
+        """What it has booked until then is what it tells of: at full speed more was sent than a database takes in that time.
+
+        Meanwhile the last statement of what is owed is made.
+        """
+        part, reserves = self._parts.ledger, self._parts.reserves
+        if part is None or reserves is None:
+            return
+        self._show.phase("ending: waiting for the ledger and its last statement")
+        until_s = time.monotonic() + (0 if self._stop.is_set() else LEDGER_S)
+        if not self._stop.is_set():
+            reserves.ending.set()
+            self._await(reserves.done, servers, RESERVES_S, "the last statement")
+        self._await(lambda: part.settled() or time.monotonic() > until_s, servers, LEDGER_S + 1, "the ledger")
+        self.progress.reserves = reserves.summary()
+        self.progress.ledger = part.summary()
 
     def _end_custody(self, servers: Sequence[Any]) -> None:
         """Let its script come to the end; where the person has set one, not much longer than that."""
-        part = self._custody
+        part = self._parts.custody
         if part is None or self._stop.is_set():
             return
         self._show.phase("ending: waiting for the last requests to custody")
@@ -267,9 +240,10 @@ class Demo:
         until_s = time.monotonic() + (CUSTODY_S if self._options.seconds is None else CUSTODY_AFTER_END_S)
         self._await(lambda: part.done() or time.monotonic() > until_s, servers, CUSTODY_S + 1, "custody")
 
-    def _feeder(self, folder: Path, broker: str, home: str | None) -> Process:
+    def _feeder(self, folder: Path, settings: Settings, home: str | None) -> Process:
+        gate = self._parts.pretrade
         options = FeedOptions(
-            broker=broker,
+            broker=settings.broker,
             home=home,
             marks=str(folder / "marks"),
             stats=str(folder / "stats.json"),
@@ -277,13 +251,14 @@ class Demo:
             attacks=self._options.attacks,
             speed=self._options.speed,
             passes=None if self._options.seconds is not None else 1,
-            rpc=self._pretrade.address if self._pretrade is not None else None,
-            gate=str(self._pretrade.report) if self._pretrade is not None else "",
+            rpc=gate.address if gate is not None else None,
+            gate=str(gate.report) if gate is not None else "",
         )
         self._feed_options = options
         feeder = Process("the feeder", folder / "feeder.log", grace_s=10.0)
+        self._started.append(feeder)
         feeder.start(
-            [sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=self._environment(broker, folder)
+            [sys.executable, "-m", "streams.demo.feeder", options.to_json()], env=environment(settings, folder)
         )
         return feeder
 
@@ -333,6 +308,17 @@ class Demo:
         settle_s = time.time() + IDLE_AT_FULL_SPEED_S + 0.5
         self._await(lambda: time.time() > settle_s and drained(), servers, DRAIN_S, "the worker")
 
+    def _await_start(self, done: Callable[[], bool], servers: Sequence[Any], what: str) -> None:
+        """As ``_await``, for as long as the person lets it start."""
+
+        def ready() -> bool:
+            if self._stop.is_set():
+                raise InterruptedStartError
+            self._parts.find_page()
+            return done()
+
+        self._await(ready, servers, WORKER_READY_S, what)
+
     def _await(self, done: Callable[[], bool], servers: Sequence[Any], timeout_s: float, what: str) -> None:
         deadline = time.monotonic() + timeout_s
         while not done():
@@ -355,17 +341,10 @@ class Demo:
             if sent_s is not None and sent_s >= progress.started_s:
                 progress.latencies_ms.append((wall_s - sent_s) * 1000)
             self._show.alert(alert, value)
-            if self._custody is not None:
-                self._custody.heard(alert)
-            if self._pretrade is not None:
-                self._pretrade.heard(alert)
-        if self._pretrade is not None:
-            self._pretrade.look()
-        if self._ledger is not None:
-            self._ledger.look()
-        if self._grid is not None:
-            self._grid.look()
-            progress.grid = self._grid.summary()
+            self._parts.heard(alert)
+        self._parts.look()
+        if self._parts.grid is not None:
+            progress.grid = self._parts.grid.summary()
         self._show.draw(progress)
 
     def _stats(self, folder: Path) -> dict[str, Any]:
@@ -401,8 +380,46 @@ class Demo:
             "seconds": round(progress.fed_s, 1),
             "passes": marks.passes,
             "real_data": self._feed_options.home is not None,
-            **({"grid": progress.grid} if self._grid is not None else {}),
-            **({"ledger": progress.ledger} if self._ledger is not None else {}),
-            **({"rpc": self._pretrade.summary()} if self._pretrade is not None else {}),
-            **({"custody": self._custody.summary()} if self._custody is not None else {}),
+            **self._of_parts(),
         }
+
+    def _of_parts(self) -> dict[str, Any]:
+        parts, progress = self._parts, self.progress
+        return {
+            **({"grid": progress.grid} if parts.grid is not None else {}),
+            **({"ledger": progress.ledger} if parts.ledger is not None else {}),
+            **({"reserves": progress.reserves} if parts.ledger is not None else {}),
+            **({"rpc": parts.pretrade.summary()} if parts.pretrade is not None else {}),
+            **({"custody": parts.custody.summary()} if parts.custody is not None else {}),
+        }
+
+
+def _stop_side_by_side(processes: Sequence[Process]) -> None:
+    """Each takes half a second to end in order; the broker, which all of them need for that, is not one of them."""
+    if not processes:
+        return
+    with ThreadPoolExecutor(len(processes)) as threads:
+        list(threads.map(Process.stop, processes))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """For all that the demo writes; gone at its end. After an error the logs stay, which its message names."""
+    folder = Path(tempfile.mkdtemp(prefix="m1cep-demo-"))
+    try:
+        yield folder
+    except ServerError:
+        _keep_logs(folder)
+        raise
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_logs(folder: Path) -> None:
+    for one in folder.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one, ignore_errors=True)
+        elif one.suffix != ".log":
+            one.unlink()

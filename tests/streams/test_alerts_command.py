@@ -62,6 +62,9 @@ def test_alerts_are_listed_taken_on_closed_with_a_signature_and_reopened(kafka, 
     assert listed() == {("a2", "acknowledged"), ("a3", "open"), ("a4", "open")}
     said = json.loads(run("show", "a1", "--json"))
     assert (said["state"], said["by"], said["signed"], said["alert"]["events"]) == ("closed", "bob", ["bob"], ["e1"])
+    told = dict(line.split(maxsplit=1) for line in run("show", "a1").splitlines() if " " in line.strip())
+    assert (told["event_time"], told["state"]) == ("1970-01-01T00:00:00.001Z", "closed")
+    assert told["received"].startswith("20"), "a time, as people read it"
     run("close", "a2", "--by", "dora")
     run("close", "a2", "--as", "bob", "--key", key)  # signs what another one has closed
     run("reopen", "a1", "--note", "it was none")

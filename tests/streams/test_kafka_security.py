@@ -117,7 +117,7 @@ def unsigned_token(subject):
 
 def test_each_role_does_its_work_over_tls_with_its_own_grants_alone(server, as_user, m1cep, orders, worker):
     made = m1cep("topics", "create", **as_user("admin"))
-    assert (made.returncode, made.stdout) == (0, f"0 topics created, {len(BUILT_IN)} were there already\n"), made.stderr
+    assert (made.returncode, made.stdout) == (0, f"0 topics created, {len(BUILT_IN)} already there\n"), made.stderr
     sent = m1cep("produce", "--stream", "orders", "--file", orders, **as_user("producer"))
     assert sent.returncode == 0, sent.stderr
     running = worker(as_user("worker"))

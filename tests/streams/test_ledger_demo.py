@@ -19,11 +19,11 @@ def test_it_books_tries_and_says_and_leaves_nothing(open_folder, kafka, command_
     settings = load_settings(broker=kafka.address, home=folder / "home")
     ledger = DemoLedger(settings, folder)
     with ExitStack() as stack:
+        ledger.prepare(stack)
+        eventually(ledger.prepared, 120)
         agent = ledger.start(stack, {**command_env, "M1CEP_BROKER": kafka.address})
-        eventually(lambda: ledger.ready() or not agent.alive(), 120)
-        assert agent.alive()
         kafka.send(FILLS, *(fill(n, account="syn-1") for n in range(5)))
-        eventually(ledger.settled, 120)
+        eventually(lambda: ledger.settled() or not agent.alive(), 120)
         assert ledger.summary() == {"postings": 5, "balanced": True, "risk_can_write": False}
         assert [one.name.rpartition("-")[0] for one in scratch.iterdir()] == ["m1cep-demo-books"]
     assert list(scratch.iterdir()) == []

@@ -184,7 +184,11 @@ def test_the_keys_of_addresses_sign_for_the_reserves(published, ledger, tmp_path
     )
     assert not (folder / "reserves.json").exists()
     write(signature=vault.sign(challenge).signature.hex())
-    assert ledger("reserves", tmp_path / "holdings.csv", "--from", folder).exit_code == 0
+    told = ledger("reserves", tmp_path / "holdings.csv", "--from", folder)
+    assert told.stdout.splitlines() == [
+        "BTC: reserves 0.00000210, 0.00000210 owed: covered",
+        "USD: 123.45 owed, no address has signed",
+    ]
     done = ledger("verify", folder / "statement.json", "--reserves", folder / "reserves.json", "--key", key)
     assert done.exit_code == 1  # there is nothing for the USD
     assert "USD: reserves 0.00, owed 123.45: less than what is owed" in done.stdout

@@ -102,7 +102,7 @@ class TestCreate:
         assert set(made) == {t.name for t in BUILT_IN} | {"acme.transfers.v1"}
         assert made["acme.transfers.v1"] == {"topic": "acme.transfers.v1", "partitions": 3, "created": True}
         again = m1cep("topics", "create", M1CEP_BROKER=settings.broker)
-        assert again.stdout == f"0 topics created, {len(BUILT_IN)} were there already\n"
+        assert again.stdout == f"0 topics created, {len(BUILT_IN)} already there\n"
 
 
 class TestList:

@@ -66,3 +66,19 @@ def test_files_that_pages_name_exist(page):
     named = re.findall(r"`((?:docs|rules|bench|m1cep|streams|tests)/[\w./-]*)`", page.read_text())
     missing = [n for n in named if not (ROOT / n).exists() and "*" not in n]
     assert missing == []
+
+
+def test_every_page_of_the_docs_can_be_found_from_the_first_ones():
+    first = "".join((ROOT / name).read_text() for name in ("README.md", "docs/architecture.md"))
+    pages = [page.name for page in (ROOT / "docs").glob("*.md")]
+    assert [name for name in pages if f"docs/{name}" not in first and name != "architecture.md"] == []
+
+
+def test_every_picture_is_shown_and_every_one_shown_is_there():
+    shown = {
+        (page.parent / name).resolve()
+        for page in PAGES
+        for name in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())
+    }
+    assert [str(one) for one in shown if not one.exists()] == []
+    assert [one.name for one in (ROOT / "docs" / "images").iterdir() if one not in shown] == []

@@ -231,6 +231,8 @@ def test_a_rule_in_quarantine_comes_first_with_its_reason_and_its_versions_are_c
     assert ids(page)[0] == "spoofing"
     assert "division by <zero>" in page.inner_text("[data-key=spoofing]")
     assert page.locator("[data-key=dusting] .chip:text('shadow')").bounding_box()["width"] > 30
+    page.click("[data-key=dusting]")
+    page.wait_for_selector(".detail .note >> text=m1cep topics tail m1cep.shadow-alerts.v1")
     page.click("[data-key=spoofing]")
     page.click(".versions button")
     changed = page.eval_on_selector_all(
@@ -284,6 +286,11 @@ WRITTEN = {
     "minus('0.1', '0.30')": "-0.20",
     "minus('90071992547409931', '1')": "90071992547409930",
     "rounded('-0.07665668266473')": f"{MINUS}0.0767",
+    "rounded('0.00003456789')": "0.0000346",
+    "rounded(0.1 + 0.2)": "0.3",
+    "aligned(['78308', '1234.50'])": ["78,308.0", "1,234.5"],
+    "fixed(78460.1, 2)": "78,460.10",
+    "number(-0.0025)": f"{MINUS}0.0025",
     "percent(1.034)": f"103.4{THIN}%",
     "duration(0.4)": f"400{THIN}\u00b5s",
     "duration(12345)": f"12.3{THIN}s",
@@ -333,6 +340,81 @@ def test_what_is_owed_is_shown_where_nobody_has_signed_for_what_is_held(server, 
     page.wait_for_selector("text=what is held is not known")
     assert not page.is_visible("th:has-text('Held')")
     assert page.locator("tbody th[scope=row]").count() == len(statement["total"])
+
+
+def test_a_rule_that_only_informs_can_be_chosen_and_takes_no_place_where_there_is_none(server, look):
+    page = live(look(server.url))
+    page.wait_for_selector(ROWS)
+    assert not page.is_visible(".switch:has-text('info')")
+    document = sample("rules")
+    document["rules"][0]["severity"] = "info"
+    server.tell("rules", document)
+    page.click(".switch:has-text('info')")
+    shows(page, "location.hash.includes('severity=info')")
+    note = server.alert(severity="info")
+    server.alert()
+    page.wait_for_selector(f"[data-key='{note}']")
+    assert ids(page) == [note]
+
+
+RULES_LEGEND = ".panel:has(.chart[aria-label^=Alerts]) .legend"
+
+
+def colours(page):
+    """The colour of each rule in the overview's legend."""
+    return page.evaluate(
+        """(legend) => Object.fromEntries([...document.querySelectorAll(`${legend} > span:has(i)`)]
+          .map((one) => [one.textContent.trim(), one.querySelector("i").style.background]))""",
+        RULES_LEGEND,
+    )
+
+
+def test_a_rule_keeps_its_colour_when_another_gets_busier_and_says_how_often_it_fired_in_the_hour(server, look):
+    count = server.server.overview["alerts_by_rule"]
+    steps = len(count["t_s"])
+
+    def of(*last):
+        return [0] * (steps - 3) + [*last]
+
+    count["rules"] = {"layering": of(2, 1, 0), "spoofing": of(0, 1, 0)}
+    page = live(look(f"{server.url}/#/overview"))
+    shows(page, f"document.querySelector('{RULES_LEGEND}').querySelectorAll('i').length === 2")
+    before = colours(page)
+    assert [name.split() for name in before] == [["layering", "3"], ["spoofing", "1"]]
+    count["rules"] = {"layering": of(2, 1, 0), "spoofing": of(0, 1, 9), "wash-trade": of(5, 0, 0)}
+    page.wait_for_selector(".legend >> text=wash-trade")
+    after = colours(page)
+    assert [name.split() for name in after] == [["spoofing", "10"], ["wash-trade", "5"], ["layering", "3"]]
+    assert after["layering 3"] == before["layering 3"]
+    assert after["spoofing 10"] == before["spoofing 1"]
+    assert len(set(after.values())) == 3
+
+
+def test_alerts_are_counted_at_whole_numbers(server, look):
+    page = look(server.url)
+    page.evaluate("""async () => {
+      const { Plot } = await import("/static/js/plots.js");
+      const { count } = await import("/static/js/format.js");
+      const series = [{ name: "alerts", tone: "series-1", format: count }];
+      globalThis.plot = new Plot({ label: "alerts", series, bars: true, step: 10 });
+      document.body.append(globalThis.plot.element);
+      globalThis.plot.set([[10, 20, 30], [1, 9, 2]]);
+    }""")
+    shows(page, "globalThis.plot.chart?.axes[1]._splits?.length > 0")
+    marks = page.evaluate("globalThis.plot.chart.axes[1]._splits")
+    assert all(mark == int(mark) for mark in marks), marks
+
+
+def test_a_vaults_money_is_beside_its_name_and_its_address_is_whole(server, look):
+    document = sample("custody")
+    document["vaults"][0]["free"] = "1234567.50 BTC"
+    page = live(look(f"{server.url}/#/custody", width=390, height=844))
+    page.wait_for_selector(".vaults td")
+    server.tell("custody", document)
+    page.wait_for_selector(".vaults td:text('1,234,567.5 BTC')")
+    box = page.locator(".vaults td:text('1,234,567.5 BTC')").bounding_box()
+    assert box["x"] + box["width"] <= 390
+    assert document["vaults"][0]["address"] in page.inner_text(".vaults")
 
 
 def test_a_curve_begins_anew_where_its_clock_went_back(server, look):

@@ -181,6 +181,44 @@ def test_every_other_view_by_keyboard(page):
     page.wait_for_selector(PLACES["#/alerts"])
 
 
+def scrolled(page, place):
+    """Wait until this part of the page is scrolled; gives whether that is to its end."""
+    page.wait_for_selector(place)
+    for _ in range(200):
+        if page.evaluate("place => document.querySelector(place).scrollTop > 0", place):
+            break
+        page.wait_for_timeout(30)
+    end = "(e => [e.scrollTop, e.scrollTop + e.clientHeight >= e.scrollHeight - 2])(document.querySelector(place))"
+    top, is_end = page.evaluate(f"place => {end}", place)
+    assert top > 0, f"{place} did not move"
+    return is_end
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 1280, "height": 500}}], indirect=True)
+def test_what_is_below_the_edge_is_reached_by_keyboard(page):
+    page.wait_for_selector(".list .row")
+    for key in ("j", "Enter"):
+        page.keyboard.press(key)
+    page.wait_for_selector(".detail .timeline")
+    page.keyboard.press("PageDown")
+    assert not scrolled(page, ".side")
+    page.keyboard.press("End")
+    assert scrolled(page, ".side")
+    page.keyboard.press("Escape")  # the list has the focus: its page keys are its own
+    page.wait_for_selector(".side", state="hidden")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".detail .timeline")
+    page.keyboard.press("d")
+    scrolled(page, ".side")
+    for key in "go":
+        page.keyboard.press(key)
+    page.wait_for_selector(".kpi")
+    page.keyboard.press("Space")
+    scrolled(page, "main")
+    page.keyboard.press("Home")
+    assert page.evaluate("document.querySelector('main').scrollTop") == 0
+
+
 def test_the_keys_are_listed_and_can_be_turned_off(page):
     page.keyboard.press("?")
     page.wait_for_selector("dialog")

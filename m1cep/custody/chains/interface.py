@@ -196,6 +196,10 @@ class Node(Protocol[StateT]):
     def state(self, vault_key: bytes) -> StateT:
         """The facts that ``Chain.build`` needs now."""
 
+    @property
+    def height(self) -> int:
+        """Of the latest block; on Solana its slot."""
+
     def balance(self, vault_key: bytes) -> int:
         """What the vault has, in minor units."""
 

@@ -38,7 +38,7 @@ _STANDING = "m1cep.custody.standing.v1"
 _TAIL, _STATUS_TAIL, _LOG_TAIL = 100_000, 2_000, 20_000
 _TICK_S = 1.0
 _MOST_STATES = 100_000
-_STATEMENTS_EVERY_S = 30.0
+_STATEMENTS_EVERY_S = 5.0
 #: How old a document may be; those that change with every event are large, and read by people.
 _AGES_S = {"overview": 0.9, "rules": 5.0, "grids": 2.0, "custody": 0.9, "reserves": 5.0}
 

@@ -11,7 +11,7 @@ const SHAPES = {
 };
 const STATES = { open: "Open", acknowledged: "Ack", closed: "Closed" };
 
-export const SEVERITIES = ["critical", "high", "medium", "low"];
+export const SEVERITIES = ["critical", "high", "medium", "low", "info"];
 
 /** A severity: its shape, and its word. */
 export function severity(name) {

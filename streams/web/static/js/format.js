@@ -2,6 +2,7 @@
 
 const GROUPED = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 });
 const THIN = "\u2009";
+const MINUS = "−";
 const NONE = "–";
 
 const known = (value) => value !== null && value !== undefined && value !== "" && !Number.isNaN(value);
@@ -14,11 +15,13 @@ export function number(value, digits = 4) {
   if (!known(value)) return NONE;
   if (typeof value !== "number") return decimal(value);
   const size = Math.abs(value);
-  if (size !== 0 && size < 1e-6) return value.toExponential(2);
+  if (size !== 0 && size < 1e-6) return value.toExponential(2).replace(/^-/, MINUS);
   return new Intl.NumberFormat(
     "en-US",
     size >= 1000 ? { maximumFractionDigits: 2 } : { maximumSignificantDigits: digits },
-  ).format(value);
+  )
+    .format(value)
+    .replace("-", MINUS);
 }
 
 /** Large counts for narrow places: 12.3k, 4.5M. */
@@ -42,14 +45,33 @@ export function decimal(text) {
   if (!match) return String(text);
   const [, sign, whole, fraction] = match;
   const kept = (fraction ?? "").replace(/0+$/, "");
-  return `${sign === "-" ? "−" : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${kept ? `.${kept}` : ""}`;
+  return `${sign === "-" ? MINUS : ""}${whole.replace(/\B(?=(\d{3})+$)/g, ",")}${kept ? `.${kept}` : ""}`;
 }
 
-/** An amount for a glance: at most four digits of the fraction. Where it stands the exact one is in the title. */
-export function rounded(text) {
-  const fraction = String(text).split(".")[1] ?? "";
-  return decimal(fraction.length > 4 ? Number(text).toFixed(4) : text);
+/** Exact amounts of one column, with as many places as the longest has: their points stand below each other. */
+export function aligned(texts) {
+  const places = Math.max(0, ...texts.map((text) => (decimal(text).split(".")[1] ?? "").length));
+  return texts.map((text) => {
+    const [whole, fraction = ""] = decimal(text).split(".");
+    return places ? `${whole}.${fraction.padEnd(places, "0")}` : whole;
+  });
 }
+
+/** An amount for a glance: four digits of the fraction, of small ones three that mean something. The exact one is in the title. */
+export function rounded(value) {
+  if (!known(value)) return NONE;
+  const text = typeof value === "number" ? value.toFixed(18) : String(value);
+  const fraction = text.split(".")[1] ?? "";
+  const size = Math.abs(Number(text));
+  const places = size > 0 && size < 0.1 ? Math.min(18, Math.ceil(-Math.log10(size)) + 2) : 4;
+  return decimal(fraction.length > places ? Number(text).toFixed(places) : text);
+}
+
+/** A number with so many digits of the fraction, zeros too: for scales, where points stand below each other. */
+export const fixed = (value, places) =>
+  new Intl.NumberFormat("en-US", { minimumFractionDigits: places, maximumFractionDigits: places })
+    .format(value)
+    .replace("-", MINUS);
 
 /** An exact amount with its sign shown when it is a gain. */
 export const signed = (text) => (known(text) && Number(text) > 0 ? `+${decimal(text)}` : decimal(text));

@@ -8,6 +8,7 @@ import { clock, timeTitle } from "./format.js";
 import { bindPage, bindView, listen } from "./keys.js";
 import { arrivals, connection, hearAlerts, start } from "./live.js";
 import { address, go, here } from "./router.js";
+import * as scrolling from "./scrolling.js";
 import { current, onTheme, toggle } from "./theme.js";
 
 const VIEWS = [
@@ -107,12 +108,15 @@ document.querySelector(".skip").addEventListener("click", (event) => {
 });
 bindPage([
   ...VIEWS.map(([view, label, key]) => [`g ${key}`, label, () => visit(view)]),
+  ["d", "Scroll down, in the open detail if there is one", () => scrolling.scroll(0.5)],
+  ["u", "Scroll up", () => scrolling.scroll(-0.5)],
   ["t", "Dark or light", toggle],
   ["?", "These keys", showKeys],
 ]);
 onTokenNeeded(askToken);
 header();
 listen();
+scrolling.listen();
 announce(document.getElementById("polite"));
 titleCount();
 addEventListener("hashchange", show);

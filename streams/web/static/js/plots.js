@@ -1,4 +1,5 @@
-// Charts over time: uPlot in our colours, times in UTC, a legend that says the values under the pointer or the latest ones.
+// Charts over time: uPlot in our colours, times in UTC, a legend that says the values under the pointer, else the latest ones
+// (of bars the sums).
 
 import { h, put, say } from "./dom.js";
 import { clock } from "./format.js";
@@ -16,6 +17,9 @@ const load = () =>
     );
   }));
 
+/** Steps of a scale that counts: there is no half alert. */
+const WHOLE = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((digit) => digit * 10 ** power)).flat();
+
 const utc = (seconds) => new Date(seconds * 1000 + new Date(seconds * 1000).getTimezoneOffset() * 60_000);
 const hours = (_, ticks, _axis, _space, step) =>
   ticks.map((tick) => clock(tick * 1000, true).slice(0, step >= 60 ? 5 : 8));
@@ -32,7 +36,8 @@ export class Plot {
    * @param {object} options
    * @param {string} options.label what is drawn, for a screen reader
    * @param {{name: string, tone: string, format: Function}[]} options.series tone: a colour's name in tokens.css
-   * @param {boolean} [options.bars] stacked bars instead of lines
+   * @param {boolean} [options.bars] stacked bars of counts instead of lines
+   * @param {string} [options.span] time of which bars' sums are, said beside them
    * @param {boolean} [options.zero] the scale begins at nought
    * @param {number} [options.step] seconds from one bar to the next
    * @param {number} [options.least] seconds that are shown at least
@@ -110,6 +115,7 @@ export class Plot {
             ...axis,
             size: 58,
             space: 32,
+            ...(this.bars ? { incrs: WHOLE } : {}),
             values: (_, ticks) => ticks.map((tick) => (this.nothing.hidden ? first(tick) : "")),
           },
         ],
@@ -173,7 +179,10 @@ export class Plot {
 
   drawLegend(index) {
     const times = this.columns?.[0] ?? [];
-    const at = index ?? times.length - 1;
+    const pointed = index !== null && index !== undefined && times.length > 0;
+    const at = pointed ? index : times.length - 1;
+    const value = (column) =>
+      this.bars && !pointed ? column.reduce((sum, one) => sum + (one ?? 0), 0) : column[at];
     const names = this.series.map(({ name }) => name).join();
     if (this.legendNames !== names || this.legendTheme !== document.documentElement.dataset.theme) {
       this.legendNames = names;
@@ -190,11 +199,8 @@ export class Plot {
         this.time,
       );
     }
-    this.series.forEach(({ format }, n) => say(this.values[n], times.length ? format(this.columns[n + 1][at]) : "–"));
-    say(
-      this.time,
-      index === null || index === undefined || !times.length ? "" : `${clock(times[at] * 1000, true)} UTC`,
-    );
+    this.series.forEach(({ format }, n) => say(this.values[n], times.length ? format(value(this.columns[n + 1])) : "–"));
+    say(this.time, pointed ? `${clock(times[at] * 1000, true)} UTC` : (this.span ?? ""));
   }
 
   close() {

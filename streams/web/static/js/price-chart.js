@@ -1,7 +1,7 @@
 // A grid's price with its levels, open orders and fills: TradingView's lightweight-charts in our colours.
 
 import { h } from "./dom.js";
-import { decimal } from "./format.js";
+import { decimal, fixed } from "./format.js";
 import { colour, onTheme } from "./theme.js";
 
 let library = null;
@@ -42,6 +42,7 @@ export class PriceChart {
         autoSize: true,
         layout: { attributionLogo: false },
         handleScroll: { vertTouchDrag: false },
+        localization: { priceFormatter: (price) => fixed(price, this.precision ?? 2) },
         timeScale: { timeVisible: true, secondsVisible: true, rightOffset: 4 },
       });
       this.series = this.chart.addSeries(LineSeries, {
@@ -93,6 +94,7 @@ export class PriceChart {
       0,
       ...[this.grid.mark, ...this.grid.levels].map((level) => (String(level ?? "").split(".")[1] ?? "").length),
     );
+    this.precision = precision;
     this.series.applyOptions({
       color: colour("accent"),
       priceFormat: { type: "price", precision, minMove: 10 ** -precision },

@@ -76,7 +76,6 @@ export class AlertDetail {
       { class: "detail-head" },
       badges.severity(alert.severity),
       h("h1", { class: "grow cut" }, h("a", { href: address({ view: "rules", id: alert.rule }) }, alert.rule)),
-      alert.shadow ? badges.chip("shadow", "warn") : null,
       rule?.version
         ? h(
             "span",
@@ -114,7 +113,7 @@ export class AlertDetail {
         ],
         [
           "received",
-          receivedMs ? h("time", { class: "mono", title: timeTitle(receivedMs) }, `${clock(receivedMs)} UTC`) : "–",
+          receivedMs ? h("time", { class: "mono", title: timeTitle(receivedMs) }, `${moment(receivedMs)} UTC`) : "–",
         ],
       ]),
       h("div", { class: "acts" }, this.note, this.buttons),

@@ -75,7 +75,11 @@ export class Filters {
     for (const field of [this.q, this.account]) field.addEventListener("keydown", (event) => this.enter(event));
     this.names = [];
     this.offer([]);
-    this.stop = documents.rules.follow(({ rules }) => this.offer(rules.map(({ id }) => id)));
+    this.rare(false);
+    this.stop = documents.rules.follow(({ rules }) => {
+      this.offer(rules.map(({ id }) => id));
+      this.rare(rules.some(({ severity: one }) => one === "info"));
+    });
   }
 
   /** The rules that can be chosen. */
@@ -92,10 +96,17 @@ export class Filters {
     this.rule.value = chosen ?? "";
   }
 
+  /** Alerts that only inform are rare: their switch is there where a rule has them, or a link asks for them. */
+  rare(on) {
+    const button = this.severities.get("info");
+    button.hidden = !on && button.getAttribute("aria-pressed") !== "true";
+  }
+
   /** Show a filter without telling of it. */
   show({ severity: severities = "", rule = "", account = "", state = "", q = "" }) {
     const on = severities.split(",");
     for (const [name, button] of this.severities) button.setAttribute("aria-pressed", on.includes(name));
+    this.rare(!this.severities.get("info").hidden);
     this.wanted = rule;
     this.offer(this.names);
     this.rule.value = rule;

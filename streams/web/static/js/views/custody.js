@@ -16,7 +16,11 @@ const COLUMNS = [["Status"], ["Signers"], ["Request"], ["Amount"], ["To", "secon
 
 const given = ({ answers }) => answers.filter(({ answer }) => answer === "approve").length;
 const refused = ({ answers }) => answers.filter(({ answer }) => answer === "reject").length;
-const amount = ({ amount: text, asset }) => (/[A-Za-z]/.test(text) ? text : `${decimal(text)} ${asset}`);
+/** An amount with its asset, which custody's own texts have in them already: 1,234.5 BTC. */
+const amount = ({ amount: text, asset }) => {
+  const [figure, unit = asset] = String(text).split(" ");
+  return `${decimal(figure)} ${unit}`;
+};
 
 function paint(row, request) {
   put(
@@ -136,9 +140,9 @@ function vaultPanel(rows) {
           h(
             "tr",
             null,
-            ["Vault", "Account", "Chain", "Signers"].map((name) => h("th", { scope: "col" }, name)),
+            h("th", { scope: "col" }, "Vault"),
             h("th", { scope: "col", class: "num" }, "Free"),
-            h("th", { scope: "col" }, "Address"),
+            ["Account", "Chain", "Signers", "Address"].map((name) => h("th", { scope: "col" }, name)),
           ),
         ),
         rows,
@@ -186,11 +190,11 @@ export class View extends DocumentList {
           "tr",
           null,
           h("td", { class: "strong" }, vault.vault),
+          h("td", { class: "num" }, amount({ amount: vault.free, asset: vault.asset })),
           h("td", null, vault.account),
           h("td", null, vault.chain),
           h("td", null, `${vault.threshold} of ${vault.signers.length}`),
-          h("td", { class: "num" }, vault.free),
-          h("td", { class: "mono dim", title: vault.address }, brief(vault.address, 16)),
+          h("td", { class: "mono dim" }, vault.address),
         ),
       ),
     );

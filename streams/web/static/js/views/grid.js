@@ -2,7 +2,7 @@
 
 import * as badges from "../badges.js";
 import { h, put, say } from "../dom.js";
-import { clock, count, decimal, number, rounded, timeTitle } from "../format.js";
+import { aligned, clock, count, decimal, rounded, timeTitle } from "../format.js";
 import { documents, refresh } from "../live.js";
 import { empty } from "../list.js";
 import { Plot } from "../plots.js";
@@ -37,6 +37,11 @@ export function sinceRestart(columns) {
 }
 
 const tone = (text) => (Number(text) > 0 ? "gain" : Number(text) < 0 ? "loss" : "");
+/** Orders or fills with their prices and quantities as they stand in a table. */
+function rows(all) {
+  const [prices, quantities] = ["price", "qty"].map((name) => aligned(all.map((one) => one[name])));
+  return all.map((one, at) => ({ ...one, price: prices[at], qty: quantities[at] }));
+}
 const panel = (heading, ...content) => h("section", { class: "panel" }, h("header", null, heading), content);
 
 function table(names, label) {
@@ -63,11 +68,12 @@ export class View {
     this.price = new PriceChart();
     this.equity = new Plot({
       label: "Grid profit, floating PnL, equity change and buy-and-hold",
-      series: EQUITY.map(([name, , ink, dash]) => ({ name, tone: ink, dash, format: (value) => number(value, 4) })),
+      series: EQUITY.map(([name, , ink, dash]) => ({ name, tone: ink, dash, format: rounded })),
       size: "tall",
     });
     this.orders = table([["Side"], ["Price", true], ["Quantity", true]], "Open orders");
     this.fills = table([["Time UTC"], ["Side"], ["Price", true], ["Quantity", true]], "Fills");
+    this.currencies = [1, 2].map(() => h("span", { class: "dim" }));
     this.ordersTitle = h("h2", null, "Open orders");
     this.fillsTitle = h("h2", null, "Fills");
     this.body = h(
@@ -76,8 +82,8 @@ export class View {
       h(
         "div",
         { class: "stack" },
-        panel(h("h2", null, "Price"), this.price.element),
-        panel(h("h2", null, "Profit and loss"), this.equity.element),
+        panel([h("h2", null, "Price"), this.currencies[0]], this.price.element),
+        panel([h("h2", null, "Profit and loss"), this.currencies[1]], this.equity.element),
       ),
       h(
         "div",
@@ -128,13 +134,15 @@ export class View {
       return;
     }
     put(this.blank);
+    const currency = grid.symbol.split("-").at(-1);
     this.drawBar(grids, grid);
     put(
       this.books,
       BOOKS.filter(([key]) => grid.books?.[key] !== undefined).map(([key, name]) =>
-        this.book(key, name, grid.books[key], grid.symbol.split("-").at(-1)),
+        this.book(key, name, grid.books[key], currency),
       ),
     );
+    for (const each of this.currencies) say(each, currency);
     this.drawTables(grid);
     this.price.show(grid);
     const [times, ...values] = sinceRestart([grid.equity.t_ms, ...EQUITY.map(([, key]) => grid.equity[key] ?? [])]);
@@ -201,13 +209,13 @@ export class View {
     put(
       this.orders.body,
       sorted.length
-        ? sorted.map(({ side, price, qty }) =>
+        ? rows(sorted).map(({ side, price, qty }) =>
             h(
               "tr",
               null,
               h("td", null, badges.side(side)),
-              h("td", { class: "num" }, decimal(price)),
-              h("td", { class: "num" }, decimal(qty)),
+              h("td", { class: "num" }, price),
+              h("td", { class: "num" }, qty),
             ),
           )
         : h(
@@ -220,14 +228,14 @@ export class View {
     put(
       this.fills.body,
       latest.length
-        ? latest.map(({ time_ms: ms, side, price, qty }) =>
+        ? rows(latest).map(({ time_ms: ms, side, price, qty }) =>
             h(
               "tr",
               null,
               h("td", { class: "mono", title: timeTitle(ms) }, clock(ms, true)),
               h("td", null, badges.side(side)),
-              h("td", { class: "num" }, decimal(price)),
-              h("td", { class: "num" }, decimal(qty)),
+              h("td", { class: "num" }, price),
+              h("td", { class: "num" }, qty),
             ),
           )
         : h("tr", null, h("td", { colspan: 4, class: "dim" }, "None yet: no level was touched.")),

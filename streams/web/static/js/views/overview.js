@@ -13,13 +13,15 @@ const KPIS = [
   ["events_per_s", "Events per second", short, () => false],
   ["alerts_per_min", "Alerts per minute", number, () => false],
   ["latency_p50_ms", "Latency, median", duration, () => false],
-  ["latency_p99_ms", "Latency, 99th %", duration, (value) => value > 1000],
+  ["latency_p99_ms", "Latency, p99", duration, (value) => value > 1000],
   ["watermark_lag_ms", "Watermark lag", duration, (value) => value > 10_000],
-  ["consumer_lag", "Consumer lag", short, (value) => value > 100_000],
+  ["consumer_lag", "Consumer lag", short, (value) => value > 100_000, "records"],
   ["dead_letters", "Dead letters", count, (value) => value > 0],
   ["late", "Late events", count, () => false],
 ];
 const MOST_RULES = 6;
+const TONES = Array.from({ length: MOST_RULES + 1 }, (_, at) => `series-${at + 1}`);
+const OTHERS = TONES.at(-1);
 const HISTORY = "last 15 min";
 
 const PLOTS = [
@@ -54,18 +56,23 @@ const REPLAYED = [
 ];
 const LAG = PLOTS.findIndex(([, key]) => key === "watermark");
 
-/** The busiest rules and the sum of the others, as columns of a stacked chart. */
-function busiest({ t_s: times, rules }) {
+/** The busiest rules and the sum of the others, as columns of a stacked chart; `tones` remembers which colour each has. */
+function busiest({ t_s: times, rules }, tones) {
   const sums = Object.entries(rules)
     .map(([id, counts]) => [id, counts, counts.reduce((a, b) => a + b, 0)])
     .sort((a, b) => b[2] - a[2] || a[0].localeCompare(b[0]));
   const shown = sums.length === MOST_RULES + 1 ? sums.length : MOST_RULES;
   const top = sums.slice(0, shown);
   const rest = sums.slice(shown);
-  const series = top.map(([id], at) => ({ name: id, tone: `series-${at + 1}`, format: count }));
+  for (const id of tones.keys()) if (!top.some(([one]) => one === id)) tones.delete(id);
+  for (const [id] of top) {
+    if (rest.length && tones.get(id) === OTHERS) tones.delete(id);
+    if (!tones.has(id)) tones.set(id, TONES.find((tone) => ![...tones.values()].includes(tone)));
+  }
+  const series = top.map(([id]) => ({ name: id, tone: tones.get(id), format: count }));
   const columns = top.map(([, counts]) => counts);
   if (rest.length) {
-    series.push({ name: `${rest.length} others`, tone: "series-7", format: count });
+    series.push({ name: `${rest.length} others`, tone: OTHERS, format: count });
     columns.push(times.map((_, at) => rest.reduce((sum, [, counts]) => sum + (counts[at] ?? 0), 0)));
   }
   return { series, columns: [times, ...columns] };
@@ -74,17 +81,24 @@ function busiest({ t_s: times, rules }) {
 export class View {
   constructor(root) {
     this.kpis = new Map(
-      KPIS.map(([key, label]) => [
+      KPIS.map(([key, label, , , unit]) => [
         key,
-        h("div", { class: "kpi" }, h("dt", { class: "name" }, label), h("dd", { class: "value" }, "–")),
+        h(
+          "div",
+          { class: "kpi" },
+          h("dt", { class: "name" }, label),
+          h("dd", { class: "value" }, h("span", null, "–"), unit ? h("span", { class: "sub" }, unit) : null),
+        ),
       ]),
     );
+    this.tones = new Map();
     this.rules = new Plot({
       label: "Alerts by rule, in steps of ten seconds",
       series: [],
       bars: true,
       step: 10,
       least: 180,
+      span: "in the last hour",
     });
     this.plots = PLOTS.map(([name, , series]) => new Plot({ label: name, series, sync: "overview" }));
     this.notes = PLOTS.map(() => h("span", { class: "dim" }, HISTORY));
@@ -103,7 +117,7 @@ export class View {
         { class: "view page" },
         h("h1", { class: "unseen" }, "Overview"),
         h("dl", { class: "kpis" }, [...this.kpis.values()]),
-        panel("Alerts by rule", "each ten seconds, last hour", this.rules.element),
+        panel("Alerts by rule", "each ten seconds", this.rules.element),
         h(
           "div",
           { class: "charts" },
@@ -125,7 +139,7 @@ export class View {
                   "tr",
                   null,
                   ["Worker", "State", "Agents"].map((name) => h("th", { scope: "col" }, name)),
-                  ["Events/s", "Lag", "Heard"].map((name) => h("th", { scope: "col", class: "num" }, name)),
+                  ["Events/s", "Lag, records", "Heard"].map((name) => h("th", { scope: "col", class: "num" }, name)),
                 ),
               ),
               this.workers,
@@ -144,12 +158,12 @@ export class View {
   draw({ now, history, alerts_by_rule: byRule, workers, time_ms: timeMs }) {
     for (const [key, , format, isBad] of KPIS) {
       const box = this.kpis.get(key);
-      say(box.lastChild, format(now?.[key]));
+      say(box.lastChild.firstChild, format(now?.[key]));
       box.classList.toggle("warn", Boolean(now && isBad(now[key])));
     }
     this.drawEventTime(now);
     if (byRule?.t_s.length) {
-      const { series, columns } = busiest(byRule);
+      const { series, columns } = busiest(byRule, this.tones);
       this.rules.become(series);
       if (series.length) this.rules.set(columns);
     }
@@ -164,7 +178,7 @@ export class View {
     this.plots[LAG].become(replayed ? REPLAYED : PLOTS[LAG][2]);
     const box = this.kpis.get("watermark_lag_ms");
     say(box.firstChild, replayed ? "Event time, UTC" : "Watermark lag");
-    if (replayed) say(box.lastChild, clock(now.event_time_ms, true));
+    if (replayed) say(box.lastChild.firstChild, clock(now.event_time_ms, true));
     box.title = replayed
       ? `The newest event is of ${moment(now.event_time_ms)} UTC: how far that is behind the clock would mean nothing`
       : "How far the event time that rules have come to is behind the clock";

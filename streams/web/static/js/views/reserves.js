@@ -48,7 +48,7 @@ function asset(name, { total, reserves }) {
       null,
       share === null
         ? "–"
-        : [cover(share), ` ${percent(share)}`, share < 1 ? h("b", { class: "loss" }, " not covered") : null],
+        : [cover(share), ` ${percent(share)}`, Number(over) < 0 ? h("b", { class: "loss" }, " not covered") : null],
     ),
   );
 }

@@ -118,6 +118,14 @@ export class RuleDetail {
             : null,
           h("a", { href: address({ view: "alerts", query: { rule: id } }) }, "its alerts"),
         ),
+        rule.mode === "shadow"
+          ? h(
+              "p",
+              { class: "note" },
+              "It is tried out: nobody gets what it finds now. See it with ",
+              h("code", null, "m1cep topics tail m1cep.shadow-alerts.v1 --from-beginning"),
+            )
+          : null,
         note ? h("p", null, h("q", null, note)) : null,
         this.figures,
         given.length
