@@ -119,7 +119,7 @@ class Results:
             seen = _SEEN.decode(value or b"")
             placed = _PLACED.decode(value or b"") if kind == "orders" else None
             self._hearing.hear(kind, value, record_ms)
-        except (PretradeError, msgspec.MsgspecError, UnicodeDecodeError):
+        except (PretradeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self.unread += 1
             return
         if placed is not None:

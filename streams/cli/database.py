@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -58,7 +59,7 @@ def db(
             ports = f"primary 127.0.0.1:{database.primary.port}, replica 127.0.0.1:{database.replica.port}"
             typer.echo(f"Database ready: {ports}; its data are in {database.place}. Ctrl-C ends it.")
             for variable, file in _URLS.items():
-                typer.echo(f'Other commands find it with: export {variable}="$(cat {folder / file})"')
+                typer.echo(f'Other commands find it with: export {variable}="$(cat {quote(str(folder / file))})"')
         while not stop.wait(CHECK_S):
             _promote_when_asked(database, folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from shlex import quote
 from typing import Annotated, Any
 
 import orjson
@@ -68,7 +69,7 @@ def cache(
             typer.echo(orjson.dumps(facts | {"log": str(server.process.log_path)}))
         else:
             typer.echo(f"Cache ready on 127.0.0.1:{server.port}; its data is in {server.folder}. Ctrl-C ends it.")
-            typer.echo(f'Other commands find it with: export M1CEP_CACHE_URL="$(cat {url_file})"')
+            typer.echo(f'Other commands find it with: export M1CEP_CACHE_URL="$(cat {quote(str(url_file))})"')
         while not stop.wait(CHECK_S):
             server.check()
 

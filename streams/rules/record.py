@@ -82,7 +82,7 @@ def parse(key: bytes | None, value: bytes) -> RuleRecord:
     """
     try:
         record = _decoder.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ShellError(
             f"a record of {RULES} cannot be read: {error}",
             "it may have been written by a newer version of m1cep: use that one, or deploy the rule again",

@@ -155,9 +155,13 @@ def test_the_command_runs_it_until_it_is_asked_to_end(start_m1cep, home):
     assert password not in output + log + json.dumps(facts)
 
 
-def test_the_command_ends_with_the_server(start_m1cep):
-    process = start_m1cep("cache", "--port", 16379, "--json")
-    os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
+def test_what_the_command_says_to_export_can_be_pasted_and_it_ends_with_the_server(start_m1cep, tmp_path):
+    process = start_m1cep("cache", "--port", 16379, M1CEP_HOME=str(tmp_path / "o'my home"))
+    process.stdout.readline()
+    export = process.stdout.readline().partition(": ")[2]
+    script = f'{export} printf %s "$M1CEP_CACHE_URL"'
+    url = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    os.kill(redis.Redis.from_url(url).info("server")["process_id"], signal.SIGKILL)
     _, log = process.communicate(timeout=120)
     assert process.returncode == 3
     assert "the embedded cache was ended by SIGKILL" in log

@@ -94,4 +94,4 @@ def test_without_a_quorum_a_request_expires_and_says_when_and_who_is_missing(her
     request = here.ask("solana", expires_ms=here.now_ms + 3_000)
     reason = here.until(request, "expired").reason
     assert "not signed by 2027-01-15T08:00:" in reason
-    assert "signer 1 has not answered; signer 2 has not answered" in reason
+    assert "signers 1, 2 gave no answer" in reason

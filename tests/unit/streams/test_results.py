@@ -225,7 +225,17 @@ def test_parts_are_the_whole():
 
 @pytest.mark.parametrize("kind", ["orders", "fills", "accounts", "alerts", "actions"])
 @pytest.mark.parametrize(
-    "value", [None, b"", b"{", b"[]", b"\xff", b'{"account": 5}', b'{"account": "a", "qty": "NaN", "kind": 5}']
+    "value",
+    [
+        None,
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"account": 5}',
+        b'{"account": "a", "qty": "NaN", "kind": 5}',
+        pytest.param(b'{"account": "a", "x": ' + b"[" * 100_000, id="deep"),
+    ],
 )
 def test_a_record_that_does_not_fit_changes_nothing(kind, value):
     results = Results()

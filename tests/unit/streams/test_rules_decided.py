@@ -9,6 +9,7 @@ from letters import LETTERS, rows
 from m1cep import compile_rule
 from m1cep.errors import M1cepError
 from streams.cache.content import Content
+from streams.errors import ShellError
 from streams.rules import decide, desk
 from streams.rules.backtest import backtest
 from streams.rules.book import Book, fitting
@@ -42,6 +43,12 @@ def test_a_record_comes_back_as_it_was_written():
     plain = json.loads(record.to_json())
     assert plain["before"][0]["version"] == HIGH_3.version
     assert "before" not in plain["before"][0]
+
+
+@pytest.mark.parametrize("value", [b"", b"[]", b"\xff", pytest.param(b'{"x": ' + b"[" * 100_000, id="deep")])
+def test_a_record_that_is_none_is_told_in_one_line(value):
+    with pytest.raises(ShellError, match="cannot be read"):
+        parse(b"high", value)
 
 
 def test_the_last_ten_are_remembered_and_the_one_in_force_whatever_is_proposed():
