@@ -63,6 +63,7 @@ def test_the_simulator_notices(name):
     pytest.fail(f"{SEEDS} seeds have not noticed {name}")
 
 
+@pytest.mark.slow
 def test_the_transport_notices_the_first_offset():
     """With it Faust would drop batches, were its acknowledgements not switched off: the suite here passes, that test does not."""
     test = Path(__file__).parents[1] / "streams" / "test_transport.py"

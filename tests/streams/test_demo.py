@@ -161,6 +161,7 @@ def test_a_web_port_that_is_taken_is_said_before_anything_starts(m1cep):
     assert f"port {port} is taken" in line
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_with_the_summary_and_nothing_left_running(running_demo, eventually, alive):
     """SIGTERM does the same: what hears both is that of `m1cep broker`, which is tested with each."""
     below = processes(running_demo.pid)

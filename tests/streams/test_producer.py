@@ -23,7 +23,7 @@ from streams.lanes import BATCH_BYTES, Batch
 from streams.producer import DeliveryError, Producer, key_of
 
 PARTITIONS = 4
-pytestmark = [pytest.mark.broker, pytest.mark.both_brokers]
+pytestmark = pytest.mark.broker
 
 
 def settings(server):

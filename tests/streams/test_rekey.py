@@ -138,6 +138,7 @@ def test_alerts_are_those_of_replay(kafka, worker, tmp_path, eventually):
     assert kafka.read(LATE) == []
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_misses_nothing_and_invents_nothing(kafka, worker, tmp_path, eventually):
     events = make_events(8000, seed=2)
     wanted = expected(texts(RULES), events, tmp_path)

@@ -149,7 +149,7 @@ def test_the_everyday_events_are_the_same_with_attacks_and_without():
     assert len(with_attacks) > len(without)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 3))])
 def test_a_slow_checker_finds_every_planted_attack_and_nothing_else(seed):
     attacked = flow(seed=seed, minutes=20, attacks_per_family=4, events_per_minute=6_000)
     events = list(attacked)
