@@ -27,12 +27,12 @@ class One(NamedTuple):
 
     Attributes:
         name: its id.
-        kind: what it has in common with many others, in words.
+        kind: what it has in common with many others, in two words; the first has no white space.
         time_ms: epoch.
     """
 
     name: str
-    kind: tuple[str, ...]
+    kind: tuple[str, str]
     time_ms: int
 
 
@@ -100,15 +100,15 @@ class Raised(msgspec.Struct):
             except (msgspec.MsgspecError, KeyError, UnicodeDecodeError) as error:
                 raise CustodyError(f"expected a snapshot of facts; what was raised on {account}: {error!r}") from None
 
-    def _words(self) -> dict[int, tuple[str, ...]]:
-        return {number: tuple(kind.split(" ")) for kind, number in self.kinds.items()}
+    def _words(self) -> dict[int, tuple[str, str]]:
+        return {number: (kind.partition(" ")[0], kind.partition(" ")[2]) for kind, number in self.kinds.items()}
 
     def _record(self, one: One) -> bytes:
-        number = self.kinds.setdefault(" ".join(one.kind), len(self.kinds))  # names have no white space
+        number = self.kinds.setdefault(" ".join(one.kind), len(self.kinds))  # the first word has no space
         return _encode((_key(one.name), number, one.time_ms))
 
 
-def _in(pile: bytes, words: Mapping[int, tuple[str, ...]]) -> Iterator[One]:
+def _in(pile: bytes, words: Mapping[int, tuple[str, str]]) -> Iterator[One]:
     for key, kind, time_ms in _decode(pile):
         yield One(_name(key), words[kind], time_ms)
 

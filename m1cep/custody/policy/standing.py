@@ -149,7 +149,7 @@ def _alert(account: str, one: One) -> AlertRaised:
 
 def _kind_of(event: Held) -> tuple[str, str]:
     """Most have the id of their alert: left out, so that there are few kinds."""
-    return event.action.value, "" if event.alert_id == event.action_id else event.alert_id or "-"
+    return event.action.value, "" if event.alert_id == event.action_id else f"-{event.alert_id}"
 
 
 def _cause_of(one: One) -> str:

@@ -324,6 +324,12 @@ def test_an_alert_that_nobody_closes_is_never_forgotten_and_costs_little():
     assert len(msgspec.msgpack.encode(known.snapshot())) < 50 * len(names)  # bytes; each was 174
 
 
+@pytest.mark.parametrize("cause", ["", "h1", "a1", "by hand, see note 7", " ", "-"])
+def test_what_a_hold_comes_from_is_kept_in_whatever_words(cause):
+    known = facts(hold(alert_id=cause), hold(alert_id=cause))
+    assert known.holds("acme") == [hold(alert_id=cause)]
+
+
 def test_another_alert_with_the_same_id_does_not_hide_a_graver_one():
     lesser = msgspec.structs.replace(alert(Severity.INFO), rule="zzz", time_ms=NOW)
     for order in ([alert(), lesser], [lesser, alert()]):
