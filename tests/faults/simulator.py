@@ -35,6 +35,7 @@ from streams.transport.batch import Batch, EndOfPartition, Start
 
 RULES = {name: load.RULES[name] for name in ("pattern", "absence", "window", "view")}
 _STEPS_MOST = 60_000
+_STARTS_MOST = 200
 
 
 class Process:
@@ -58,7 +59,7 @@ class Process:
 
     # -- what the agent's builder and the host ask for ---------------------------------------------------------------
 
-    async def new_host(self, agent, topics, open_partition, rules):
+    async def new_host(self, agent, topics, open_partition, rules, _outputs=(), before_restore=None):
         world = self.world
         ids = dict.fromkeys(topics, "id")
 
@@ -67,10 +68,14 @@ class Process:
             partition.take = self._failing(partition.take)
             return partition
 
+        async def read_the_rules():
+            await asyncio.sleep(world.delay())
+            await before_restore()
+
         found = host.Host(
             agent,
             frozenset(topics),
-            keeper.Keeper(agent, world.store, open_failing, ids, rules, self._read_the_rules),
+            keeper.Keeper(agent, world.store, open_failing, ids, rules, read_the_rules),
             Outbox(self),
             AgentStats(),
             flow.Flow(2.0, 0, 20_000),
@@ -78,9 +83,6 @@ class Process:
         )
         found.attach(self)
         return found
-
-    async def _read_the_rules(self):
-        await asyncio.sleep(self.world.delay())
 
     @property
     def options(self):
@@ -304,6 +306,8 @@ class World:
     def _step(self):
         running = [p for p in self._processes if p.alive]
         if not running or (len(running) < 3 and self.faults_left and self.rng.random() < 0.0005):
+            if len(self._processes) == _STARTS_MOST:
+                raise Broken("its workers do not stay alive")
             self._processes.append(Process(self, len(self._processes)))
             self.note(f"{self._processes[-1].name}: starts")
             return
