@@ -157,16 +157,17 @@ def workers_of(found: Iterable[Mapping[str, Any]], group: str) -> list[Mapping[s
 
 
 def running_workers(settings: Settings, group: str) -> list[Mapping[str, Any]]:
-    """The workers of a group that run rules now.
+    """The workers of a group that run rules now. Those that have just started are given time to say what they read.
 
     Raises:
         ServerError: no broker answers, or it has no topic of status.
     """
     until_s = time.monotonic() + _SILENT_S
     with StatusReader(settings) as reader:
-        while not (found := workers_of(reader.look(), group)) and time.monotonic() < until_s:
-            pass
-        return found
+        while True:
+            found = workers_of(reader.look(), group)
+            if any(one["agents"]["risk"]["assigned"] for one in found) or time.monotonic() >= until_s:
+                return found
 
 
 @dataclass(frozen=True)

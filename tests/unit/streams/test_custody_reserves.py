@@ -495,7 +495,13 @@ class TestStatements:
             ({"asset": "SOL"}, "asked for was"),
             ({"owed": None}, "expected a statement of what is owed"),
             (
-                {"owed": {"format": "m1cep-liabilities-1", "epoch_ms": 1, "assets": {"SOL": {"total": "-1"}}}},
+                {
+                    "owed": {
+                        "format": "m1cep-liabilities-1",
+                        "epoch_ms": 1,
+                        "assets": {"SOL": {"decimals": 9, "total": "-1"}},
+                    }
+                },
                 "total of SOL",
             ),
         ],
