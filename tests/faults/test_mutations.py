@@ -29,7 +29,7 @@ SIMULATED = {
     "commit-before-acknowledgement": 8,
     "commit-before-snapshot": 22,
     "acknowledgements-not-awaited": 1,
-    "no-generation-check": 90,
+    "no-generation-check": 770,
     "snapshot-without-waiting-rows": 0,
     "positions-later-than-state": 303,
     "failed-save-forgotten": 70,
